@@ -1,0 +1,77 @@
+"""The seam to a model: requests in, completions out, in whatever order they are done.
+
+    requests ──► engine.generate ──► Completion(id=3, text="无关图片×1", finish_reason="stop")
+                                     Failure(id=1, error=PhotoError(...))
+                                     Completion(id=2, ...)
+
+An engine never raises for a single photo: what goes wrong with one is a `Failure` with that request's id. What it does
+raise (a `RunError`, a bug) ends the run.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from PIL import Image
+
+from yanshou.errors import GroupError
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The words beside a photo. The photo comes first in the user message, then `user`."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One photo (or, without a photo, one text-only prompt) to complete."""
+
+    id: int  # the caller's own; comes back with the answer
+    prompt: Prompt
+    photo: Path | Image.Image | None
+    key: str = ""  # names the photo for sampling: the same key and seed draw the same text, whatever stands beside it
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The model's answer to one request, special tokens included."""
+
+    id: int
+    text: str
+    finish_reason: FinishReason
+    tokens: int = 0  # generated, the stop token included
+    rotated: bool = False  # the photo was turned as its EXIF orientation says
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong with one request."""
+
+    id: int
+    error: GroupError
+
+
+class Engine(Protocol):
+    """What Stage-A and Stage-B ask of a model."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        """Answers every request once, in any order; reads `requests` only a bounded number ahead."""
+        ...
+
+    def stop(self) -> None:
+        """Ends `generate` after the batch in hand; requests not begun stay unanswered. Safe from a signal handler."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What decides an answer besides the request: checkpoint fingerprint, dtype. A resume needs the same."""
+        ...
+
+    def environment(self) -> dict[str, Any]:
+        """Where it runs: device, attention, versions. Recorded; a resume may differ."""
+        ...
