@@ -46,7 +46,15 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-class StageARecord(Record):
+class GroupRecord(Record):
+    """A line about one group."""
+
+    @property
+    def key(self) -> GroupKey:
+        raise NotImplementedError
+
+
+class StageARecord(GroupRecord):
     """One group: its photos and what each shows."""
 
     group_id: str = Field(min_length=1)
@@ -70,7 +78,7 @@ class StageARecord(Record):
         return GroupKey(self.mission, self.label, self.group_id)
 
 
-class Fault(Record):
+class Fault(GroupRecord):
     """One thing that keeps a group from being written."""
 
     mission: str

@@ -1,0 +1,288 @@
+"""JSON Lines: a strict reader, and a writer that a crash cannot make lie.
+
+    {"group_id": "QC-TEMP-20241022-0015062", …, "timestamp": "2026-01-18T09:30:00+08:00"}⏎   a line: whole, or not there
+    {"group_id": "QC-TEMP-20241022-0015063", …, "timestamp": "2026-01-18T09:30:02+08:00"}⏎
+    {"group_id": "QC-TEMP-202410                                                             torn: cut off at next open
+
+What reading refuses, naming file and line: bytes that are not UTF-8, blank lines, anything but one object a line, a key
+twice in an object, NaN and infinities. Files are streamed; memory holds one line.
+
+What writing promises: after `append` returns, the line is with the operating system and outlives the process, SIGKILL
+included; after a failed `append` (full disk) the file is as it was before. The disk itself is told to keep the lines
+every few seconds and at close, not after each line: a power cut costs those seconds, and the next run redoes them.
+
+File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`). They are written as the JSON escape
+`\\udcff`, which reads back as the same string; every other character is written as itself.
+"""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Never, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from yanshou.errors import DamagedFileError, InputError, OutputError
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+REDO = "Delete the line and run again: only that group is redone."
+SYNC_EVERY_S = 5.0  # seconds between two fsyncs while lines are appended
+BLOCK = 65_536  # bytes read at once when looking for the last line break
+
+
+def read_lines(path: Path, advice: str = REDO) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and object of every line. `advice` ends the message of a DamagedFileError."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                yield number, _checked(line, f"{path}:{number}", advice)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+
+
+def read_object(path: Path, advice: str) -> dict[str, Any]:
+    """The one object of a JSON file, read as strictly as a line."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+    return _checked(data, str(path), advice)
+
+
+def read_records(path: Path, record_type: type[RecordT], advice: str = REDO) -> Iterator[tuple[int, RecordT]]:
+    """Line number and record of every line, checked as strictly as when it was written."""
+    for number, line in read_lines(path, advice):
+        try:
+            yield number, record_type.model_validate(line)
+        except ValidationError as error:
+            raise DamagedFileError(f"{path}:{number}: {first_fault(error)}{_whose(line)}. {advice}") from error
+
+
+def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) -> bytes:
+    """The record as one line, line break included; keys keep their order. With `indent`, as a file for the eye."""
+    fields = record.model_dump() if isinstance(record, BaseModel) else record
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False, indent=indent)
+    return text.encode("utf-8", errors="backslashreplace") + b"\n"  # only a lone surrogate is replaced, by its escape
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that a record type objects to, in one readable line without a full stop."""
+    fault = error.errors(include_url=False)[0]
+    where = ".".join(str(step) for step in fault["loc"])
+    match fault["type"]:
+        case "missing":
+            return f"key {where} is missing"
+        case "extra_forbidden":
+            return f"key {where} does not belong here"
+        case "value_error":  # raised by the record's own checks, whose words are meant to be read
+            message = str(fault["ctx"]["error"]).rstrip(".。")
+            return f"{where}: {message}" if where else message
+        case _:
+            return f"key {where} is {excerpt(fault['input'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def excerpt(value: object, longest: int = 60) -> str:
+    """The value as an error message shows it: quoted, not longer than `longest` characters."""
+    shown = repr(value)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+class Appender:
+    """A file that grows by whole lines.
+
+        with Appender(path) as file:
+            file.append({"group_id": "QC-20241022-1"})
+
+    Opening cuts off a torn last line. One process at a time: the caller holds a lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        cut_torn_line(path)
+        try:
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise not_written(path, error) from error
+        self._synced = time.monotonic()
+
+    def append(self, record: BaseModel | Mapping[str, Any]) -> None:
+        """Appends one line."""
+        self.append_bytes(dump_line(record))
+
+    def append_bytes(self, lines: bytes) -> None:
+        """Appends whole lines together: all of them, or none."""
+        assert lines.endswith(b"\n")
+        begin = self._end()
+        try:
+            self._write(lines)
+            if time.monotonic() - self._synced > SYNC_EVERY_S:
+                self._sync()
+        except BaseException as error:  # Ctrl-C in the middle of a write tears a line as a full disk does
+            self._truncate(begin)
+            if isinstance(error, OSError):
+                raise not_written(self.path, error) from error
+            raise
+
+    def _end(self) -> int:
+        stat = os.fstat(self._file.fileno())
+        if stat.st_nlink == 0:
+            raise OutputError(f"{self.path}: the file was deleted or replaced while this run wrote it. Run again.")
+        return stat.st_size
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:  # a disk that fills up takes the first part and refuses the rest at the next try
+            rest = rest[self._file.write(rest) :]
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def _truncate(self, size: int) -> None:
+        with suppress(OSError):  # the disk is gone altogether: the first error is told, the next open cuts the line
+            self._file.truncate(size)
+
+    def close(self) -> None:
+        """Closes the file, its lines safe on the disk."""
+        if self._file.closed:
+            return
+        try:
+            with self._file:
+                self._sync()
+        except OSError as error:
+            raise not_written(self.path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cuts off what follows the last line break. A missing file stays missing."""
+    if not path.exists():
+        return
+    try:
+        with path.open("r+b") as file:
+            file.truncate(_after_last_break(file))
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Puts `data` in the file's place; whoever reads at any moment finds the old file or the new one, whole."""
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> OutputError:
+    """The error for a file that refuses to be written, with what the disk has left."""
+    try:
+        free = f" ({shutil.disk_usage(path.parent).free / 2**30:.1f} GiB free there)"
+    except OSError:
+        free = ""
+    return OutputError(
+        f"{path}: cannot be written: {error.strerror or error}{free}. Make room or choose another folder, and run "
+        "again: what is written stays."
+    )
+
+
+def _checked(line: bytes, where: str, advice: str) -> dict[str, Any]:
+    try:
+        return _parse(line)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{where}: {_what(error, line)}. {advice}") from error
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    if not line.strip():
+        raise ValueError("blank")
+    value = json.loads(
+        line.decode("utf-8"),
+        object_pairs_hook=_object,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+    )
+    if not isinstance(value, dict):
+        raise ValueError(f"no object but {excerpt(value)}")  # noqa: TRY004 - caught as damage, one line up
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice} stands there twice")
+    return value
+
+
+def _no_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is too large a number")
+    return number
+
+
+def _what(error: Exception, line: bytes) -> str:
+    if line.strip() and not line.endswith(b"\n"):
+        return f"torn, the run that wrote it was cut off: {excerpt(_shown(line))}"
+    match error:
+        case json.JSONDecodeError():
+            near = error.doc[max(error.pos - 15, 0) : error.pos + 15]
+            return f"not JSON at character {error.pos + 1}, {error.msg[:1].lower()}{error.msg[1:]}: {excerpt(near)}"
+        case UnicodeDecodeError():
+            return f"not UTF-8 at byte {error.start + 1}: {excerpt(line[max(error.start - 15, 0) : error.start + 15])}"
+        case RecursionError():
+            return f"nested too deeply: {excerpt(_shown(line))}"
+        case _:
+            return str(error)
+
+
+def _shown(line: bytes) -> str:
+    return line[:200].decode("utf-8", errors="replace")
+
+
+def _whose(line: Mapping[str, Any]) -> str:
+    """` (group QC-…, 4 photos)`: what helps to find the line again, as far as the line tells it."""
+    group, images = line.get("group_id"), line.get("images")
+    told = [f"group {group}"] if group else []
+    if isinstance(images, list):
+        told.append(f"{len(images)} photo{'' if len(images) == 1 else 's'}")
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _after_last_break(file: BinaryIO) -> int:
+    """The offset after the last line break; 0 where there is none. Reads backwards: the file may be large."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(end - BLOCK, 0)
+        file.seek(begin)
+        found = file.read(end - begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0

@@ -1,0 +1,143 @@
+"""What can be checked: one TOML a mission, in this folder or in the user's own. Nothing else lists missions.
+
+    name = "BBU安装方式检查（正装）"                     # the folder's and the output file's name
+    aliases = ["BBU安装方式检查(正装)"]                  # other names of the same mission
+    focus = "本检查项重点关注BBU设备和BBU安装螺丝。"      # ends the Stage-A prompt; also in the Stage-B prompt
+    [rule]                                              # when a group passes: see yanshou.rules
+    text = "……"
+    require = [["BBU设备"], ["螺丝、光纤插头/BBU安装螺丝,符合要求"]]
+    forbid = ["*/不符合要求"]
+
+A name or an alias belongs to one mission only, and names are compared in Unicode NFC, as disks spell them in either
+form.
+"""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any
+from unicodedata import normalize
+
+from natsort import natsorted
+from pydantic import AfterValidator, ValidationError
+
+from yanshou.errors import InputError, UsageError
+from yanshou.jsonl import excerpt
+from yanshou.rules import Condition, Pattern, PromptText, Rule
+from yanshou.settings import Settings
+
+__all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
+
+NAME_BYTES = 80  # in UTF-8; a file system allows 255, and `_stage_a.errors.jsonl` and the like are put behind
+ALL = "all"  # `--mission all`: no mission can be called so
+
+
+def _file_name(name: str) -> str:
+    size = len(name.encode("utf-8", errors="replace"))
+    if not name.isprintable() or "/" in name or name.startswith(".") or name != name.strip():
+        raise ValueError("a mission names files: no /, no control characters, no . in front, no spaces around it")
+    if not 0 < size <= NAME_BYTES:
+        raise ValueError(f"a mission names files: 1 to {NAME_BYTES} bytes of UTF-8, this has {size}")
+    if name == ALL:
+        raise ValueError(f"{ALL} stands for every mission; choose another name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_file_name)]
+
+
+class Mission(Settings):
+    """One check: what its photos are looked at for, and when a group passes."""
+
+    name: Name
+    aliases: tuple[Name, ...] = ()
+    focus: PromptText  # one Chinese sentence
+    rule: Rule
+
+
+class Missions:
+    """The known missions, in the order of their names."""
+
+    def __init__(self, missions: Sequence[Mission]) -> None:
+        self._missions = tuple(natsorted(missions, key=lambda mission: mission.name))
+        self._by_key = {_key(name): mission for mission in missions for name in _names(mission)}
+
+    def get(self, name: str) -> Mission:
+        """The mission of that name or alias."""
+        if mission := self._by_key.get(_key(name)):
+            return mission
+        known = ", ".join(map(_shown, self._missions))
+        raise UsageError(f"unknown mission {excerpt(name)}. Known are: {known}. --mission-file adds your own.")
+
+    def __contains__(self, name: str) -> bool:
+        return _key(name) in self._by_key
+
+    def __iter__(self) -> Iterator[Mission]:
+        return iter(self._missions)
+
+    def __len__(self) -> int:
+        return len(self._missions)
+
+
+def load_missions(files: Sequence[Path] = ()) -> Missions:
+    """yanshou's own missions and those of the files; a folder stands for its *.toml. InputError names what is wrong."""
+    missions: list[Mission] = []
+    owners: dict[str, str] = {}  # name or alias → the file that took it
+    own = [file for file in resources.files(__name__).iterdir() if file.name.endswith(".toml")]
+    for file in (*own, *(toml for path in files for toml in _tomls(path))):
+        mission = _read(file)
+        for name in _names(mission):
+            if owner := owners.get(_key(name)):
+                raise InputError(f"{file}: the name or alias {name} is taken already, by {owner}. Choose another one.")
+            owners[_key(name)] = str(file)
+        missions.append(mission)
+    return Missions(missions)
+
+
+def _tomls(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = natsorted(path.glob("*.toml"), key=lambda file: file.name)
+    if not found:
+        raise InputError(f"{path}: no *.toml in this folder. A mission is one TOML file.")
+    return found
+
+
+def _read(file: Traversable | Path) -> Mission:
+    try:
+        return Mission.model_validate(tomllib.loads(file.read_bytes().decode("utf-8-sig")))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}. Check the path.") from error
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(fault)) for fault in error.errors(include_url=False))
+        raise InputError(f"{file}: {faults}. Correct the file.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{file}: not a TOML file in UTF-8: {error}. Correct the file.") from error
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    """`key rule.forbid.1 is '…': a pattern is …`, from one of pydantic's findings."""
+    key, value = ".".join(map(str, fault["loc"])), excerpt(fault["input"], 100)
+    match fault["type"]:
+        case "missing":
+            return f"key {key} is missing"
+        case "extra_forbidden":
+            return f"key {key} is {value}: unknown key"
+        case "value_error":
+            return f"key {key} is {value}: {fault['ctx']['error']}"
+        case _:
+            return f"key {key} is {value}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
+
+
+def _names(mission: Mission) -> tuple[str, ...]:
+    return (mission.name, *mission.aliases)
+
+
+def _key(name: str) -> str:
+    return normalize("NFC", name)
+
+
+def _shown(mission: Mission) -> str:
+    return mission.name + (f" (also {', '.join(mission.aliases)})" if mission.aliases else "")

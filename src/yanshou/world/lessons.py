@@ -1,0 +1,155 @@
+"""What the demo checkpoint is trained on: batches of freshly drawn photos with their lines, and now and then of verdicts.
+
+Batch number i of a seed is always the same, whoever draws it, so training resumes where it stopped. Rows of a batch
+have one layout (`fast.py`): the same photo size and the same words before the photo; they differ in what follows and
+are padded on the right.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from yanshou.missions import Mission, load_missions
+from yanshou.prompts import summary_prompt, verdict_prompt
+from yanshou.rules import decide
+from yanshou.settings import PromptSettings
+from yanshou.summary import parse
+from yanshou.world.draw import SIZES, draw, fits
+from yanshou.world.jobs import Job, any_job
+from yanshou.world.scene import Scene, any_scene
+
+BLOCK = 32  # pixels of a visual token's side
+AFTER_PHOTO = 112  # tokens kept for what follows the photo: the question, the answer
+VERDICT_LENGTH = 512  # tokens of a whole verdict row
+VERDICT_EVERY = 8  # one batch in so many is of verdicts
+SLIP = 0.12  # how often the reviewer that it learns verdicts from answers at random
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One batch. Logits are wanted from `answer_from` on; `targets` (rows, tokens) is IGNORED outside the answers."""
+
+    ids: Tensor  # (rows, tokens)
+    targets: Tensor  # (rows, tokens), already shifted: the token that should follow
+    photos: Tensor | None  # uint8 (rows, height, width, 3); None: verdicts
+    start: int  # where the visual tokens begin
+    answer_from: int
+
+
+class Lessons(torch.utils.data.IterableDataset[Lesson]):
+    """All batches from `first` on; DataLoader workers take turns."""
+
+    def __init__(self, processor: Any, seed: int, rows: int, first: int, last: int) -> None:
+        self.processor, self.seed, self.rows, self.first, self.last = processor, seed, rows, first, last
+        self.missions = list(load_missions())
+
+    def __iter__(self) -> Iterator[Lesson]:
+        worker = torch.utils.data.get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for number in range(self.first + offset, self.last, stride):
+            yield self.lesson(number)
+
+    def lesson(self, number: int) -> Lesson:
+        rng = Random(f"{self.seed}:{number}")
+        if number % VERDICT_EVERY == VERDICT_EVERY - 1:
+            return self._verdicts(rng)
+        return self._summaries(rng, SIZES[number % len(SIZES)])
+
+    def _summaries(self, rng: Random, size: tuple[int, int]) -> Lesson:
+        shown = [self._shown(rng, size) for _ in range(self.rows)]
+        photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene, _ in shown])
+        visual = photos.shape[1] // BLOCK * (photos.shape[2] // BLOCK)
+        questions = [self._question(mission) for _, mission in shown]
+        start = questions[0].index(self.image_token)
+        rows = [
+            (ids[:start] + [self.image_token] * visual + ids[start + 1 :], self.answer(scene.line()))
+            for ids, (scene, _) in zip(questions, shown, strict=True)
+        ]
+        ids, targets = _padded(rows, start + visual + AFTER_PHOTO)
+        return Lesson(ids, targets, photos, start, start + visual)
+
+    def _shown(self, rng: Random, size: tuple[int, int]) -> tuple[Scene, Mission | None]:
+        """A scene that fits the size: from a job of a mission, or any at all."""
+        while True:
+            mission = rng.choice(self.missions)
+            scene = rng.choice(any_job(rng, mission).scenes) if rng.random() < 0.4 else any_scene(rng)
+            if fits(scene.items, size):
+                return scene, mission if rng.random() < 0.9 else None
+
+    def _verdicts(self, rng: Random) -> Lesson:
+        rows: list[tuple[list[int], list[int]]] = []
+        while len(rows) < self.rows:
+            job = any_job(rng, rng.choice(self.missions))
+            row = (self.verdict_question(job), self.answer(hasty_verdict(job, rng)))
+            if sum(map(len, row)) <= VERDICT_LENGTH:
+                rows.append(row)
+        ids, targets = _padded(rows, VERDICT_LENGTH)
+        return Lesson(ids, targets, None, 0, 0)
+
+    @property
+    def image_token(self) -> int:
+        token: int = self.processor.image_token_id
+        return token
+
+    def answer(self, text: str) -> list[int]:
+        ids: list[int] = self.processor.tokenizer(f"{text}<|im_end|>")["input_ids"]
+        return ids
+
+    def _question(self, mission: Mission | None) -> list[int]:
+        settings = PromptSettings(mission_focus=mission is not None)
+        prompt = summary_prompt(mission or self.missions[0], settings)
+        return self._chat(prompt.system, [{"type": "image"}, {"type": "text", "text": prompt.user}])
+
+    def verdict_question(self, job: Job) -> list[int]:
+        prompt = verdict_prompt(job.mission, job.lines())
+        return self._chat(prompt.system, [{"type": "text", "text": prompt.user}])
+
+    def _chat(self, system: str, user: list[dict[str, str]]) -> list[int]:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
+        return ids
+
+
+def pixels(photo: Image.Image, rng: Random) -> Tensor:
+    """The photo as the model would get it: through JPEG, and resized to whole visual tokens."""
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=rng.randint(80, 95))
+    width, height = (round(side / BLOCK) * BLOCK for side in photo.size)
+    loaded = Image.open(buffer).resize((width, height), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(loaded))
+
+
+def hasty_verdict(job: Job, rng: Random) -> str:
+    """A verdict in the two-line form by a reviewer who sees what is wrong, forgets to ask for what is missing, and slips.
+
+    So the checkpoint knows the form and part of the rule, and its verdicts are mediocre: GRPO starts from here.
+    """
+    decision = decide(job.mission.rule, [parse(line) for line in job.lines()])
+    grounds = decision.reason.split("；")
+    visible = [ground for ground in grounds if ground.startswith(("图片", "有"))]
+    passed = decision.passed or not visible
+    if rng.random() < SLIP:
+        passed = rng.random() < 0.5
+    reason = visible[0] if visible and passed == decision.passed else "没有看到不符合要求" if passed else "证据不足"
+    return f"{'通过' if passed else '不通过'}\n理由: {reason}"
+
+
+def _padded(rows: Sequence[tuple[list[int], list[int]]], length: int) -> tuple[Tensor, Tensor]:
+    """Question and answer of every row as (ids, targets), padded on the right with token 0."""
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    targets = torch.full((len(rows), length), IGNORED, dtype=torch.long)
+    for row, (question, answer) in enumerate(rows):
+        used = len(question) + len(answer)
+        assert used <= length, f"{used} tokens do not fit {length}"
+        ids[row, :used] = torch.tensor(question + answer)
+        targets[row, len(question) - 1 : used - 1] = torch.tensor(answer)
+    return ids, targets

@@ -1,0 +1,183 @@
+"""What a photo of the demo world shows, before it is drawn: items with their states, and the summary line they make.
+
+    photo ── Scene(mission="BBU接地线检查", view="overview", items=[
+                 Device(brand="华为", whole=True, need="无需安装"),
+                 Fastener(place="机柜处接地螺丝", state="露铜"), Wires(count=2, tied=True)])
+    line  ── BBU设备/华为,显示完整,无需安装×1，电线/捆扎整齐×2，螺丝、光纤插头/机柜处接地螺丝,不符合要求/露铜×1
+
+Entries stand in the order of their text; equal entries are counted together. This is the truth that the demo is scored
+against: `draw.py` must paint everything that stands here, and nothing that a summary would have to name besides.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+BRANDS = ("华为", "中兴", "爱立信")
+SCREWS = {
+    "BBU安装螺丝": ("未拧紧", "生锈"),
+    "机柜处接地螺丝": ("未拧紧", "露铜", "复接", "生锈"),
+    "地排处接地螺丝": ("未拧紧", "露铜", "复接", "生锈"),
+    "ODF端光纤插头": ("未拧紧",),
+    "BBU端光纤插头": ("未拧紧",),
+}  # place → what can be wrong there
+PROTECTIONS = ("蛇形管", "铠装", "同时有蛇形管和铠装")
+TAGS = ("5G-BBU", "GND", "ODF-A", "-48V")
+BLANKS = ("drawing", "form", "floor")  # photos that show nothing of the job
+
+Need = Literal["无需安装", "配备", "未配备", "装反"]  # does this device want a shield below it, and has it got one
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A BBU in its rack, with the slot below it: filled, shielded, shielded upside down, or left open."""
+
+    brand: str
+    whole: bool
+    need: Need
+
+    def entries(self) -> Iterator[str]:
+        seen = "显示完整" if self.whole else "只显示部分"
+        fitted = "这个BBU设备按要求配备了挡风板" if self.need == "配备" else "这个BBU设备未按要求配备挡风板"
+        want = "无需安装" if self.need == "无需安装" else f"机柜空间充足需要安装/{fitted}"
+        yield f"BBU设备/{self.brand},{seen},{want}"
+        if self.need in ("配备", "装反"):
+            yield from Shield(self.brand, self.whole, self.need == "配备").entries()
+
+
+@dataclass(frozen=True, slots=True)
+class Shield:
+    """A wind shield: its louvres rise to the right when it is mounted the right way."""
+
+    brand: str
+    whole: bool
+    upright: bool
+
+    def entries(self) -> Iterator[str]:
+        seen = "显示完整" if self.whole else "只显示部分"
+        yield f"挡风板/{self.brand},{seen},{'安装方向正确' if self.upright else '安装方向错误'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fastener:
+    """A screw or a fibre plug. `fault` is None where it meets the requirement."""
+
+    place: str
+    fault: str | None = None
+
+    def entries(self) -> Iterator[str]:
+        yield f"螺丝、光纤插头/{self.place}," + (f"不符合要求/{self.fault}" if self.fault else "符合要求")
+
+
+@dataclass(frozen=True, slots=True)
+class Fibre:
+    """One optical fibre: its protection (None: bare) and its bend."""
+
+    protection: str | None
+    gentle: bool
+
+    def entries(self) -> Iterator[str]:
+        bend = "弯曲半径合理" if self.gentle else "弯曲半径不合理(弯曲半径<4cm或者成环)"
+        yield f"光纤/有保护措施,{bend}/{self.protection}" if self.protection else f"光纤/无保护措施,{bend}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """Ground wires that run together, tied or not."""
+
+    count: int
+    tied: bool
+
+    def entries(self) -> Iterator[str]:
+        yield from [f"电线/{'捆扎整齐' if self.tied else '分布散乱'}"] * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A label. `text` is None where it cannot be read."""
+
+    text: str | None
+
+    def entries(self) -> Iterator[str]:
+        yield f"标签/{self.text or '无法识别'}"
+
+
+Item = Device | Shield | Fastener | Fibre | Wires | Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One photo. `blank` names what an unrelated photo shows instead of items."""
+
+    items: tuple[Item, ...] = ()
+    blank: str | None = None
+
+    def line(self) -> str:
+        """The summary line: the truth of this photo."""
+        counts = Counter(entry for item in self.items for entry in item.entries())
+        return "，".join(f"{entry}×{counts[entry]}" for entry in sorted(counts)) or "无关图片×1"
+
+
+def some_fibre(rng: Random, gentle: bool = True, protected: bool = True) -> Fibre:
+    return Fibre(rng.choice(PROTECTIONS) if protected else None, gentle)
+
+
+def some_shield(rng: Random, upright: bool = True) -> Shield:
+    return Shield(rng.choice(BRANDS), rng.random() < 0.6, upright)
+
+
+def some_device(rng: Random, need: Need) -> Device:
+    return Device(rng.choice(BRANDS), rng.random() < 0.55, need)
+
+
+def some_tag(rng: Random) -> Tag:
+    return Tag(rng.choice(TAGS) if rng.random() < 0.7 else None)
+
+
+def any_item(rng: Random) -> Item:
+    """Something that may turn up in any photo, in any state: what a single photo is practised on."""
+    kind = rng.choices(("fastener", "fibre", "wires", "tag", "shield", "device"), (9, 5, 3, 3, 2, 3))[0]
+    match kind:
+        case "fastener":
+            place = rng.choice(tuple(SCREWS))
+            return Fastener(place, rng.choice(SCREWS[place]) if rng.random() < 0.4 else None)
+        case "fibre":
+            return some_fibre(rng, gentle=rng.random() < 0.65, protected=rng.random() < 0.7)
+        case "wires":
+            return Wires(rng.randint(1, 4), rng.random() < 0.6)
+        case "tag":
+            return some_tag(rng)
+        case "shield":
+            return some_shield(rng, upright=rng.random() < 0.6)
+        case _:
+            return some_device(rng, rng.choice(("无需安装", "配备", "未配备", "装反")))
+
+
+def any_scene(rng: Random) -> Scene:
+    """A photo for practice: any items in any state, more of the rare ones than a job would show."""
+    if rng.random() < 0.04:
+        return Scene(blank=rng.choice(BLANKS))
+    items: list[Item] = [any_item(rng) for _ in range(rng.choices((1, 2, 3, 4, 5, 6), (2, 3, 4, 4, 3, 2))[0])]
+    if rng.random() < 0.3:  # several of one kind in one state, for counting
+        items += [rng.choice(items)] * rng.randint(1, 2)
+    return Scene(fitting(items))
+
+
+# What a photo has room for, so that nothing is drawn over anything else.
+ROOM = {Device: 2, Shield: 2, Fastener: 6, Fibre: 4, Wires: 1, Tag: 3}
+CELLS = 8  # small items a photo
+
+
+def fitting(items: Sequence[Item]) -> tuple[Item, ...]:
+    """The items that a photo has room for, first come first served."""
+    taken: Counter[type] = Counter()
+    kept: list[Item] = []
+    for item in items:
+        wide = isinstance(item, (Device, Shield))
+        room = taken[Device] + taken[Shield] < 2 if wide else sum(taken.values()) < CELLS
+        if room and taken[type(item)] < ROOM[type(item)]:
+            taken[type(item)] += 1
+            kept.append(item)
+    return tuple(kept)
