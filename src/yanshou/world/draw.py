@@ -184,7 +184,12 @@ def _drawing(canvas: Canvas, rng: Random) -> None:
     width, height = canvas.size
     pen, ink = canvas.pen(0, 0, 1), (40, 58, 110)
     for _ in range(rng.randint(8, 14)):
-        x, y, w, h = rng.uniform(10, width - 80), rng.uniform(10, height - 80), rng.uniform(30, 120), rng.uniform(30, 120)
+        x, y, w, h = (
+            rng.uniform(10, width - 80),
+            rng.uniform(10, height - 80),
+            rng.uniform(30, 120),
+            rng.uniform(30, 120),
+        )
         pen.line([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)], ink, 1.4)
     for _ in range(6):
         x, y = rng.uniform(20, width - 60), rng.uniform(20, height - 60)

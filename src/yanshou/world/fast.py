@@ -9,7 +9,7 @@ in by slicing, and rows padded on the right need no mask. `tests/world/test_fast
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 PATCH, MERGE, TEMPORAL = 16, 2, 2

@@ -84,7 +84,10 @@ def _ground_wire(pen: Pen, fault: str | None, rng: Random, toward: Point) -> Non
         for spread in (-5, -3, -1, 1, 3, 5):
             side = spread * 1.1
             pen.line(
-                [(dx * 11 - dy * spread * 0.4, dy * 11 + dx * spread * 0.4), (dx * 31 - dy * side, dy * 31 + dx * side)],
+                [
+                    (dx * 11 - dy * spread * 0.4, dy * 11 + dx * spread * 0.4),
+                    (dx * 31 - dy * side, dy * 31 + dx * side),
+                ],
                 vary(rng, STRANDS, 10),
                 1.6,
             )
@@ -210,24 +213,25 @@ def _fibre(pen: Pen, fibre: Fibre, rng: Random) -> None:
 
 def _corrugated(pen: Pen, course: Sequence[Point], rng: Random) -> None:
     """A ribbed plastic tube: wide, pale, ribs across."""
-    pale = vary(rng, (228, 226, 220), 10)
-    pen.line(course, pale, 10)
+    pale = vary(rng, (236, 234, 226), 8)
+    pen.line(course, pale, 12)
     for (x0, y0), (x1, y1) in zip(course, course[1:], strict=False):
         dx, dy = _unit(x1 - x0, y1 - y0)
-        for part in (0.25, 0.75):
-            x, y = x0 + (x1 - x0) * part, y0 + (y1 - y0) * part
-            pen.line([(x - dy * 5, y + dx * 5), (x + dy * 5, y - dx * 5)], (74, 74, 78), 1)
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        pen.line([(x - dy * 6, y + dx * 6), (x + dy * 6, y - dx * 6)], (70, 70, 74), 1.1)
 
 
 def _armoured(pen: Pen, course: Sequence[Point], rng: Random) -> None:
     """A steel-wound tube: narrow, blue-grey, with a bright winding."""
-    steel = vary(rng, (92, 108, 138), 10)
-    pen.line(course, steel, 6.5)
+    steel = vary(rng, (66, 88, 136), 10)
+    pen.line(course, steel, 8)
     for i, ((x0, y0), (x1, y1)) in enumerate(zip(course, course[1:], strict=False)):
         if i % 2:
             dx, dy = _unit(x1 - x0, y1 - y0)
             x, y = (x0 + x1) / 2, (y0 + y1) / 2
-            pen.line([(x - dy * 3 - dx * 2, y + dx * 3 - dy * 2), (x + dy * 3 + dx * 2, y - dx * 3 + dy * 2)], STEEL, 1.6)
+            pen.line(
+                [(x - dy * 4 - dx * 2, y + dx * 4 - dy * 2), (x + dy * 4 + dx * 2, y - dx * 4 + dy * 2)], STEEL, 1.8
+            )
 
 
 def _unit(dx: float, dy: float) -> Point:

@@ -120,7 +120,9 @@ def _something(rng: Random, pattern: Pattern, good: bool) -> Item:
 
 def _inclined(rng: Random, good: bool) -> Device:
     """A device: rather without a need in a job that passes, rather with an unmet one in a job that fails."""
-    return some_device(rng, rng.choices(("无需安装", "配备", "未配备", "装反"), (6, 6, 1, 1) if good else (2, 2, 5, 5))[0])
+    return some_device(
+        rng, rng.choices(("无需安装", "配备", "未配备", "装反"), (6, 6, 1, 1) if good else (2, 2, 5, 5))[0]
+    )
 
 
 def _scenes(rng: Random, shown: Sequence[Item]) -> tuple[Scene, ...]:

@@ -6,6 +6,7 @@ are padded on the right.
 """
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -26,8 +27,9 @@ from yanshou.world.jobs import Job, any_job
 from yanshou.world.scene import Scene, any_scene
 
 BLOCK = 32  # pixels of a visual token's side
-AFTER_PHOTO = 112  # tokens kept for what follows the photo: the question, the answer
-VERDICT_LENGTH = 512  # tokens of a whole verdict row
+AFTER_PHOTO = 112  # tokens at most behind the photo: the question, the answer
+VERDICT_LENGTH = 512  # tokens at most of a whole verdict row
+ROUND = 16  # rows are padded to a multiple of this: few shapes
 VERDICT_EVERY = 8  # one batch in so many is of verdicts
 SLIP = 0.12  # how often the reviewer that it learns verdicts from answers at random
 IGNORED = -100
@@ -145,11 +147,13 @@ def hasty_verdict(job: Job, rng: Random) -> str:
 
 def _padded(rows: Sequence[tuple[list[int], list[int]]], length: int) -> tuple[Tensor, Tensor]:
     """Question and answer of every row as (ids, targets), padded on the right with token 0."""
-    ids = torch.zeros(len(rows), length, dtype=torch.long)
-    targets = torch.full((len(rows), length), IGNORED, dtype=torch.long)
+    longest = max(len(question) + len(answer) for question, answer in rows)
+    assert longest <= length, f"{longest} tokens do not fit {length}"
+    width = min(length, math.ceil(longest / ROUND) * ROUND)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    targets = torch.full((len(rows), width), IGNORED, dtype=torch.long)
     for row, (question, answer) in enumerate(rows):
         used = len(question) + len(answer)
-        assert used <= length, f"{used} tokens do not fit {length}"
         ids[row, :used] = torch.tensor(question + answer)
         targets[row, len(question) - 1 : used - 1] = torch.tensor(answer)
     return ids, targets

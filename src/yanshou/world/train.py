@@ -1,6 +1,6 @@
 """Trains the demo checkpoint from scratch on freshly drawn photos.
 
-    python -m yanshou.world.train --output-dir runs/demo --minutes 18 --device cuda      # the shipped one: docs/demo-world.md
+    python -m yanshou.world.train --output-dir runs/demo --minutes 18 --device cuda      # see docs/demo-world.md
     python -m yanshou.world.train --output-dir runs/try --steps 3 --batch-size 4 --device cpu --workers 0
 
 `output-dir` holds the checkpoint folder (bf16, any engine loads it), `state.safetensors` to go on from, and
@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -81,7 +81,9 @@ class Trainer:
             self.seconds = before + time.monotonic() - began
             if self.step % 50 == 0:
                 kind = "verdict" if lesson.photos is None else "summary"
-                self._log(loss=round(float(loss), 4), kind=kind, lr=self._rate(), photos=self.step * self.plan.batch_size)
+                self._log(
+                    loss=round(float(loss), 4), kind=kind, lr=self._rate(), photos=self.step * self.plan.batch_size
+                )
             if self.step % self.plan.exam_every == 0:
                 self._log(**self.examine(self.plan.exam))
             if self.progress >= 1 or self.seconds - before > self.plan.pause_after * 60:
@@ -138,7 +140,11 @@ class Trainer:
             asked += len(scenes)
         jobs = [any_job(rng, mission) for mission in lessons.missions for _ in range(max(1, count // 16))]
         agreed = sum((self._judge(lessons, job) == "通过") == (job.label == "pass") for job in jobs)
-        return {"exam_photos": asked, "lines_right": round(right / asked, 4), "verdicts_right": round(agreed / len(jobs), 4)}
+        return {
+            "exam_photos": asked,
+            "lines_right": round(right / asked, 4),
+            "verdicts_right": round(agreed / len(jobs), 4),
+        }
 
     def _describe(self, lessons: Lessons, shown: list[Any], size: tuple[int, int], rng: Random) -> list[str]:
         from yanshou.world.draw import draw
@@ -203,7 +209,9 @@ class Trainer:
             for name, parameter in self.model.named_parameters():
                 parameter.data.copy_(state.get_tensor(f"weight.{name}"))
                 self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(self.step), device=self.plan.device if self.plan.device != "cpu" else None),
+                    "step": torch.tensor(
+                        float(self.step), device=self.plan.device if self.plan.device != "cpu" else None
+                    ),
                     **{moment: state.get_tensor(f"{moment}.{name}") for moment in ("exp_avg", "exp_avg_sq")},
                 }
 
