@@ -221,6 +221,14 @@ def test_any_flipped_bit_of_png_pixels_is_an_error(write):
             load_photo(write(bytes(flipped)))
 
 
+def test_png_without_its_palette_is_an_error_and_not_grey(write):
+    contents = encoded(picture("P"), "PNG")
+    start = contents.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(contents[start : start + 4], "big")
+    with pytest.raises(PhotoError, match="palette"):
+        load_photo(write(contents[:start] + contents[end:]))
+
+
 def test_bomb_is_refused_from_its_header(write):
     with pytest.raises(PhotoError, match="50,000 × 50,000 is 2,500 megapixels"):
         load_photo(write(png_bomb()))

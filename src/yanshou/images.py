@@ -236,7 +236,10 @@ def _open_png(data: bytes) -> Image.Image:
         if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND") or (kind == b"eXIf" and intact):
             kept.append(chunk)
         position += 12 + length
-    return PngImageFile(io.BytesIO(b"".join(kept)))
+    image = PngImageFile(io.BytesIO(b"".join(kept)))
+    if image.mode == "P" and image.palette is None:  # Pillow would take a palette of greys
+        raise PhotoError("the photo's data is damaged: the palette of the PNG is missing", RECOPY)
+    return image
 
 
 def _check_size(width: int, height: int) -> None:

@@ -1,0 +1,177 @@
+"""The command line: parse, then import. One command a stage; errors are caught here and nowhere else.
+
+Exit status: 0 all done · 1 a run-level error · 2 wrong usage · 3 finished, some groups failed · 130 interrupted.
+Options may be spelt with - or _ (`--input-dir`, `--input_dir`).
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+import click
+
+from yanshou import __version__
+from yanshou.errors import UsageError, YanshouError
+from yanshou.settings import (
+    EngineSettings,
+    ExifMode,
+    Layout,
+    PhotoSettings,
+    PromptSettings,
+    SamplingSettings,
+    Settings,
+    StageASettings,
+)
+
+if TYPE_CHECKING:
+    from yanshou.stage_a import MissionResult
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+CONTEXT = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+
+
+def _default(model: type[Settings], field: str) -> Any:
+    """An option's default: the one in settings.py."""
+    return model.model_fields[field].default
+
+
+def _setting(name: str, model: type[Settings], text: str, **options: Any) -> Callable[[Command], Command]:
+    """An option whose default stands in settings.py under the same name."""
+    default = _default(model, name.strip("-").replace("-", "_"))
+    return click.option(name, default=default, show_default=True, help=text, **options)
+
+
+class Main(click.Group):
+    """Turns yanshou's errors into one message and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
+        except YanshouError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=Main, context_settings=CONTEXT)
+@click.version_option(__version__)
+def main() -> None:
+    """Acceptance checks of telecom installation photos with Qwen3-VL."""
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--checkpoint", required=True, help='A Qwen3-VL folder, a hub id, or "demo".')
+@click.option("--input-dir", type=FOLDER, required=True, help="Holds <mission>/{审核通过|审核不通过}/<group>/*.jpg.")
+@click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_stage_a.jsonl; a run there is resumed.")
+@click.option("--mission", "missions", multiple=True, required=True, help='Several times, or "all".')
+@_setting("--engine", EngineSettings, "transformers, or scripted for tests.")
+@_setting("--device", EngineSettings, "auto, cpu, cuda or cuda:N.")
+@_setting("--batch-size", EngineSettings, "Photos at once, across groups; 1 is one by one.", type=int)
+@_setting("--dtype", EngineSettings, "auto: bfloat16 on CUDA, float32 on the CPU.",
+          type=click.Choice(["auto", "bfloat16", "float16", "float32"]))  # fmt: skip
+@_setting("--attn", EngineSettings, "auto: FlashAttention 2 where installed, else SDPA.",
+          type=click.Choice(["auto", "sdpa", "flash_attention_2", "eager"]))  # fmt: skip
+@_setting("--max-new-tokens", SamplingSettings, "An answer that is longer fails its group.", type=int)
+@_setting("--temperature", SamplingSettings, "0 is greedy.", type=float)
+@_setting("--top-p", SamplingSettings, "Of the probability mass.", type=float)
+@_setting("--repetition-penalty", SamplingSettings, "1 is none.", type=float)
+@_setting("--seed", SamplingSettings, "Each photo draws from a stream of its own.", type=int)
+@_setting("--max-pixels", PhotoSettings, "Pixels a photo after resizing; 1,024 are one token.", type=int)
+@_setting("--min-pixels", PhotoSettings, "Smaller photos are enlarged.", type=int)
+@_setting("--exif", PhotoSettings, "Turn photos as their EXIF orientation says.",
+          type=click.Choice(get_args(ExifMode)))  # fmt: skip
+@click.option("--system-prompt", type=FILE, help="Instead of yanshou's own, for a checkpoint trained with another.")
+@click.option("--user-prompt", type=FILE, help="Likewise; the mission's focus is appended.")
+@click.option("--mission-focus/--no-mission-focus", default=True, show_default=True, help="Append the mission's focus.")
+@_setting("--layout", StageASettings, "flat: new jobs, <mission>/<group>/*.jpg, no labels.",
+          type=click.Choice(get_args(Layout)))  # fmt: skip
+@click.option("--mission-file", "mission_files", type=click.Path(path_type=Path, exists=True), multiple=True,
+              help="A mission TOML of your own, or a folder of them.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="The first N groups of each mission.")
+@click.option("--fresh", is_flag=True, help="Start over; the old files are kept under another name.")
+@click.option("--allow-truncated", is_flag=True, help="Accept answers cut off at --max-new-tokens.")
+@click.option("--quiet", is_flag=True, help="Only errors.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.pass_context
+def summarize(ctx: click.Context, /, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Stage-A: one Chinese summary line a photo, one JSONL line a group."""
+    settings = _stage_a_settings(options)
+    ctx.exit(_summarize(settings, quiet, as_json))
+
+
+def _stage_a_settings(options: dict[str, Any]) -> StageASettings:
+    """Options → settings: each goes to the model that has a field of its name."""
+
+    def part(model: type[Settings]) -> dict[str, Any]:
+        return {name: options.pop(name) for name in list(options) if name in model.model_fields}
+
+    with _checked():
+        prompts = PromptSettings(**part(PromptSettings))
+        photo, sampling = PhotoSettings(**part(PhotoSettings)), SamplingSettings(**part(SamplingSettings))
+        engine = EngineSettings(**part(EngineSettings), photo=photo, sampling=sampling)
+        return StageASettings(**options, engine=engine, prompts=prompts)
+
+
+class _checked:  # noqa: N801 - reads as what it does
+    """A pydantic complaint about an option is wrong usage."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from pydantic import ValidationError
+
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            option = "--" + str(first["loc"][-1]).replace("_", "-") if first["loc"] else "options"
+            raise click.UsageError(f"{option}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
+    from rich.console import Console
+
+    from yanshou.interrupt import interruptible
+    from yanshou.progress import ProgressView, last_words, table
+    from yanshou.stage_a import Silence, StageA, exit_status, prepare
+
+    _quieten()
+    view = Silence() if quiet or as_json else ProgressView()
+    found, engine = prepare(settings)
+    stage = StageA(settings, engine, view)
+    with interruptible(stage.interrupt):
+        results = [stage.run(*one) for one in found]
+    if as_json:
+        click.echo(_json(results))
+    elif not quiet:
+        Console(stderr=True, soft_wrap=True).print(table(results))
+    for words in last_words(results):
+        click.echo(words, err=True)
+    return exit_status(results)
+
+
+def _json(results: "list[MissionResult]") -> str:
+    import json
+    from dataclasses import asdict
+
+    rows = [
+        {**asdict(r), "images_per_s": round(r.images_per_s, 3), "status": r.status, "seconds": round(r.seconds, 3)}
+        for r in results
+    ]
+    return json.dumps(rows, ensure_ascii=False, indent=1, default=str)
+
+
+def _quieten() -> None:
+    """transformers talks and draws bars on its own; its warnings stay, its chatter goes."""
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

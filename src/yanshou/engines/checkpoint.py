@@ -1,0 +1,111 @@
+"""A checkpoint folder before any of it is loaded: where it is, whether it can be loaded, and its fingerprint.
+
+4B/ config.json · model-00001-of-00002.safetensors · … · tokenizer.json · preprocessor_config.json · chat_template.jinja
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+
+from yanshou.errors import CheckpointError
+
+DEMO = "demo"  # the name of the checkpoint that ships with yanshou
+MODEL_TYPE = "qwen3_vl"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # what loading reads; also what a hub id downloads
+MERGE = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
+
+
+def locate(checkpoint: str) -> Path:
+    """The folder of a checkpoint: "demo", a folder, or a hub id, which is downloaded unless it is in the cache."""
+    if checkpoint == DEMO:
+        return Path(str(resources.files("yanshou.world") / "checkpoint"))
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists():
+        raise CheckpointError(f"checkpoint {checkpoint} is a file. Give the folder that holds config.json.")
+    if not HUB_ID.fullmatch(checkpoint) or checkpoint.startswith("."):
+        raise CheckpointError(f"checkpoint {checkpoint}: no such folder. Give a folder, a hub id (org/name) or {DEMO}.")
+    return _from_hub(checkpoint)
+
+
+def _from_hub(checkpoint: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(checkpoint, allow_patterns=list(WANTED)))
+    except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"checkpoint {checkpoint}: no such folder here, and as a hub id it cannot be had: {reason} "
+            "Check the spelling and the network, or give a folder."
+        ) from error
+
+
+def check(folder: Path) -> None:
+    """Raises CheckpointError, with what to do, for the first thing that keeps the folder from loading."""
+    for fault in faults(folder):
+        raise CheckpointError(fault)
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """Everything that keeps the folder from loading, as far as its files tell without reading the weights."""
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {MERGE.format(folder=folder)}"
+        return
+    yield from _config_faults(folder / "config.json")
+    yield from _weight_faults(folder)
+    if not (folder / "tokenizer.json").exists() and not (folder / "vocab.json").exists():
+        yield f"{folder}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."
+    if not any((folder / name).exists() for name in ("preprocessor_config.json", "processor_config.json")):
+        yield f"{folder}: preprocessor_config.json is missing. Copy it from the checkpoint it was trained from."
+
+
+def _config_faults(path: Path) -> Iterator[str]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind = config.get("model_type") if isinstance(config, dict) else None
+    except FileNotFoundError:
+        yield f"{path.parent}: config.json is missing. Give the folder that holds it."
+    except (OSError, ValueError) as error:
+        yield f"{path}: cannot be read as JSON ({error}). Copy the checkpoint again."
+    else:
+        if kind != MODEL_TYPE:
+            yield f"{path}: model_type is {kind!r}, wanted {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
+
+
+def _weight_faults(folder: Path) -> Iterator[str]:
+    shards = {path.name for path in folder.glob("*.safetensors")}
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            wanted = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            yield f"{index}: not a weight index ({error!r}). Copy the checkpoint again."
+            return
+        if missing := sorted(wanted - shards):
+            yield f"{folder}: {len(missing)} of {len(wanted)} weight files are missing, first {missing[0]}. Copy them."
+    elif "model.safetensors" not in shards:
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        advice = "it has pickled weights only; save it with safe_serialization" if pickled else "copy model.safetensors"
+        yield f"{folder}: no safetensors weights: {advice}."
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over names and contents of all that loading reads: two folders with the same one answer the same."""
+    files = sorted({path for pattern in WANTED for path in folder.glob(pattern) if path.is_file()})
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_digest, files))
+    lines = "".join(f"{path.name} {digest}\n" for path, digest in zip(files, digests, strict=True))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

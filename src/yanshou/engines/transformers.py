@@ -1,0 +1,258 @@
+"""The reference engine: raw transformers, one `generate` a batch. What other engines are checked against.
+
+    prepare (threads)   photo → pixels → patches, prompt ids with one image token a visual token
+    complete            rows padded on the LEFT, `model.generate`, rows cut at their own stop token
+
+Weights load at the first batch, so a run that has nothing to do loads nothing.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
+from transformers.utils import is_flash_attn_2_available
+
+from yanshou.engines import checkpoint
+from yanshou.engines.base import Completion, FinishReason, Prompt, Request
+from yanshou.engines.batched import BatchedEngine
+from yanshou.engines.sampling import processors
+from yanshou.errors import CheckpointError, PhotoError, UsageError
+from yanshou.images import load_photo
+from yanshou.scheduler import OutOfMemoryError
+from yanshou.settings import EngineSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One request, ready for the model."""
+
+    request: Request
+    ids: Tensor  # (tokens,), image tokens included
+    pixels: Tensor | None  # (patches, 1536)
+    grid: Tensor | None  # (1, 3): 1, rows, columns of patches
+    rotated: bool
+
+
+class TransformersEngine(BatchedEngine[Prepared]):
+    """Any dense Qwen3-VL checkpoint on one device."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings.batch_size)
+        self.settings = settings
+        self.folder = checkpoint.locate(settings.checkpoint)
+        checkpoint.check(self.folder)
+        self.device = pick_device(settings.device)
+        self.dtype = pick_dtype(settings.dtype, self.device)
+        self.attention = pick_attention(settings.attn, self.device, self.dtype)
+        self._proving = threading.Lock()
+        self._proven = False
+
+    # ---- what it is ----
+
+    def identity(self) -> dict[str, Any]:
+        return {"checkpoint": self.fingerprint, "dtype": str(self.dtype).removeprefix("torch.")}
+
+    def environment(self) -> dict[str, Any]:
+        packages = {name: version(name) for name in ("torch", "torchvision", "transformers")}
+        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return {
+            "engine": "transformers", "checkpoint_folder": str(self.folder), "device": device,
+            "attention": self.attention, "batch_size": self.settings.batch_size, **packages,
+        }  # fmt: skip
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return checkpoint.fingerprint(self.folder)
+
+    # ---- the checkpoint ----
+
+    @cached_property
+    def processor(self) -> Any:
+        with _loading(self.folder):
+            processor = AutoProcessor.from_pretrained(self.folder)
+        if not getattr(processor, "chat_template", None):
+            raise CheckpointError(
+                f"{self.folder}: no chat template. Copy chat_template.jinja from the base checkpoint."
+            )
+        return processor
+
+    @cached_property
+    def model(self) -> Any:
+        with _loading(self.folder):
+            model, report = Qwen3VLForConditionalGeneration.from_pretrained(
+                self.folder, dtype=self.dtype, attn_implementation=self.attention, use_safetensors=True,
+                output_loading_info=True,
+            )  # fmt: skip
+        if missing := sorted(report["missing_keys"]):
+            raise CheckpointError(
+                f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
+            )
+        stop, pad = model.generation_config.eos_token_id, model.generation_config.pad_token_id
+        # `generate` fills gaps from the checkpoint's own sampling settings; only the tokens may come from there.
+        model.generation_config = GenerationConfig(
+            eos_token_id=self.processor.tokenizer.eos_token_id if stop is None else stop,
+            pad_token_id=self.processor.tokenizer.pad_token_id if pad is None else pad,
+        )
+        return model.to(self.device).eval()
+
+    # ---- one request (worker threads) ----
+
+    def prepare(self, request: Request) -> Prepared:
+        ids = self._prompt_ids(request.prompt, request.photo is not None)
+        if request.photo is None:
+            return Prepared(request, torch.tensor(ids), None, None, False)
+        photo = load_photo(request.photo, self.settings.photo.exif)
+        try:
+            seen = self.processor.image_processor(images=[photo.image], size=self._size, return_tensors="pt")
+        except ValueError as error:  # the processor's own limit on how narrow a photo may be
+            raise PhotoError(f"{request.photo}: {error}", "leave the photo out or crop it") from error
+        grid = seen["image_grid_thw"]
+        expanded = self._with_visual_tokens(ids, grid)
+        self._prove(request, photo.image, expanded)
+        return Prepared(request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated)
+
+    @property
+    def _size(self) -> dict[str, int]:
+        return {"shortest_edge": self.settings.photo.min_pixels, "longest_edge": self.settings.photo.max_pixels}
+
+    def _prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
+        with self._proving:  # the tokenizer is not thread-safe; the result is cached, so this is once a prompt
+            return self._encoded(prompt, with_photo)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
+    def _encoded(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
+        ids = self.processor.tokenizer(self.render(prompt, with_photo))["input_ids"]
+        images = ids.count(self.processor.image_token_id)
+        if images != int(with_photo):
+            raise CheckpointError(
+                f"{self.folder}: the chat template makes {images} image tokens, wanted {int(with_photo)}. "
+                "Is there an image token in the prompt text? Else take chat_template.jinja from the base checkpoint."
+            )
+        return tuple(ids)
+
+    def render(self, prompt: Prompt, with_photo: bool = True) -> str:
+        """The prompt as the processor's own chat template writes it: system, then photo and text, answer to follow."""
+        user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
+        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
+        text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def _with_visual_tokens(self, ids: tuple[int, ...], grid: Tensor) -> list[int]:
+        """The one image token repeated once a visual token."""
+        token = self.processor.image_token_id
+        at, count = ids.index(token), int(grid.prod()) // self.processor.image_processor.merge_size**2
+        return [*ids[:at], *[token] * count, *ids[at + 1 :]]
+
+    def _prove(self, request: Request, image: Any, expanded: list[int]) -> None:
+        """Once a run: the ids made here are those that the processor makes of text and photo together."""
+        with self._proving:
+            if self._proven:
+                return
+            text = self.render(request.prompt)
+            whole = self.processor(text=[text], images=[image], images_kwargs={"size": self._size})
+            if list(whole["input_ids"][0]) != expanded:
+                raise CheckpointError(
+                    f"{self.folder}: its processor writes {len(whole['input_ids'][0])} prompt tokens for a photo that "
+                    f"has {len(expanded)} by its grid. The processor's files and this transformers version disagree."
+                )
+            self._proven = True
+
+    # ---- one batch (the run's own thread) ----
+
+    def complete(self, batch: Sequence[Prepared]) -> Sequence[Completion]:
+        try:
+            rows = self._generate(batch)
+        except torch.cuda.OutOfMemoryError:
+            rows = None
+        if rows is None:  # outside the except block: its traceback would keep the batch's tensors alive
+            torch.cuda.empty_cache()
+            raise OutOfMemoryError
+        return [self._completion(prepared, row) for prepared, row in zip(batch, rows, strict=True)]
+
+    @torch.inference_mode()
+    def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
+        inputs = self._collate(batch)
+        length = inputs["input_ids"].shape[1]
+        keys = [prepared.request.key for prepared in batch]
+        out = self.model.generate(
+            **inputs,
+            max_new_tokens=self.settings.sampling.max_new_tokens,
+            do_sample=False,
+            logits_processor=processors(self.settings.sampling, keys, self.model.generation_config.pad_token_id),
+        )
+        rows: list[list[int]] = out[:, length:].tolist()
+        return rows
+
+    def _collate(self, batch: Sequence[Prepared]) -> dict[str, Tensor]:
+        """ids and mask (rows, tokens), pixels of all photos (patches, 1536), grids (photos, 3)."""
+        longest = max(len(prepared.ids) for prepared in batch)
+        ids = torch.full((len(batch), longest), self.model.generation_config.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for row, prepared in enumerate(batch):
+            ids[row, longest - len(prepared.ids) :] = prepared.ids
+            mask[row, longest - len(prepared.ids) :] = 1
+        assert bool(mask[:, -1].all()), "decoder-only batches are padded on the left"
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
+        grids = [prepared.grid for prepared in batch if prepared.grid is not None]
+        if pixels:
+            inputs["pixel_values"] = torch.cat(pixels).to(self.dtype)
+            inputs["image_grid_thw"] = torch.cat(grids)
+            inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).int()
+        return {name: tensor.to(self.device) for name, tensor in inputs.items()}
+
+    def _completion(self, prepared: Prepared, row: list[int]) -> Completion:
+        """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
+        stop = self.model.generation_config.eos_token_id
+        stops = set(stop if isinstance(stop, list) else [stop])
+        end = next((at for at, token in enumerate(row) if token in stops), None)
+        kept = row if end is None else row[: end + 1]
+        text = self.processor.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        ended: FinishReason = "length" if end is None else "stop"
+        return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated)
+
+
+def pick_device(name: str) -> torch.device:
+    """auto, cpu, cuda or cuda:N. Raises UsageError naming the devices that are there."""
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if name == "auto":
+        return torch.device(there[1] if len(there) > 1 else "cpu")
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in there:
+        raise UsageError(f"device {name} is not here. There is: {', '.join(there)}.")
+    return torch.device(wanted)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """auto: bfloat16 on CUDA, float32 on the CPU."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
+    """auto: FlashAttention 2 where it is installed and can run, else SDPA."""
+    possible = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
+    if name == "auto":
+        return "flash_attention_2" if possible else "sdpa"
+    if name == "flash_attention_2" and not possible:
+        raise UsageError("--attn flash_attention_2 wants CUDA, 16-bit weights and the package flash-attn. Use sdpa.")
+    return name
+
+
+@contextmanager
+def _loading(folder: Any) -> Iterator[None]:
+    """What transformers and safetensors raise for a folder that they can't load, as one error."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:400]
+        raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor` says more.") from error

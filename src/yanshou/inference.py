@@ -1,0 +1,46 @@
+"""Single photos, batches and groups from Python, by the same path as `yanshou summarize`.
+
+    engine = load_engine(EngineSettings(checkpoint="demo"))
+    prompt = summary_prompt(load_missions().get("挡风板安装检查"), PromptSettings())
+    raw, clean = infer_one_image(engine, Path("photo.jpg"), prompt)
+
+What fails raises the GroupError (a ValueError) that the group would fail with.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from yanshou.assembly import Assembly, read
+from yanshou.engines.base import Engine, Prompt, Request
+from yanshou.groups import Group
+from yanshou.records import StageARecord
+
+
+def infer_one_image(
+    engine: Engine, photo: Path | Image.Image, prompt: Prompt, allow_truncated: bool = False
+) -> tuple[str, str]:
+    """Raw and clean text of one photo."""
+    return infer_batch(engine, [photo], prompt, allow_truncated)[0]
+
+
+def infer_batch(
+    engine: Engine, photos: Sequence[Path | Image.Image], prompt: Prompt, allow_truncated: bool = False
+) -> list[tuple[str, str]]:
+    """Raw and clean text of every photo, in order; the engine's batch size decides how many go together."""
+    requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(photos)]
+    texts = {answer.id: read(answer, allow_truncated) for answer in engine.generate(requests)}
+    return [texts[at] for at in range(len(photos))]
+
+
+def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated: bool = False) -> StageARecord:
+    """The checked record of one group. Raises the first of its faults."""
+    (outcome,) = Assembly(engine, prompt, allow_truncated).run([group])
+    if outcome.record is None:
+        raise outcome.errors[0][1]
+    return outcome.record
+
+
+def _key(photo: Path | Image.Image) -> str:
+    return photo.name if isinstance(photo, Path) else ""

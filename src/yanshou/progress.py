@@ -1,0 +1,113 @@
+"""How far a run is: a bar on a terminal, a plain line now and then elsewhere, a table at the end."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from yanshou.assembly import Answer, Outcome
+from yanshou.stage_a import MissionResult
+
+EVERY_S = 30.0  # between two plain lines
+FAULTS_SHOWN = 5  # a mission
+
+
+class ProgressView:
+    """Listens to a run and writes to stderr: stdout is for results."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._result = MissionResult("")
+        self._began = self._told = 0.0
+        self._shown = 0
+
+    def begin(self, result: MissionResult) -> None:
+        self._result, self._began, self._told, self._shown = result, time.monotonic(), time.monotonic(), 0
+        for warning in result.warnings:
+            self._say(f"warning: {warning}")
+        if self.console.is_terminal:
+            self._bar = _bar(self.console)
+            self._task = self._bar.add_task(
+                result.mission, total=result.groups, completed=result.skipped + result.failed, photos=0, rate=0.0
+            )
+            self._bar.start()
+
+    def photo(self, answer: Answer) -> None:
+        if self._bar:
+            self._bar.update(self._task, photos=self._result.photos, rate=self._rate())
+        elif time.monotonic() - self._told >= EVERY_S:
+            self._told = time.monotonic()
+            done, result = self._done(), self._result
+            self._say(
+                f"{result.mission}: {done} of {result.groups} groups, {result.photos} photos, "
+                f"{self._rate():.2f} images/s, {self._left(done)} left"
+            )
+
+    def group(self, outcome: Outcome) -> None:
+        if outcome.record is None and self._shown < FAULTS_SHOWN:
+            self._shown += 1
+            self._say(f"failed: {outcome.key.group_id}: {outcome.errors[0][1]}")
+        if self._bar:
+            self._bar.update(self._task, completed=self._done())
+
+    def end(self, result: MissionResult) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+        elif result is not self._result:  # never begun
+            for warning in result.warnings:
+                self._say(f"warning: {warning}")
+
+    def _done(self) -> int:
+        return self._result.written + self._result.failed + self._result.skipped
+
+    def _rate(self) -> float:
+        return self._result.photos / max(1e-9, time.monotonic() - self._began)
+
+    def _left(self, done: int) -> str:
+        fresh = self._result.written + self._result.failed
+        seconds = (time.monotonic() - self._began) / fresh * (self._result.groups - done) if fresh else 0
+        return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+    def _say(self, words: str) -> None:
+        self.console.print(words, markup=False)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("groups"),
+        TextColumn("{task.fields[photos]} photos"), TextColumn("{task.fields[rate]:.2f} images/s"),
+        TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+
+
+def table(results: Sequence[MissionResult]) -> Table:
+    """What the run did, a row a mission."""
+    view = Table(box=None, pad_edge=False)
+    view.add_column("mission")
+    for name in ("written", "failed", "skipped as done", "photos", "rotated", "images/s"):
+        view.add_column(name, justify="right")
+    for result in results:
+        counts = (result.written, result.failed, result.skipped, result.photos, result.rotated)
+        view.add_row(result.mission, *map(str, counts), f"{result.images_per_s:.2f}")
+    return view
+
+
+def last_words(results: Sequence[MissionResult]) -> list[str]:
+    """The lines that nobody should miss: what failed, where it stands, what to do."""
+    words = []
+    for result in results:
+        if result.interrupted:
+            words.append(f"{result.mission}: interrupted. The same command goes on from here.")
+        elif result.error:
+            words.append(f"error: {result.error}")
+        if result.failed:
+            words.append(
+                f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "
+                "The same command tries just those again."
+            )
+    return words

@@ -1,0 +1,118 @@
+"""Which photos go to the model together. Knows no torch and no file.
+
+    requests   1 2 3 4 5 6 7 8 9 …        in the caller's order, whatever group they belong to
+                     │ prepared ahead by worker threads, at most AHEAD batches
+    batch      [3 4 5 6]                  always full, as long as there are requests
+    answers    3 ✓  4 ✓  5 ✗  6 ✓         each yielded as soon as its batch is done
+
+A batch that does not fit the memory is halved and tried again, down to one photo; the smaller size stays for a while
+and then grows back, so that one crowded moment does not slow the rest of the run.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Generic, TypeVar
+
+from yanshou.engines.base import Completion, Failure, Request
+from yanshou.errors import GenerationError, GroupError
+
+AHEAD = 2  # batches prepared beside the one in hand
+RECOVERY = 16  # batches without trouble before a halved size is doubled again
+
+PreparedT = TypeVar("PreparedT")
+
+
+class OutOfMemoryError(Exception):
+    """The batch does not fit the device's memory. Raised by `complete`, cured by the scheduler."""
+
+
+class Scheduler(Generic[PreparedT]):
+    """Runs requests through `prepare` (worker threads, one request) and `complete` (this thread, one batch)."""
+
+    def __init__(
+        self,
+        prepare: Callable[[Request], PreparedT],
+        complete: Callable[[Sequence[PreparedT]], Sequence[Completion]],
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self._prepare, self._complete = prepare, complete
+        self._batch_size, self._workers = batch_size, workers
+        self._limit = batch_size  # photos a batch now; below batch_size after an out-of-memory
+        self._calm = 0  # batches since the limit last changed
+        self._stopped = False
+        self.waited_s = 0.0  # time in which no photo was ready
+
+    def stop(self) -> None:
+        """No batch is begun any more. For good: a stopped scheduler stays so."""
+        self._stopped = True
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        """Answers every request once, in order; ends early after `stop`."""
+        source = iter(requests)
+        ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
+        try:
+            while not self._stopped:
+                self._fill(ahead, source, pool)
+                if not ahead:
+                    return
+                batch: list[tuple[Request, PreparedT]] = []
+                while ahead and len(batch) < self._limit:
+                    request, future = ahead.popleft()
+                    try:
+                        batch.append((request, self._await(future)))
+                    except GroupError as error:
+                        yield Failure(request.id, error)
+                        self._fill(ahead, source, pool)
+                if batch and not self._stopped:
+                    yield from self._answer(batch)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _fill(
+        self, ahead: deque[tuple[Request, Future[PreparedT]]], source: Iterator[Request], pool: ThreadPoolExecutor
+    ) -> None:
+        room = (AHEAD + 1) * self._limit - len(ahead)
+        ahead.extend((request, pool.submit(self._prepare, request)) for request in islice(source, max(0, room)))
+
+    def _await(self, future: Future[PreparedT]) -> PreparedT:
+        began = time.monotonic()
+        try:
+            return future.result()
+        finally:
+            self.waited_s += time.monotonic() - began
+
+    def _answer(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+        try:
+            answers = self._complete([prepared for _, prepared in batch])
+        except OutOfMemoryError:
+            yield from self._in_halves(batch)
+            return
+        assert [answer.id for answer in answers] == [request.id for request, _ in batch]
+        self._grow_back()
+        yield from answers
+
+    def _in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+        if len(batch) == 1:
+            yield Failure(batch[0][0].id, _does_not_fit())
+            return
+        half = len(batch) // 2
+        self._limit, self._calm = max(1, min(self._limit, half)), 0
+        yield from self._answer(batch[:half])
+        yield from self._answer(batch[half:])
+
+    def _grow_back(self) -> None:
+        self._calm += 1
+        if self._limit < self._batch_size and self._calm >= RECOVERY:
+            self._limit, self._calm = min(self._batch_size, self._limit * 2), 0
+
+
+def _does_not_fit() -> GenerationError:
+    return GenerationError(
+        "the photo does not fit the device's memory, not even alone",
+        "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",
+    )
