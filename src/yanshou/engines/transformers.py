@@ -7,20 +7,21 @@ Weights load at the first batch, so a run that has nothing to do loads nothing.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils import is_flash_attn_2_available, logging
 
 from yanshou.engines import checkpoint
-from yanshou.engines.base import Completion, FinishReason, Prompt, Request
+from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.engines.sampling import processors
 from yanshou.errors import CheckpointError, PhotoError, UsageError
@@ -101,6 +102,10 @@ class TransformersEngine(BatchedEngine[Prepared]):
             pad_token_id=self.processor.tokenizer.pad_token_id if pad is None else pad,
         )
         return model.to(self.device).eval()
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        _ = self.processor  # loaded here, once, and not by several worker threads at a time
+        return super().generate(requests)
 
     # ---- one request (worker threads) ----
 
@@ -249,10 +254,15 @@ def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
 
 
 @contextmanager
-def _loading(folder: Any) -> Iterator[None]:
-    """What transformers and safetensors raise for a folder that they can't load, as one error."""
+def _loading(folder: Path) -> Iterator[None]:
+    """Without transformers' own bars; what it and safetensors raise for a folder that they can't load, as one error."""
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
         reason = " ".join(str(error).split())[:400]
         raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor` says more.") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()

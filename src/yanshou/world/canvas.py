@@ -1,4 +1,4 @@
-"""A canvas in the photo's own pixels: drawn at twice the size, tilted as a hand-held camera is, then lit, blurred, noised.
+"""A canvas in the photo's own pixels: drawn at twice the size, tilted as by a hand, then lit, blurred and noised.
 
 `Canvas` is the whole photo; `Pen` draws in the local units of one item (origin at its centre), at its place and scale.
 """
@@ -53,6 +53,7 @@ class Canvas:
         )
 
     def pen(self, x: float, y: float, scale: float) -> "Pen":
+        """A pen whose origin is (x, y), `scale` pixels a unit."""
         return Pen(self, x, y, scale)
 
     def finish(self, rng: Random) -> Image.Image:
@@ -66,6 +67,7 @@ class Canvas:
 
 
 def _light(rng: Random, size: tuple[int, int]) -> Image.Image:
+    """The lamps of a room: a 3 × 4 grid of levels of one warmth, stretched over the photo, to multiply with."""
     warmth = rng.uniform(-12, 12)
     lamp = Image.new("RGB", (3, 4))
     for x in range(3):

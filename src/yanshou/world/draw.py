@@ -14,7 +14,7 @@ from PIL import Image
 
 from yanshou.world.canvas import Canvas, Colour, Pen, vary
 from yanshou.world.items import BOX, ROW, draw_device, draw_shield, draw_small
-from yanshou.world.scene import Device, Item, Scene, Shield
+from yanshou.world.scene import Device, Item, Scene, Wide
 
 SIZES = ((320, 480), (480, 320), (384, 512), (300, 450))  # width × height; the last is resized by the processor
 CELL = (76.0, 68.0)  # pixels at zoom 1
@@ -43,7 +43,7 @@ def draw(scene: Scene, rng: Random, size: tuple[int, int] | None = None) -> Imag
     """The photo of a scene, RGB. `size` is width × height; None takes one that has room."""
     if scene.blank:
         return _blank(scene.blank, rng, size or rng.choice(SIZES))
-    size, places = _arrange(scene.items, rng, (size,) if size else tuple(rng.sample(SIZES, len(SIZES))))
+    size, places = arrange(scene.items, rng, (size,) if size else tuple(rng.sample(SIZES, len(SIZES))))
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(*size, wall, rng.uniform(-TILT, TILT))
     _behind(canvas, wall, rng)
@@ -59,9 +59,13 @@ def fits(items: Sequence[Item], size: tuple[int, int]) -> bool:
     return _places(items, Random(0), size, 1.0) is not None
 
 
-def _arrange(
+def arrange(
     items: Sequence[Item], rng: Random, sizes: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, int], list[Place]]:
+    """The size that is taken, and where everything stands in it: nothing overlaps, nothing leaves the photo.
+
+    As large as a random zoom asks for, smaller where that has no room. `fits` tells beforehand whether any size has.
+    """
     zooms = ZOOMS[rng.choices((0, 1, 2), (2, 3, 4))[0] :]
     for zoom in (*zooms, 1.0):
         for size in sizes:
@@ -80,32 +84,32 @@ def _places(items: Sequence[Item], rng: Random, size: tuple[int, int], zoom: flo
     cw, ch = width / columns, height / rows
     free = {(c, r) for c in range(columns) for r in range(rows)}
     places = []
-    for item in sorted(items, key=lambda i: -_block(i, columns)[1] * 10 - _block(i, columns)[0]):
+    for item in sorted(items, key=lambda i: -_block(i, columns)[1] * 10 - _block(i, columns)[0]):  # the largest first
         w, h = _block(item, columns)
-        options = [
-            (c, r)
-            for c in range(columns - w + 1)
-            for r in range(rows - h + 1)
-            if (w == 1 or c in (0, columns - w)) and all((c + i, r + j) in free for i in range(w) for j in range(h))
-        ]
+        sides = range(columns - w + 1) if w == 1 else (0, columns - w)  # a wide item touches an edge, to be cut by it
+        options = [(c, r) for c in sides for r in range(rows - h + 1) if _cells(c, r, w, h) <= free]
         if w > columns or not options:
             return None
-        c, r = rng.choice(sorted(options))
-        free -= {(c + i, r + j) for i in range(w) for j in range(h)}
+        c, r = rng.choice(sorted(set(options)))
+        free -= _cells(c, r, w, h)
         places.append(Place(item, c * cw, r * ch, (c + w) * cw, (r + h) * ch, zoom))
     return places
 
 
+def _cells(column: int, row: int, width: int, height: int) -> set[tuple[int, int]]:
+    return {(column + i, row + j) for i in range(width) for j in range(height)}
+
+
 def _block(item: Item, columns: int) -> tuple[int, int]:
     """Columns × rows that an item takes; where two wide ones would not stand side by side, they take the whole row."""
-    if isinstance(item, Device | Shield):
+    if isinstance(item, Wide):
         return (3 if columns >= 6 else max(columns, 3)), (2 if isinstance(item, Device) else 1)
     return 1, 1
 
 
 def _item(canvas: Canvas, place: Place, rng: Random) -> None:
-    if isinstance(place.item, Device | Shield):
-        _wide(canvas, place, rng)
+    if isinstance(place.item, Wide):
+        _wide(canvas, place, place.item, rng)
         return
     zoom = place.zoom * rng.uniform(0.92, 1.04)
     slack_x = max(0.0, place.x1 - place.x0 - BOX[0] * zoom) / 2
@@ -115,22 +119,22 @@ def _item(canvas: Canvas, place: Place, rng: Random) -> None:
     draw_small(canvas.pen(x, y, zoom), place.item, rng)
 
 
-def _wide(canvas: Canvas, place: Place, rng: Random) -> None:
+def _wide(canvas: Canvas, place: Place, item: Wide, rng: Random) -> None:
     """A device or shield: wholly inside the photo, or cut off by its nearer side edge."""
-    item = place.item
-    assert isinstance(item, Device | Shield)
     rows = 2 if isinstance(item, Device) else 1
     zoom = (place.y1 - place.y0) / (ROW * rows + 10)
     pen = canvas.pen((place.x0 + place.x1) / 2, place.y0 + (ROW / 2 + 3) * zoom, zoom)
-    half = (place.x1 - place.x0) / 2 / zoom
+    half = (place.x1 - place.x0) / 2 / zoom  # of the width, in the pen's units, as all below
     left, right = -half + rng.uniform(14, 24), half - rng.uniform(14, 24)
     if not item.whole:
         at_left = place.x0 <= 0 and (place.x1 < canvas.size[0] - 1 or rng.random() < 0.5)
         left, right = (-half - 60, half - rng.uniform(40, 90)) if at_left else (-half + rng.uniform(40, 90), half + 60)
-    inside = (max(left, -half) + min(right, half)) / 2
-    mark_x = inside + rng.uniform(-0.25, 0.25) * (min(right, half) - max(left, -half))
-    paint = draw_device if isinstance(item, Device) else draw_shield
-    paint(pen, item, left, right, mark_x, rng)  # type: ignore[operator]
+    seen_left, seen_right = max(left, -half), min(right, half)
+    mark_x = (seen_left + seen_right) / 2 + rng.uniform(-0.25, 0.25) * (seen_right - seen_left)
+    if isinstance(item, Device):
+        draw_device(pen, item, left, right, mark_x, rng)
+    else:
+        draw_shield(pen, item, left, right, mark_x, rng)
 
 
 def _behind(canvas: Canvas, wall: Colour, rng: Random) -> None:
@@ -184,12 +188,8 @@ def _drawing(canvas: Canvas, rng: Random) -> None:
     width, height = canvas.size
     pen, ink = canvas.pen(0, 0, 1), (40, 58, 110)
     for _ in range(rng.randint(8, 14)):
-        x, y, w, h = (
-            rng.uniform(10, width - 80),
-            rng.uniform(10, height - 80),
-            rng.uniform(30, 120),
-            rng.uniform(30, 120),
-        )
+        x, y = rng.uniform(10, width - 80), rng.uniform(10, height - 80)
+        w, h = rng.uniform(30, 120), rng.uniform(30, 120)
         pen.line([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)], ink, 1.4)
     for _ in range(6):
         x, y = rng.uniform(20, width - 60), rng.uniform(20, height - 60)
@@ -202,8 +202,8 @@ def _form(canvas: Canvas, rng: Random) -> None:
     y = 24.0
     while y < height - 40:
         pen.line([(16, y), (width - 16, y)], (90, 90, 94), 1.2)
-        for x in range(24, width - 60, rng.randint(48, 76)):
-            pen.line([(x, y + row / 2), (x + rng.uniform(14, 36), y + row / 2)], (70, 70, 78), 3)
+        for left in range(24, width - 60, rng.randint(48, 76)):
+            pen.line([(left, y + row / 2), (left + rng.uniform(14, 36), y + row / 2)], (70, 70, 78), 3)
         y += row
     for x in (16, width * 0.3, width * 0.62, width - 16):
         pen.line([(x, 24), (x, y - row)], (90, 90, 94), 1.2)

@@ -6,11 +6,14 @@ in by slicing, and rows padded on the right need no mask. `tests/world/test_fast
 `Qwen3VLForConditionalGeneration.forward`. Weights and modules are the model's; nothing here is saved.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLForConditionalGeneration
 
 PATCH, MERGE, TEMPORAL = 16, 2, 2
 
@@ -28,7 +31,7 @@ def patches(photos: Tensor) -> Tensor:
 class FastForward(torch.nn.Module):
     """Logits of a batch of one layout. Shapes in comments: b rows, p patches, v visual tokens, t tokens."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: "Qwen3VLForConditionalGeneration") -> None:
         super().__init__()
         self.model = model
         self.visual, self.language = model.model.visual, model.model.language_model

@@ -7,10 +7,12 @@ louvres rise to the right or fall.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from random import Random
+from typing import assert_never
 
 from yanshou.world.canvas import SHADOW, Colour, Pen, Point, shade, vary
-from yanshou.world.scene import Device, Fastener, Fibre, Item, Shield, Tag, Wires
+from yanshou.world.scene import Device, Fastener, Fibre, Shield, Small, Tag, Wires
 
 STEEL: Colour = (186, 190, 196)
 DARK: Colour = (38, 40, 46)
@@ -25,7 +27,7 @@ BOX = (68.0, 60.0)  # units of a small item
 ROW = 60.0  # units of a rack row's height
 
 
-def draw_small(pen: Pen, item: Item, rng: Random) -> None:
+def draw_small(pen: Pen, item: Small, rng: Random) -> None:
     """Draws an item that fits one cell."""
     match item:
         case Fastener():
@@ -37,26 +39,22 @@ def draw_small(pen: Pen, item: Item, rng: Random) -> None:
         case Tag():
             _tag(pen, item, rng)
         case _:
-            raise AssertionError(item)
+            assert_never(item)
 
 
 # ---- screws and plugs ------------------------------------------------------------------------------------------------
 
 
-def _head(pen: Pen, fault: str | None, rng: Random, at: Point = (0, 0)) -> None:
+def _head(pen: Pen, fault: str | None, rng: Random) -> None:
     """A screw head: flush, out by its thread's length, or rusty."""
-    x, y = at
+    x = y = 0.0
     metal = vary(rng, STEEL, 8)
     if fault == "未拧紧":
-        dx, dy = rng.choice((-1, 1)) * rng.uniform(11, 13), -rng.uniform(11, 13)
-        pen.disc(x, y, 6.5, DARK)
-        _thread(pen, (x, y), (x + dx, y + dy))
-        x, y = x + dx, y + dy
+        x, y = rng.choice((-1, 1)) * rng.uniform(11, 13), -rng.uniform(11, 13)
+        pen.disc(0, 0, 6.5, DARK)
+        _thread(pen, (x, y))
     if fault == "生锈":
-        for _ in range(14):
-            angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(5, 15)
-            spot = (x + math.cos(angle) * reach, y + math.sin(angle) * reach)
-            pen.disc(*spot, rng.uniform(2, 4.5), (*vary(rng, RUST, 18)[:3], 200))
+        _rust(pen, rng)
         metal = vary(rng, RUST, 12)
     pen.disc(x + 1.5, y + 2, 9.5, SHADOW)
     pen.disc(x, y, 9, metal, shade(metal, 0.6))
@@ -66,14 +64,20 @@ def _head(pen: Pen, fault: str | None, rng: Random, at: Point = (0, 0)) -> None:
         pen.line([(x - cx, y - cy), (x + cx, y + cy)], shade(metal, 0.35), 2.2)
 
 
-def _thread(pen: Pen, start: Point, end: Point) -> None:
-    pen.line([start, end], (150, 152, 158), 8)
-    (x0, y0), (x1, y1) = start, end
-    length = math.hypot(x1 - x0, y1 - y0)
-    ux, uy = (x1 - x0) / length, (y1 - y0) / length
-    for step in range(1, int(length), 3):
-        x, y = x0 + ux * step, y0 + uy * step
+def _thread(pen: Pen, end: Point) -> None:
+    """The shaft of a loose screw, from its hole at (0, 0) to its head."""
+    pen.line([(0, 0), end], (150, 152, 158), 8)
+    ux, uy = _unit(*end)
+    for step in range(1, int(math.hypot(*end)), 3):
+        x, y = ux * step, uy * step
         pen.line([(x - uy * 4, y + ux * 4), (x + uy * 4, y - ux * 4)], (66, 66, 72), 1.1)
+
+
+def _rust(pen: Pen, rng: Random) -> None:
+    for _ in range(14):
+        angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(5, 15)
+        spot = (math.cos(angle) * reach, math.sin(angle) * reach)
+        pen.disc(*spot, rng.uniform(2, 4.5), (*vary(rng, RUST, 18)[:3], 200))
 
 
 def _ground_wire(pen: Pen, fault: str | None, rng: Random, toward: Point) -> None:
@@ -81,21 +85,21 @@ def _ground_wire(pen: Pen, fault: str | None, rng: Random, toward: Point) -> Non
     dx, dy = toward
     bare = 19 if fault == "露铜" else 0
     if bare:
-        for spread in (-5, -3, -1, 1, 3, 5):
-            side = spread * 1.1
-            pen.line(
-                [
-                    (dx * 11 - dy * spread * 0.4, dy * 11 + dx * spread * 0.4),
-                    (dx * 31 - dy * side, dy * 31 + dx * side),
-                ],
-                vary(rng, STRANDS, 10),
-                1.6,
-            )
+        _strands(pen, toward, rng)
     start = 14 + bare
     pen.line([(dx * start, dy * start), (dx * 46, dy * 46)], vary(rng, EARTH, 10), 7)
     pen.line([(dx * start, dy * start), (dx * 46, dy * 46)], EARTH_STRIPE, 2.2)
     pen.line([(0, 0), (dx * 15, dy * 15)], shade(STEEL, 0.9), 9)
     pen.disc(0, 0, 11, shade(STEEL, 0.85), shade(STEEL, 0.5))
+
+
+def _strands(pen: Pen, toward: Point, rng: Random) -> None:
+    """Bare copper that fans out from the lug."""
+    dx, dy = toward
+    for spread in (-5, -3, -1, 1, 3, 5):
+        near, far = spread * 0.4, spread * 1.1
+        ends = [(dx * 11 - dy * near, dy * 11 + dx * near), (dx * 31 - dy * far, dy * 31 + dx * far)]
+        pen.line(ends, vary(rng, STRANDS, 10), 1.6)
 
 
 def _wired_screw(pen: Pen, fault: str | None, rng: Random, down: bool) -> None:
@@ -184,7 +188,7 @@ FASTENERS: dict[str, Callable[[Pen, str | None, Random], None]] = {
 def _course(gentle: bool, rng: Random) -> list[Point]:
     """A fibre's way through its box from left to right: a soft wave, or with one full ring."""
     rise = rng.choice((-1, 1)) * rng.uniform(5, 11)
-    wave = [(x, rise * math.sin(x / 34 * math.pi / 1.6)) for x in range(-33, 34, 3)]
+    wave = [(float(x), rise * math.sin(x / 34 * math.pi / 1.6)) for x in range(-33, 34, 3)]
     if gentle:
         return wave
     r, side = rng.uniform(12, 14), rng.choice((-1, 1))
@@ -215,7 +219,7 @@ def _corrugated(pen: Pen, course: Sequence[Point], rng: Random) -> None:
     """A ribbed plastic tube: wide, pale, ribs across."""
     pale = vary(rng, (236, 234, 226), 8)
     pen.line(course, pale, 12)
-    for (x0, y0), (x1, y1) in zip(course, course[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(course):
         dx, dy = _unit(x1 - x0, y1 - y0)
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         pen.line([(x - dy * 6, y + dx * 6), (x + dy * 6, y - dx * 6)], (70, 70, 74), 1.1)
@@ -225,7 +229,7 @@ def _armoured(pen: Pen, course: Sequence[Point], rng: Random) -> None:
     """A steel-wound tube: narrow, blue-grey, with a bright winding."""
     steel = vary(rng, (66, 88, 136), 10)
     pen.line(course, steel, 8)
-    for i, ((x0, y0), (x1, y1)) in enumerate(zip(course, course[1:], strict=False)):
+    for i, ((x0, y0), (x1, y1)) in enumerate(pairwise(course)):
         if i % 2:
             dx, dy = _unit(x1 - x0, y1 - y0)
             x, y = (x0 + x1) / 2, (y0 + y1) / 2

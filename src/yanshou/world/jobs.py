@@ -24,7 +24,7 @@ from yanshou.world.scene import (
     Fastener,
     Item,
     Scene,
-    Shield,
+    Wide,
     any_item,
     fitting,
     some_device,
@@ -47,9 +47,12 @@ class Job:
         return [scene.line() for scene in self.scenes]
 
 
-def any_job(rng: Random, mission: Mission) -> Job:
-    """A job of the mission; two in five fail. InputError where the rule asks for what this world doesn't have."""
-    label: Label = "fail" if rng.random() < FAIL_SHARE else "pass"
+def any_job(rng: Random, mission: Mission, label: Label | None = None) -> Job:
+    """A job of the mission with that label; without one, two in five fail.
+
+    InputError where the rule asks for what this world doesn't have, or cannot give the label.
+    """
+    label = label or ("fail" if rng.random() < FAIL_SHARE else "pass")
     for _ in range(ATTEMPTS):
         shown = _passing(rng, mission.rule) if label == "pass" else _failing(rng, mission.rule)
         job = Job(mission, label, _scenes(rng, shown))
@@ -91,10 +94,11 @@ def _failing(rng: Random, rule: Rule) -> list[Item]:
 
 
 def _unmet_item(rng: Random, condition: Condition) -> Item:
-    """Something that raises the condition and does not meet it."""
-    item = _something(rng, condition.seen, good=False)
-    while _shows(item, condition.need):
+    """Something that raises the condition and does not meet it. Where all that raises it meets it, the last one tried."""
+    for _ in range(ATTEMPTS):
         item = _something(rng, condition.seen, good=False)
+        if not _shows(item, condition.need):
+            break
     return item
 
 
@@ -130,8 +134,7 @@ def _scenes(rng: Random, shown: Sequence[Item]) -> tuple[Scene, ...]:
     count = rng.choices(tuple(PHOTOS), tuple(PHOTOS.values()))[0]
     photos: list[list[Item]] = [[] for _ in range(count)]
     for item in rng.sample(list(shown), len(shown)):
-        wide = isinstance(item, Device | Shield)
-        photos[0 if wide and rng.random() < 0.7 else rng.randrange(count)].append(item)
+        photos[0 if isinstance(item, Wide) and rng.random() < 0.7 else rng.randrange(count)].append(item)
         if rng.random() < 0.3:  # seen again from nearby
             photos[rng.randrange(count)].append(item)
     for items in photos:

@@ -1,16 +1,28 @@
 """The demo checkpoint before it has learned anything: a Qwen3-VL folder with everything a real one holds, but small.
 
-    config.json · generation_config.json · chat_template.jinja · preprocessor_config.json · tokenizer.json · model*.safetensors
+    config.json · generation_config.json · chat_template.jinja · processor_config.json
+    tokenizer.json · tokenizer_config.json · model.safetensors
 
 11.7 million parameters. The tokenizer is a byte-level BPE (any text encodes) learned from the demo world's own words,
 with Qwen's special tokens and chat template, so nothing about the folder needs a code path of its own.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    Qwen2TokenizerFast,
+    Qwen2VLImageProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
 
 from yanshou.missions import load_missions
 from yanshou.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
@@ -63,23 +75,27 @@ def words(seed: int = 0, photos: int = 4000) -> Iterator[str]:
                 yield f"不通过\n理由: {mission.rule.text}"
 
 
-def write_untrained(folder: Path, texts: Iterable[str] | None = None, seed: int = 0, **sizes: Any) -> None:
-    """Writes the whole checkpoint folder with random weights. `sizes` overrides text_config fields, for tests."""
-    import torch
-    from transformers import Qwen3VLForConditionalGeneration
+def write_untrained(
+    folder: Path,
+    texts: Iterable[str] | None = None,
+    seed: int = 0,
+    vision: Mapping[str, Any] | None = None,
+    **text: Any,
+) -> None:
+    """Writes the whole checkpoint folder with random weights, bf16.
 
+    `texts` teach the tokenizer, None: `words(seed)`. `vision` and `text` override fields of the two configurations.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_processor(folder, words(seed) if texts is None else texts)
     torch.manual_seed(seed)
-    model = Qwen3VLForConditionalGeneration(config(folder, **sizes))
+    model = Qwen3VLForConditionalGeneration(config(folder, vision or {}, **text))
     model.generation_config.update(**generation_config(folder))
     model.to(torch.bfloat16).save_pretrained(folder)
 
 
 def write_processor(folder: Path, texts: Iterable[str]) -> None:
     """Tokenizer, chat template and image processor of the folder, as transformers saves them."""
-    from transformers import Qwen2TokenizerFast, Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
-
     tokenizer = Qwen2TokenizerFast(
         tokenizer_object=_bpe(texts), pad_token="<|endoftext|>", eos_token="<|im_end|>", padding_side="left",
         model_max_length=32768, extra_special_tokens=list(SPECIAL_TOKENS),
@@ -93,9 +109,8 @@ def write_processor(folder: Path, texts: Iterable[str]) -> None:
     processor.save_pretrained(folder)
 
 
-def _bpe(texts: Iterable[str]) -> Any:
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-
+def _bpe(texts: Iterable[str]) -> Tokenizer:
+    """A byte-level BPE of VOCABULARY tokens at most; fewer where the texts hold no more merges."""
     bpe = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PATTERN), "isolated"), byte_level])
@@ -110,11 +125,9 @@ def _bpe(texts: Iterable[str]) -> Any:
     return bpe
 
 
-def config(folder: Path, **sizes: Any) -> Any:
-    """The shapes. Token ids come from the folder's tokenizer."""
-    from transformers import Qwen3VLConfig
-
-    token = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"].__getitem__
+def config(folder: Path, vision: Mapping[str, Any], **text: Any) -> Qwen3VLConfig:
+    """The shapes, but for the fields given. Token ids come from the folder's tokenizer."""
+    token = _token_ids(folder)
     text = {
         "vocab_size": VOCABULARY, "hidden_size": 256, "intermediate_size": 896, "num_hidden_layers": 6,
         "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 64, "max_position_embeddings": 32_768,
@@ -122,11 +135,11 @@ def config(folder: Path, **sizes: Any) -> Any:
             "rope_type": "default", "rope_theta": 100_000.0, "mrope_section": [12, 10, 10], "mrope_interleaved": True,
         },
         "bos_token_id": token("<|endoftext|>"), "eos_token_id": token("<|im_end|>"), "tie_word_embeddings": True,
-    } | sizes  # fmt: skip
+    } | text  # fmt: skip
     vision = {
-        "depth": 6, "hidden_size": 192, "intermediate_size": 768, "num_heads": 6, "out_hidden_size": 256,
-        "num_position_embeddings": 576, "deepstack_visual_indexes": [1, 3],
-    }  # fmt: skip
+        "depth": 6, "hidden_size": 192, "intermediate_size": 768, "num_heads": 6,
+        "out_hidden_size": text["hidden_size"], "num_position_embeddings": 576, "deepstack_visual_indexes": [1, 3],
+    } | vision  # fmt: skip
     return Qwen3VLConfig(
         text_config=text, vision_config=vision, tie_word_embeddings=True,
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
@@ -135,7 +148,12 @@ def config(folder: Path, **sizes: Any) -> Any:
 
 
 def generation_config(folder: Path) -> dict[str, Any]:
-    """Stop and padding tokens."""
-    token = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"].__getitem__
+    """Stop and padding tokens, greedy."""
+    token = _token_ids(folder)
     stop = [token("<|im_end|>"), token("<|endoftext|>")]
     return {"bos_token_id": stop[1], "pad_token_id": stop[1], "eos_token_id": stop, "do_sample": False}
+
+
+def _token_ids(folder: Path) -> Callable[[str], int]:
+    ids: Mapping[str, int] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    return ids.__getitem__

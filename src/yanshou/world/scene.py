@@ -35,10 +35,11 @@ class Device:
     """A BBU in its rack, with the slot below it: filled, shielded, shielded upside down, or left open."""
 
     brand: str
-    whole: bool
+    whole: bool  # False: cut off by the photo's edge
     need: Need
 
     def entries(self) -> Iterator[str]:
+        """What the summary line says of it, without counts."""
         seen = "显示完整" if self.whole else "只显示部分"
         fitted = "这个BBU设备按要求配备了挡风板" if self.need == "配备" else "这个BBU设备未按要求配备挡风板"
         want = "无需安装" if self.need == "无需安装" else f"机柜空间充足需要安装/{fitted}"
@@ -52,7 +53,7 @@ class Shield:
     """A wind shield: its louvres rise to the right when it is mounted the right way."""
 
     brand: str
-    whole: bool
+    whole: bool  # False: cut off by the photo's edge
     upright: bool
 
     def entries(self) -> Iterator[str]:
@@ -104,7 +105,9 @@ class Tag:
         yield f"标签/{self.text or '无法识别'}"
 
 
-Item = Device | Shield | Fastener | Fibre | Wires | Tag
+Wide = Device | Shield  # takes a rack row
+Small = Fastener | Fibre | Wires | Tag  # takes one cell of the photo
+Item = Wide | Small
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,7 @@ def fitting(items: Sequence[Item]) -> tuple[Item, ...]:
     taken: Counter[type] = Counter()
     kept: list[Item] = []
     for item in items:
-        wide = isinstance(item, (Device, Shield))
+        wide = isinstance(item, Wide)
         room = taken[Device] + taken[Shield] < 2 if wide else sum(taken.values()) < CELLS
         if room and taken[type(item)] < ROOM[type(item)]:
             taken[type(item)] += 1

@@ -1,0 +1,1 @@
+"""The specification's module path; everything lives in `yanshou`."""

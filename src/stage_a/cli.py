@@ -1,0 +1,11 @@
+"""`python -m src.stage_a.cli …` from a checkout: the same as `yanshou summarize …`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout's own yanshou, installed or not
+
+from yanshou.cli import main
+
+if __name__ == "__main__":
+    main(["summarize", *sys.argv[1:]], prog_name="python -m src.stage_a.cli")

@@ -1,0 +1,135 @@
+"""What is here and whether it will do: versions, devices, memory, and a checkpoint folder, each with what to do.
+
+    ok    torch 2.14.1
+    ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
+    FAIL  /models/lora is an adapter, not a whole checkpoint; merge it first: swift export --adapters …
+"""
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from yanshou.errors import YanshouError
+
+PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
+OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
+TRANSFORMERS = ((5, 17), (5, 20))  # from, below
+GIB = 2**30
+
+Level = Literal["ok", "note", "FAIL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    level: Level
+    text: str
+
+
+def examine(checkpoint: str | None = None) -> Iterator[Finding]:
+    """Everything that can be told without loading weights."""
+    yield Finding("ok", f"yanshou {version('yanshou')}, Python {platform.python_version()}, {platform.platform()}")
+    yield from _packages()
+    yield from _devices()
+    if checkpoint is not None:
+        yield from _checkpoint(checkpoint)
+
+
+def _packages() -> Iterator[Finding]:
+    for name in PACKAGES:
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            yield Finding("FAIL", f"{name} is not installed: pip install {name}")
+            continue
+        low, high = TRANSFORMERS
+        if name == "transformers" and not low <= tuple(int(part) for part in found.split(".")[:2]) < high:
+            wanted = f">={low[0]}.{low[1]},<{high[0]}.{high[1]}"
+            yield Finding("FAIL", f"transformers {found}, wanted {wanted}: pip install 'transformers{wanted}'")
+        else:
+            yield Finding("ok", f"{name} {found}")
+    for name, use in OPTIONAL.items():
+        try:
+            yield Finding("ok", f"{name} {version(name)}")
+        except PackageNotFoundError:
+            yield Finding("note", f"{name} is not installed ({use})")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+        yield Finding("note", f"no CUDA device (torch is {built}): runs on the CPU, slowly")
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        yield Finding("ok", f"cuda:{index} {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
+    yield Finding("ok", f"cpu, {torch.get_num_threads()} threads")
+
+
+def _checkpoint(name: str) -> Iterator[Finding]:
+    from yanshou.engines import checkpoint
+
+    try:
+        folder = checkpoint.locate(name)
+    except YanshouError as error:
+        yield Finding("FAIL", str(error))
+        return
+    faults = list(checkpoint.faults(folder))
+    yield from (Finding("FAIL", fault) for fault in faults)
+    if not faults:
+        yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
+        yield from _processor(folder, name)
+
+
+def _size(folder: Path) -> str:
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return f"{weights / GIB:.2f} GiB of weights in {len(list(folder.glob('*.safetensors')))} file(s)"
+
+
+def _processor(folder: Path, name: str) -> Iterator[Finding]:
+    """Loads the processor and writes a prompt with it, as a run would."""
+    from yanshou.engines.base import Prompt
+    from yanshou.engines.transformers import TransformersEngine
+    from yanshou.settings import EngineSettings
+
+    try:
+        engine = TransformersEngine(EngineSettings(checkpoint=name, device="cpu"))
+        text = engine.render(Prompt("系统", "用户"))
+    except YanshouError as error:
+        yield Finding("FAIL", str(error))
+        return
+    yield Finding("ok", f"the processor loads: {type(engine.processor).__name__}, and its chat template renders")
+    yield from _template(text)
+    yield from _tokenizer(engine.processor.tokenizer)
+    yield Finding("ok", f"fingerprint {engine.fingerprint}")
+
+
+def _template(text: str) -> Iterator[Finding]:
+    if "系统" not in text or "用户" not in text:
+        yield Finding("FAIL", f"the chat template drops the system or the user text: {text!r}. Take the base checkpoint's.")
+    elif text.find("image_pad") > text.find("用户"):
+        yield Finding("note", "the chat template puts the text before the photo; yanshou's prompts expect the photo first")
+
+
+def _tokenizer(tokenizer: Any) -> Iterator[Finding]:
+    if tokenizer.pad_token_id is None:
+        yield Finding("FAIL", "the tokenizer has no padding token: set pad_token in tokenizer_config.json")
+    if tokenizer.padding_side != "left":
+        yield Finding("note", f"the tokenizer pads on the {tokenizer.padding_side}; yanshou pads on the left by itself")
+
+
+def report(findings: Iterator[Finding]) -> int:
+    """Prints the findings as they come. Exit status 1 if one is a failure."""
+    status = 0
+    for finding in findings:
+        sys.stdout.write(f"{finding.level:<5} {finding.text}\n")
+        sys.stdout.flush()
+        status = max(status, int(finding.level == "FAIL"))
+    return status
