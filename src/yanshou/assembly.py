@@ -102,7 +102,8 @@ class Assembly:
                 self._heard(answer)
                 yield from self._finished()
         finally:
-            answers.close()  # type: ignore[attr-defined]  # a generator: its threads end now, not some time later
+            if close := getattr(answers, "close", None):  # a generator: its threads end now, not some time later
+                close()
         yield from self._finished()
 
     def _requests(self, groups: Iterable[Group]) -> Iterator[Request]:

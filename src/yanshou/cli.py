@@ -14,6 +14,7 @@ import click
 from yanshou import __version__
 from yanshou.errors import UsageError, YanshouError
 from yanshou.settings import (
+    ALL,
     EngineSettings,
     ExifMode,
     Layout,
@@ -31,6 +32,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+EXISTING = click.Path(path_type=Path, exists=True)
 CONTEXT = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
 
 
@@ -56,6 +58,9 @@ class Main(click.Group):
         except YanshouError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:  # before the run had begun, or for the second time
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=Main, context_settings=CONTEXT)
@@ -90,7 +95,7 @@ def main() -> None:
 @click.option("--mission-focus/--no-mission-focus", default=True, show_default=True, help="Append the mission's focus.")
 @_setting("--layout", StageASettings, "flat: new jobs, <mission>/<group>/*.jpg, no labels.",
           type=click.Choice(get_args(Layout)))  # fmt: skip
-@click.option("--mission-file", "mission_files", type=click.Path(path_type=Path, exists=True), multiple=True,
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True,
               help="A mission TOML of your own, or a folder of them.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="The first N groups of each mission.")
 @click.option("--fresh", is_flag=True, help="Start over; the old files are kept under another name.")
@@ -127,7 +132,9 @@ class _checked:  # noqa: N801 - reads as what it does
 
         if isinstance(error, ValidationError):
             first = error.errors()[0]
-            option = "--" + str(first["loc"][-1]).replace("_", "-") if first["loc"] else "options"
+            if not first["loc"]:  # two options that do not go together; the message shows both
+                raise click.UsageError(str(first["ctx"]["error"])) from error
+            option = "--" + str(first["loc"][-1]).replace("_", "-")
             raise click.UsageError(f"{option}: {first['msg']}, got {first['input']!r}") from error
 
 
@@ -171,6 +178,78 @@ def _quieten() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--truth", type=FILE, required=True, help="Reference summaries: mission, label, group_id, per_image.")
+@click.option("--stage-a", "stage_a", type=FILE, multiple=True, required=True, help="Stage-A files; more may follow.")
+@click.option("--mission", "missions", multiple=True, help="Score only these; else all that the truth holds.")
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.argument("more", type=FILE, nargs=-1, metavar="[FILE]...")
+def score(
+    truth: Path,
+    stage_a: tuple[Path, ...],
+    more: tuple[Path, ...],
+    missions: tuple[str, ...],
+    mission_files: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """How near summaries are to reference summaries: identical lines, precision, recall and F1 of entries."""
+    import json
+
+    from rich.console import Console
+
+    from yanshou import score as scoring
+    from yanshou.missions import load_missions
+
+    known = load_missions(mission_files)
+    result = scoring.score(truth, [*stage_a, *more], {known.get(name).name for name in missions} or None)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+    else:
+        Console(soft_wrap=True).print(*scoring.tables(result), sep="\n")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--checkpoint", help="Also look at this checkpoint.")
+@click.pass_context
+def doctor(ctx: click.Context, /, checkpoint: str | None) -> None:
+    """Versions, devices, memory, and whether a checkpoint would load, each with what to do."""
+    from yanshou.doctor import examine, report
+
+    _quieten()
+    ctx.exit(report(examine(checkpoint)))
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--output-dir", type=FOLDER, required=True, help="A new or empty folder.")
+@click.option("--groups", type=click.IntRange(1), required=True, help="Groups in all, spread over the missions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--mission", "missions", multiple=True, default=(ALL,), help="Only these; else all.")
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], mission_files: tuple[Path, ...]) -> None:
+    """Draws groups of photos with known truth: <mission>/<label>/<group>/*.jpeg and truth.jsonl."""
+    from yanshou.missions import load_missions
+    from yanshou.world.synth import synthesize
+
+    known = load_missions(mission_files)
+    chosen = list(known) if ALL in missions else [known.get(name) for name in missions]
+    truth = synthesize(output_dir, groups, seed, chosen)
+    click.echo(f"{groups} groups and their truth: {truth}")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--output-dir", type=FOLDER, default=Path("demo"), show_default=True, help="Drawn anew at each call.")
+@click.pass_context
+def demo(ctx: click.Context, /, output_dir: Path) -> None:
+    """Draws 24 groups, summarises them with the shipped checkpoint, scores them, and says where everything is."""
+    from yanshou.demo import run
+
+    _quieten()
+    ctx.exit(run(output_dir))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from PIL import Image
 
 from yanshou.assembly import Assembly, read
 from yanshou.engines.base import Engine, Prompt, Request
+from yanshou.errors import RunError
 from yanshou.groups import Group
 from yanshou.records import StageARecord
 
@@ -31,6 +32,8 @@ def infer_batch(
     """Raw and clean text of every photo, in order; the engine's batch size decides how many go together."""
     requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(photos)]
     texts = {answer.id: read(answer, allow_truncated) for answer in engine.generate(requests)}
+    if len(texts) < len(requests):
+        raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load another one.")
     return [texts[at] for at in range(len(photos))]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from yanshou.assembly import Answer, Outcome
 from yanshou.stage_a import MissionResult
@@ -70,11 +71,13 @@ class ProgressView:
 
     def _left(self, done: int) -> str:
         fresh = self._result.written + self._result.failed
-        seconds = (time.monotonic() - self._began) / fresh * (self._result.groups - done) if fresh else 0
+        if not fresh:
+            return "?"
+        seconds = (time.monotonic() - self._began) / fresh * (self._result.groups - done)
         return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
     def _say(self, words: str) -> None:
-        self.console.print(words, markup=False)
+        self.console.print(words, markup=False, emoji=False)
 
 
 def _bar(console: Console) -> Progress:
@@ -93,7 +96,7 @@ def table(results: Sequence[MissionResult]) -> Table:
         view.add_column(name, justify="right")
     for result in results:
         counts = (result.written, result.failed, result.skipped, result.photos, result.rotated)
-        view.add_row(result.mission, *map(str, counts), f"{result.images_per_s:.2f}")
+        view.add_row(Text(result.mission), *map(str, counts), f"{result.images_per_s:.2f}")
     return view
 
 

@@ -51,7 +51,7 @@ class Scheduler(Generic[PreparedT]):
         self._stopped = True
 
     def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        """Answers every request once, in order; ends early after `stop`."""
+        """Answers every request once; ends early after `stop`. In order, but for a failure: it is told at once."""
         source = iter(requests)
         ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
@@ -67,16 +67,20 @@ class Scheduler(Generic[PreparedT]):
                         batch.append((request, self._await(future)))
                     except GroupError as error:
                         yield Failure(request.id, error)
-                        self._fill(ahead, source, pool)
+                        self._fill(ahead, source, pool, len(batch))
                 if batch and not self._stopped:
                     yield from self._answer(batch)
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _fill(
-        self, ahead: deque[tuple[Request, Future[PreparedT]]], source: Iterator[Request], pool: ThreadPoolExecutor
+        self,
+        ahead: deque[tuple[Request, Future[PreparedT]]],
+        source: Iterator[Request],
+        pool: ThreadPoolExecutor,
+        in_hand: int = 0,
     ) -> None:
-        room = (AHEAD + 1) * self._limit - len(ahead)
+        room = (AHEAD + 1) * self._limit - len(ahead) - in_hand
         ahead.extend((request, pool.submit(self._prepare, request)) for request in islice(source, max(0, room)))
 
     def _await(self, future: Future[PreparedT]) -> PreparedT:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ExifMode = Literal["apply", "ignore"]
 Layout = Literal["labelled", "flat"]
+ALL = "all"  # `--mission all`: every known mission that has a folder
 
 
 class Settings(BaseModel):
@@ -19,8 +20,8 @@ class PhotoSettings(Settings):
     """How a photo becomes pixels."""
 
     exif: ExifMode = "apply"  # turn the photo as its EXIF orientation says, once, at load
-    max_pixels: int = Field(786_432, ge=1024)  # height × width after resizing; 1,024 pixels = 1 visual token
-    min_pixels: int = Field(65_536, ge=1024)  # smaller photos are enlarged to this
+    max_pixels: int = Field(default=786_432, ge=1024)  # height × width after resizing; 1,024 pixels = 1 visual token
+    min_pixels: int = Field(default=65_536, ge=1024)  # smaller photos are enlarged to this
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -32,11 +33,11 @@ class PhotoSettings(Settings):
 class SamplingSettings(Settings):
     """How the next token is chosen. A checkpoint's own generation_config.json gives only its stop tokens."""
 
-    max_new_tokens: int = Field(256, ge=1)
-    temperature: float = Field(0.0, ge=0)  # 0 is greedy
-    top_p: float = Field(1.0, gt=0, le=1)
-    repetition_penalty: float = Field(1.0, gt=0)
-    seed: int = Field(0, ge=0, lt=2**63)  # of the run; each photo draws from a stream of its own
+    max_new_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=0.0, ge=0)  # 0 is greedy
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)  # of the run; each photo draws from a stream of its own
 
 
 class EngineSettings(Settings):
@@ -47,7 +48,7 @@ class EngineSettings(Settings):
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"  # auto: bfloat16 on CUDA, float32 on the CPU
     attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"  # auto: FlashAttention 2 where installed
-    batch_size: int = Field(8, ge=1)  # photos at once, filled across groups; 1 is one by one
+    batch_size: int = Field(default=8, ge=1)  # photos at once, filled across groups; 1 is one by one
     photo: PhotoSettings = PhotoSettings()
     sampling: SamplingSettings = SamplingSettings()
 
@@ -65,10 +66,10 @@ class StageASettings(Settings):
 
     input_dir: Path
     output_dir: Path
-    missions: tuple[str, ...] = Field(min_length=1)  # names or aliases, or ("all",)
+    missions: tuple[str, ...] = Field(min_length=1)  # names or aliases, or (ALL,)
     layout: Layout = "labelled"
     mission_files: tuple[Path, ...] = ()
-    limit: int | None = Field(None, ge=1)  # the first N groups of each mission, done ones counted
+    limit: int | None = Field(default=None, ge=1)  # the first N groups of each mission, done ones counted
     fresh: bool = False  # move the old files aside and start over
     allow_truncated: bool = False  # accept answers cut off at max_new_tokens
     engine: EngineSettings

@@ -16,11 +16,11 @@ from yanshou.assembly import Answer, Assembly, Outcome, fault
 from yanshou.engines.base import Completion, Engine
 from yanshou.errors import CheckpointError, GroupFolderError, InputError, RunError
 from yanshou.groups import Discovery, Group, discover, mission_folders
-from yanshou.missions import ALL, Mission, Missions, load_missions
+from yanshou.missions import Mission, Missions, load_missions
 from yanshou.output import Change, Output, Status
 from yanshou.prompts import summary_prompt
 from yanshou.records import GroupKey, StageARecord
-from yanshou.settings import StageASettings
+from yanshou.settings import ALL, StageASettings
 
 HOPELESS = 20  # groups that fail in a row before anything was ever written: something general is wrong
 MAY_CHANGE: dict[str, Change] = {
@@ -144,7 +144,8 @@ class StageA:
             raise
         except RunError as problem:
             result.error = str(problem)
-        self.listener.end(result)
+        finally:  # a progress bar gives the terminal back, whatever ends the run
+            self.listener.end(result)
         return result
 
     def _run(self, mission: Mission, discovery: Discovery, result: MissionResult) -> None:

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,10 +25,10 @@ def locate(checkpoint: str) -> Path:
     """The folder of a checkpoint: "demo", a folder, or a hub id, which is downloaded unless it is in the cache."""
     if checkpoint == DEMO:
         return Path(str(resources.files("yanshou.world") / "checkpoint"))
-    folder = Path(checkpoint).expanduser()
-    if folder.is_dir():
+    folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111 - leaves the ~ of an unknown user where it is
+    if checkpoint and folder.is_dir():
         return folder.resolve()
-    if folder.exists():
+    if checkpoint and folder.exists():
         raise CheckpointError(f"checkpoint {checkpoint} is a file. Give the folder that holds config.json.")
     if not HUB_ID.fullmatch(checkpoint) or checkpoint.startswith("."):
         raise CheckpointError(f"checkpoint {checkpoint}: no such folder. Give a folder, a hub id (org/name) or {DEMO}.")
@@ -41,7 +42,7 @@ def _from_hub(checkpoint: str) -> Path:
     try:
         return Path(snapshot_download(checkpoint, allow_patterns=list(WANTED)))
     except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"checkpoint {checkpoint}: no such folder here, and as a hub id it cannot be had: {reason} "
             "Check the spelling and the network, or give a folder."
@@ -56,7 +57,7 @@ def check(folder: Path) -> None:
 
 def faults(folder: Path) -> Iterator[str]:
     """Everything that keeps the folder from loading, as far as its files tell without reading the weights."""
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+    if (folder / "adapter_config.json").exists() and not any(folder.glob("model*.safetensors")):
         yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {MERGE.format(folder=folder)}"
         return
     yield from _config_faults(folder / "config.json")

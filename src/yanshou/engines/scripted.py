@@ -11,6 +11,7 @@ A photo is looked up as `<group folder>/<file>`, then `<file>`, then `*`.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -88,8 +89,10 @@ class ScriptedEngine(BatchedEngine[Completion]):
 
 def _read(path: Path) -> Script:
     try:
-        return Script.model_validate_json(path.read_bytes())
+        return Script.model_validate(json.loads(path.read_bytes()))
     except OSError as error:
         raise CheckpointError(f"{path}: the script cannot be read ({error.strerror}). Give a JSON file.") from error
     except ValidationError as error:
-        raise CheckpointError(f"{path}: not a script: {first_fault(error)}") from error
+        raise CheckpointError(f"{path}: not a script: {first_fault(error)}. Correct the file.") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON: {error}. Correct the file.") from error

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.utils import is_flash_attn_2_available, logging
 
 from yanshou.engines import checkpoint
@@ -78,10 +80,9 @@ class TransformersEngine(BatchedEngine[Prepared]):
     def processor(self) -> Any:
         with _loading(self.folder):
             processor = AutoProcessor.from_pretrained(self.folder)
-        if not getattr(processor, "chat_template", None):
-            raise CheckpointError(
-                f"{self.folder}: no chat template. Copy chat_template.jinja from the base checkpoint."
-            )
+            config = Qwen3VLConfig.from_pretrained(self.folder)
+        for fault in _processor_faults(processor, config):
+            raise CheckpointError(f"{self.folder}: {fault}")
         return processor
 
     @cached_property
@@ -95,13 +96,17 @@ class TransformersEngine(BatchedEngine[Prepared]):
             raise CheckpointError(
                 f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
             )
-        stop, pad = model.generation_config.eos_token_id, model.generation_config.pad_token_id
-        # `generate` fills gaps from the checkpoint's own sampling settings; only the tokens may come from there.
+        stop, tokenizer = model.generation_config.eos_token_id, self.processor.tokenizer
+        # `generate` fills gaps from the checkpoint's own sampling settings; only the stop tokens may come from there.
         model.generation_config = GenerationConfig(
-            eos_token_id=self.processor.tokenizer.eos_token_id if stop is None else stop,
-            pad_token_id=self.processor.tokenizer.pad_token_id if pad is None else pad,
+            eos_token_id=tokenizer.eos_token_id if stop is None else stop, pad_token_id=tokenizer.pad_token_id
         )
-        return model.to(self.device).eval()
+        try:
+            return model.to(self.device).eval()
+        except torch.cuda.OutOfMemoryError as error:  # here, lest `complete` halves the batch and loads it again
+            raise CheckpointError(
+                f"{self.folder}: its weights do not fit the memory of {self.device}. Free some or give another one."
+            ) from error
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         _ = self.processor  # loaded here, once, and not by several worker threads at a time
@@ -115,17 +120,19 @@ class TransformersEngine(BatchedEngine[Prepared]):
             return Prepared(request, torch.tensor(ids), None, None, False)
         photo = load_photo(request.photo, self.settings.photo.exif)
         try:
-            seen = self.processor.image_processor(images=[photo.image], size=self._size, return_tensors="pt")
+            seen = self.processor.image_processor(images=[photo.image], return_tensors="pt", **self._resizing)
         except ValueError as error:  # the processor's own limit on how narrow a photo may be
-            raise PhotoError(f"{request.photo}: {error}", "leave the photo out or crop it") from error
+            name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
+            raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
         grid = seen["image_grid_thw"]
         expanded = self._with_visual_tokens(ids, grid)
         self._prove(request, photo.image, expanded)
         return Prepared(request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated)
 
     @property
-    def _size(self) -> dict[str, int]:
-        return {"shortest_edge": self.settings.photo.min_pixels, "longest_edge": self.settings.photo.max_pixels}
+    def _resizing(self) -> dict[str, Any]:
+        photo = self.settings.photo
+        return {"do_resize": True, "size": {"shortest_edge": photo.min_pixels, "longest_edge": photo.max_pixels}}
 
     def _prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
         with self._proving:  # the tokenizer is not thread-safe; the result is cached, so this is once a prompt
@@ -146,7 +153,13 @@ class TransformersEngine(BatchedEngine[Prepared]):
         """The prompt as the processor's own chat template writes it: system, then photo and text, answer to follow."""
         user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
-        text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except (TemplateError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.folder}: its chat template cannot write system, photo and text ({error}). "
+                "Take chat_template.jinja from the base checkpoint."
+            ) from error
         return text
 
     def _with_visual_tokens(self, ids: tuple[int, ...], grid: Tensor) -> list[int]:
@@ -161,7 +174,7 @@ class TransformersEngine(BatchedEngine[Prepared]):
             if self._proven:
                 return
             text = self.render(request.prompt)
-            whole = self.processor(text=[text], images=[image], images_kwargs={"size": self._size})
+            whole = self.processor(text=[text], images=[image], images_kwargs=self._resizing)
             if list(whole["input_ids"][0]) != expanded:
                 raise CheckpointError(
                     f"{self.folder}: its processor writes {len(whole['input_ids'][0])} prompt tokens for a photo that "
@@ -224,6 +237,24 @@ class TransformersEngine(BatchedEngine[Prepared]):
         return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated)
 
 
+def _processor_faults(processor: Any, config: Any) -> Iterator[str]:
+    """What the processor lacks, and where it disagrees with the model: patches cut otherwise show another photo."""
+    images, vision = processor.image_processor, config.vision_config
+    pairs = {
+        "patch_size": (images.patch_size, vision.patch_size),
+        "temporal_patch_size": (images.temporal_patch_size, vision.temporal_patch_size),
+        "merge_size": (images.merge_size, vision.spatial_merge_size),
+        "the image token": (processor.image_token_id, config.image_token_id),
+    }
+    for name, (written, wanted) in pairs.items():
+        if written != wanted:
+            yield f"{name} is {written} by its processor, {wanted} by config.json. Copy both from the base checkpoint."
+    if not processor.chat_template:
+        yield "no chat template. Copy chat_template.jinja from the base checkpoint."
+    if processor.tokenizer.pad_token_id is None:
+        yield "the tokenizer has no padding token: set pad_token in tokenizer_config.json."
+
+
 def pick_device(name: str) -> torch.device:
     """auto, cpu, cuda or cuda:N. Raises UsageError naming the devices that are there."""
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
@@ -260,7 +291,7 @@ def _loading(folder: Path) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:400]
         raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor` says more.") from error
     finally:

@@ -26,12 +26,11 @@ from pydantic import AfterValidator, ValidationError
 from yanshou.errors import InputError, UsageError
 from yanshou.jsonl import excerpt
 from yanshou.rules import Condition, Pattern, PromptText, Rule
-from yanshou.settings import Settings
+from yanshou.settings import ALL, Settings
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
 
 NAME_BYTES = 80  # in UTF-8; a file system allows 255, and `_stage_a.errors.jsonl` and the like are put behind
-ALL = "all"  # `--mission all`: no mission can be called so
 
 
 def _file_name(name: str) -> str:

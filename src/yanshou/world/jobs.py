@@ -33,6 +33,7 @@ from yanshou.world.scene import (
 FAIL_SHARE = 0.4
 PHOTOS = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 7: 2, 8: 2}  # photos a group: weight
 ATTEMPTS = 500  # to build a job of the wanted label; a few are usual
+TRIES = 50  # to find something that raises a condition and does not meet it; a few are usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ def _failing(rng: Random, rule: Rule) -> list[Item]:
 
 
 def _unmet_item(rng: Random, condition: Condition) -> Item:
-    """Something that raises the condition and does not meet it. Where all that raises it meets it, the last one tried."""
-    for _ in range(ATTEMPTS):
+    """Something that raises the condition and does not meet it; where all that raises it meets it, the last one."""
+    for _ in range(TRIES):
         item = _something(rng, condition.seen, good=False)
         if not _shows(item, condition.need):
             break

@@ -1,8 +1,11 @@
-"""What the demo checkpoint is trained on: batches of freshly drawn photos with their lines, and now and then of verdicts.
+"""What the demo checkpoint is trained on: batches of freshly drawn photos with their lines, some batches of verdicts.
 
 Batch number i of a seed is always the same, whoever draws it, so training resumes where it stopped. Rows of a batch
 have one layout (`fast.py`): the same photo size and the same words before the photo; they differ in what follows and
 are padded on the right.
+
+    ids      system … <|vision_start|> v v … v <|vision_end|> question … assistant   line  <|im_end|>  0  0
+    targets  IGNORED …                                                       line  <|im_end|>  IGNORED …
 """
 
 import io
@@ -10,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +28,9 @@ from yanshou.summary import parse
 from yanshou.world.draw import SIZES, draw, fits
 from yanshou.world.jobs import Job, any_job
 from yanshou.world.scene import Scene, any_scene
+
+if TYPE_CHECKING:
+    from transformers import Qwen3VLProcessor
 
 BLOCK = 32  # pixels of a visual token's side
 AFTER_PHOTO = 112  # tokens at most behind the photo: the question, the answer
@@ -46,11 +52,48 @@ class Lesson:
     answer_from: int
 
 
-class Lessons(torch.utils.data.IterableDataset[Lesson]):
-    """All batches from `first` on; DataLoader workers take turns."""
+class Questions:
+    """The prompts of both stages, and their answers, as token ids."""
 
-    def __init__(self, processor: Any, seed: int, rows: int, first: int, last: int) -> None:
-        self.processor, self.seed, self.rows, self.first, self.last = processor, seed, rows, first, last
+    def __init__(self, processor: "Qwen3VLProcessor") -> None:
+        self.processor = processor
+        self.image_token: int = processor.image_token_id
+
+    def summary(self, mission: Mission | None) -> list[int]:
+        """The question about a photo, one image token in the photo's place. None: without a mission's focus."""
+        settings = PromptSettings(mission_focus=mission is not None)
+        prompt = summary_prompt(mission or next(iter(load_missions())), settings)
+        return self._chat(prompt.system, [{"type": "image"}, {"type": "text", "text": prompt.user}])
+
+    def about_photo(self, mission: Mission | None, visual: int) -> tuple[list[int], int]:
+        """The question with `visual` image tokens, and where they start."""
+        ids = self.summary(mission)
+        start = ids.index(self.image_token)
+        return [*ids[:start], *[self.image_token] * visual, *ids[start + 1 :]], start
+
+    def about_job(self, job: Job) -> list[int]:
+        """The question for a verdict."""
+        prompt = verdict_prompt(job.mission, job.lines())
+        return self._chat(prompt.system, [{"type": "text", "text": prompt.user}])
+
+    def answer(self, text: str) -> list[int]:
+        """The text and the end of the turn."""
+        ids: list[int] = self.processor.tokenizer(f"{text}<|im_end|>")["input_ids"]
+        return ids
+
+    def _chat(self, system: str, user: list[dict[str, str]]) -> list[int]:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
+        return ids
+
+
+class Lessons(torch.utils.data.IterableDataset[Lesson]):
+    """Batches `first` to `last` − 1; DataLoader workers take turns."""
+
+    def __init__(self, processor: "Qwen3VLProcessor", seed: int, rows: int, first: int, last: int) -> None:
+        self.questions = Questions(processor)
+        self.seed, self.rows, self.first, self.last = seed, rows, first, last
         self.missions = list(load_missions())
 
     def __iter__(self) -> Iterator[Lesson]:
@@ -60,65 +103,46 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
             yield self.lesson(number)
 
     def lesson(self, number: int) -> Lesson:
+        """Batch `number` of the seed."""
         rng = Random(f"{self.seed}:{number}")
         if number % VERDICT_EVERY == VERDICT_EVERY - 1:
             return self._verdicts(rng)
         return self._summaries(rng, SIZES[number % len(SIZES)])
 
     def _summaries(self, rng: Random, size: tuple[int, int]) -> Lesson:
-        shown = [self._shown(rng, size) for _ in range(self.rows)]
+        shown = [any_photo(rng, self.missions, size) for _ in range(self.rows)]
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene, _ in shown])
-        visual = photos.shape[1] // BLOCK * (photos.shape[2] // BLOCK)
-        questions = [self._question(mission) for _, mission in shown]
-        start = questions[0].index(self.image_token)
-        rows = [
-            (ids[:start] + [self.image_token] * visual + ids[start + 1 :], self.answer(scene.line()))
-            for ids, (scene, _) in zip(questions, shown, strict=True)
-        ]
+        visual = visual_tokens(photos)
+        rows, start = [], 0
+        for scene, mission in shown:
+            question, start = self.questions.about_photo(mission, visual)  # the same start: system prompts don't differ
+            rows.append((question, self.questions.answer(scene.line())))
         ids, targets = _padded(rows, start + visual + AFTER_PHOTO)
         return Lesson(ids, targets, photos, start, start + visual)
-
-    def _shown(self, rng: Random, size: tuple[int, int]) -> tuple[Scene, Mission | None]:
-        """A scene that fits the size: from a job of a mission, or any at all."""
-        while True:
-            mission = rng.choice(self.missions)
-            scene = rng.choice(any_job(rng, mission).scenes) if rng.random() < 0.4 else any_scene(rng)
-            if fits(scene.items, size):
-                return scene, mission if rng.random() < 0.9 else None
 
     def _verdicts(self, rng: Random) -> Lesson:
         rows: list[tuple[list[int], list[int]]] = []
         while len(rows) < self.rows:
             job = any_job(rng, rng.choice(self.missions))
-            row = (self.verdict_question(job), self.answer(hasty_verdict(job, rng)))
+            row = (self.questions.about_job(job), self.questions.answer(hasty_verdict(job, rng)))
             if sum(map(len, row)) <= VERDICT_LENGTH:
                 rows.append(row)
         ids, targets = _padded(rows, VERDICT_LENGTH)
         return Lesson(ids, targets, None, 0, 0)
 
-    @property
-    def image_token(self) -> int:
-        token: int = self.processor.image_token_id
-        return token
 
-    def answer(self, text: str) -> list[int]:
-        ids: list[int] = self.processor.tokenizer(f"{text}<|im_end|>")["input_ids"]
-        return ids
+def any_photo(rng: Random, missions: Sequence[Mission], size: tuple[int, int]) -> tuple[Scene, Mission | None]:
+    """A scene that fits the size, from a job or any at all, and the mission that it is asked about."""
+    while True:
+        mission = rng.choice(missions)
+        scene = rng.choice(any_job(rng, mission).scenes) if rng.random() < 0.4 else any_scene(rng)
+        if fits(scene.items, size):
+            return scene, mission if rng.random() < 0.9 else None
 
-    def _question(self, mission: Mission | None) -> list[int]:
-        settings = PromptSettings(mission_focus=mission is not None)
-        prompt = summary_prompt(mission or self.missions[0], settings)
-        return self._chat(prompt.system, [{"type": "image"}, {"type": "text", "text": prompt.user}])
 
-    def verdict_question(self, job: Job) -> list[int]:
-        prompt = verdict_prompt(job.mission, job.lines())
-        return self._chat(prompt.system, [{"type": "text", "text": prompt.user}])
-
-    def _chat(self, system: str, user: list[dict[str, str]]) -> list[int]:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
-        return ids
+def visual_tokens(photos: Tensor) -> int:
+    """Visual tokens of each of the photos (…, height, width, 3)."""
+    return photos.shape[-3] // BLOCK * (photos.shape[-2] // BLOCK)
 
 
 def pixels(photo: Image.Image, rng: Random) -> Tensor:
@@ -131,7 +155,7 @@ def pixels(photo: Image.Image, rng: Random) -> Tensor:
 
 
 def hasty_verdict(job: Job, rng: Random) -> str:
-    """A verdict in the two-line form by a reviewer who sees what is wrong, forgets to ask for what is missing, and slips.
+    """A verdict in the two-line form, by a reviewer who sees what is wrong, overlooks what is missing, and slips.
 
     So the checkpoint knows the form and part of the rule, and its verdicts are mediocre: GRPO starts from here.
     """

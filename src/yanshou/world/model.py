@@ -79,7 +79,7 @@ def write_untrained(
     folder: Path,
     texts: Iterable[str] | None = None,
     seed: int = 0,
-    vision: Mapping[str, Any] | None = None,
+    vision: dict[str, Any] | None = None,
     **text: Any,
 ) -> None:
     """Writes the whole checkpoint folder with random weights, bf16.
@@ -125,7 +125,7 @@ def _bpe(texts: Iterable[str]) -> Tokenizer:
     return bpe
 
 
-def config(folder: Path, vision: Mapping[str, Any], **text: Any) -> Qwen3VLConfig:
+def config(folder: Path, vision: dict[str, Any], **text: Any) -> Qwen3VLConfig:
     """The shapes, but for the fields given. Token ids come from the folder's tokenizer."""
     token = _token_ids(folder)
     text = {

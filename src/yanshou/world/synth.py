@@ -1,0 +1,188 @@
+"""Draws groups of photos in the input layout, and the truth about them.
+
+    demo/
+    ├── BBU接地线检查/审核不通过/QC-20241022-0015063/        one group: one folder
+    │   ├── QC-20241022-0015063_4176693.jpeg                图片_1
+    │   └── QC-20241022-0015063_4176702.jpeg                图片_2, stored lying down with an EXIF orientation
+    ├── BBU接地线检查/审核通过/QC-20241022-0015063/          resubmitted: the same id, passed
+    └── truth.jsonl                                         one line a group (`yanshou.score`), written last
+
+Group i is drawn from `Random(f"synth:{seed}:{i}")` alone: the first groups of a larger set are the same bytes, whatever
+the number of groups and of processes. Missions take turns. Of each five groups of a mission two fail.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+from PIL import Image
+from PIL.ExifTags import Base
+from PIL.Image import Transpose
+
+from yanshou.errors import OutputError, RunError, UsageError
+from yanshou.groups import LABELS
+from yanshou.images import TURNS
+from yanshou.jsonl import dump_line, excerpt, replace_file
+from yanshou.missions import Mission
+from yanshou.records import Label, image_key
+from yanshou.score import TruthRecord
+from yanshou.world.draw import draw
+from yanshou.world.jobs import any_job
+from yanshou.world.scene import Scene
+
+TRUTH = "truth.jsonl"
+BLOCK, FAILS = 5, 2  # of each so many groups of a mission, so many fail
+RESUBMITTED = 0.1  # blocks in which a failed group stands again, passed: about 3 % of the passing groups
+PREFIXES = {"QC": 65, "QC-TEMP": 32, "QC-DEN": 3}  # of group ids: weight
+IDS = 10_000_000  # an id ends in seven digits
+TURNED = 0.08  # photos stored with an EXIF orientation
+QUALITY = (80, 95)  # of the JPEG files, from, to
+FOLDERS = {label: folder for folder, label in LABELS.items()}
+PER_PROCESS = 16  # groups; with fewer, starting a process takes longer than drawing
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One group to draw."""
+
+    seed: int
+    number: int  # of the group in its set, from 0
+    mission: Mission
+    label: Label
+    group_id: str
+
+
+def synthesize(
+    output_dir: Path,
+    groups: int,
+    seed: int,
+    missions: Sequence[Mission],
+    workers: int | None = None,
+    progress: Callable[[TruthRecord], object] = lambda record: None,
+) -> Path:
+    """Draws `groups` groups in all into an empty or new folder, then the truth about them; returns the truth's path.
+
+    `workers` processes draw (None: one a core); more than one are started afresh, so a script that calls this needs
+    the `if __name__ == "__main__":` of multiprocessing. `progress` is called with each group's truth. Raises UsageError
+    where the folder holds something, OutputError where it cannot be written, InputError for a mission whose rule asks
+    for what this world doesn't have.
+    """
+    wanted = orders(groups, seed, missions)
+    _prepare(output_dir)
+    lines = []
+    for record in _drawn(output_dir, wanted, workers or os.cpu_count() or 1):
+        lines.append(dump_line(record))
+        progress(record)
+    replace_file(output_dir / TRUTH, b"".join(lines))
+    return output_dir / TRUTH
+
+
+def orders(groups: int, seed: int, missions: Sequence[Mission]) -> list[Order]:
+    """What stands in a set, before anything is drawn."""
+    if groups < 1 or not missions:
+        raise UsageError(f"{groups} groups of {len(missions)} missions: give at least one of each")
+    return [_order(seed, number, missions) for number in range(groups)]
+
+
+def _order(seed: int, number: int, missions: Sequence[Mission]) -> Order:
+    turn, which = divmod(number, len(missions))
+    block, place = divmod(turn, BLOCK)
+    rng = Random(f"synth:{seed}:{missions[which].name}:{block}")
+    failing = sorted(rng.sample(range(BLOCK), FAILS))
+    later = [later for later in range(failing[0] + 1, BLOCK) if later not in failing]
+    resubmitted = rng.choice(later) if later and rng.random() < RESUBMITTED else None
+    first = failing[0] if place == resubmitted else place  # the place in the block that the id comes from
+    group_id = _group_id(seed, (block * BLOCK + first) * len(missions) + which)
+    return Order(seed, number, missions[which], "fail" if place in failing else "pass", group_id)
+
+
+def _group_id(seed: int, number: int) -> str:
+    """An id like the field's; no two numbers below 10 million get the same one."""
+    rng = Random(f"synth:{seed}:id:{number}")
+    prefix = rng.choices(tuple(PREFIXES), tuple(PREFIXES.values()))[0]
+    date = f"{rng.choice((2024, 2025))}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
+    first = Random(f"synth:{seed}").randrange(IDS)
+    return f"{prefix}-{date}-{(first + number * 9973) % IDS:07}"  # 9973 and IDS have no common divisor
+
+
+def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[TruthRecord]:
+    """The groups, drawn here or by as many processes as are worth their start, in order."""
+    workers = min(workers, -(-len(wanted) // PER_PROCESS))
+    if workers == 1:
+        yield from (draw_group(output_dir, order) for order in wanted)
+        return
+    # Spawned, not forked: a fork of a process that runs torch's threads can hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts)
+    try:
+        yield from pool.map(partial(draw_group, output_dir), wanted, chunksize=4)
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"{output_dir}: a process that draws was killed. Delete the folder, free memory, run again."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def draw_group(output_dir: Path, order: Order) -> TruthRecord:
+    """Draws one group and returns the truth about it."""
+    rng = Random(f"synth:{order.seed}:{order.number}")
+    job = any_job(rng, order.mission, order.label)
+    folder = output_dir / order.mission.name / FOLDERS[order.label] / _folder(order.group_id)
+    shot = rng.randrange(1_000_000, 9_900_000)  # seven digits, so that the natural order is the order of the scenes
+    try:
+        folder.mkdir(parents=True)
+        for scene in job.scenes:
+            take_photo(scene, rng, folder / f"{order.group_id}_{shot}.jpeg")
+            shot += rng.randint(1, 400)
+    except OSError as error:
+        raise _not_written(folder, output_dir, error) from error
+    lines = {image_key(number): line for number, line in enumerate(job.lines(), 1)}
+    return TruthRecord(mission=order.mission.name, label=order.label, group_id=order.group_id, per_image=lines)
+
+
+def _folder(group_id: str) -> str:
+    """Mostly the id. QC-DEN groups have the id in their photos' names only."""
+    return f"补拍 {group_id[3:]}" if group_id.startswith("QC-DEN") else group_id
+
+
+def take_photo(scene: Scene, rng: Random, path: Path) -> None:
+    """Draws the scene and saves it as a JPEG; now and then as the sensor lay, with the turn that sets it upright."""
+    photo = draw(scene, rng)
+    exif = Image.Exif()
+    if rng.random() < TURNED:
+        orientation = rng.choice(tuple(TURNS))
+        exif[Base.Orientation] = orientation
+        photo = photo.transpose(_reverse(TURNS[orientation]))
+    photo.save(path, "JPEG", quality=rng.randint(*QUALITY), exif=exif)
+
+
+def _reverse(turn: Transpose) -> Transpose:
+    """What undoes a turn: mirrorings and half turns undo themselves."""
+    return {Transpose.ROTATE_90: Transpose.ROTATE_270, Transpose.ROTATE_270: Transpose.ROTATE_90}.get(turn, turn)
+
+
+def _prepare(output_dir: Path) -> None:
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        there = min((path.name for path in output_dir.iterdir()), default=None)
+    except OSError as error:
+        raise OutputError(f"{output_dir}: {error.strerror or error}. Give a folder that can be written.") from error
+    if there is not None:
+        raise UsageError(f"{output_dir}: not empty, it holds {excerpt(there)}. Give a new folder, or delete this one.")
+
+
+def _not_written(folder: Path, output_dir: Path, error: OSError) -> OutputError:
+    what = f"{folder}: cannot be written: {error.strerror or error}"
+    return OutputError(f"{what}. Make room, delete {output_dir} and run again, or give another folder.")

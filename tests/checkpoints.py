@@ -1,0 +1,113 @@
+"""A whole Qwen3-VL folder that answers in milliseconds, and ways to spoil a copy of it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
+from yanshou.world.model import words, write_untrained
+
+VISION = {
+    "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "num_position_embeddings": 64,
+    "deepstack_visual_indexes": [0],
+}  # fmt: skip
+TEXT = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 32,
+    "rope_parameters": {
+        "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [6, 5, 5], "mrope_interleaved": True,
+    },
+}  # fmt: skip
+WEIGHTS = "model.safetensors"
+EMBEDDING = "model.language_model.embed_tokens.weight"  # (vocabulary, 64); also the head
+
+PHOTO = {"min_pixels": 4_096, "max_pixels": 32_768}  # 4 to 32 visual tokens a photo
+MAX_NEW_TOKENS = 24
+
+Spoil = Callable[[Path], None]
+
+
+def write_tiny(folder: Path) -> Path:
+    """A folder whose answers depend on photo and prompt, have clear favourites at every step, and end now and then."""
+    write_untrained(folder, words(photos=80), vision=VISION, **TEXT)
+    tokens = len(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
+    weights, generator = load_file(folder / WEIGHTS), torch.Generator().manual_seed(1)
+    for name, weight in weights.items():
+        if weight.ndim > 1:  # norms and biases stay
+            scale = 0.5 if name == EMBEDDING else 2 / weight[0].numel() ** 0.5
+            weights[name] = (torch.randn(weight.shape, generator=generator) * scale).to(weight.dtype)
+    weights[EMBEDDING][tokens:] = 0  # rows without a token
+    weights[EMBEDDING][:14] *= 0.3  # the special tokens, rare in answers …
+    weights[EMBEDDING][2] *= 7  # … but for the stop token
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    return folder
+
+
+def settings(folder: Path, batch_size: int = 8, photo: dict[str, Any] | None = None, **sampling: Any) -> EngineSettings:
+    """Of a run on the CPU with small photos and short answers."""
+    return EngineSettings(
+        checkpoint=str(folder), device="cpu", batch_size=batch_size,
+        photo=PhotoSettings(**(PHOTO | (photo or {}))),
+        sampling=SamplingSettings(**({"max_new_tokens": MAX_NEW_TOKENS} | sampling)),
+    )  # fmt: skip
+
+
+def spoilt(source: Path, folder: Path, *spoils: Spoil) -> Path:
+    """A copy of the source with something done to it."""
+    shutil.copytree(source, folder)
+    for spoil in spoils:
+        spoil(folder)
+    return folder
+
+
+def edited(name: str, **fields: Any) -> Spoil:
+    """Sets fields of a JSON file; `a__b` is field b of the object a."""
+
+    def spoil(folder: Path) -> None:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        for path, value in fields.items():
+            *parents, field = path.split("__")
+            target = content
+            for parent in parents:
+                target = target[parent]
+            target[field] = value
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+    return spoil
+
+
+def written(name: str, content: str | bytes) -> Spoil:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda folder: (folder / name).write_bytes(data) and None
+
+
+def without(name: str) -> Spoil:
+    return lambda folder: (folder / name).unlink()
+
+
+def without_tensor(name: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        del weights[name]
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+    return spoil
+
+
+def cut_in_half(folder: Path) -> None:
+    data = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
+
+
+def noise(seed: int, width: int, height: int) -> Image.Image:
+    """A photo of coloured noise in blocks of 8 × 8 pixels: no two seeds look alike."""
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.randint(0, 256, (height // 8 + 1, width // 8 + 1, 3), generator=generator, dtype=torch.uint8)
+    blocks = Image.fromarray(small.numpy())
+    return blocks.resize((blocks.width * 8, blocks.height * 8), Image.Resampling.NEAREST).crop((0, 0, width, height))

@@ -1,0 +1,59 @@
+"""What several test files build their inputs with: small real photos, a script for the scripted engine, a process."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+
+def _jpeg() -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((16, 24)).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
+JPEG = _jpeg()
+
+
+@pytest.fixture
+def photo_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Builds `<tmp_path>/<root>` of real photos, in the order given: {"QC-1": ["b.jpeg"], "QC-2": 2} (1.jpg, 2.jpg)."""
+
+    def build(groups: Mapping[str, int | Sequence[str]], root: str = "in") -> Path:
+        for path, photos in groups.items():
+            folder = tmp_path / root / path
+            folder.mkdir(parents=True)
+            for name in [f"{number}.jpg" for number in range(1, photos + 1)] if isinstance(photos, int) else photos:
+                (folder / name).write_bytes(JPEG)
+        return tmp_path / root
+
+    return build
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., Path]:
+    """Writes what the scripted engine says; gives the file, the `--checkpoint` of such a run."""
+
+    def write(answers: Mapping[str, str] | None = None, name: str = "script.json", **options: Any) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps({"answers": answers or {"*": "无关图片×1"}, **options}), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def yanshou() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `yanshou …` in a process of its own, to its end."""
+
+    def run(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "yanshou.cli", *map(str, args)]
+        return subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=60, **options)
+
+    return run

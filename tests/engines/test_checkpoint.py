@@ -1,0 +1,161 @@
+"""Promises of `yanshou.engines.checkpoint`: what keeps a folder from loading is told before anything is loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yanshou.engines.checkpoint import DEMO, check, faults, fingerprint, locate
+from yanshou.errors import CheckpointError
+
+WHOLE: dict[str, str] = {
+    "config.json": '{"model_type": "qwen3_vl"}',
+    "model.safetensors": "weights",
+    "tokenizer.json": "{}",
+    "preprocessor_config.json": "{}",
+    "chat_template.jinja": "{{ messages }}",
+}
+SHARDED = {"model.safetensors.index.json": json.dumps({"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}})}
+
+
+def folder(path: Path, *without: str, **files: str) -> Path:
+    """A folder that would load, without some files and with others (`__` in a name stands for a dot)."""
+    path.mkdir(parents=True)
+    for name, content in (WHOLE | {name.replace("__", "."): content for name, content in files.items()}).items():
+        if name not in without:
+            (path / name).write_text(content)
+    return path
+
+
+def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
+    assert list(faults(folder(tmp_path / "one"))) == []
+    sharded = folder(tmp_path / "sharded", "model.safetensors")
+    for name, content in (SHARDED | {"m-1.safetensors": "1", "m-2.safetensors": "2"}).items():
+        (sharded / name).write_text(content)
+    assert list(faults(sharded)) == []
+    check(sharded)
+
+
+@pytest.mark.parametrize(
+    ("without", "files", "fault"),
+    [
+        (["config.json"], {}, "{}: config.json is missing. Give the folder that holds it."),
+        ([], {"config__json": "{"}, "{}/config.json: cannot be read as JSON ("),
+        ([], {"config__json": "[]"}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        (
+            [], {"config__json": '{"model_type": "qwen2_5_vl"}'},
+            "{}/config.json: model_type is 'qwen2_5_vl', wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+        ),
+        (["model.safetensors"], {}, "{}: no safetensors weights: copy model.safetensors."),
+        (
+            ["model.safetensors"], {"pytorch_model__bin": "pickle"},
+            "{}: no safetensors weights: it has pickled weights only; save it with safe_serialization.",
+        ),
+        (
+            ["model.safetensors"],
+            {"model__safetensors__index__json": SHARDED["model.safetensors.index.json"], "m-1__safetensors": "1"},
+            "{}: 1 of 2 weight files are missing, first m-2.safetensors. Copy them.",
+        ),
+        (
+            ["model.safetensors"], {"model__safetensors__index__json": "{}"},
+            "{}/model.safetensors.index.json: not a weight index (KeyError('weight_map')). Copy the checkpoint again.",
+        ),
+        (["tokenizer.json"], {}, "{}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."),
+        (
+            ["preprocessor_config.json"], {},
+            "{}: preprocessor_config.json is missing. Copy it from the checkpoint it was trained from.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_folder_from_loading_is_told(
+    tmp_path: Path, without: list[str], files: dict[str, str], fault: str
+) -> None:
+    made = folder(tmp_path / "made", *without, **files)
+    (told,) = faults(made)
+    assert told.startswith(fault.format(made))
+    with pytest.raises(CheckpointError) as caught:
+        check(made)
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("files", [{}, {"config__json": WHOLE["config.json"], "tokenizer__json": "{}"}])
+def test_an_adapter_is_to_be_merged_first_with_the_command(tmp_path: Path, files: dict[str, str]) -> None:
+    made = folder(
+        tmp_path / "lora", *(WHOLE.keys() - {name.replace("__", ".") for name in files}),
+        adapter_config__json="{}", adapter_model__safetensors="weights",
+    )  # fmt: skip
+    assert list(faults(made)) == [
+        f"{made} is an adapter, not a whole checkpoint; merge it first: "
+        f"swift export --adapters {made} --merge_lora true --output_dir {made}-merged"
+    ]
+
+
+def test_every_fault_of_a_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    words = [fault.removeprefix(f"{tmp_path / 'empty'}: ").split(".")[0] for fault in faults(tmp_path / "empty")]
+    assert words == ["config", "no safetensors weights: copy model", "tokenizer", "preprocessor_config"]
+
+
+def test_a_folder_a_relative_one_and_the_demo_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = folder(tmp_path / "org" / "model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert {locate(name) for name in (str(made), "org/model", "./org/model", "~/org/model")} == {made.resolve()}
+    assert locate(DEMO).parts[-3:] == ("yanshou", "world", "checkpoint")
+
+
+@pytest.mark.parametrize(
+    "name", ["/no/such/folder", "./no/such", "../no", "nothing", "a/b/c", "two words/x", "~nobody/x", ""]
+)
+def test_a_missing_folder_is_told_and_nothing_is_asked_of_the_network(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        locate(name)
+    assert str(caught.value) == (
+        f"checkpoint {name}: no such folder. Give a folder, a hub id (org/name) or demo."
+    )  # fmt: skip
+
+
+def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+    path = folder(tmp_path / "made") / "model.safetensors"
+    with pytest.raises(CheckpointError) as caught:
+        locate(str(path))
+    assert str(caught.value) == f"checkpoint {path} is a file. Give the folder that holds config.json."
+
+
+def test_a_hub_id_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+    words = (
+        "from yanshou.engines.checkpoint import locate\nfrom yanshou.errors import CheckpointError\n"
+        "try: locate('org/none')\nexcept CheckpointError as error: print(error)"
+    )
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "/usr/bin"}
+    ran = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+    )
+    (line,) = ran.stdout.splitlines()
+    assert line.startswith("checkpoint org/none: no such folder here, and as a hub id it cannot be had: ")
+    assert line.endswith(" Check the spelling and the network, or give a folder.")
+
+
+def test_the_fingerprint_is_that_of_what_loading_reads(tmp_path: Path) -> None:
+    first = fingerprint(folder(tmp_path / "one"))
+    assert fingerprint(folder(tmp_path / "another", README__md="elsewhere", training_args__bin="pickle")) == first
+    assert len(first) == 64
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_the_fingerprint_changes_with_any_byte_and_any_name(tmp_path: Path, name: str) -> None:
+    seen = {fingerprint(folder(tmp_path / "one"))}
+    changed = folder(tmp_path / "changed")
+    (changed / name).write_text(WHOLE[name][:-1] + "~")
+    seen.add(fingerprint(changed))
+    (changed / name).write_text(WHOLE[name])
+    (changed / name).rename(changed / f"x-{name}")
+    seen.add(fingerprint(changed))
+    (changed / f"x-{name}").unlink()
+    seen.add(fingerprint(changed))
+    assert len(seen) == 4

@@ -1,0 +1,56 @@
+"""Promises of `yanshou.interrupt`: the first signal asks the run to stop, the second ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from yanshou.interrupt import SIGNALS, interruptible
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_asks_to_stop_and_interrupts_nothing(number: signal.Signals) -> None:
+    asked: list[str] = []
+    with interruptible(lambda: asked.append("stop")):
+        os.kill(os.getpid(), number)
+        asked.append("the work goes on")
+    assert asked == ["stop", "the work goes on"]
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+def test_a_second_ctrl_c_ends_the_work_at_once(first: signal.Signals) -> None:
+    asked: list[str] = []
+
+    def work() -> None:
+        with interruptible(lambda: asked.append("stop")):
+            os.kill(os.getpid(), first)
+            os.kill(os.getpid(), signal.SIGINT)
+            asked.append("never reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert asked == ["stop"]
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
+    words = (
+        "import os, signal\nfrom yanshou.interrupt import interruptible\n"
+        "with interruptible(lambda: print('stop', flush=True)):\n"
+        f"    os.kill(os.getpid(), {int(first)})\n    os.kill(os.getpid(), signal.SIGTERM)\n    print('never')"
+    )
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGTERM, "stop\n", "")
+
+
+def test_the_signals_do_afterwards_what_they_did_before() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with interruptible(lambda: None):
+        assert [signal.getsignal(number) for number in SIGNALS] != before
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    with pytest.raises(RuntimeError), interruptible(lambda: None):
+        raise RuntimeError
+    assert [signal.getsignal(number) for number in SIGNALS] == before
