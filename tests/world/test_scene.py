@@ -14,6 +14,7 @@ from yanshou.world.scene import (
     Device,
     Fastener,
     Fibre,
+    Item,
     Scene,
     Shield,
     Tag,
@@ -84,7 +85,7 @@ def test_every_item_is_counted(scene: Scene) -> None:
 
 
 @given(st.lists(ITEMS, max_size=30))
-def test_a_photo_takes_what_it_has_room_for_and_keeps_the_order(items: list) -> None:
+def test_a_photo_takes_what_it_has_room_for_and_keeps_the_order(items: list[Item]) -> None:
     kept = fitting(items)
 
     rest = iter(items)

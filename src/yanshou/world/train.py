@@ -198,7 +198,7 @@ def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
     ]
 
 
-@click.command(help=__doc__)
+@click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))  # \b: click keeps the line breaks
 @click.option("--output-dir", type=click.Path(path_type=Path), required=True)
 @click.option("--steps", type=click.IntRange(min=1), default=100_000, show_default=True, help="Steps in all.")
 @click.option("--minutes", default=18.0, show_default=True, help="Minutes in all.")

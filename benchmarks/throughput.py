@@ -1,0 +1,233 @@
+"""Images per second of the transformers engine, from JPEG files on disk to texts, the model already loaded.
+
+    python benchmarks/make_checkpoint.py /tmp/4b
+    python benchmarks/throughput.py /tmp/4b --json /tmp/throughput.json
+
+A folder without weights gets random ones, made on the device. Each photo's answer has the length that the workload
+says: a batch decodes to its longest one, and what its other rows write beyond their own is wasted. The slowest run,
+batches inside a group, comes last and gets the time that is left of --minutes; its line says how many photos it did.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from workload import PROMPT, answer_lengths, group_sizes, write_photos
+
+from yanshou.engines import Completion, Request
+from yanshou.engines.transformers import Prepared, TransformersEngine
+from yanshou.settings import EngineSettings, PhotoSettings
+
+GB = 10**9
+COLUMNS = {  # a result's field → head of its column, format
+    "name": ("run", "{:<26}"),
+    "photos": ("photos", "{:>6}"),
+    "images_per_s": ("images/s", "{:>8.3f}"),
+    "s_per_image": ("s/image", "{:>7.3f}"),
+    "useful_tokens_per_s": ("useful tok/s", "{:>12.1f}"),
+    "wasted_tokens": ("wasted", "{:>6.1%}"),
+    "peak_memory_gb": ("peak GB", "{:>7.1f}"),
+    "waiting": ("waiting", "{:>7.1%}"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the table."""
+
+    name: str
+    batch_size: int
+    photos: int
+    inside_groups: bool = False  # a batch holds photos of one group only, nothing is prepared for the next one
+
+
+RUNS = (
+    Run("one by one", 1, 24),
+    Run("batch 8 across groups", 8, 96),
+    Run("batch 32 across groups", 32, 256),
+    Run("batch 128 across groups", 128, 256),
+    Run("batch ≤ 8 inside a group", 8, 96, inside_groups=True),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to."""
+
+    name: str
+    photos: int
+    seconds: float
+    images_per_s: float
+    s_per_image: float
+    useful_tokens_per_s: float
+    wasted_tokens: float  # share of the decoded tokens that stand behind their answer's end
+    peak_memory_gb: float  # allocated on the device; 0 on the CPU
+    waiting: float  # share of the time in which no photo was decoded and resized yet
+
+
+class ImposedLengths(TransformersEngine):
+    """The transformers engine with answers of given lengths, and with random weights where the folder has none."""
+
+    def __init__(self, settings: EngineSettings, lengths: Sequence[int]) -> None:
+        super().__init__(settings)
+        self.lengths = lengths  # tokens, by request id
+        self.decoded = 0  # tokens, wasted ones counted
+
+    def with_batch_size(self, batch_size: int) -> "ImposedLengths":
+        """Another engine on the same weights."""
+        other = ImposedLengths(self.settings.model_copy(update={"batch_size": batch_size}), self.lengths)
+        vars(other).update(processor=self.processor, model=self.model)
+        return other
+
+    @cached_property
+    def model(self) -> Any:
+        if has_weights(self.folder):
+            return super().model
+        config = Qwen3VLConfig.from_pretrained(self.folder)
+        with self.device:
+            model = Qwen3VLForConditionalGeneration._from_config(
+                config, dtype=self.dtype, attn_implementation=self.attention
+            )
+        tokenizer = self.processor.tokenizer
+        model.generation_config = GenerationConfig(
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        )
+        return model.eval()
+
+    @torch.inference_mode()
+    def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
+        wanted = [self.lengths[prepared.request.id] for prepared in batch]
+        inputs, steps = self._collate(batch), max(wanted)
+        out = self.model.generate(**inputs, max_new_tokens=steps, min_new_tokens=steps, do_sample=False)
+        rows = out[:, inputs["input_ids"].shape[1] :].tolist()
+        assert all(len(row) == steps for row in rows), "an answer ended early"
+        self.decoded += steps * len(rows)
+        return [row[:length] for row, length in zip(rows, wanted, strict=True)]
+
+
+def has_weights(folder: Path) -> bool:
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as weights:
+            if weights.keys():
+                return True
+    return False
+
+
+def measure(run: Run, engine: ImposedLengths, requests: Sequence[Request], deadline: float) -> Result:
+    """Runs the requests to their end, those inside groups until the deadline (of time.monotonic) at most."""
+    engine = engine.with_batch_size(run.batch_size)
+    if engine.device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    batches = grouped(requests, run.batch_size) if run.inside_groups else iter([requests])
+    answers: list[Completion] = []
+    began = time.monotonic()
+    for batch in batches:
+        answers += completed(engine, batch)
+        if time.monotonic() > deadline:
+            break
+    seconds = time.monotonic() - began
+    useful = sum(answer.tokens for answer in answers)
+    return Result(
+        name=run.name, photos=len(answers), seconds=seconds,
+        images_per_s=len(answers) / seconds, s_per_image=seconds / len(answers), useful_tokens_per_s=useful / seconds,
+        wasted_tokens=1 - useful / engine.decoded,
+        peak_memory_gb=torch.cuda.max_memory_allocated() / GB if engine.device.type == "cuda" else 0.0,
+        waiting=engine.scheduler.waited_s / seconds,
+    )  # fmt: skip
+
+
+def completed(engine: ImposedLengths, requests: Sequence[Request]) -> Iterator[Completion]:
+    """The answers; anything else spoils the measurement."""
+    for answer in engine.generate(requests):
+        assert isinstance(answer, Completion), answer
+        assert answer.tokens == engine.lengths[answer.id]
+        yield answer
+
+
+def grouped(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:
+    """The requests of one group after the other, at most so many at a time."""
+    first = 0
+    for size in group_sizes(len(requests)):
+        for at in range(first, first + size, most):
+            yield requests[at : min(at + most, first + size)]
+        first += size
+
+
+def warm_up(engine: ImposedLengths, requests: Sequence[Request]) -> None:
+    """What happens once in a process: kernels are loaded, libraries choose theirs, memory is reserved."""
+    short = engine.lengths
+    engine.lengths = [4] * len(requests)
+    for batch_size in (1, 8):
+        list(completed(engine.with_batch_size(batch_size), requests[:batch_size]))
+    engine.lengths = short
+
+
+def hardware(engine: ImposedLengths) -> dict[str, Any]:
+    """Where it was measured, and with what."""
+    weights = sum(parameter.numel() for parameter in engine.model.parameters())
+    return {
+        **engine.environment(), **engine.identity(), "parameters": weights, "cpus": torch.get_num_threads(),
+        "python": platform.python_version(), "cuda": torch.version.cuda, "yanshou": version("yanshou"),
+    }  # fmt: skip
+
+
+def heads() -> str:
+    return "  ".join(format_.replace(".3f", "").replace(".1f", "").replace(".1%", "").format(head)
+                     for head, format_ in COLUMNS.values())  # fmt: skip
+
+
+def line(result: Result) -> str:
+    return "  ".join(format_.format(getattr(result, field)) for field, (_, format_) in COLUMNS.items())
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Result]:
+    parser = argparse.ArgumentParser(description="Images per second of the transformers engine.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--attn", default="auto")
+    parser.add_argument("--photos", type=int, default=256, help="at most so many a run")
+    parser.add_argument("--tokens", type=int, default=200, help="at most so many an answer")
+    parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
+    parser.add_argument("--minutes", type=float, default=5.5, help="after which the last run ends early")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
+    parser.add_argument("--json", type=Path, help="where the results go as JSON, after every run")
+    given = parser.parse_args(arguments)
+    deadline = time.monotonic() + 60 * given.minutes
+
+    most = min(given.photos, max(run.photos for run in RUNS))
+    photos = write_photos(given.folder, most)
+    requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
+    lengths = [min(length, given.tokens) for length in answer_lengths(most)]
+    settings = EngineSettings(
+        checkpoint=given.checkpoint, device=given.device, attn=given.attn,
+        photo=PhotoSettings(max_pixels=given.max_pixels),
+    )  # fmt: skip
+    engine = ImposedLengths(settings, lengths)
+    warm_up(engine, requests)
+    report: dict[str, Any] = {"hardware": hardware(engine), "photos": most, "runs": []}
+    print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
+    results = []
+    for run in RUNS:
+        results.append(measure(run, engine, requests[: run.photos], deadline))
+        print(line(results[-1]), flush=True)
+        report["runs"].append(asdict(results[-1]))
+        if given.json:
+            given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

@@ -1,0 +1,72 @@
+"""The workload that every speed is measured with: the same for every engine, and the same on every machine.
+
+    photos    934 × 1920 JPEG of about 0.4 MB; at the default pixel budget 741 visual tokens, 939 prompt tokens
+    groups    1 to 12 photos, 3 most often, 3.4 on average
+    answers   log-normal: median 50 tokens, 95 % up to about 115, 99 % up to about 155
+
+Weights are random, so an answer's length is imposed: an engine's useful output is exactly these tokens.
+"""
+
+import math
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from yanshou.engines import Prompt
+
+WIDTH, HEIGHT = 934, 1920  # pixels
+BLOCK = 16  # pixels of the coarse pattern's squares
+GRAIN = 9.0  # standard deviation of the noise, of 255
+QUALITY = 88
+GROUP_SIZES = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 8: 3, 12: 1}  # photos: weight
+MEDIAN, SIGMA = 50, 0.5  # of the answers' log-normal, tokens
+SHORTEST, LONGEST = 8, 200  # tokens
+
+SYSTEM = (
+    "你是通信机房的质检助手，看施工照片写摘要。"
+    + (
+        "写出照片里看得见的设备、挡风板、螺丝、光纤、电线和标签，注明品牌、是否完整、是否符合要求，相同的合并并用乘号写数量；"
+        "看不清的写需要复核，不编造内容，不写坐标，只写一行中文。"
+    )
+    * 3
+)
+USER = "请用一行中文写出这张照片的摘要。检查项：挡风板安装检查，关注设备是否需要挡风板。"
+PROMPT = Prompt(SYSTEM, USER)
+
+
+def group_sizes(photos: int, seed: int = 0) -> list[int]:
+    """Photos a group, for so many photos in all; the last group takes what is left."""
+    rng, sizes = Random(seed), []
+    while sum(sizes) < photos:
+        sizes += rng.choices(list(GROUP_SIZES), list(GROUP_SIZES.values()))
+    return [*sizes[:-1], photos - sum(sizes[:-1])]
+
+
+def answer_lengths(photos: int, seed: int = 0) -> list[int]:
+    """Tokens of each photo's answer, the stop token included."""
+    drawn = np.random.default_rng(seed).lognormal(math.log(MEDIAN), SIGMA, photos)
+    return [int(length) for length in drawn.clip(SHORTEST, LONGEST)]
+
+
+def write_photos(folder: Path, photos: int) -> list[Path]:
+    """So many photos in the folder, drawn once: those that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:05}.jpeg" for number in range(photos)]
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(_write_photo, folder), [n for n, path in enumerate(paths) if not path.exists()]))
+    return paths
+
+
+def _write_photo(folder: Path, number: int) -> None:
+    """Soft colours with grain: as large a file as a phone's photo, and as slow to decode."""
+    rng = np.random.default_rng(number)
+    coarse = rng.integers(0, 256, (HEIGHT // BLOCK, WIDTH // BLOCK, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), dtype=np.float32)
+    grainy = smooth + rng.normal(0, GRAIN, (HEIGHT, WIDTH, 1)).astype(np.float32)
+    partial_file = folder / f"{number:05}.part"
+    Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(partial_file, "JPEG", quality=QUALITY)
+    partial_file.rename(folder / f"{number:05}.jpeg")
