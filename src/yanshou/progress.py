@@ -32,14 +32,12 @@ class ProgressView:
             self._say(f"warning: {warning}")
         if self.console.is_terminal:
             self._bar = _bar(self.console)
-            self._task = self._bar.add_task(
-                result.mission, total=result.groups, completed=result.skipped + result.failed, photos=0, rate=0.0
-            )
+            self._task = self._bar.add_task(result.mission, total=result.groups, photos=0, rate=0.0)
             self._bar.start()
 
     def photo(self, answer: Answer) -> None:
         if self._bar:
-            self._bar.update(self._task, photos=self._result.photos, rate=self._rate())
+            self._bar.update(self._task, completed=self._done(), photos=self._result.photos, rate=self._rate())
         elif time.monotonic() - self._told >= EVERY_S:
             self._told = time.monotonic()
             done, result = self._done(), self._result

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from yanshou.assembly import Answer, Assembly, Outcome, fault
+from yanshou.assembly import Answer, Assembly, Outcome
 from yanshou.engines.base import Completion, Engine
 from yanshou.errors import CheckpointError, GroupFolderError, InputError, RunError
 from yanshou.groups import Discovery, Group, discover, mission_folders
@@ -156,6 +156,7 @@ class StageA:
         with self._output(mission) as output:
             result.warnings += output.warnings
             result.lines, result.errors = output.paths.lines, output.paths.errors
+            self.listener.begin(result)
             status: Status = "stopped"
             try:
                 self._report(discovery, output, result)
@@ -188,8 +189,7 @@ class StageA:
     def _report(self, discovery: Discovery, output: Output[StageARecord, PhotoNames], result: MissionResult) -> None:
         """Groups that cannot be worked on at all: told before the model loads."""
         for problem in discovery.faults:
-            output.fail([fault(problem.key, problem.error)])
-            result.failed += 1
+            self._settle(Outcome(problem.key, None, ((None, problem.error),)), output, result)
 
     def _pending(
         self, groups: Sequence[Group], output: Output[StageARecord, PhotoNames], result: MissionResult
@@ -200,8 +200,7 @@ class StageA:
             if group.key not in output.done:
                 pending.append(group)
             elif error := _changed(group, output.done[group.key]):
-                output.fail([fault(group.key, error)])
-                result.failed += 1
+                self._settle(Outcome(group.key, None, ((None, error),)), output, result)
             else:
                 result.skipped += 1
         return pending
@@ -213,22 +212,25 @@ class StageA:
         output: Output[StageARecord, PhotoNames],
         result: MissionResult,
     ) -> None:
-        self.listener.begin(result)
         began, already_failed = time.monotonic(), result.failed
         for outcome in self._outcomes(pending, mission, result):
-            if outcome.record is None:
-                output.fail(outcome.faults)
-                result.failed += 1
-            else:
-                output.append(outcome.record)
-                result.written += 1
             result.seconds = time.monotonic() - began
-            self.listener.group(outcome)
+            self._settle(outcome, output, result)
             if result.failed - already_failed >= HOPELESS and not output.done:
                 raise RunError(
                     f"the first {HOPELESS} groups all failed, the last one with: {outcome.faults[0].message}"
                 )
         result.interrupted = self.interrupted and result.written + result.skipped + result.failed < result.groups
+
+    def _settle(self, outcome: Outcome, output: Output[StageARecord, PhotoNames], result: MissionResult) -> None:
+        """A group's line, or its faults, on disk."""
+        if outcome.record is None:
+            output.fail(outcome.faults)
+            result.failed += 1
+        else:
+            output.append(outcome.record)
+            result.written += 1
+        self.listener.group(outcome)
 
     def _outcomes(self, pending: Sequence[Group], mission: Mission, result: MissionResult) -> Iterator[Outcome]:
         if not pending or self.interrupted:

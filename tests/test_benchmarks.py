@@ -1,0 +1,118 @@
+"""The benchmarks run, and the checkpoint that they write has Qwen's real vocabulary and runs like any other."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoints import noise
+from click.testing import CliRunner
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+import invariance
+import make_checkpoint
+import throughput
+import workload
+
+from yanshou.cli import main
+from yanshou.engines import Request
+from yanshou.engines.transformers import TransformersEngine
+from yanshou.errors import CheckpointError
+from yanshou.settings import EngineSettings
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the real vocabulary, 151,669 tokens, and a few million weights. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "real"
+    make_checkpoint.write_checkpoint(folder, "tiny", weights=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(real: Path) -> TransformersEngine:
+    return TransformersEngine(EngineSettings(checkpoint=str(real), device="cpu"))
+
+
+def test_the_vocabulary_is_the_real_one(engine: TransformersEngine) -> None:
+    tokenizer = engine.processor.tokenizer
+    assert len(tokenizer) == 151_669
+    assert tokenizer("你好")["input_ids"] == [108_386]
+    assert tokenizer("Hello world")["input_ids"] == [9_707, 1_879]
+    names = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>", "<think>")
+    assert tokenizer.convert_tokens_to_ids(names) == [151_643, 151_644, 151_645, 151_652, 151_655, 151_667]
+    for text in (workload.SYSTEM, "BBU设备/华为,显示完整×1 🔩\n\n  x's 2025-11-22", "ﷺ é\u0000"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_a_prompt_of_the_workload_is_as_long_as_it_says(engine: TransformersEngine, tmp_path: Path) -> None:
+    (photo,) = workload.write_photos(tmp_path, 1)
+    assert 600_000 < photo.stat().st_size < 800_000
+    prepared = engine.prepare(Request(0, workload.PROMPT, photo))
+    assert len(prepared.ids) == 939
+    assert int((prepared.ids == engine.processor.image_token_id).sum()) == 741
+
+
+def test_the_workload_has_the_shape_it_says() -> None:
+    lengths = sorted(workload.answer_lengths(10_000))
+    assert [round(lengths[at], -1) for at in (5_000, 9_500, 9_900)] == [50, 110, 160]
+    assert (lengths[0], lengths[-1]) == (8, 200)
+    sizes = workload.group_sizes(10_000)
+    assert sum(sizes) == 10_000
+    assert 3.3 < 10_000 / len(sizes) < 3.6
+    assert max(set(sizes), key=sizes.count) == 3
+    assert workload.answer_lengths(50) == workload.answer_lengths(50)
+
+
+def test_a_folder_with_the_real_vocabulary_is_summarized(real: Path, tmp_path: Path) -> None:
+    """By the command itself. Greedy, weights that were never trained repeat the line break before the answer."""
+    group = tmp_path / "in" / "挡风板安装检查" / "审核通过" / "QC-1"
+    group.mkdir(parents=True)
+    for number in (1, 2):
+        noise(number, 200, 300).save(group / f"{number}.jpg")
+    arguments = ["--checkpoint", real, "--input-dir", tmp_path / "in", "--output-dir", tmp_path / "out", "--json",
+                 "--mission", "all", "--device", "cpu", "--max-new-tokens", "8", "--allow-truncated",
+                 "--temperature", "1"]  # fmt: skip
+    result = CliRunner().invoke(main, ["summarize", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    (line,) = (tmp_path / "out" / "挡风板安装检查_stage_a.jsonl").read_text(encoding="utf-8").splitlines()
+    record = json.loads(line)
+    assert list(record["per_image"]) == ["图片_1", "图片_2"]
+    assert all(record["per_image"].values())
+
+
+def test_throughput_measures_every_run(real: Path, tmp_path: Path) -> None:
+    options = ["--device", "cpu", "--photos", "6", "--tokens", "12", "--max-pixels", "65536"]
+    folders = ["--folder", tmp_path / "photos", "--json", tmp_path / "results.json"]
+    results = throughput.main([*map(str, [real, *options, *folders])])
+    assert [result.photos for result in results] == [6] * len(throughput.RUNS)
+    assert results[0].wasted_tokens == 0
+    assert all(result.images_per_s > 0 and 0 <= result.waiting < 1 for result in results)
+    written: dict[str, Any] = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [run["name"] for run in written["runs"]] == [run.name for run in throughput.RUNS]
+    assert {"torch", "transformers", "device", "dtype", "attention"} <= set(written["hardware"])
+
+
+def test_a_folder_without_weights_is_measured_with_random_ones(real: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for path in real.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "model.safetensors").unlink()
+    make_checkpoint.save_file({}, folder / "model.safetensors")
+    settings = EngineSettings(checkpoint=str(folder), device="cpu")
+    with pytest.raises(CheckpointError, match="weights are missing, first "):
+        _ = TransformersEngine(settings).model
+    model = throughput.ImposedLengths(settings, [3]).model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert sum(p.numel() for p in model.parameters()) > 4_000_000
+
+
+def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path) -> None:
+    report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8",
+                              "--folder", str(tmp_path), "--json", str(tmp_path / "report.json")])  # fmt: skip
+    assert set(report["differing"].values()) == {0}
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
