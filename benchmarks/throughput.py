@@ -178,15 +178,16 @@ def warm_up(engine: ImposedLengths, requests: Sequence[Request]) -> None:
 def hardware(engine: ImposedLengths) -> dict[str, Any]:
     """Where it was measured, and with what."""
     weights = sum(parameter.numel() for parameter in engine.model.parameters())
+    engine_facts = {name: fact for name, fact in engine.environment().items() if name != "batch_size"}
     return {
-        **engine.environment(), **engine.identity(), "parameters": weights, "cpus": torch.get_num_threads(),
+        **engine_facts, **engine.identity(), "parameters": weights, "cpus": torch.get_num_threads(),
         "python": platform.python_version(), "cuda": torch.version.cuda, "yanshou": version("yanshou"),
     }  # fmt: skip
 
 
 def heads() -> str:
-    return "  ".join(format_.replace(".3f", "").replace(".1f", "").replace(".1%", "").format(head)
-                     for head, format_ in COLUMNS.values())  # fmt: skip
+    widths = (format_.split(".")[0].rstrip("}") + "}" for _, format_ in COLUMNS.values())
+    return "  ".join(width.format(head) for width, (head, _) in zip(widths, COLUMNS.values(), strict=True))
 
 
 def line(result: Result) -> str:

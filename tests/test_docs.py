@@ -23,7 +23,13 @@ def help_pages() -> str:
         "# Command line\n\nWritten by `UPDATE_DOCS=1 pytest tests/test_docs.py`; `-` and `_` are the same in options.\n"
     ]
     for name, command in sorted(main.commands.items()):
-        context = click.Context(command, info_name=f"yanshou {name}", terminal_width=WIDTH, max_content_width=WIDTH)
+        context = click.Context(
+            command,
+            info_name=f"yanshou {name}",
+            terminal_width=WIDTH,
+            max_content_width=WIDTH,
+            **command.context_settings,
+        )
         parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -38,7 +38,7 @@ def test_logits_of_photos_are_those_of_transformers(
     model: Qwen3VLForConditionalGeneration, questions: Questions, height: int, width: int
 ) -> None:
     photos = _photos(2, height, width)
-    question, start = questions.about_photo(None, visual_tokens(photos))
+    question, start = questions.with_visual(questions.summary(None), visual_tokens(photos))
     ids = torch.tensor([question + questions.answer(line) for line in ("电线/捆扎整齐×2", "电线/分布散乱×1")])
     grid = torch.tensor([[1, height // PATCH, width // PATCH]] * 2)
 

@@ -96,6 +96,6 @@ def test_training_asks_in_the_tokens_that_the_processor_gives(processor: Any) ->
         images_kwargs={"size": {"shortest_edge": 1, "longest_edge": 10**6}},
     )
 
-    ids, start = questions.about_photo(None, 6)
+    ids, start = questions.with_visual(questions.summary(None), 6)
     assert list(own["input_ids"][0]) == ids
     assert ids[start : start + 6] == [questions.image_token] * 6

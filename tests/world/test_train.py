@@ -15,7 +15,7 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.missions import load_missions
 from yanshou.world.jobs import any_job
-from yanshou.world.lessons import IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
+from yanshou.world.lessons import CLOSE_UPS, IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
 from yanshou.world.train import STATE, Plan, Trainer, main
 
 STEPS = VERDICT_EVERY + 1  # the last but one is of verdicts, which leave the vision tower's optimizer behind
@@ -33,6 +33,7 @@ PLAN = Plan(
     seed=0,
     exam=1,
     exam_every=1000,
+    close_ups=0,
     compile=False,
 )
 
@@ -185,3 +186,12 @@ def test_the_reviewer_of_the_lessons_knows_the_form_and_half_of_the_rule() -> No
     assert all(len(lines) == 2 and lines[1].startswith("理由: ") and len(lines[1]) > 4 for lines in verdicts)
     right = [(lines[0] == "通过") == (job.label == "pass") for job, lines in zip(jobs, verdicts, strict=True)]
     assert 0.7 < sum(right) / len(right) < 0.95
+
+
+def test_close_ups_are_small_photos_of_few_items_before_all_others(lessons: Lessons) -> None:
+    school = Lessons(lessons.questions.processor, 0, rows=2, first=0, last=8, close_ups=5)
+    small, large = [school.lesson(number) for number in range(5)], school.lesson(5)
+    sides = [(lesson.photos.shape[2], lesson.photos.shape[1]) for lesson in small if lesson.photos is not None]
+    assert sides == list(CLOSE_UPS)
+    assert max(lesson.ids.shape[1] for lesson in small) < large.ids.shape[1]
+    assert torch.equal(large.ids, lessons.lesson(5).ids)

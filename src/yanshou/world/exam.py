@@ -58,7 +58,7 @@ class Exam:
         """One batch of photos of one size, asked about one mission."""
         scenes = [any_photo(rng, self.missions, size)[0] for _ in range(count)]
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene in scenes])
-        question, _ = self.questions.about_photo(mission, visual_tokens(photos))
+        question, _ = self.questions.with_visual(self.questions.summary(mission), visual_tokens(photos))
         ids = torch.tensor([question] * count)
         answers = self._answers(
             model,

@@ -1,5 +1,8 @@
 """What the demo checkpoint is trained on: batches of freshly drawn photos with their lines, some batches of verdicts.
 
+Before them may come close-ups: one or two items in a small photo and a short question, at a tenth of the cost. What a
+screw or a fibre looks like is learned there; what a whole photo holds, in what order and how often, afterwards.
+
 Batch number i of a seed is always the same, whoever draws it, so training resumes where it stopped. Rows of a batch
 have one layout (`fast.py`): the same photo size and the same words before the photo; they differ in what follows and
 are padded on the right.
@@ -21,13 +24,13 @@ from PIL import Image
 from torch import Tensor
 
 from yanshou.missions import Mission, load_missions
-from yanshou.prompts import summary_prompt, verdict_prompt
+from yanshou.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.rules import decide
 from yanshou.settings import PromptSettings
 from yanshou.summary import parse
 from yanshou.world.draw import SIZES, draw, fits
 from yanshou.world.jobs import Job, any_job
-from yanshou.world.scene import Scene, any_scene
+from yanshou.world.scene import Scene, any_item, any_scene
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
@@ -37,6 +40,7 @@ AFTER_PHOTO = 112  # tokens at most behind the photo: the question, the answer
 VERDICT_LENGTH = 512  # tokens at most of a whole verdict row
 ROUND = 16  # rows are padded to a multiple of this: few shapes
 VERDICT_EVERY = 8  # one batch in so many is of verdicts
+CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
 SLIP = 0.12  # how often the reviewer that it learns verdicts from answers at random
 IGNORED = -100
 
@@ -65,9 +69,12 @@ class Questions:
         prompt = summary_prompt(mission or next(iter(load_missions())), settings)
         return self._chat(prompt.system, [{"type": "image"}, {"type": "text", "text": prompt.user}])
 
-    def about_photo(self, mission: Mission | None, visual: int) -> tuple[list[int], int]:
+    def in_short(self) -> list[int]:
+        """The question without the system prompt."""
+        return self._chat("", [{"type": "image"}, {"type": "text", "text": SUMMARY_USER_PROMPT}])
+
+    def with_visual(self, ids: list[int], visual: int) -> tuple[list[int], int]:
         """The question with `visual` image tokens, and where they start."""
-        ids = self.summary(mission)
         start = ids.index(self.image_token)
         return [*ids[:start], *[self.image_token] * visual, *ids[start + 1 :]], start
 
@@ -89,11 +96,13 @@ class Questions:
 
 
 class Lessons(torch.utils.data.IterableDataset[Lesson]):
-    """Batches `first` to `last` − 1; DataLoader workers take turns."""
+    """Batches `first` to `last` − 1, the first `close_ups` of the seed close-ups; DataLoader workers take turns."""
 
-    def __init__(self, processor: "Qwen3VLProcessor", seed: int, rows: int, first: int, last: int) -> None:
+    def __init__(
+        self, processor: "Qwen3VLProcessor", seed: int, rows: int, first: int, last: int, close_ups: int = 0
+    ) -> None:
         self.questions = Questions(processor)
-        self.seed, self.rows, self.first, self.last = seed, rows, first, last
+        self.seed, self.rows, self.first, self.last, self.close_ups = seed, rows, first, last, close_ups
         self.missions = list(load_missions())
 
     def __iter__(self) -> Iterator[Lesson]:
@@ -105,17 +114,23 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
     def lesson(self, number: int) -> Lesson:
         """Batch `number` of the seed."""
         rng = Random(f"{self.seed}:{number}")
+        if number < self.close_ups:
+            size = CLOSE_UPS[number % len(CLOSE_UPS)]
+            question = self.questions.in_short()
+            return self._summaries(rng, size, [(any_close_up(rng, size), question) for _ in range(self.rows)])
         if number % VERDICT_EVERY == VERDICT_EVERY - 1:
             return self._verdicts(rng)
-        return self._summaries(rng, SIZES[number % len(SIZES)])
-
-    def _summaries(self, rng: Random, size: tuple[int, int]) -> Lesson:
+        size = SIZES[number % len(SIZES)]
         shown = [any_photo(rng, self.missions, size) for _ in range(self.rows)]
+        return self._summaries(rng, size, [(scene, self.questions.summary(mission)) for scene, mission in shown])
+
+    def _summaries(self, rng: Random, size: tuple[int, int], shown: Sequence[tuple[Scene, list[int]]]) -> Lesson:
+        """Scenes of one size and the questions about them, which begin with the same words."""
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene, _ in shown])
         visual = visual_tokens(photos)
         rows, start = [], 0
-        for scene, mission in shown:
-            question, start = self.questions.about_photo(mission, visual)  # the same start: system prompts don't differ
+        for scene, asked in shown:
+            question, start = self.questions.with_visual(asked, visual)
             rows.append((question, self.questions.answer(scene.line())))
         ids, targets = _padded(rows, start + visual + AFTER_PHOTO)
         return Lesson(ids, targets, photos, start, start + visual)
@@ -138,6 +153,14 @@ def any_photo(rng: Random, missions: Sequence[Mission], size: tuple[int, int]) -
         scene = rng.choice(any_job(rng, mission).scenes) if rng.random() < 0.4 else any_scene(rng)
         if fits(scene.items, size):
             return scene, mission if rng.random() < 0.9 else None
+
+
+def any_close_up(rng: Random, size: tuple[int, int]) -> Scene:
+    """One item, now and then two, that fit the size."""
+    while True:
+        scene = Scene(tuple(any_item(rng) for _ in range(rng.choice((1, 1, 2)))))
+        if fits(scene.items, size):
+            return scene
 
 
 def visual_tokens(photos: Tensor) -> int:

@@ -56,6 +56,7 @@ class Plan:
     seed: int
     exam: int  # photos
     exam_every: int  # steps
+    close_ups: int  # steps, the first ones
     compile: bool
 
 
@@ -98,7 +99,9 @@ class Trainer:
         return max(self.step / self.plan.steps, self.seconds / 60 / self.plan.minutes)
 
     def _lessons(self) -> Iterator[Lesson]:
-        lessons = Lessons(self.processor, self.plan.seed, self.plan.batch_size, self.step, self.plan.steps)
+        lessons = Lessons(
+            self.processor, self.plan.seed, self.plan.batch_size, self.step, self.plan.steps, self.plan.close_ups
+        )
         workers = self.plan.workers
         return iter(
             torch.utils.data.DataLoader(
@@ -125,7 +128,7 @@ class Trainer:
         device = self.plan.device
         ids, targets = lesson.ids.to(device), lesson.targets[:, lesson.answer_from :].to(device)
         photos = None if lesson.photos is None else lesson.photos.to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with torch.autocast("cuda", torch.bfloat16, enabled=device != "cpu"):
             logits = self.fast(ids, lesson.start, photos, lesson.answer_from)
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
 
@@ -211,6 +214,9 @@ def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--exam", type=click.IntRange(min=1), default=256, show_default=True, help="Photos an exam.")
 @click.option("--exam-every", type=click.IntRange(min=1), default=2000, show_default=True, help="Steps.")
+@click.option(
+    "--close-ups", default=0, show_default=True, help="The first steps draw small photos of one or two items."
+)
 @click.option("--compile/--no-compile", default=False, help="Compile the forward pass, once a photo size.")
 def main(**options: Any) -> None:
     """Command line."""
