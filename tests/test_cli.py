@@ -195,6 +195,11 @@ def test_json_gives_one_row_a_mission(job: dict[str, str]) -> None:
         ("max-new-tokens", "0", "--max-new-tokens: Input should be greater than or equal to 1, got 0"),
         ("temperature", "-1", "--temperature: Input should be greater than or equal to 0, got -1.0"),
         ("temperature", "nan", "--temperature: Input should be a finite number, got nan"),
+        (
+            "temperature",
+            "0.001",
+            "--temperature: 0 is greedy; otherwise at least 0.01, below which scores overflow, got 0.001",
+        ),
         ("top-p", "1.5", "--top-p: Input should be less than or equal to 1, got 1.5"),
         ("repetition-penalty", "0", "--repetition-penalty: Input should be greater than 0, got 0.0"),
         ("seed", "-1", "--seed: Input should be greater than or equal to 0, got -1"),

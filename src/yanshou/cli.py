@@ -135,7 +135,9 @@ class _checked:  # noqa: N801 - reads as what it does
             if not first["loc"]:  # two options that do not go together; the message shows both
                 raise click.UsageError(str(first["ctx"]["error"])) from error
             option = "--" + str(first["loc"][-1]).replace("_", "-")
-            raise click.UsageError(f"{option}: {first['msg']}, got {first['input']!r}") from error
+            raise click.UsageError(
+                f"{option}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"
+            ) from error
 
 
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 ExifMode = Literal["apply", "ignore"]
 Layout = Literal["labelled", "flat"]
 ALL = "all"  # `--mission all`: every known mission that has a folder
+
+
+COLDEST = 0.01  # the lowest temperature that is not greedy
 
 
 class Settings(BaseModel):
@@ -38,6 +41,13 @@ class SamplingSettings(Settings):
     top_p: float = Field(default=1.0, gt=0, le=1)
     repetition_penalty: float = Field(default=1.0, gt=0)
     seed: int = Field(default=0, ge=0, lt=2**63)  # of the run; each photo draws from a stream of its own
+
+    @field_validator("temperature")
+    @classmethod
+    def _greedy_or_warm(cls, temperature: float) -> float:
+        if 0 < temperature < COLDEST:
+            raise ValueError(f"0 is greedy; otherwise at least {COLDEST}, below which scores overflow")
+        return temperature
 
 
 class EngineSettings(Settings):

@@ -159,3 +159,9 @@ def test_the_fingerprint_changes_with_any_byte_and_any_name(tmp_path: Path, name
     (changed / f"x-{name}").unlink()
     seen.add(fingerprint(changed))
     assert len(seen) == 4
+
+
+def test_an_adapter_beside_whole_weights_is_refused_as_peft_would_apply_it(tmp_path: Path) -> None:
+    made = folder(tmp_path / "merged", adapter_config__json="{}")
+
+    assert [fault.split(": ", 1)[1].split(" stands")[0] for fault in faults(made)] == ["adapter_config.json"]

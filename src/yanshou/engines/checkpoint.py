@@ -57,9 +57,14 @@ def check(folder: Path) -> None:
 
 def faults(folder: Path) -> Iterator[str]:
     """Everything that keeps the folder from loading, as far as its files tell without reading the weights."""
-    if (folder / "adapter_config.json").exists() and not any(folder.glob("model*.safetensors")):
-        yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {MERGE.format(folder=folder)}"
-        return
+    if (folder / "adapter_config.json").exists():
+        if not any(folder.glob("model*.safetensors")):
+            yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {MERGE.format(folder=folder)}"
+            return
+        yield (
+            f"{folder}: adapter_config.json stands beside whole weights, and would be applied to them once more where "
+            "peft is installed. If it is merged into them, delete the adapter_* files; else merge it."
+        )
     yield from _config_faults(folder / "config.json")
     yield from _weight_faults(folder)
     if not (folder / "tokenizer.json").exists() and not (folder / "vocab.json").exists():
