@@ -27,7 +27,7 @@ for key in mission cuda checkpoint input_dir output_dir; do
 done
 [[ $cuda == cpu || $cuda =~ ^[0-9]+$ ]] || usage "cuda=$cuda is neither a number nor cpu"
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 python=$root/.venv/bin/python
 [[ -x $python ]] || python=python3
 [[ $cuda == cpu ]] && device=cpu || device=cuda:$cuda

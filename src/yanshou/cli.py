@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from yanshou import __version__
-from yanshou.errors import UsageError, YanshouError
+from yanshou.errors import RunError, UsageError, YanshouError
 from yanshou.settings import (
     ALL,
     EngineSettings,
@@ -30,10 +30,21 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 EXISTING = click.Path(path_type=Path, exists=True)
 CONTEXT = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+
+
+class _Folder(click.Path):
+    """A folder, there or not. An empty name is a script's unset variable; as a path it would be the working folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty. Is a variable of the script not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path, file_okay=False)
 
 
 def _default(model: type[Settings], field: str) -> Any:
@@ -52,6 +63,7 @@ class Main(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            _check_locale()
             return super().invoke(ctx)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
@@ -61,6 +73,13 @@ class Main(click.Group):
         except KeyboardInterrupt:  # before the run had begun, or for the second time
             click.echo("interrupted", err=True)
             ctx.exit(130)
+
+
+def _check_locale() -> None:
+    """Missions, folders and lines are Chinese: what reads file names as anything but UTF-8 finds none of them."""
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise RunError(f"this locale reads file names as {encoding}, not UTF-8. Run again with PYTHONUTF8=1.")
 
 
 @click.group(cls=Main, context_settings=CONTEXT)
@@ -141,10 +160,8 @@ class _checked:  # noqa: N801 - reads as what it does
 
 
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
-    from rich.console import Console
-
     from yanshou.interrupt import interruptible
-    from yanshou.progress import ProgressView, last_words, table
+    from yanshou.progress import ProgressView, last_words, page, table
     from yanshou.stage_a import Silence, StageA, exit_status, prepare
 
     _quieten()
@@ -156,7 +173,7 @@ def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     if as_json:
         click.echo(_json(results))
     elif not quiet:
-        Console(stderr=True, soft_wrap=True).print(table(results))
+        page(stderr=True).print(table(results))
     for words in last_words(results):
         click.echo(words, err=True)
     return exit_status(results)
@@ -200,10 +217,9 @@ def score(
     """How near summaries are to reference summaries: identical lines, precision, recall and F1 of entries."""
     import json
 
-    from rich.console import Console
-
     from yanshou import score as scoring
     from yanshou.missions import load_missions
+    from yanshou.progress import page
 
     known = load_missions(mission_files)
     result = scoring.score(truth, [*stage_a, *more], {known.get(name).name for name in missions} or None)
@@ -212,7 +228,7 @@ def score(
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
-        Console(soft_wrap=True).print(*scoring.tables(result), sep="\n")
+        page().print(*scoring.tables(result), sep="\n")
 
 
 @main.command(context_settings=CONTEXT)
@@ -238,7 +254,8 @@ def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], m
     from yanshou.world.synth import synthesize
 
     known = load_missions(mission_files)
-    chosen = list(known) if ALL in missions else [known.get(name) for name in missions]
+    named = [known.get(name) for name in missions if name != ALL]
+    chosen = list(known) if ALL in missions else named
     truth = synthesize(output_dir, groups, seed, chosen)
     click.echo(f"{groups} groups and their truth: {truth}")
 

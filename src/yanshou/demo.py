@@ -7,13 +7,11 @@ demo/stage_a/<mission>_stage_a.jsonl                           what the checkpoi
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
 from yanshou.errors import OutputError
 from yanshou.interrupt import interruptible
 from yanshou.jsonl import read_records
 from yanshou.missions import load_missions
-from yanshou.progress import ProgressView, last_words, table
+from yanshou.progress import ProgressView, last_words, page, table
 from yanshou.records import StageARecord
 from yanshou.score import score, tables
 from yanshou.settings import ALL, EngineSettings, StageASettings
@@ -27,7 +25,7 @@ PHOTOS, STAGE_A = "photos", "stage_a"
 
 def run(output_dir: Path) -> int:
     """Draws, summarises, scores, prints where everything is. Returns the exit status of `summarize`."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = page()
     _clear(output_dir)
     console.print(f"drawing {GROUPS} groups …")
     truth = synthesize(output_dir / PHOTOS, GROUPS, SEED, list(load_missions()))

@@ -8,12 +8,13 @@ No weights are loaded: a run may still find one missing.
 """
 
 import platform
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
+
+import click
 
 from yanshou.errors import YanshouError
 
@@ -129,7 +130,6 @@ def report(findings: Iterator[Finding]) -> int:
     """Prints the findings as they come. Exit status 1 if one is a failure."""
     status = 0
     for finding in findings:
-        sys.stdout.write(f"{finding.level:<5} {finding.text}\n")
-        sys.stdout.flush()
+        click.echo(f"{finding.level:<5} {finding.text}")
         status = max(status, int(finding.level == "FAIL"))
     return status

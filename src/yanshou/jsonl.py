@@ -75,7 +75,7 @@ def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) 
 def first_fault(error: ValidationError) -> str:
     """The first thing that a record type objects to, in one readable line without a full stop."""
     fault = error.errors(include_url=False)[0]
-    where = ".".join(str(step) for step in fault["loc"])
+    where = _cut(".".join(str(step) for step in fault["loc"]))
     match fault["type"]:
         case "missing":
             return f"key {where} is missing"
@@ -90,8 +90,11 @@ def first_fault(error: ValidationError) -> str:
 
 def excerpt(value: object, longest: int = 60) -> str:
     """The value as an error message shows it: quoted, not longer than `longest` characters."""
-    shown = repr(value)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return _cut(repr(value), longest)
+
+
+def _cut(text: str, longest: int = 60) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 class Appender:
@@ -232,7 +235,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice} stands there twice")
+        raise ValueError(f"key {_cut(twice)} stands there twice")
     return value
 
 
@@ -269,7 +272,7 @@ def _shown(line: bytes) -> str:
 def _whose(line: Mapping[str, Any]) -> str:
     """` (group QC-…, 4 photos)`: what helps to find the line again, as far as the line tells it."""
     group, images = line.get("group_id"), line.get("images")
-    told = [f"group {group}"] if group else []
+    told = [f"group {_cut(str(group))}"] if group else []
     if isinstance(images, list):
         told.append(f"{len(images)} photo{'' if len(images) == 1 else 's'}")
     return f" ({', '.join(told)})" if told else ""

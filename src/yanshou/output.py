@@ -9,7 +9,7 @@
          "environment": {"device": "cuda:0", …}, "earlier_environments": [{"until": "2026-01-18T11:00:00+08:00", …}]}
     out/.挡风板安装检查_stage_a.lock          empty; one run at a time holds it
 
-    with Output.open(output_dir, "挡风板安装检查_stage_a", StageARecord, digest=photo_names, …) as output:
+    with Output.open(output_dir, "挡风板安装检查_stage_a", StageARecord, mission="挡风板安装检查", …) as output:
         for group in groups:
             if group.key not in output.done:
                 output.append(summarize(group))
@@ -37,6 +37,7 @@ from yanshou.jsonl import (
     Appender,
     cut_torn_line,
     dump_line,
+    excerpt,
     first_fault,
     not_written,
     read_object,
@@ -113,6 +114,7 @@ class Output(Generic[RecordT, DigestT]):
         stem: str,
         record_type: type[RecordT],
         *,
+        mission: str,
         digest: Callable[[RecordT], DigestT],
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
@@ -130,7 +132,7 @@ class Output(Generic[RecordT, DigestT]):
             if fresh:
                 output._move_aside()
             output._begin(_as_json(settings), _as_json(environment), may_change or {})
-            output._read_lines(record_type)
+            output._read_lines(record_type, mission)
             output._read_faults()
             output._write_faults()
             output._write_run()
@@ -259,10 +261,15 @@ class Output(Generic[RecordT, DigestT]):
                 f"Use the same settings, choose another --output-dir, or start over: {FRESH}."
             )
 
-    def _read_lines(self, record_type: type[RecordT]) -> None:
+    def _read_lines(self, record_type: type[RecordT], mission: str) -> None:
         self._lines = self._held.enter_context(Appender(self.paths.lines))  # cuts off a torn last line
         numbers: dict[GroupKey, int] = {}
         for number, record in read_records(self.paths.lines, record_type):
+            if record.key.mission != mission:
+                raise DamagedFileError(
+                    f"{self.paths.lines}:{number}: group {record.key.group_id} is of mission "
+                    f"{excerpt(record.key.mission)}, this file is {mission}'s. Delete the line and run again."
+                )
             first = numbers.setdefault(record.key, number)
             if first != number:
                 raise DamagedFileError(

@@ -13,6 +13,7 @@ from yanshou.stage_a import MissionResult
 
 EVERY_S = 30.0  # between two plain lines
 FAULTS_SHOWN = 5  # a mission
+WIDTH = 120  # columns where there is no terminal
 
 
 class ProgressView:
@@ -84,6 +85,14 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.fields[photos]} photos"), TextColumn("{task.fields[rate]:.2f} images/s"),
         TimeRemainingColumn(), console=console,
     )  # fmt: skip
+
+
+def page(stderr: bool = False) -> Console:
+    """For tables: as wide as the terminal, and wide enough for them where there is none."""
+    console = Console(stderr=stderr, soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    return console
 
 
 def table(results: Sequence[MissionResult]) -> Table:

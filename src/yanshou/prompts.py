@@ -54,7 +54,7 @@ def verdict_prompt(mission: Mission, summaries: Sequence[str]) -> Prompt:
 
 def _file(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the prompt file cannot be read ({error}). Give a UTF-8 text file.") from error
     if not text:

@@ -207,16 +207,16 @@ def count_entries(line: str) -> EntryCounts:
 def tables(result: Score) -> "list[Table]":
     """The figures for the terminal: by mission, and by 类别."""
     from rich.table import Column, Table
+    from rich.text import Text
 
     shares = ("identical", "precision", "recall", "F1")
-    missions = Table(
-        Column("mission", overflow="fold"), *_right("groups", "not written", "photos", *shares, "unknown", "odd ×N")
-    )
+    figures = _right("groups", "not written", "photos", *shares, "unknown", "odd ×N")
+    missions = Table(Column("mission", overflow="fold", min_width=20), *figures, box=None, pad_edge=False)
     for name, part in (*result.missions.items(), ("all", result.overall)):
         sizes = map(str, (part.groups, part.not_written, part.photos))
         odd = map(str, (part.unknown, part.odd_counts))
-        missions.add_row(name, *sizes, _percent(part.identical_share), *_percents(part.entries), *odd)
-    categories = Table("类别", *_right("entries", "written", *shares[1:]))
+        missions.add_row(Text(name), *sizes, _percent(part.identical_share), *_percents(part.entries), *odd)
+    categories = Table("类别", *_right("entries", "written", *shares[1:]), box=None, pad_edge=False)
     for name in _ordered(result.overall.categories):
         tally = result.overall.categories[name]
         categories.add_row(name, str(tally.true), str(tally.written), *_percents(tally))

@@ -58,7 +58,7 @@ class EngineSettings(Settings):
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"  # auto: bfloat16 on CUDA, float32 on the CPU
     attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"  # auto: FlashAttention 2 where installed
-    batch_size: int = Field(default=8, ge=1)  # photos at once, filled across groups; 1 is one by one
+    batch_size: int = Field(default=8, ge=1, le=65_536)  # photos at once, filled across groups; 1 is one by one
     photo: PhotoSettings = PhotoSettings()
     sampling: SamplingSettings = SamplingSettings()
 

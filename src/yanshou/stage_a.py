@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from yanshou.assembly import Answer, Assembly, Outcome
-from yanshou.engines.base import Completion, Engine
+from yanshou.engines.base import Completion, Engine, Prompt
 from yanshou.errors import CheckpointError, GroupFolderError, InputError, RunError
 from yanshou.groups import Discovery, Group, discover, mission_folders
 from yanshou.missions import Mission, Missions, load_missions
@@ -105,14 +105,15 @@ def prepare(settings: StageASettings, engine: Engine | None = None) -> "tuple[li
 
 
 def chosen(known: Missions, settings: StageASettings) -> list[Mission]:
-    """The missions to run, each once. "all" is every known one that has a folder."""
+    """The missions to run, each once. "all" is every known one that has a folder; others may be named beside it."""
+    named = {mission.name: mission for mission in (known.get(name) for name in settings.missions if name != ALL)}
     if ALL not in settings.missions:
-        return list({mission.name: mission for mission in map(known.get, settings.missions)}.values())
+        return list(named.values())
     there = [m for m in known if mission_folders(settings.input_dir, m.name, m.aliases)]
-    if not there:
+    if not there and not named:
         names = ", ".join(mission.name for mission in known)
         raise InputError(f"{settings.input_dir}: no mission's folder is here. Known are: {names}.")
-    return there
+    return list(({mission.name: mission for mission in there} | named).values())
 
 
 def _discover(mission: Mission, settings: StageASettings) -> tuple[Discovery, str]:
@@ -153,31 +154,32 @@ class StageA:
         result.groups = len(groups) + len(discovery.faults)
         if not result.groups:
             raise InputError(f"{mission.name}: no group of photos in {self.settings.input_dir}. Nothing to do.")
-        with self._output(mission) as output:
+        prompt = summary_prompt(mission, self.settings.prompts)  # once: what is recorded is what the model is told
+        with self._output(mission, prompt) as output:
             result.warnings += output.warnings
             result.lines, result.errors = output.paths.lines, output.paths.errors
             self.listener.begin(result)
             status: Status = "stopped"
             try:
                 self._report(discovery, output, result)
-                self._summarize(self._pending(groups, output, result), mission, output, result)
+                self._summarize(self._pending(groups, output, result), prompt, output, result)
                 status = "interrupted" if result.interrupted else "finished"
             finally:
                 output.finish(
                     status, self._counts(result), present={g.key for g in discovery.groups} | _faulty(discovery)
                 )
 
-    def _output(self, mission: Mission) -> Output[StageARecord, PhotoNames]:
+    def _output(self, mission: Mission, prompt: Prompt) -> Output[StageARecord, PhotoNames]:
         stem = f"{mission.name}_stage_a"
         return Output.open(
-            self.settings.output_dir, stem, StageARecord, digest=_photo_names, settings=self._identity(mission),
+            self.settings.output_dir, stem, StageARecord, mission=mission.name, digest=_photo_names,
+            settings=self._identity(prompt),
             environment={"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()},
             may_change=MAY_CHANGE, fresh=self.settings.fresh,
         )  # fmt: skip
 
-    def _identity(self, mission: Mission) -> dict[str, Any]:
+    def _identity(self, prompt: Prompt) -> dict[str, Any]:
         """What a resume must have in common with the lines so far."""
-        prompt = summary_prompt(mission, self.settings.prompts)
         return {
             **self.engine.identity(),
             "photo": self.settings.engine.photo.model_dump(mode="json"),
@@ -208,12 +210,12 @@ class StageA:
     def _summarize(
         self,
         pending: Sequence[Group],
-        mission: Mission,
+        prompt: Prompt,
         output: Output[StageARecord, PhotoNames],
         result: MissionResult,
     ) -> None:
         began, already_failed = time.monotonic(), result.failed
-        for outcome in self._outcomes(pending, mission, result):
+        for outcome in self._outcomes(pending, prompt, result):
             result.seconds = time.monotonic() - began
             self._settle(outcome, output, result)
             if result.failed - already_failed >= HOPELESS and not output.done:
@@ -232,7 +234,7 @@ class StageA:
             result.written += 1
         self.listener.group(outcome)
 
-    def _outcomes(self, pending: Sequence[Group], mission: Mission, result: MissionResult) -> Iterator[Outcome]:
+    def _outcomes(self, pending: Sequence[Group], prompt: Prompt, result: MissionResult) -> Iterator[Outcome]:
         if not pending or self.interrupted:
             return iter(())
 
@@ -241,7 +243,6 @@ class StageA:
             result.rotated += isinstance(answer, Completion) and answer.rotated
             self.listener.photo(answer)
 
-        prompt = summary_prompt(mission, self.settings.prompts)
         return Assembly(self.engine, prompt, self.settings.allow_truncated, heard).run(pending)
 
     def _counts(self, result: MissionResult) -> dict[str, int]:

@@ -79,7 +79,7 @@ def _config_faults(path: Path) -> Iterator[str]:
         kind = config.get("model_type") if isinstance(config, dict) else None
     except FileNotFoundError:
         yield f"{path.parent}: config.json is missing. Give the folder that holds it."
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         yield f"{path}: cannot be read as JSON ({error}). Copy the checkpoint again."
     else:
         if kind != MODEL_TYPE:

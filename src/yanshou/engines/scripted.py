@@ -94,5 +94,5 @@ def _read(path: Path) -> Script:
         raise CheckpointError(f"{path}: the script cannot be read ({error.strerror}). Give a JSON file.") from error
     except ValidationError as error:
         raise CheckpointError(f"{path}: not a script: {first_fault(error)}. Correct the file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON: {error}. Correct the file.") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -30,6 +31,13 @@ from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.images import load_photo
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings
+
+
+# What transformers and safetensors are known to raise for the contents of a folder.
+LOADING_ERRORS = (
+    *(OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
+    *(SafetensorError, StrictDataclassError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +299,7 @@ def _loading(folder: Path) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         reason = " ".join(str(error).split())[:400]
         raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor` says more.") from error
     finally:

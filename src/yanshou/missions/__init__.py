@@ -112,7 +112,7 @@ def _read(file: Traversable | Path) -> Mission:
     except ValidationError as error:
         faults = "; ".join(_fault(dict(fault)) for fault in error.errors(include_url=False))
         raise InputError(f"{file}: {faults}. Correct the file.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{file}: not a TOML file in UTF-8: {error}. Correct the file.") from error
 
 

@@ -18,9 +18,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from random import Random
+from threading import Thread
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -119,7 +120,7 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
         yield from (draw_group(output_dir, order) for order in wanted)
         return
     # Spawned, not forked: a fork of a process that runs torch's threads can hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _follow)
     try:
         yield from pool.map(partial(draw_group, output_dir), wanted, chunksize=4)
     except BrokenProcessPool as error:
@@ -130,9 +131,12 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is for the process that started this one."""
+def _follow() -> None:
+    """Ctrl-C is for the process that started this one; when that ends, however it ends, so does this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+    Thread(target=lambda: os._exit(1) if parent.join() is None else None, daemon=True).start()
 
 
 def draw_group(output_dir: Path, order: Order) -> TruthRecord:
