@@ -47,6 +47,7 @@ def fault(number: int, message: str = "the file is empty (0 bytes)", photo: str 
 
 def open_output(folder: Path, stem: str = STEM, **changes: Any) -> Output[StageARecord, list[str]]:
     given = {
+        "mission": record(1).mission,
         "digest": lambda record: record.images,
         "settings": SETTINGS,
         "environment": {"device": "cuda:0", "versions": {"torch": "2.9"}},
@@ -402,3 +403,9 @@ def test_a_run_killed_at_twenty_moments_ends_like_one_left_alone(tmp_path: Path)
         f".{STEM}.run.json.tmp",
         f".{STEM}.errors.jsonl.tmp",
     }
+
+
+def test_a_line_of_another_mission_is_an_error_naming_both(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    with pytest.raises(DamagedFileError, match=rf"{STEM}\.jsonl:1: .* is of mission .*, this file is 另一个检查项's"):
+        open_output(tmp_path, mission="另一个检查项")

@@ -123,8 +123,9 @@ class Output(Generic[RecordT, DigestT]):
     ) -> Self:
         """Locks the files, sees whether this run may continue them, and reads what is done.
 
-        Differing `settings` refuse, save those that `may_change` names (`sampling.max_new_tokens`); a differing
-        `environment` is a warning. A run that is refused leaves every file as it was.
+        Every line has to be about `mission`. Differing `settings` refuse, save those that `may_change` names
+        (`sampling.max_new_tokens`); a differing `environment` is a warning. A run that is refused leaves every file as
+        it was.
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:

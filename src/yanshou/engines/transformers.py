@@ -32,7 +32,6 @@ from yanshou.images import load_photo
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings
 
-
 # What transformers and safetensors are known to raise for the contents of a folder.
 LOADING_ERRORS = (
     *(OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),

@@ -134,9 +134,14 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
 def _follow() -> None:
     """Ctrl-C is for the process that started this one; when that ends, however it ends, so does this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
-    Thread(target=lambda: os._exit(1) if parent.join() is None else None, daemon=True).start()
+    parent.join()
+    os._exit(1)  # from a thread, nothing less ends the process
 
 
 def draw_group(output_dir: Path, order: Order) -> TruthRecord:
