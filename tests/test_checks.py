@@ -35,7 +35,7 @@ def test_line_breaks_of_any_kind_become_one_space(line_break: str) -> None:
     assert clean_text(f"电线/捆扎整齐×1，{line_break}标签/无法识别×1") == "电线/捆扎整齐×1， 标签/无法识别×1"
 
 
-@pytest.mark.parametrize("text", ['标签/{"a": "b"}×1', "标签/<5G|BBU>×1", "{电线×1}", "电线  两个空格×1", '["电线×1"]'])
+@pytest.mark.parametrize("text", ['标签/{"a": "b"}×1', "标签/<5G|BBU>×1", "{电线×1}", "电线  两个空格×1"])
 def test_text_that_is_no_wrapper_stays_as_it_is(text: str) -> None:
     assert clean_text(text) == text
 
@@ -135,3 +135,9 @@ def test_the_first_fault_of_a_group_is_named_before_writing_and_by_the_record(
     with pytest.raises(ValidationError) as refused:
         StageARecord(group_id="QC-1", mission="挡风板安装检查", label="pass", timestamp="2026-01-18", **fields)  # type: ignore[arg-type]
     assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ['["电线×1"]', '[{"图片_1": "电线×1"}]'])
+def test_a_json_list_is_refused_and_nothing_is_guessed(text: str) -> None:
+    with pytest.raises(SummaryError, match="a JSON list"):
+        clean_text(text)

@@ -200,6 +200,7 @@ def test_json_gives_one_row_a_mission(job: dict[str, str]) -> None:
             "0.001",
             "--temperature: 0 is greedy; otherwise at least 0.01, below which scores overflow, got 0.001",
         ),
+        ("batch-size", "100000000000000000000", "--batch-size: "),
         ("top-p", "1.5", "--top-p: Input should be less than or equal to 1, got 1.5"),
         ("repetition-penalty", "0", "--repetition-penalty: Input should be greater than 0, got 0.0"),
         ("seed", "-1", "--seed: Input should be greater than or equal to 0, got -1"),

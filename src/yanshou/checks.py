@@ -19,8 +19,8 @@ from yanshou.jsonl import excerpt
 from yanshou.records import image_key
 
 SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
-WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?\{\s*[\"'}]")  # no summary begins like this
-FENCED = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL | re.IGNORECASE)
+WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?(\{\s*[\"'}]|\[\s*[\"'{\[\]])")  # no summary begins like this
+FENCED = re.compile(r"```(?:json)?\s*([{\[].*[}\]])\s*```", re.DOTALL | re.IGNORECASE)
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode: control, zero width and byte-order mark, spaces
 
 EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
@@ -78,6 +78,8 @@ def _unwrap(text: str, raw: str) -> str:
     except (ValueError, RecursionError) as error:
         raise SummaryError(f"a JSON wrapper that cannot be opened: the model wrote {excerpt(raw)}", WRAPPED) from error
     match pairs:  # pairs, not a dict: of a key that is there twice, a dict would silently take the last
+        case list():
+            raise SummaryError(f"a JSON list: the model wrote {excerpt(raw)}", WRAPPED)
         case ((_, str(inner)),):
             return inner
         case (_,):
