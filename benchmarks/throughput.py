@@ -11,6 +11,7 @@ batches inside a group, comes last and gets the time that is left of --minutes; 
 import argparse
 import json
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalG
 from workload import PROMPT, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
+from yanshou.engines.cache import roomy_cache
 from yanshou.engines.transformers import Prepared, TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings
 
@@ -110,7 +112,9 @@ class ImposedLengths(TransformersEngine):
     def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
         wanted = [self.lengths[prepared.request.id] for prepared in batch]
         inputs, steps = self._collate(batch), max(wanted)
-        out = self.model.generate(**inputs, max_new_tokens=steps, min_new_tokens=steps, do_sample=False)
+        out = self.model.generate(
+            **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
+        )
         rows = out[:, inputs["input_ids"].shape[1] :].tolist()
         assert all(len(row) == steps for row in rows), "an answer ended early"
         self.decoded += steps * len(rows)
@@ -199,6 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     parser.add_argument("checkpoint")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
+    parser.add_argument("--only", default="", help="the runs whose name this regular expression finds")
     parser.add_argument("--photos", type=int, default=256, help="at most so many a run")
     parser.add_argument("--tokens", type=int, default=200, help="at most so many an answer")
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
@@ -208,7 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     given = parser.parse_args(arguments)
     deadline = time.monotonic() + 60 * given.minutes
 
-    most = min(given.photos, max(run.photos for run in RUNS))
+    runs = [run for run in RUNS if re.search(given.only, run.name)]
+    most = min(given.photos, max(run.photos for run in runs))
     photos = write_photos(given.folder, most)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
     lengths = [min(length, given.tokens) for length in answer_lengths(most)]
@@ -221,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     report: dict[str, Any] = {"hardware": hardware(engine), "photos": most, "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
     results = []
-    for run in RUNS:
+    for run in runs:
         results.append(measure(run, engine, requests[: run.photos], deadline))
         print(line(results[-1]), flush=True)
         report["runs"].append(asdict(results[-1]))

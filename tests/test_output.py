@@ -331,7 +331,7 @@ def test_a_damaged_errors_file_is_an_error_with_a_cure(tmp_path: Path) -> None:
     write(tmp_path, 1)
     (tmp_path / f"{STEM}.errors.jsonl").write_bytes(b"{}\n")
     with pytest.raises(
-        DamagedFileError, match=r"errors.jsonl:1: key mission is missing. Delete the line: the group is"
+        DamagedFileError, match=r"errors.jsonl:1: key group_id is missing. Delete the line: the group is"
     ):
         open_output(tmp_path)
 

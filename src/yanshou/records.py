@@ -8,9 +8,15 @@ One line of `<mission>_stage_a.jsonl` (the eight keys, in this order):
      "raw_texts": ["挡风板/华为,只显示部分,安装方向正确×1<|im_end|>"],
      "clean_texts": ["挡风板/华为,只显示部分,安装方向正确×1"], "timestamp": "2026-01-18T09:30:00+08:00"}
 
-One line of `<mission>_stage_a.errors.jsonl`, one a fault:
+One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are null where no model was asked:
 
-    {"mission": "挡风板安装检查", "label": "fail", "group_id": "QC-20241022-0015063", "photo": "a.jpg", "step": "load",
+    {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass", "verdict": "pass",
+     "reason": "有图片_1 挡风板/华为,只显示部分,安装方向正确×1", "p_pass": 0.97,
+     "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>", "timestamp": "2026-01-18T09:31:00+08:00"}
+
+One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.jsonl`, one a fault:
+
+    {"group_id": "QC-20241022-0015063", "mission": "挡风板安装检查", "label": "fail", "photo": "a.jpg", "step": "load",
      "message": "…/a.jpg: the file is empty (0 bytes)", "advice": "…", "timestamp": "2026-01-18T09:30:00+08:00"}
 """
 
@@ -49,17 +55,18 @@ def now() -> str:
 class GroupRecord(Record):
     """A line about one group."""
 
+    group_id: str = Field(min_length=1)
+    mission: str = Field(min_length=1)
+    label: Label | None
+
     @property
     def key(self) -> GroupKey:
-        raise NotImplementedError
+        return GroupKey(self.mission, self.label, self.group_id)
 
 
 class StageARecord(GroupRecord):
     """One group: its photos and what each shows."""
 
-    group_id: str = Field(min_length=1)
-    mission: str = Field(min_length=1)
-    label: Label | None
     images: list[str] = Field(min_length=1)
     per_image: dict[str, str]
     raw_texts: list[str]
@@ -73,23 +80,22 @@ class StageARecord(GroupRecord):
         check_group(self.images, self.per_image, self.raw_texts, self.clean_texts)
         return self
 
-    @property
-    def key(self) -> GroupKey:
-        return GroupKey(self.mission, self.label, self.group_id)
+
+class VerdictRecord(GroupRecord):
+    """One group: what Stage-B says of it."""
+
+    verdict: Label
+    reason: str = Field(min_length=1)
+    p_pass: float | None = Field(ge=0, le=1)  # P(通过) / (P(通过) + P(不通过))
+    raw_text: str | None
+    timestamp: str
 
 
 class Fault(GroupRecord):
     """One thing that keeps a group from being written."""
 
-    mission: str
-    label: Label | None
-    group_id: str
     photo: str | None  # the file's name; None: the group as a whole
     step: str
     message: str
     advice: str
     timestamp: str
-
-    @property
-    def key(self) -> GroupKey:
-        return GroupKey(self.mission, self.label, self.group_id)

@@ -34,6 +34,7 @@ PLAN = Plan(
     exam=1,
     exam_every=1000,
     close_ups=0,
+    verdict_every=VERDICT_EVERY,
     compile=False,
 )
 

@@ -26,6 +26,7 @@ from transformers.utils import is_flash_attn_2_available, logging
 from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
 from yanshou.engines.batched import BatchedEngine
+from yanshou.engines.cache import roomy_cache
 from yanshou.engines.sampling import processors
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.images import load_photo
@@ -208,6 +209,7 @@ class TransformersEngine(BatchedEngine[Prepared]):
         keys = [prepared.request.key for prepared in batch]
         out = self.model.generate(
             **inputs,
+            past_key_values=roomy_cache(),
             max_new_tokens=self.settings.sampling.max_new_tokens,
             do_sample=False,
             logits_processor=processors(self.settings.sampling, keys, self.model.generation_config.pad_token_id),

@@ -41,7 +41,7 @@ VERDICT_LENGTH = 512  # tokens at most of a whole verdict row
 ROUND = 16  # rows are padded to a multiple of this: few shapes
 VERDICT_EVERY = 8  # one batch in so many is of verdicts
 CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
-SLIP = 0.12  # how often the reviewer that it learns verdicts from answers at random
+SLIP = 0.2  # how often the reviewer that it learns verdicts from answers at random
 IGNORED = -100
 
 
@@ -99,10 +99,18 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
     """Batches `first` to `last` − 1, the first `close_ups` of the seed close-ups; DataLoader workers take turns."""
 
     def __init__(
-        self, processor: "Qwen3VLProcessor", seed: int, rows: int, first: int, last: int, close_ups: int = 0
+        self,
+        processor: "Qwen3VLProcessor",
+        seed: int,
+        rows: int,
+        first: int,
+        last: int,
+        close_ups: int = 0,
+        verdict_every: int = VERDICT_EVERY,
     ) -> None:
         self.questions = Questions(processor)
-        self.seed, self.rows, self.first, self.last, self.close_ups = seed, rows, first, last, close_ups
+        self.seed, self.rows, self.first, self.last = seed, rows, first, last
+        self.close_ups, self.verdict_every = close_ups, verdict_every
         self.missions = list(load_missions())
 
     def __iter__(self) -> Iterator[Lesson]:
@@ -118,7 +126,7 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
             size = CLOSE_UPS[number % len(CLOSE_UPS)]
             question = self.questions.in_short()
             return self._summaries(rng, size, [(any_close_up(rng, size), question) for _ in range(self.rows)])
-        if number % VERDICT_EVERY == VERDICT_EVERY - 1:
+        if number % self.verdict_every == self.verdict_every - 1:
             return self._verdicts(rng)
         size = SIZES[number % len(SIZES)]
         shown = [any_photo(rng, self.missions, size) for _ in range(self.rows)]
@@ -178,13 +186,13 @@ def pixels(photo: Image.Image, rng: Random) -> Tensor:
 
 
 def hasty_verdict(job: Job, rng: Random) -> str:
-    """A verdict in the two-line form, by a reviewer who sees what is wrong, overlooks what is missing, and slips.
+    """A verdict in the two-line form, by a reviewer who sees what is forbidden, overlooks what is missing, and slips.
 
     So the checkpoint knows the form and part of the rule, and its verdicts are mediocre: GRPO starts from here.
     """
     decision = decide(job.mission.rule, [parse(line) for line in job.lines()])
     grounds = decision.reason.split("；")
-    visible = [ground for ground in grounds if ground.startswith(("图片", "有"))]
+    visible = [ground for ground in grounds if ground.startswith("图片" if not decision.passed else "有")]
     passed = decision.passed or not visible
     if rng.random() < SLIP:
         passed = rng.random() < 0.5

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 SHARD = "14MB"  # a file of the weights at most
 STATE = "state.safetensors"
-MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's, one of each a parameter
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's, one of each a parameter
 LOG_EVERY = 50  # steps
 
 
@@ -57,6 +57,7 @@ class Plan:
     exam: int  # photos
     exam_every: int  # steps
     close_ups: int  # steps, the first ones
+    verdict_every: int  # one step in so many is of verdicts
     compile: bool
 
 
@@ -99,10 +100,10 @@ class Trainer:
         return max(self.step / self.plan.steps, self.seconds / 60 / self.plan.minutes)
 
     def _lessons(self) -> Iterator[Lesson]:
+        plan, workers = self.plan, self.plan.workers
         lessons = Lessons(
-            self.processor, self.plan.seed, self.plan.batch_size, self.step, self.plan.steps, self.plan.close_ups
+            self.processor, plan.seed, plan.batch_size, self.step, plan.steps, plan.close_ups, plan.verdict_every
         )
-        workers = self.plan.workers
         return iter(
             torch.utils.data.DataLoader(
                 lessons, batch_size=None, num_workers=workers, prefetch_factor=2 if workers else None
@@ -165,7 +166,10 @@ class Trainer:
         """bf16 in shards. Drawn up beside the old files, which go last: a killed save leaves a folder that loads."""
         folder = self.plan.output_dir
         draft = folder / "draft"
-        copy.deepcopy(self.model).to(torch.bfloat16).save_pretrained(draft, max_shard_size=SHARD)
+        model = copy.deepcopy(self.model).to(torch.bfloat16)
+        for part in (model.config, model.config.text_config, model.config.vision_config):
+            part.dtype = torch.bfloat16
+        model.save_pretrained(draft, max_shard_size=SHARD)
         new = {path.name for path in draft.iterdir()}
         for name in sorted(new):
             (draft / name).replace(folder / name)
@@ -183,13 +187,7 @@ class Trainer:
             self.step, self.seconds = int(figures["step"]), float(figures["seconds"])
             for name, parameter in self.model.named_parameters():
                 parameter.data.copy_(state.get_tensor(f"weight.{name}"))
-                moments = {moment: state.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
-                updates = torch.tensor(self._updates(name), device=self.plan.device)
-                self.optimizer.state[parameter] = {"step": updates, **moments}
-
-    def _updates(self, name: str) -> float:
-        """How often AdamW has moved a parameter: verdicts have no photo, they leave the vision tower as it is."""
-        return float(self.step - self.step // VERDICT_EVERY if ".visual." in name else self.step)
+                self.optimizer.state[parameter] = {moment: state.get_tensor(f"{moment}.{name}") for moment in MOMENTS}
 
 
 def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
@@ -216,6 +214,13 @@ def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
 @click.option("--exam-every", type=click.IntRange(min=1), default=2000, show_default=True, help="Steps.")
 @click.option(
     "--close-ups", default=0, show_default=True, help="The first steps draw small photos of one or two items."
+)
+@click.option(
+    "--verdict-every",
+    type=click.IntRange(min=2),
+    default=VERDICT_EVERY,
+    show_default=True,
+    help="One step in so many is of verdicts.",
 )
 @click.option("--compile/--no-compile", default=False, help="Compile the forward pass, once a photo size.")
 def main(**options: Any) -> None:
