@@ -200,6 +200,7 @@ def test_json_gives_one_row_a_mission(job: dict[str, str]) -> None:
             "0.001",
             "--temperature: 0 is greedy; otherwise at least 0.01, below which scores overflow, got 0.001",
         ),
+        ("batch-size", "65537", "--batch-size: Input should be less than or equal to 65536, got 65537"),
         ("batch-size", "100000000000000000000", "--batch-size: "),
         ("top-p", "1.5", "--top-p: Input should be less than or equal to 1, got 1.5"),
         ("repetition-penalty", "0", "--repetition-penalty: Input should be greater than 0, got 0.0"),
@@ -231,6 +232,47 @@ def test_an_unknown_mission_is_told_with_the_known_ones(job: dict[str, str]) -> 
     assert ran.exit_code == 2
     assert all(mission.name in ran.stderr for mission in load_missions())
     assert "BBU线缆布放要求" in ran.stderr
+
+
+def test_the_largest_batch_size_runs(job: dict[str, str]) -> None:
+    assert summarize(job, "--batch-size", "65536", "--quiet").exit_code == 0
+    assert written(job["output-dir"]) == {SHIELD: 2}
+
+
+def test_a_misspelt_mission_beside_all_is_wrong_usage_and_nothing_is_written(job: dict[str, str]) -> None:
+    for missions in ("all", SHIELD), (SHIELD, "all"):
+        ran = summarize(job | {"mission": missions[0]}, "--mission", "挡风板", "--mission", missions[1])
+        assert (ran.exit_code, "unknown mission '挡风板'. Known are: " in ran.stderr) == (2, True)
+    assert not Path(job["output-dir"]).exists()
+    drawing = ["synth", "--groups", "1", "--output-dir", job["output-dir"], "--mission", "all", "--mission", "挡风板"]
+    ran = CliRunner().invoke(cli.main, drawing)
+    assert (ran.exit_code, "unknown mission '挡风板'. Known are: " in ran.stderr) == (2, True)
+    assert not Path(job["output-dir"]).exists()
+
+
+@pytest.mark.parametrize("option", ["input-dir", "output-dir"])
+def test_an_empty_folder_name_is_wrong_usage_and_never_the_working_folder(
+    job: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(job["input-dir"])  # where the empty name, read as a path, would find work
+    before = sorted(tmp_path.rglob("*"))
+    ran = summarize(job | {option: ""})
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1] == (
+        f"Error: Invalid value for '--{option}': the name is empty. Is a variable of the script not set?"
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [["synth", "--groups", "1"], ["demo"]])
+def test_what_draws_does_not_draw_into_the_working_folder_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(cli.main, [*command, "--output-dir", ""])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "Invalid value for '--output-dir': the name is empty." in ran.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("missing", ["checkpoint", "input-dir", "output-dir", "mission"])
@@ -275,6 +317,33 @@ def test_an_output_folder_that_cannot_be_made_is_status_1(job: dict[str, str], t
     ran = summarize(job | {"output-dir": str(tmp_path / "file" / "out")}, "--quiet")
     assert (ran.exit_code, type(ran.exception)) == (1, SystemExit)
     assert "cannot be written: Not a directory" in ran.stderr
+
+
+# --- where it runs
+
+
+def in_locale_c(utf8: str) -> dict[str, str]:
+    """The environment of a machine without a UTF-8 locale; `utf8` is what PYTHONUTF8 says."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
+    return others | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
+
+
+@pytest.mark.parametrize("command", ["summarize", "score", "synth", "doctor", "demo"])
+def test_a_locale_that_is_not_utf8_is_told_with_the_cure(
+    job: dict[str, str], yanshou: Yanshou, tmp_path: Path, command: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    words = arguments(job) if command == "summarize" else []
+    ran = yanshou(command, *words, env=in_locale_c(utf8="0"), cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "error: this locale reads file names as ascii, not UTF-8. Run again with PYTHONUTF8=1.\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_cure_of_such_a_locale_cures_it(job: dict[str, str], yanshou: Yanshou) -> None:
+    ran = yanshou("summarize", *arguments(job, "--quiet"), env=in_locale_c(utf8="1"))
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert written(job["output-dir"]) == {SHIELD: 2}
 
 
 # --- the specification's command lines
@@ -371,6 +440,27 @@ def test_the_launcher_names_the_device_and_the_batch(arguments: list[str], flags
     assert started.endswith(
         "-m yanshou.cli summarize --checkpoint demo --input-dir in --output-dir out --mission a " + flags + " --help"
     )
+
+
+@pytest.mark.parametrize("way", ["a link", "a link to a link", "CDPATH"])
+def test_the_launcher_finds_its_checkout_from_anywhere(job: dict[str, str], tmp_path: Path, way: str) -> None:
+    path, environment = "scripts/stage_a_infer.sh", {}
+    if way == "CDPATH":  # makes `cd scripts` print where it went
+        environment["CDPATH"] = f"{ROOT}:{tmp_path}"
+    else:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "infer.sh").symlink_to(ROOT / path)
+        (tmp_path / "infer").symlink_to("bin/infer.sh")
+        path = str(tmp_path / ("bin/infer.sh" if way == "a link" else "infer"))
+    ran = from_checkout(
+        "bash", "-x", path, f"mission={SHIELD}", "cuda=cpu", f"checkpoint={job['checkpoint']}",
+        f"input_dir={job['input-dir']}", f"output_dir={job['output-dir']}", "--", "--engine", "scripted", "--quiet",
+        **environment,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    (root,) = [line for line in ran.stderr.splitlines() if line.startswith("+ root=")]
+    assert root == f"+ root={ROOT}"
+    assert written(job["output-dir"]) == {SHIELD: 2}
 
 
 def test_the_four_gpu_loop_of_the_specification_starts_four_different_runs(

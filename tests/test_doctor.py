@@ -1,6 +1,8 @@
 """Promises of `yanshou doctor`: what keeps a checkpoint from running is told, each with what to do."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,11 @@ def test_a_good_folder_has_no_fault(tiny: Path) -> None:
         (edited("tokenizer_config.json", pad_token=None), "{}: the tokenizer has no padding token: set pad_token in"),
         (edited("processor_config.json", image_processor__merge_size=1), "{}: merge_size is 1 by its processor, 2 by"),
         (edited("config.json", model_type="qwen2_vl"), "{}/config.json: model_type is 'qwen2_vl', wanted 'qwen3_vl'"),
+        (written("config.json", "[]"), "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        (edited("config.json", text_config=[]), "{}"),
+        (edited("config.json", image_token_id="12"), "{}"),
+        (written("tokenizer_config.json", "[]"), "{}"),
+        (edited("tokenizer_config.json", tokenizer_class=[]), "{}"),
     ],
 )
 def test_a_fault_is_told(tiny: Path, tmp_path: Path, spoil: Spoil, fault: str) -> None:
@@ -109,6 +116,15 @@ def test_the_status_is_1_if_something_fails(capsys: pytest.CaptureFixture[str]) 
     assert report(iter([Finding("ok", "torch"), Finding("note", "no GPU")])) == 0
     assert report(iter([Finding("FAIL", "no torch"), Finding("ok", "cpu")])) == 1
     assert capsys.readouterr().out == "ok    torch\nnote  no GPU\nFAIL  no torch\nok    cpu\n"
+
+
+def test_a_closed_stdout_changes_neither_status_nor_stderr(tmp_path: Path) -> None:
+    """As cron jobs and `>&-` have it."""
+    script = '"$0" -m yanshou.cli doctor --checkpoint "$1" >&-'
+    ran = subprocess.run(
+        ["bash", "-c", script, sys.executable, str(tmp_path / "none")], capture_output=True, check=False, timeout=60
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, b"", b"")
 
 
 def test_the_command_ends_with_the_reports_status(tiny: Path, tmp_path: Path) -> None:

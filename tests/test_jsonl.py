@@ -107,6 +107,36 @@ def test_a_damaged_line_is_an_error_naming_file_line_and_cure(tmp_path: Path, li
     assert len(str(error.value)) < 300 + len(str(path))
 
 
+HUGE = b"x" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (HUGE + b"\n", "not JSON at character 1, expecting value: 'xxxxxxxxxxxxxxx'"),
+        (b'{"n": "' + HUGE + b"\n", "not JSON at character 5000008, invalid control character at: 'xxxxxxxxxxxxxxx"),
+        (b'{"n": "' + HUGE + b'\xff"}\n', "not UTF-8 at byte 5000008: b'xxxxxxxxxxxxxxx\\xff\"}\\n'"),
+        (b'"' + HUGE + b'"\n', "no object but 'xxx"),
+        (b'{"%s": 1, "%s": 2}\n' % (HUGE, HUGE), "key xxx"),
+        (b"\0" * 5_000_000 + b"\n", "not JSON at character 1, expecting value: '\\x00\\x00"),
+        (b'{"n": "' + HUGE, "torn, the run that wrote it was cut off: '{\"n\": \"xxx"),
+        (dump_line({**record(1).model_dump(), HUGE.decode(): 1}), "key xxx"),
+        (dump_line({**record(1).model_dump(), "label": HUGE.decode()}), "key label is 'xxx"),
+        (dump_line({**record(1).model_dump(), "clean_texts": [HUGE.decode()]}), "图片_1 is '螺丝×1' in "),
+        (dump_line({"group_id": HUGE.decode()}), "key mission is missing (group xxx"),
+    ],
+    ids=str.split("garbage cut bytes string keys zeros torn key value text group"),
+)  # fmt: skip
+def test_a_huge_damaged_line_is_told_in_a_few_words(tmp_path: Path, line: bytes, what: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(dump_line(record(2)) + line)
+    with pytest.raises(DamagedFileError) as error:
+        list(read_records(path, StageARecord))
+    assert str(error.value).startswith(f"{path}:2: {what}")
+    assert str(error.value).endswith(f". {REDO}")
+    assert len(str(error.value)) < 300 + len(str(path))
+
+
 def test_a_damaged_record_is_told_in_one_line_with_its_group(tmp_path: Path) -> None:
     path = tmp_path / "挡风板安装检查_stage_a.jsonl"
     fields = record(7, photos=4).model_dump()

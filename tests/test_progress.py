@@ -12,9 +12,10 @@ from rich.console import Console
 from yanshou import progress
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError
+from yanshou.mission_run import MissionResult
 from yanshou.progress import FAULTS_SHOWN, ProgressView, last_words, table
 from yanshou.settings import EngineSettings, StageASettings
-from yanshou.stage_a import MissionResult, summarize_directory
+from yanshou.stage_a import summarize_directory
 
 SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
 PhotoTree = Callable[..., Path]

@@ -72,8 +72,18 @@ def test_prompt_files_replace_the_words_and_keep_the_focus(tmp_path: Path) -> No
     assert own == Prompt(SUMMARY_SYSTEM_PROMPT, f"{SUMMARY_USER_PROMPT}\n{focus}")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_prompt(tmp_path: Path) -> None:
+    (tmp_path / "system.txt").write_text("只看螺丝。\n", encoding="utf-8-sig")
+    (tmp_path / "user.txt").write_text("写一行。\n", encoding="utf-8-sig")
+    files = {"system_prompt": tmp_path / "system.txt", "user_prompt": tmp_path / "user.txt"}
+    for path in files.values():
+        assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert summary_prompt(MISSIONS[0], PromptSettings(**files, mission_focus=False)) == Prompt("只看螺丝。", "写一行。")
+
+
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "cannot be read"), (b"\xff\xfe", "cannot be read"), (b" \n", "is empty")]
+    ("content", "words"),
+    [(None, "cannot be read"), (b"\xff\xfe", "cannot be read"), (b" \n", "is empty"), (b"\xef\xbb\xbf\n", "is empty")],
 )
 def test_a_prompt_file_that_says_nothing_is_an_error(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "prompt.txt"

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from yanshou.cli import main
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.records import GroupKey
 from yanshou.score import Tally, compare, score, tables
@@ -170,6 +172,23 @@ def test_a_group_in_two_files_is_an_error_that_names_both(tmp_path: Path) -> Non
     files = [jsonl(tmp_path / name, written_line("无关图片×1")) for name in ("a.jsonl", "b.jsonl")]
     with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* stands at .*a\.jsonl:1 already"):
         score(truth, files)
+
+
+NAMES = ["[red]自己的", "[/]", "[/red]", "门禁 [bold", ":smile:", "[link=x]门禁[/link]", "\\[red]"]
+
+
+def test_names_of_missions_are_shown_as_they_are_whatever_they_look_like(tmp_path: Path) -> None:
+    truth = jsonl(tmp_path / "truth.jsonl", *(truth_line("无关图片×1", mission=name) for name in NAMES))
+    written = jsonl(
+        tmp_path / "a.jsonl", *(written_line("无关图片×1", mission=name) for name in NAMES),
+        written_line("无关图片×1", mission="[/]", group="QC-2"),
+    )  # fmt: skip
+    ran = CliRunner().invoke(main, ["score", "--truth", str(truth), "--stage-a", str(written)])
+    assert (ran.exit_code, ran.exception) == (0, None)
+    assert ran.stderr == "warning: group QC-2 ([/], pass) is not in the truth: left out\n"
+    figures = ["1", "0", "1", *["100.0%"] * 4, "0", "0"]
+    _, *rows = [row.split() for row in ran.stdout.splitlines()][: len(NAMES) + 1]
+    assert sorted(rows) == sorted([*name.split(), *figures] for name in NAMES)
 
 
 def test_the_tables_show_shares_and_a_dash_for_a_share_of_nothing() -> None:

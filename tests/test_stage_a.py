@@ -18,12 +18,13 @@ import pytest
 from hostile import build_hostile_mission
 
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.errors import InputError
+from yanshou.errors import InputError, UsageError
 from yanshou.jsonl import read_lines
+from yanshou.mission_run import HOPELESS, MissionResult, exit_status
 from yanshou.missions import load_missions
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings, SamplingSettings, StageASettings
-from yanshou.stage_a import HOPELESS, MissionResult, exit_status, summarize_directory
+from yanshou.stage_a import summarize_directory
 
 SHIELD, SCREWS, GROUND, CABLES = "挡风板安装检查", "BBU安装方式检查（正装）", "BBU接地线检查", "BBU线缆布放"
 PASS, FAIL = "审核通过", "审核不通过"
@@ -428,6 +429,21 @@ def test_a_damaged_middle_line_stops_its_mission_and_no_other(
     assert ids(out, CABLES) == ["QC-1", "QC-2", "QC-3"]
 
 
+@pytest.mark.parametrize("damage", [b'{"group_id": "%s\n', b'{"group_id": "%s"}\n', b"%s\n"])
+def test_a_huge_damaged_line_is_told_in_a_few_words(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path, damage: bytes
+) -> None:
+    root, path, out = photo_tree(jobs(2)), script(), tmp_path / "out"
+    run(root, path, out)
+    damaged = lines_file(out).read_bytes() + damage % (b"x" * 5_000_000)
+    lines_file(out).write_bytes(damaged)
+    error = run(root, path, out).error
+    assert error.startswith(f"{lines_file(out)}:3: ")
+    assert error.endswith("Delete the line and run again: only that group is redone.")
+    assert len(error) < 300 + len(str(out))
+    assert lines_file(out).read_bytes() == damaged
+
+
 def test_of_two_runs_at_once_the_second_is_refused_and_the_first_unharmed(
     photo_tree: PhotoTree, script: Script, tmp_path: Path
 ) -> None:
@@ -625,6 +641,39 @@ def test_a_missing_mission_fails_and_the_others_run(photo_tree: PhotoTree, scrip
     ground, shield = summarize_directory(settings(root, script(), tmp_path / "out", GROUND, SHIELD))
     assert (ground.status, ground.error) == (1, f"{root} holds no folder {GROUND}, only {SHIELD}.")
     assert (shield.status, shield.written, exit_status([ground, shield])) == (0, 2, 1)
+
+
+@pytest.mark.parametrize("missions", [("all", GROUND), (GROUND, "all")])
+def test_a_mission_named_beside_all_is_missed_where_it_has_no_folder(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path, missions: tuple[str, str]
+) -> None:
+    root = photo_tree({**jobs(1, mission=CABLES), **jobs(2, mission=SHIELD)})
+    results = summarize_directory(settings(root, script(), tmp_path / "out", *missions))
+    assert [(result.mission, result.status, result.written) for result in results] == [
+        (CABLES, 0, 1),
+        (SHIELD, 0, 2),
+        (GROUND, 1, 0),
+    ]
+    assert results[-1].error == f"{root} holds no folder {GROUND}, only {CABLES}, {SHIELD}."
+    assert exit_status(results) == 1
+
+
+def test_a_mission_named_beside_all_runs_once_and_is_enough(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    root = photo_tree({**jobs(1, mission=CABLES), "别的检查/审核通过/QC-1": 1})
+    assert run(root, script(), tmp_path / "out", "all", CABLES, "BBU线缆布放要求").written == 1
+    (root / CABLES).rename(root / "又一个检查")
+    missed = run(root, script(), tmp_path / "out", "all", CABLES)
+    assert (missed.mission, missed.status, "holds no folder" in missed.error) == (CABLES, 1, True)
+
+
+def test_a_misspelt_mission_beside_all_stops_everything_before_it_begins(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="unknown mission '挡风板'"):
+        summarize_directory(settings(photo_tree(jobs(2)), script(), tmp_path / "out", "all", "挡风板"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("asked", [CABLES, "BBU线缆布放要求"])

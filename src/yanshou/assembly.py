@@ -12,25 +12,27 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from yanshou.checks import clean_text
 from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request
 from yanshou.errors import GenerationError, GroupError
 from yanshou.groups import Group
-from yanshou.records import Fault, GroupKey, StageARecord, image_key, now
+from yanshou.records import Fault, GroupKey, GroupRecord, StageARecord, image_key, now
 
 TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"
 
 Answer = Completion | Failure
 Heard = Callable[[Answer], None]
+RecordT = TypeVar("RecordT", bound=GroupRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Generic[RecordT]):
     """What became of one group."""
 
     key: GroupKey
-    record: StageARecord | None  # None: it failed
+    record: RecordT | None  # None: it failed
     errors: tuple[tuple[Path | None, GroupError], ...] = ()  # the photo, if it is one photo's fault
 
     @property
@@ -60,7 +62,7 @@ class _Open:
     def complete(self) -> bool:
         return None in self.errors or len(self.texts) + len(self.errors) == len(self.photos)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Outcome[StageARecord]:
         if not self.errors:
             try:
                 return Outcome(self.key, self._record())
@@ -93,7 +95,7 @@ class Assembly:
         self._open: deque[_Open] = deque()
         self._asked: dict[int, tuple[_Open, int]] = {}  # request id → group, index of the photo
 
-    def run(self, groups: Iterable[Group]) -> Iterator[Outcome]:
+    def run(self, groups: Iterable[Group]) -> Iterator[Outcome[StageARecord]]:
         """One outcome a group, in input order. Groups that a stopped engine left unanswered have none."""
         answers = self._engine.generate(self._requests(groups))
         try:
@@ -128,7 +130,7 @@ class Assembly:
         except GroupError as error:
             group.errors[at] = error
 
-    def _finished(self) -> Iterator[Outcome]:
+    def _finished(self) -> Iterator[Outcome[StageARecord]]:
         while self._open and self._open[0].complete:
             yield self._open.popleft().outcome()
 

@@ -26,7 +26,7 @@ from yanshou.settings import (
 )
 
 if TYPE_CHECKING:
-    from yanshou.stage_a import MissionResult
+    from yanshou.mission_run import MissionResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -161,8 +161,9 @@ class _checked:  # noqa: N801 - reads as what it does
 
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     from yanshou.interrupt import interruptible
+    from yanshou.mission_run import Silence, exit_status
     from yanshou.progress import ProgressView, last_words, page, table
-    from yanshou.stage_a import Silence, StageA, exit_status, prepare
+    from yanshou.stage_a import StageA, prepare
 
     _quieten()
     view = Silence() if quiet or as_json else ProgressView()

@@ -10,12 +10,13 @@ from pathlib import Path
 from yanshou.errors import OutputError
 from yanshou.interrupt import interruptible
 from yanshou.jsonl import read_records
+from yanshou.mission_run import exit_status
 from yanshou.missions import load_missions
 from yanshou.progress import ProgressView, last_words, page, table
 from yanshou.records import StageARecord
 from yanshou.score import score, tables
 from yanshou.settings import ALL, EngineSettings, StageASettings
-from yanshou.stage_a import StageA, exit_status, prepare
+from yanshou.stage_a import StageA, prepare
 from yanshou.world.synth import synthesize
 
 GROUPS = 24

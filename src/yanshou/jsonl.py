@@ -246,7 +246,7 @@ def _no_constant(name: str) -> Never:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{digits} is too large a number")
+        raise ValueError(f"{_cut(digits)} is too large a number")
     return number
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yanshou.assembly import Answer, Outcome
-from yanshou.stage_a import MissionResult
+from yanshou.mission_run import MissionResult
 
 EVERY_S = 30.0  # between two plain lines
 FAULTS_SHOWN = 5  # a mission
@@ -47,7 +48,7 @@ class ProgressView:
                 f"{self._rate():.2f} images/s, {self._left(done)} left"
             )
 
-    def group(self, outcome: Outcome) -> None:
+    def group(self, outcome: Outcome[Any]) -> None:
         if outcome.record is None and self._shown < FAULTS_SHOWN:
             self._shown += 1
             self._say(f"failed: {outcome.key.group_id}: {outcome.errors[0][1]}")

@@ -12,7 +12,8 @@ One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are nu
 
     {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass", "verdict": "pass",
      "reason": "有图片_1 挡风板/华为,只显示部分,安装方向正确×1", "p_pass": 0.97,
-     "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>", "timestamp": "2026-01-18T09:31:00+08:00"}
+     "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>",
+     "timestamp": "2026-01-18T09:31:00+08:00"}
 
 One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.jsonl`, one a fault:
 

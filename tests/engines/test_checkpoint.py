@@ -44,6 +44,13 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
         (["config.json"], {}, "{}: config.json is missing. Give the folder that holds it."),
         ([], {"config__json": "{"}, "{}/config.json: cannot be read as JSON ("),
         ([], {"config__json": "[]"}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        ([], {"config__json": '"qwen3_vl"'}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        ([], {"config__json": "null"}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        ([], {"config__json": "[" * 100_000}, "{}/config.json: cannot be read as JSON ("),
+        (
+            [], {"config__json": '{"model_type": ["qwen3_vl"]}'},
+            "{}/config.json: model_type is ['qwen3_vl'], wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+        ),
         (
             [], {"config__json": '{"model_type": "qwen2_5_vl"}'},
             "{}/config.json: model_type is 'qwen2_5_vl', wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
@@ -78,6 +85,19 @@ def test_what_keeps_a_folder_from_loading_is_told(
     with pytest.raises(CheckpointError) as caught:
         check(made)
     assert str(caught.value) == told
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "null", '"a"', "3", '{"weight_map": []}', '{"weight_map": "a"}', '{"weight_map": {"a": []}}']
+)
+def test_a_weight_index_of_another_type_is_told_by_its_name(tmp_path: Path, content: str) -> None:
+    made = folder(tmp_path / "made", **{INDEX: content})
+    (told,) = faults(made)
+    assert told.startswith(f"{made / INDEX}: not a weight index (")
+    assert told.endswith("). Copy the checkpoint again.")
 
 
 @pytest.mark.parametrize("files", [{}, {"config__json": WHOLE["config.json"], "tokenizer__json": "{}"}])

@@ -309,6 +309,31 @@ def test_a_folder_that_does_not_load_is_a_checkpoint_error(tiny: Path, tmp_path:
     assert str(tmp_path / "spoilt") in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["[]", '"text"', "null", "3"])
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json"])
+def test_a_file_of_another_json_type_is_a_checkpoint_error(tiny: Path, tmp_path: Path, name: str, content: str) -> None:
+    folder = spoilt(tiny, tmp_path / "spoilt", written(name, content))
+    with pytest.raises(CheckpointError) as caught:
+        texts(TransformersEngine(settings(folder)), mixed()[:1])
+    assert str(caught.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        edited("config.json", text_config=[]), edited("config.json", vision_config="large"),
+        edited("config.json", image_token_id="12"), edited("config.json", text_config__hidden_size="64"),
+        edited("generation_config.json", pad_token_id="0"), edited("tokenizer_config.json", tokenizer_class=[]),
+        edited("tokenizer_config.json", added_tokens_decoder=[]),
+    ],
+)  # fmt: skip
+def test_a_key_of_another_json_type_is_a_checkpoint_error(tiny: Path, tmp_path: Path, spoil: Spoil) -> None:
+    folder = spoilt(tiny, tmp_path / "spoilt", spoil)
+    with pytest.raises(CheckpointError) as caught:
+        texts(TransformersEngine(settings(folder)), mixed()[:1])
+    assert str(caught.value).startswith(str(folder))
+
+
 def test_a_processor_that_counts_otherwise_than_its_grid_is_refused(
     engine: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -457,3 +482,10 @@ def test_bytes_of_a_photo_do_not_matter_only_its_pixels(engine: Build, tmp_path:
     (tmp_path / "a.png").write_bytes(out.getvalue())
     requests = [Request(0, SHORT, tmp_path / "a.png"), Request(1, SHORT, noise(3, 96, 96))]
     assert len(set(texts(engine(), requests))) == 1
+
+
+@pytest.mark.parametrize("stop", ["x", ["x"], {}, [1, "x"], 10**30, -1, [[1]]], ids=str)
+def test_stop_tokens_that_are_none_are_a_checkpoint_error(tiny: Path, tmp_path: Path, stop: object) -> None:
+    folder = spoilt(tiny, tmp_path / "spoilt", edited("generation_config.json", eos_token_id=stop))
+    with pytest.raises(CheckpointError, match=r"generation_config|does not load"):
+        texts(TransformersEngine(settings(folder)), mixed()[:1])

@@ -1,7 +1,13 @@
 """A drawn set: the input layout, the truth about it, and the same bytes from the same seed."""
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -197,6 +203,57 @@ def test_no_group_or_no_mission_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="3 groups of 0 missions"):
         synthesize(tmp_path / "b", 3, 0, [])
     assert list(tmp_path.iterdir()) == []
+
+
+DRAW = """
+import sys
+from pathlib import Path
+from yanshou.missions import load_missions
+from yanshou.world.synth import synthesize
+if __name__ == "__main__":
+    synthesize(Path(sys.argv[1]), 4000, 0, list(load_missions()), workers=2)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_drawing_processes_end_with_the_one_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
+    script, out = tmp_path / "draw.py", tmp_path / "out"
+    script.write_text(DRAW)
+    process = subprocess.Popen([sys.executable, script, out], stderr=subprocess.DEVNULL)
+    drawing: list[int] = []
+    try:
+        _until(lambda: any(out.glob("*/*/*/*.jpeg")))
+        drawing += [pid for pid in _children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(drawing) == 2
+        process.send_signal(number)
+        assert process.wait() == -number
+        _until(lambda: not any(map(_runs, drawing)))
+    finally:
+        process.kill()
+        process.wait()
+        for pid in filter(_runs, drawing):
+            os.kill(pid, signal.SIGKILL)
+    assert not (out / "truth.jsonl").exists()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _runs(pid: int) -> bool:
+    """It has not ended; one that nobody has waited for yet has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_an_error_of_a_drawing_process_arrives_as_itself(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Request:
     prompt: Prompt
     photo: Path | Image.Image | None
     key: str = ""  # names the photo for sampling: the same key and seed draw the same text, whatever stands beside it
+    choices: tuple[str, ...] = ()  # first lines of an answer whose likelihood is asked for; text-only requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Completion:
     finish_reason: FinishReason
     tokens: int = 0  # generated, the stop token included
     rotated: bool = False  # the photo was turned as its EXIF orientation says
+    logprobs: tuple[float, ...] = ()  # ln P of each of the request's choices, as the whole first line of the answer
 
 
 @dataclass(frozen=True, slots=True)

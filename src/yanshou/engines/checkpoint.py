@@ -91,11 +91,11 @@ def _weight_faults(folder: Path) -> Iterator[str]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            wanted = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            wanted = set(map(Path, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             yield f"{index}: not a weight index ({error!r}). Copy the checkpoint again."
             return
-        if missing := sorted(wanted - shards):
+        if missing := sorted({str(name) for name in wanted} - shards):
             yield f"{folder}: {len(missing)} of {len(wanted)} weight files are missing, first {missing[0]}. Copy them."
     elif "model.safetensors" not in shards:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))

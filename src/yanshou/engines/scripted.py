@@ -7,17 +7,19 @@
 
     {"answers": {"*": "无关图片×1"}, "decode": true, "delay_s": 0.0, "truncated": ["3.jpg"]}
 
-A photo is looked up as `<group folder>/<file>`, then `<file>`, then `*`.
+A photo is looked up as `<group folder>/<file>`, then `<file>`, then `*`; a group to be judged likewise, as
+`<label>/<group id>`, then `<group id>`, then `*`. Its `confidence` is the likelihood of the answer's first line.
 """
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.batched import BatchedEngine
@@ -27,6 +29,8 @@ from yanshou.jsonl import first_fault
 from yanshou.settings import EngineSettings, Settings
 
 STOP = "<|im_end|>"
+ValueT = TypeVar("ValueT")
+Likelihood = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Script(Settings):
@@ -36,6 +40,7 @@ class Script(Settings):
     decode: bool = True  # read every photo as a model would; false: photos need not even be there
     delay_s: float = 0.0  # per batch
     truncated: tuple[str, ...] = ()  # these answers end at the token limit
+    confidence: dict[str, Likelihood] = Field(default={"*": 0.9})  # looked up as an answer is
 
 
 class ScriptedEngine(BatchedEngine[Completion]):
@@ -52,7 +57,9 @@ class ScriptedEngine(BatchedEngine[Completion]):
     @classmethod
     def of(cls, answers: Mapping[str, str], **options: Any) -> Self:
         """An engine with these answers; `options` are EngineSettings fields, Script fields, or `before_batch`."""
-        script = {name: options.pop(name) for name in ("decode", "delay_s", "truncated") if name in options}
+        script = {
+            name: options.pop(name) for name in ("decode", "delay_s", "truncated", "confidence") if name in options
+        }
         before_batch = options.pop("before_batch", None)
         settings = EngineSettings(checkpoint="scripted", engine="scripted", **options)
         return cls(settings, Script(answers=dict(answers), **script), before_batch)
@@ -61,9 +68,14 @@ class ScriptedEngine(BatchedEngine[Completion]):
         rotated = False
         if request.photo is not None and self.script.decode:
             rotated = load_photo(request.photo, self.settings.photo.exif).rotated
-        name, text = self._answer(request)
-        ended: FinishReason = "length" if name in self.script.truncated else "stop"
-        return Completion(request.id, text if ended == "length" else text + STOP, ended, len(text) + 1, rotated)
+        names = _names(request)
+        text = _found(self.script.answers, names)
+        if text is None:
+            raise GenerationError(f"the script has no answer for {names[0]}", 'add it, or "*"')
+        ended: FinishReason = "length" if names[1] in self.script.truncated else "stop"
+        logprobs = self._logprobs(names, text, request.choices)
+        written = text if ended == "length" else text + STOP
+        return Completion(request.id, written, ended, len(text) + 1, rotated, logprobs)
 
     def complete(self, batch: Sequence[Completion]) -> Sequence[Completion]:
         if self.before_batch:
@@ -79,12 +91,21 @@ class ScriptedEngine(BatchedEngine[Completion]):
     def environment(self) -> dict[str, Any]:
         return {"engine": "scripted", "batch_size": self.settings.batch_size}
 
-    def _answer(self, request: Request) -> tuple[str, str]:
-        photo = request.photo if isinstance(request.photo, Path) else Path(request.key)
-        for name in (f"{photo.parent.name}/{photo.name}", photo.name, "*"):
-            if name in self.script.answers:
-                return photo.name, self.script.answers[name]
-        raise GenerationError(f"the script has no answer for {photo.parent.name}/{photo.name}", 'add it, or "*"')
+    def _logprobs(self, names: Sequence[str], text: str, choices: Sequence[str]) -> tuple[float, ...]:
+        """The answer's first line as likely as its confidence, the other choices share the rest."""
+        sure = _found(self.script.confidence, names) or 0.5
+        other = (1 - sure) / max(1, len(choices) - 1)
+        return tuple(math.log(sure if text.split("\n")[0] == choice else other) for choice in choices)
+
+
+def _names(request: Request) -> tuple[str, str, str]:
+    """What a request is looked up by, in this order."""
+    photo = request.photo if isinstance(request.photo, Path) else Path(request.key)
+    return f"{photo.parent.name}/{photo.name}", photo.name, "*"
+
+
+def _found(script: Mapping[str, ValueT], names: Sequence[str]) -> ValueT | None:
+    return next((script[name] for name in names if name in script), None)
 
 
 def _read(path: Path) -> Script:

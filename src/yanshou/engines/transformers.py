@@ -27,15 +27,17 @@ from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.engines.cache import roomy_cache
+from yanshou.engines.likelihood import log_likelihoods
 from yanshou.engines.sampling import processors
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.images import load_photo
+from yanshou.jsonl import excerpt
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings
 
 # What transformers and safetensors are known to raise for the contents of a folder.
 LOADING_ERRORS = (
-    *(OSError, ValueError, KeyError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
+    *(OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
     *(SafetensorError, StrictDataclassError),
 )
 
@@ -105,6 +107,11 @@ class TransformersEngine(BatchedEngine[Prepared]):
                 f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
             )
         stop, tokenizer = model.generation_config.eos_token_id, self.processor.tokenizer
+        if not _are_token_ids(stop, len(tokenizer)):
+            raise CheckpointError(
+                f"{self.folder}/generation_config.json: eos_token_id is {excerpt(stop)}, wanted a token id or a list "
+                "of them. Copy the file from the base checkpoint."
+            )
         # `generate` fills gaps from the checkpoint's own sampling settings; only the stop tokens may come from there.
         model.generation_config = GenerationConfig(
             eos_token_id=tokenizer.eos_token_id if stop is None else stop, pad_token_id=tokenizer.pad_token_id
@@ -194,13 +201,25 @@ class TransformersEngine(BatchedEngine[Prepared]):
 
     def complete(self, batch: Sequence[Prepared]) -> Sequence[Completion]:
         try:
-            rows = self._generate(batch)
+            rows, logprobs = self._generate(batch), self._logprobs(batch)
         except torch.cuda.OutOfMemoryError:
             rows = None
         if rows is None:  # outside the except block: its traceback would keep the batch's tensors alive
             torch.cuda.empty_cache()
             raise OutOfMemoryError
-        return [self._completion(prepared, row) for prepared, row in zip(batch, rows, strict=True)]
+        return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
+
+    @torch.inference_mode()
+    def _logprobs(self, batch: Sequence[Prepared]) -> list[tuple[float, ...]]:
+        """Of every row's choices."""
+        asked = [(prepared.ids, choice) for prepared in batch for choice in prepared.request.choices]
+        if not asked:
+            return [()] * len(batch)
+        assert all(prepared.pixels is None for prepared in batch if prepared.request.choices), "choices go with text"
+        tokenizer = self.processor.tokenizer
+        lines = [tokenizer(f"{choice}\n")["input_ids"] for _, choice in asked]
+        found = iter(log_likelihoods(self.model, [ids for ids, _ in asked], lines, tokenizer.pad_token_id))
+        return [tuple(next(found) for _ in prepared.request.choices) for prepared in batch]
 
     @torch.inference_mode()
     def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
@@ -235,7 +254,7 @@ class TransformersEngine(BatchedEngine[Prepared]):
             inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).int()
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
-    def _completion(self, prepared: Prepared, row: list[int]) -> Completion:
+    def _completion(self, prepared: Prepared, row: list[int], logprobs: tuple[float, ...]) -> Completion:
         """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
         stop = self.model.generation_config.eos_token_id
         stops = set(stop if isinstance(stop, list) else [stop])
@@ -243,7 +262,7 @@ class TransformersEngine(BatchedEngine[Prepared]):
         kept = row if end is None else row[: end + 1]
         text = self.processor.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         ended: FinishReason = "length" if end is None else "stop"
-        return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated)
+        return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated, logprobs)
 
 
 def _processor_faults(processor: Any, config: Any) -> Iterator[str]:
@@ -262,6 +281,12 @@ def _processor_faults(processor: Any, config: Any) -> Iterator[str]:
         yield "no chat template. Copy chat_template.jinja from the base checkpoint."
     if processor.tokenizer.pad_token_id is None:
         yield "the tokenizer has no padding token: set pad_token in tokenizer_config.json."
+
+
+def _are_token_ids(stop: object, vocabulary: int) -> bool:
+    """Whether these can be stop tokens; None leaves them to the tokenizer."""
+    ids = stop if isinstance(stop, list) else [stop]
+    return stop is None or all(isinstance(token, int) and 0 <= token < vocabulary for token in ids)
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,0 +1,1 @@
+"""Stage-B: from summary lines to verdicts."""
