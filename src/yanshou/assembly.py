@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from yanshou.checks import clean_text
-from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request
+from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request, answering
 from yanshou.errors import GenerationError, GroupError
 from yanshou.groups import Group
 from yanshou.records import Fault, GroupKey, GroupRecord, StageARecord, image_key, now
@@ -97,15 +97,11 @@ class Assembly:
 
     def run(self, groups: Iterable[Group]) -> Iterator[Outcome[StageARecord]]:
         """One outcome a group, in input order. Groups that a stopped engine left unanswered have none."""
-        answers = self._engine.generate(self._requests(groups))
-        try:
+        with answering(self._engine, self._requests(groups)) as answers:
             for answer in answers:
                 self._take(answer)
                 self._heard(answer)
                 yield from self._finished()
-        finally:
-            if close := getattr(answers, "close", None):  # a generator: its threads end now, not some time later
-                close()
         yield from self._finished()
 
     def _requests(self, groups: Iterable[Group]) -> Iterator[Request]:

@@ -15,8 +15,10 @@ from yanshou import __version__
 from yanshou.errors import RunError, UsageError, YanshouError
 from yanshou.settings import (
     ALL,
+    VERDICT_TOKENS,
     EngineSettings,
     ExifMode,
+    JudgeSettings,
     Layout,
     PhotoSettings,
     PromptSettings,
@@ -198,6 +200,67 @@ def _quieten() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--checkpoint", help='A Qwen3-VL folder, a hub id, or "demo".')
+@click.option("--rules", is_flag=True, help="Each mission's pass rule instead of a checkpoint: the baseline.")
+@click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_verdicts.jsonl; a run there is resumed.")
+@click.option("--threshold", type=float, help="Pass is p_pass ≥ P; else what the answer's first line says.")
+@_setting("--engine", EngineSettings, "transformers, or scripted for tests.")
+@_setting("--device", EngineSettings, "auto, cpu, cuda or cuda:N.")
+@_setting("--batch-size", EngineSettings, "Groups at once.", type=int)
+@_setting("--dtype", EngineSettings, "auto: bfloat16 on CUDA, float32 on the CPU.",
+          type=click.Choice(["auto", "bfloat16", "float16", "float32"]))  # fmt: skip
+@_setting("--attn", EngineSettings, "auto: FlashAttention 2 where installed, else SDPA.",
+          type=click.Choice(["auto", "sdpa", "flash_attention_2", "eager"]))  # fmt: skip
+@click.option("--max-new-tokens", type=int, default=VERDICT_TOKENS, show_default=True,
+              help="An answer that is longer fails its group.")  # fmt: skip
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True,
+              help="A mission TOML of your own, or a folder of them.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="The first N groups of each mission.")
+@click.option("--fresh", is_flag=True, help="Start over; the old files are kept under another name.")
+@click.option("--quiet", is_flag=True, help="Only errors.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.argument("stage_a", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def judge(ctx: click.Context, /, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Stage-B: 通过 or 不通过 and a reason for every group of Stage-A files."""
+    ctx.exit(_judge(_judge_settings(options), quiet, as_json))
+
+
+def _judge_settings(options: dict[str, Any]) -> JudgeSettings:
+    checkpoint, rules = options.pop("checkpoint"), options.pop("rules")
+    if rules == (checkpoint is not None):
+        raise click.UsageError("--checkpoint or --rules: give one of the two.")
+    with _checked():
+        sampling = SamplingSettings(max_new_tokens=options.pop("max_new_tokens"))
+        engine = {name: options.pop(name) for name in list(options) if name in EngineSettings.model_fields}
+        return JudgeSettings(
+            **options,
+            engine=None if rules else EngineSettings(checkpoint=checkpoint, sampling=sampling, **engine),
+        )
+
+
+def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
+    from yanshou.interrupt import interruptible
+    from yanshou.mission_run import Silence, exit_status
+    from yanshou.progress import VERDICTS, ProgressView, last_words, page, table
+    from yanshou.stage_b.judge import Judge, prepare
+
+    _quieten()
+    view = Silence() if quiet or as_json else ProgressView(unit=VERDICTS)
+    found, engine = prepare(settings)
+    stage = Judge(settings, engine, view)
+    with interruptible(stage.interrupt):
+        results = [stage.run(work) for work in found]
+    if as_json:
+        click.echo(_json(results))
+    elif not quiet:
+        page(stderr=True).print(table(results, VERDICTS))
+    for words in last_words(results):
+        click.echo(words, err=True)
+    return exit_status(results)
 
 
 @main.command(context_settings=CONTEXT)

@@ -13,7 +13,8 @@
         ├── GroupFolderError  the folder itself: two folders with one id, photos changed since
         ├── PhotoError        a photo that cannot be read
         ├── GenerationError   the model gave no usable answer: cut off, out of memory
-        └── SummaryError      a check failed: empty summary, 图片_i missing
+        ├── SummaryError      a check failed: empty summary, 图片_i missing
+        └── VerdictError      Stage-B: the answer is not the two lines of a verdict
 
 Messages name the file, line or group, show the value and say what to do. Errors travel up to the command line, which
 prints them without a traceback; a traceback is a bug.
@@ -91,3 +92,9 @@ class SummaryError(GroupError):
     """A summary did not pass the checks."""
 
     step = "check"
+
+
+class VerdictError(GroupError):
+    """The model's answer is not the two lines of a verdict."""
+
+    step = "verdict"

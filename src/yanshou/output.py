@@ -119,13 +119,15 @@ class Output(Generic[RecordT, DigestT]):
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
         may_change: Mapping[str, Change] | None = None,
+        revise: Callable[[RecordT], RecordT] | None = None,
         fresh: bool = False,
     ) -> Self:
         """Locks the files, sees whether this run may continue them, and reads what is done.
 
         Every line has to be about `mission`. Differing `settings` refuse, save those that `may_change` names
-        (`sampling.max_new_tokens`); a differing `environment` is a warning. A run that is refused leaves every file as
-        it was.
+        (`sampling.max_new_tokens`); a differing `environment` is a warning. `revise` says how a line reads under this
+        run's settings: the file is rewritten, whole, where one reads otherwise. A run that is refused leaves every file
+        as it was.
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:
@@ -133,6 +135,8 @@ class Output(Generic[RecordT, DigestT]):
             if fresh:
                 output._move_aside()
             output._begin(_as_json(settings), _as_json(environment), may_change or {})
+            if revise:
+                output._revise(record_type, revise)
             output._read_lines(record_type, mission)
             output._read_faults()
             output._write_faults()
@@ -261,6 +265,15 @@ class Output(Generic[RecordT, DigestT]):
                 f"{self.paths.run}: the lines so far were made with other settings:{listed}\n"
                 f"Use the same settings, choose another --output-dir, or start over: {FRESH}."
             )
+
+    def _revise(self, record_type: type[RecordT], revise: Callable[[RecordT], RecordT]) -> None:
+        if not self.paths.lines.exists():
+            return
+        cut_torn_line(self.paths.lines)
+        before = [record for _, record in read_records(self.paths.lines, record_type)]
+        after = [revise(record) for record in before]
+        if after != before:
+            replace_file(self.paths.lines, b"".join(map(dump_line, after)))
 
     def _read_lines(self, record_type: type[RecordT], mission: str) -> None:
         self._lines = self._held.enter_context(Appender(self.paths.lines))  # cuts off a torn last line

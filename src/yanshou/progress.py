@@ -14,13 +14,15 @@ from yanshou.mission_run import MissionResult
 
 EVERY_S = 30.0  # between two plain lines
 FAULTS_SHOWN = 5  # a mission
+PHOTOS, VERDICTS = "photos", "verdicts"  # what is counted
 WIDTH = 120  # columns where there is no terminal
 
 
 class ProgressView:
     """Listens to a run and writes to stderr: stdout is for results."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, unit: str = PHOTOS) -> None:
+        self.unit = unit
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -33,7 +35,7 @@ class ProgressView:
         for warning in result.warnings:
             self._say(f"warning: {warning}")
         if self.console.is_terminal:
-            self._bar = _bar(self.console)
+            self._bar = _bar(self.console, self.unit)
             self._task = self._bar.add_task(result.mission, total=result.groups, photos=0, rate=0.0)
             self._bar.start()
 
@@ -44,8 +46,8 @@ class ProgressView:
             self._told = time.monotonic()
             done, result = self._done(), self._result
             self._say(
-                f"{result.mission}: {done} of {result.groups} groups, {result.photos} photos, "
-                f"{self._rate():.2f} images/s, {self._left(done)} left"
+                f"{result.mission}: {done} of {result.groups} groups, {result.photos} {self.unit}, "
+                f"{self._rate():.2f} {_per_second(self.unit)}, {self._left(done)} left"
             )
 
     def group(self, outcome: Outcome[Any]) -> None:
@@ -80,10 +82,14 @@ class ProgressView:
         self.console.print(words, markup=False, emoji=False)
 
 
-def _bar(console: Console) -> Progress:
+def _per_second(unit: str) -> str:
+    return "images/s" if unit == PHOTOS else f"{unit}/s"
+
+
+def _bar(console: Console, unit: str) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("groups"),
-        TextColumn("{task.fields[photos]} photos"), TextColumn("{task.fields[rate]:.2f} images/s"),
+        TextColumn(f"{{task.fields[photos]}} {unit}"), TextColumn(f"{{task.fields[rate]:.2f}} {_per_second(unit)}"),
         TimeRemainingColumn(), console=console,
     )  # fmt: skip
 
@@ -96,14 +102,16 @@ def page(stderr: bool = False) -> Console:
     return console
 
 
-def table(results: Sequence[MissionResult]) -> Table:
+def table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
     """What the run did, a row a mission."""
     view = Table(box=None, pad_edge=False)
     view.add_column("mission")
-    for name in ("written", "failed", "skipped as done", "photos", "rotated", "images/s"):
+    rotated = ["rotated"] if unit == PHOTOS else []
+    for name in ("written", "failed", "skipped as done", unit, *rotated, _per_second(unit)):
         view.add_column(name, justify="right")
     for result in results:
-        counts = (result.written, result.failed, result.skipped, result.photos, result.rotated)
+        counts = [result.written, result.failed, result.skipped, result.photos]
+        counts += [result.rotated] if rotated else []
         view.add_row(Text(result.mission), *map(str, counts), f"{result.images_per_s:.2f}")
     return view
 

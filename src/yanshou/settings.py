@@ -84,3 +84,50 @@ class StageASettings(Settings):
     allow_truncated: bool = False  # accept answers cut off at max_new_tokens
     engine: EngineSettings
     prompts: PromptSettings = PromptSettings()
+
+
+VERDICT_TOKENS = 128  # max_new_tokens of a verdict
+
+
+class JudgeSettings(Settings):
+    """One `yanshou judge`."""
+
+    stage_a: tuple[Path, ...] = Field(min_length=1)
+    output_dir: Path
+    engine: EngineSettings | None  # None: the missions' rules, no model
+    threshold: float | None = Field(default=None, ge=0, le=1)  # pass is p_pass ≥ this; None: what the first line says
+    mission_files: tuple[Path, ...] = ()
+    limit: int | None = Field(default=None, ge=1)  # the first N groups of each mission, done ones counted
+    fresh: bool = False  # move the old files aside and start over
+
+    @model_validator(mode="after")
+    def _rules_have_no_probability(self) -> Self:
+        if self.engine is None and self.threshold is not None:
+            raise ValueError("--threshold asks for a model's p_pass; --rules has none. Give one of the two")
+        return self
+
+
+class EvaluateSettings(Settings):
+    """One `yanshou evaluate`."""
+
+    threshold: float | None = Field(default=None, ge=0, le=1)  # pass is p_pass ≥ this; None: the verdicts as written
+    max_false_release: float | None = Field(default=None, gt=0, lt=1)  # false releases / human fails: finds a threshold
+    confidence: float = Field(default=0.95, gt=0, lt=1)  # of the intervals, and of what max_false_release promises
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.threshold is not None and self.max_false_release is not None:
+            raise ValueError("threshold and max_false_release: one sets P, the other finds it. Give one of them")
+        return self
+
+
+class DatasetSettings(Settings):
+    """One `yanshou dataset`."""
+
+    stage_a: tuple[Path, ...] = Field(min_length=1)
+    output_dir: Path
+    val_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the groups of each mission and label
+    seed: int = 0  # draws the group ids of val.jsonl
+    max_prompt_tokens: int | None = Field(default=None, ge=1)  # longer groups are left out, never cut; None: no limit
+    checkpoint: str = "demo"  # its chat template and tokenizer count the prompts' tokens
+    mission_files: tuple[Path, ...] = ()

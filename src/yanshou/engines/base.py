@@ -9,6 +9,7 @@ raise (a `RunError`, a bug) ends the run.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -77,3 +78,14 @@ class Engine(Protocol):
     def environment(self) -> dict[str, Any]:
         """Where it runs: device, attention, versions. Recorded; a resume may differ."""
         ...
+
+
+@contextmanager
+def answering(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Completion | Failure]]:
+    """The engine's answers; its threads end with the context, not some time later."""
+    answers = engine.generate(requests)
+    try:
+        yield answers
+    finally:
+        if close := getattr(answers, "close", None):  # a generator
+            close()

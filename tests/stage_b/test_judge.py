@@ -1,0 +1,342 @@
+"""Promises of `yanshou judge`: a verdict a group, nothing lost, never a pass by mistake."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from yanshou.cli import main
+from yanshou.jsonl import dump_line, read_records
+from yanshou.mission_run import HOPELESS
+from yanshou.missions import load_missions
+from yanshou.records import Fault, StageARecord, VerdictRecord, image_key
+from yanshou.rules import decide
+from yanshou.settings import EngineSettings, JudgeSettings
+from yanshou.stage_b.judge import judge
+from yanshou.stage_b.verdict import write_verdict
+from yanshou.summary import parse
+from yanshou.world.jobs import any_job
+
+SHIELD, GROUND = "挡风板安装检查", "BBU接地线检查"
+GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
+MOMENT = "2026-01-18T09:30:00+08:00"
+
+
+def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
+    """A Stage-A line; its summaries are a drawn job's."""
+    lines = any_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
+    photos = [f"/p/{number}_{at}.jpg" for at in range(len(lines))]
+    return {
+        "group_id": f"QC-{number}", "mission": mission, "label": label, "images": photos,
+        "per_image": {image_key(i): line for i, line in enumerate(lines, 1)}, "raw_texts": lines, "clean_texts": lines,
+        "timestamp": MOMENT, **fields,
+    }  # fmt: skip
+
+
+def written(path: Path, records: list[dict[str, Any]]) -> Path:
+    path.write_bytes(b"".join(map(dump_line, records)))
+    return path
+
+
+@pytest.fixture
+def stage_a(tmp_path: Path) -> Path:
+    """Twelve groups of one mission, every third one of a failing job."""
+    records = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
+    return written(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
+
+
+def script(tmp_path: Path, answers: Mapping[str, str], **options: Any) -> Path:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps({"answers": answers, **options}, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def command(stage_a: Path, out: Path, *options: object) -> list[str]:
+    return ["judge", "--output-dir", str(out), *map(str, options), str(stage_a)]
+
+
+def run(stage_a: Path, out: Path, path: Path, *options: object) -> Result:
+    return CliRunner().invoke(main, command(stage_a, out, "--engine", "scripted", "--checkpoint", path, *options))
+
+
+def verdicts(out: Path, mission: str = SHIELD) -> list[VerdictRecord]:
+    return [line for _, line in read_records(out / f"{mission}_verdicts.jsonl", VerdictRecord)]
+
+
+def faults(out: Path, mission: str = SHIELD) -> list[Fault]:
+    return [line for _, line in read_records(out / f"{mission}_verdicts.errors.jsonl", Fault)]
+
+
+def told(out: Path, mission: str = SHIELD) -> list[dict[str, Any]]:
+    """The lines, the timestamp aside."""
+    return [line.model_dump(exclude={"timestamp"}) for line in verdicts(out, mission)]
+
+
+# ---- what is written ----
+
+
+def test_a_line_says_what_the_model_said(stage_a: Path, tmp_path: Path) -> None:
+    path = script(tmp_path, {"*": GOOD, "QC-3": BAD}, confidence={"*": 0.8, "QC-3": 0.7})
+    assert run(stage_a, tmp_path / "out", path).exit_code == 0
+    lines = verdicts(tmp_path / "out")
+    assert [line.group_id for line in lines] == [f"QC-{number}" for number in range(12)]
+    assert [line.label for line in lines[:4]] == ["fail", "pass", "pass", "fail"]
+    first, third = lines[0], lines[3]
+    assert (first.verdict, first.reason, first.p_pass, first.raw_text) == ("pass", "齐全", 0.8, GOOD + "<|im_end|>")
+    assert (third.verdict, third.reason, third.p_pass) == ("fail", "缺少挡风板", 0.3)
+    keys = list(json.loads((tmp_path / "out" / f"{SHIELD}_verdicts.jsonl").read_text("utf-8").splitlines()[0]))
+    assert keys == ["group_id", "mission", "label", "verdict", "reason", "p_pass", "raw_text", "timestamp"]
+
+
+def test_the_rules_say_what_decide_says(stage_a: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(main, command(stage_a, tmp_path / "out", "--rules")).exit_code == 0
+    rule = load_missions().get(SHIELD).rule
+    for line, (_, group) in zip(verdicts(tmp_path / "out"), read_records(stage_a, StageARecord), strict=True):
+        decision = decide(rule, [parse(text) for text in group.per_image.values()])
+        assert (line.verdict == "pass", line.reason) == tuple(
+            decision.__getattribute__(n) for n in ("passed", "reason")
+        )
+        assert (line.p_pass, line.raw_text, line.verdict) == (None, None, group.label)
+
+
+def test_missions_and_unlabelled_groups_are_judged_together(tmp_path: Path) -> None:
+    records = [record(0), record(1, GROUND, None), record(2), record(0, label="fail"), record(1, GROUND)]
+    path = script(tmp_path, {"*": GOOD})
+    assert run(written(tmp_path / "a.jsonl", records), tmp_path / "out", path).exit_code == 0
+    assert [(line.group_id, line.label) for line in verdicts(tmp_path / "out")] == [
+        ("QC-0", "pass"), ("QC-2", "pass"), ("QC-0", "fail"),
+    ]  # fmt: skip
+    assert [line.label for line in verdicts(tmp_path / "out", GROUND)] == [None, "pass"]
+
+
+def test_an_alias_is_written_under_the_missions_own_name(tmp_path: Path) -> None:
+    lines = [{**record(0, "BBU线缆布放"), "mission": "BBU线缆布放要求"}]
+    assert run(written(tmp_path / "a.jsonl", lines), tmp_path / "out", script(tmp_path, {"*": GOOD})).exit_code == 0
+    assert verdicts(tmp_path / "out", "BBU线缆布放")[0].mission == "BBU线缆布放"
+
+
+# ---- what is no verdict ----
+
+
+@pytest.mark.parametrize(
+    "text", ["通过", "通过。\n理由: 齐全", "审核通过\n理由: 齐全", "通过\n理由:", "", "需复核\n理由: 看不清"]
+)
+def test_text_that_is_no_verdict_fails_its_group_and_no_other(stage_a: Path, tmp_path: Path, text: str) -> None:
+    for options in ([], ["--threshold", 0.01, "--fresh"]):
+        result = run(stage_a, tmp_path / "out", script(tmp_path, {"*": GOOD, "QC-5": text}), *options)
+        assert result.exit_code == 3
+        assert f"{SHIELD}: 1 of 12 groups failed" in result.stderr
+        (fault,) = faults(tmp_path / "out")
+        assert (fault.group_id, fault.step) == ("QC-5", "verdict")
+        assert fault.message.startswith("no verdict: the model wrote ")
+        assert "QC-5" not in [line.group_id for line in verdicts(tmp_path / "out")]
+        assert len(verdicts(tmp_path / "out")) == 11
+
+
+def test_an_answer_cut_off_fails_its_group(stage_a: Path, tmp_path: Path) -> None:
+    assert run(stage_a, tmp_path / "out", script(tmp_path, {"*": GOOD}, truncated=["QC-1"])).exit_code == 3
+    assert [(fault.group_id, fault.step) for fault in faults(tmp_path / "out")] == [("QC-1", "generate")]
+    assert "raise --max-new-tokens" in faults(tmp_path / "out")[0].advice
+
+
+def test_a_failed_group_is_tried_again(stage_a: Path, tmp_path: Path) -> None:
+    """The script is the checkpoint: another one is another run, so here the answer is missing, not wrong."""
+    answers = {f"QC-{number}": GOOD for number in range(12)}
+    path, out = script(tmp_path, answers, truncated=["QC-1"]), tmp_path / "out"
+    assert run(stage_a, out, path).exit_code == 3
+    result = run(stage_a, out, path)
+    assert (result.exit_code, len(verdicts(out)), len(faults(out))) == (3, 11, 1)
+
+
+def test_a_run_in_which_everything_fails_stops(tmp_path: Path) -> None:
+    groups = written(tmp_path / "a.jsonl", [record(number) for number in range(HOPELESS + 10)])
+    result = run(groups, tmp_path / "out", script(tmp_path, {"*": "好"}))
+    assert result.exit_code == 1
+    assert f"the first {HOPELESS} groups all failed" in result.stderr
+
+
+# ---- thresholds ----
+
+
+def test_a_threshold_decides_and_another_rewrites_without_a_model(stage_a: Path, tmp_path: Path) -> None:
+    sure = {f"QC-{number}": 0.5 + number / 100 for number in range(12)}
+    path, out = script(tmp_path, {"*": GOOD, "QC-0": BAD}, confidence={"*": 0.9, **sure}), tmp_path / "out"
+    assert run(stage_a, out, path).exit_code == 0
+    first = verdicts(out)
+    assert [line.verdict for line in first] == ["fail"] + ["pass"] * 11
+    result = run(stage_a, out, path, "--threshold", 0.55, "--json")
+    assert (result.exit_code, json.loads(result.stdout)[0]["skipped"], result.stderr) == (0, 12, "")
+    second = verdicts(out)
+    assert [line.verdict for line in second] == ["fail"] * 5 + ["pass"] * 7
+    assert [line.model_copy(update={"verdict": "pass"}) for line in second] == [
+        line.model_copy(update={"verdict": "pass"}) for line in first
+    ]
+    assert json.loads((out / f"{SHIELD}_verdicts.run.json").read_text("utf-8"))["settings"]["threshold"] == 0.55
+    assert run(stage_a, out, path).exit_code == 0
+    assert verdicts(out) == first
+
+
+def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) -> None:
+    path = script(tmp_path, {"*": GOOD}, confidence={"*": 0.75})
+    for threshold, verdict in ((0.75, "pass"), (0.750001, "fail"), (0, "pass"), (1, "fail")):
+        assert run(stage_a, tmp_path / "out", path, "--threshold", threshold).exit_code == 0
+        assert {line.verdict for line in verdicts(tmp_path / "out")} == {verdict}
+
+
+# ---- wrong usage and damaged files ----
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "--checkpoint or --rules: give one of the two"),
+        (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
+        (["--rules", "--threshold", "0.5"], "--rules has none"),
+        (["--checkpoint", "demo", "--threshold", "1.5"], "--threshold"),
+        (["--checkpoint", "demo", "--batch-size", "0"], "--batch-size"),
+        (["--checkpoint", "demo", "--max-new-tokens", "0"], "--max-new-tokens"),
+    ],
+)
+def test_wrong_usage_is_told(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, command(stage_a, tmp_path / "out", *options))
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_file_is_wrong_usage_and_an_empty_one_an_error(tmp_path: Path) -> None:
+    assert CliRunner().invoke(main, ["judge", "--rules", "--output-dir", str(tmp_path / "out")]).exit_code == 2
+    result = CliRunner().invoke(main, command(written(tmp_path / "a.jsonl", []), tmp_path / "out", "--rules"))
+    assert (result.exit_code, "no group to judge" in result.stderr) == (1, True)
+
+
+def broken(**fields: Any) -> bytes:
+    return dump_line({**record(1), **fields})
+
+
+DAMAGED: dict[str, tuple[bytes, str]] = {
+    "missing key": (dump_line({k: v for k, v in record(1).items() if k != "per_image"}), "key per_image is missing"),
+    "extra key": (broken(note="x"), "key note does not belong here"),
+    "gap": (broken(per_image={"图片_1": "无关图片×1", "图片_3": "无关图片×1"}), "图片_2|图片_3|missing"),
+    "label": (broken(label="审核通过"), "key label is '审核通过'"),
+    "twice": (dump_line(record(0)), r"stands at .*a.jsonl:1 already"),
+    "torn": (dump_line(record(1))[:-40], "torn"),
+    "utf-8": (dump_line(record(1)).replace("挡".encode(), b"\xff"), "not UTF-8"),
+    "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known are: .*--mission-file"),
+    "a long line": (broken(note="x" * 10_000_000), "key note does not belong here"),
+}
+
+
+@pytest.mark.parametrize("fault", DAMAGED)
+def test_a_damaged_file_is_told_with_its_line(tmp_path: Path, fault: str) -> None:
+    line, words = DAMAGED[fault]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(dump_line(record(0)) + line)
+    result = CliRunner().invoke(main, command(path, tmp_path / "out", "--rules"))
+    assert result.exit_code == 1
+    assert f"{path}:2" in result.stderr
+    assert re.search(words, result.stderr), result.stderr
+    assert len(result.stderr) < 1_000
+    assert not (tmp_path / "out").exists()
+
+
+def test_script_tags_are_text_like_any_other(tmp_path: Path) -> None:
+    tags = "标签/<script>alert(1)</script>×1"
+    group = record(0)
+    group = {**group, "images": ["/p/1.jpg"], "per_image": {"图片_1": tags}, "raw_texts": [tags], "clean_texts": [tags]}
+    assert (
+        CliRunner().invoke(main, command(written(tmp_path / "a.jsonl", [group]), tmp_path / "out", "--rules")).exit_code
+        == 0
+    )
+
+
+# ---- running it again ----
+
+
+def test_a_resume_goes_on_and_other_settings_are_refused(stage_a: Path, tmp_path: Path) -> None:
+    path, out = script(tmp_path, {"*": GOOD}), tmp_path / "out"
+    assert run(stage_a, out, path, "--limit", 5).exit_code == 0
+    assert len(verdicts(out)) == 5
+    before = (out / f"{SHIELD}_verdicts.jsonl").read_bytes()
+    assert run(stage_a, out, path).exit_code == 0
+    assert (out / f"{SHIELD}_verdicts.jsonl").read_bytes().startswith(before)
+    assert len(verdicts(out)) == 12
+    refused = run(stage_a, out, script(tmp_path, {"*": BAD}))
+    assert (refused.exit_code, "checkpoint: file has" in refused.stderr) == (1, True)
+    refused = CliRunner().invoke(main, command(stage_a, out, "--rules"))
+    assert (refused.exit_code, "other settings" in refused.stderr) == (1, True)
+    assert len(verdicts(out)) == 12
+
+
+def test_a_verdict_older_than_its_summaries_is_an_error(stage_a: Path, tmp_path: Path) -> None:
+    path, out = script(tmp_path, {"*": GOOD}), tmp_path / "out"
+    assert run(stage_a, out, path).exit_code == 0
+    later = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
+    later[4]["timestamp"] = "2100-01-01T00:00:00+08:00"
+    result = run(written(stage_a, later), out, path)
+    assert result.exit_code == 3
+    assert [(fault.group_id, fault.step) for fault in faults(out)] == [("QC-4", "check")]
+    assert "its summaries were written at 2100" in faults(out)[0].message
+
+
+def test_a_run_killed_ten_times_ends_with_the_same_lines(stage_a: Path, tmp_path: Path) -> None:
+    groups = written(stage_a, [record(number) for number in range(120)])
+    answers = {f"QC-{number}": write_verdict(number % 2 == 0, f"第{number}组") for number in range(120)}
+    path, chance, out = script(tmp_path, answers, delay_s=0.02), Random(4), tmp_path / "out"
+    arguments = command(groups, out, "--engine", "scripted", "--checkpoint", path, "--batch-size", "2", "--quiet")
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, "-m", "yanshou.cli", *arguments])
+        time.sleep(chance.uniform(0.3, 0.9))
+        process.kill()
+        assert process.wait() in (-signal.SIGKILL, 0)
+    assert run(groups, out, path, "--batch-size", 64).exit_code == 0
+    alone = tmp_path / "alone"
+    assert run(groups, alone, path, "--batch-size", 64).exit_code == 0
+    assert told(out) == told(alone)
+    assert len(told(out)) == 120
+
+
+def test_an_interrupted_run_ends_after_the_batch_in_hand(stage_a: Path, tmp_path: Path) -> None:
+    path, out = script(tmp_path, {"*": GOOD}, delay_s=0.5), tmp_path / "out"
+    arguments = command(stage_a, out, "--engine", "scripted", "--checkpoint", path, "--batch-size", "2")
+    process = subprocess.Popen([sys.executable, "-m", "yanshou.cli", *arguments], stderr=subprocess.PIPE, text=True)
+    lines = out / f"{SHIELD}_verdicts.jsonl"
+    while not (lines.exists() and lines.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted. The same command goes on from here." in err
+    assert 2 <= len(verdicts(out)) <= 6
+
+
+# ---- a real model ----
+
+
+def test_batch_size_and_order_change_no_verdict(tmp_path: Path) -> None:
+    """The shipped checkpoint, fp32 on the CPU."""
+    records = [record(number, GROUND, "pass" if number % 2 else "fail") for number in range(10)]
+    stage_a = written(tmp_path / "a.jsonl", records)
+    shuffled = written(tmp_path / "b.jsonl", Random(1).sample(records, len(records)))
+    found = []
+    for name, groups, batch_size in (("one", stage_a, 1), ("eight", stage_a, 8), ("shuffled", shuffled, 5)):
+        engine = EngineSettings(checkpoint="demo", device="cpu", batch_size=batch_size)
+        (result,) = judge(JudgeSettings(stage_a=(groups,), output_dir=tmp_path / name, engine=engine))
+        assert result.status == 0, result
+        found.append({line["group_id"]: line for line in told(tmp_path / name, GROUND)})
+    for other in found[1:]:
+        for group_id, line in other.items():
+            first = found[0][group_id]
+            assert {**line, "p_pass": 0} == {**first, "p_pass": 0}
+            assert line["p_pass"] == pytest.approx(first["p_pass"], abs=2e-6)
+            assert (line["p_pass"] >= 0.5) == (line["verdict"] == "pass")
+    assert {line["verdict"] for line in found[0].values()} == {"pass", "fail"}
