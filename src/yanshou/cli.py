@@ -17,6 +17,7 @@ from yanshou.settings import (
     ALL,
     VERDICT_TOKENS,
     EngineSettings,
+    EvaluateSettings,
     ExifMode,
     JudgeSettings,
     Layout,
@@ -293,6 +294,43 @@ def score(
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
         page().print(*scoring.tables(result), sep="\n")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--output-dir", type=FOLDER, required=True, help="Gets groups.csv.")
+@click.option("--stage-a", "stage_a", type=FILE, multiple=True,
+              help="The Stage-A files that were judged; else those that the verdicts' run.json names.")  # fmt: skip
+@_setting("--threshold", EvaluateSettings, "Pass is p_pass ≥ P; else the verdicts as they stand.", type=float)
+@_setting("--max-false-release", EvaluateSettings, "Finds the P that keeps false releases / human fails under this.",
+          type=float)  # fmt: skip
+@_setting("--confidence", EvaluateSettings, "Of the intervals, and of what --max-false-release promises.", type=float)
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+@click.argument("verdicts", type=FILE, nargs=-1, required=True, metavar="FILE...")
+def evaluate(
+    verdicts: tuple[Path, ...], stage_a: tuple[Path, ...], output_dir: Path, mission_files: tuple[Path, ...],
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Verdicts against human labels: accuracy, false releases, false blocks, beside always-pass and the rules."""
+    import json
+
+    from yanshou import evaluate as evaluating
+    from yanshou.missions import load_missions
+    from yanshou.progress import page
+
+    with _checked():
+        EvaluateSettings(**options)
+    result = evaluating.evaluate(verdicts, stage_a or None, load_missions(mission_files), **options)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    table = evaluating.write_groups(result.groups, output_dir)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
+        return
+    page().print(*evaluating.tables(result), sep="\n")
+    if result.choice:
+        click.echo(result.choice.words)
+    click.echo(f"every group: {table}")
 
 
 @main.command(context_settings=CONTEXT)

@@ -1,0 +1,27 @@
+"""Verdicts against what people said: how often the system is right, and what its mistakes cost.
+
+    <mission>_verdicts.jsonl ──────┐
+    <mission>_verdicts.errors.jsonl ├─ groups.read_groups ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ tables, JSON
+    <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             └─ sheet: groups.csv
+
+Each group falls into one cell, and the cells add up to the groups: `yanshou.evaluate.metrics` draws them.
+"""
+
+from yanshou.evaluate.evaluation import Evaluation, Part, evaluate, tables
+from yanshou.evaluate.groups import JudgedGroup
+from yanshou.evaluate.metrics import Counts, Rate
+from yanshou.evaluate.sheet import write_groups
+from yanshou.evaluate.threshold import Choice, choose
+
+__all__ = [
+    "Choice",
+    "Counts",
+    "Evaluation",
+    "JudgedGroup",
+    "Part",
+    "Rate",
+    "choose",
+    "evaluate",
+    "tables",
+    "write_groups",
+]

@@ -1,0 +1,190 @@
+"""What `yanshou evaluate` tells: the judge, the rules and always-pass on the same groups.
+
+    evaluation = evaluate([Path("out/挡风板安装检查_verdicts.jsonl")], None, load_missions(), threshold=0.9)
+    page().print(*tables(evaluation), sep="\\n")
+    write_groups(evaluation.groups, Path("out"))
+
+Always-pass releases every group, errors included: a system that does not beat it in balanced accuracy has learnt
+nothing. The rules read the same summaries. With a threshold, or one found for a limit of false releases, the judge's
+verdict is pass exactly where p_pass ≥ P; the other two stay as they are. A threshold found on a set flatters on that
+set: the figures that count come from another one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from yanshou.errors import UsageError
+from yanshou.evaluate.groups import JudgedGroup, read_groups, shown
+from yanshou.evaluate.metrics import Counts, Rate
+from yanshou.evaluate.threshold import Choice, choose
+from yanshou.jsonl import first_fault
+from yanshou.missions import Missions
+from yanshou.settings import EvaluateSettings
+
+if TYPE_CHECKING:
+    from rich.table import Column, Table
+
+CONFIDENCE = EvaluateSettings().confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The figures of one mission, or of all, on the same groups."""
+
+    judge: Counts
+    rules: Counts
+    always_pass: Counts
+
+    @classmethod
+    def of(cls, groups: Sequence[JudgedGroup]) -> "Part":
+        return cls(
+            judge=Counts.of((group.key.label, group.verdict) for group in groups),
+            rules=Counts.of((group.key.label, group.rules_verdict) for group in groups),
+            always_pass=Counts.of((group.key.label, "pass") for group in groups),
+        )
+
+    def rows(self) -> Mapping[str, Counts]:
+        return {"judge": self.judge, "rules": self.rules, "always pass": self.always_pass}
+
+    def to_dict(self, confidence: float) -> dict[str, Any]:
+        return {name.replace(" ", "_"): counts.to_dict(confidence) for name, counts in self.rows().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that a report needs: figures, and every group with what was said of it."""
+
+    groups: tuple[JudgedGroup, ...]  # verdicts after the threshold
+    overall: Part
+    missions: Mapping[str, Part]  # in the order of the groups
+    threshold: float | None  # in force; None: verdicts as written
+    choice: Choice | None  # what --max-false-release found
+    confidence: float  # of the intervals
+    verdict_files: tuple[Path, ...]
+    stage_a_files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json: shares between 0 and 1, null where there is nothing to share."""
+        return {
+            "verdict_files": list(map(str, self.verdict_files)),
+            "stage_a_files": list(map(str, self.stage_a_files)),
+            "threshold": self.threshold,
+            "choice": self.choice and self.choice.to_dict(),
+            "confidence": self.confidence,
+            "overall": self.overall.to_dict(self.confidence),
+            "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def evaluate(
+    verdict_files: Sequence[Path],
+    stage_a_files: Sequence[Path] | None,
+    missions: Missions,
+    *,
+    threshold: float | None = None,
+    max_false_release: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> Evaluation:
+    """Reads the files and compares. `stage_a_files`: None takes those that the verdicts' run files name."""
+    settings = _settings(threshold, max_false_release, confidence)
+    read = read_groups(verdict_files, stage_a_files, missions)
+    choice = None
+    if settings.max_false_release is not None:
+        choice = _choose(read.groups, settings.max_false_release, settings.confidence)
+    chosen = choice.threshold if choice else settings.threshold
+    groups = read.groups if chosen is None else _thresholded(read.groups, chosen)
+    return Evaluation(
+        groups=groups,
+        overall=Part.of(groups),
+        missions={name: Part.of(part) for name, part in _by_mission(groups).items()},
+        threshold=chosen,
+        choice=choice,
+        confidence=settings.confidence,
+        verdict_files=tuple(verdict_files),
+        stage_a_files=read.stage_a_files,
+        warnings=read.warnings,
+    )
+
+
+def tables(evaluation: Evaluation) -> "list[Table]":
+    """The figures for the terminal: how many groups there are, and how right the verdicts on them."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    parts = {**evaluation.missions, "all": evaluation.overall}
+    sizes = _right("groups", "judged", "errors", "no label", "human passes", "human fails")
+    counted = Table(Column("mission", overflow="fold", min_width=23), *sizes, box=None, pad_edge=False)
+    shares = _right("accuracy", "balanced", "MCC", "false releases", "false blocks")
+    narrow = (0, 1, 0, 0)  # one blank between columns: five figures with intervals in 120 characters
+    figures = Table(Column("mission", overflow="fold", min_width=23), "verdicts", *shares, box=None, padding=narrow)
+    for name, part in parts.items():
+        judge = part.judge
+        whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
+        counted.add_row(Text(name), *map(str, whole))
+        for who, counts in part.rows().items():
+            cells = _figures(counts, evaluation.confidence)
+            figures.add_row(Text(name if counts is judge else ""), who, *map(Text, cells))
+    return [counted, figures]
+
+
+def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> EvaluateSettings:
+    try:
+        return EvaluateSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
+    except ValidationError as error:
+        raise UsageError(f"{first_fault(error)}.") from error
+
+
+def _choose(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> Choice:
+    scores: dict[str | None, list[float]] = {"pass": [], "fail": [], None: []}
+    for group in groups:
+        if group.verdict:
+            scores[group.key.label].append(_p_pass(group))
+    return choose(scores["pass"], scores["fail"], limit, confidence)
+
+
+def _thresholded(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:
+    return tuple(
+        replace(group, verdict="pass" if _p_pass(group) >= threshold else "fail") if group.verdict else group
+        for group in groups
+    )
+
+
+def _p_pass(group: JudgedGroup) -> float:
+    if group.p_pass is None:
+        raise UsageError(
+            f"group {shown(group.key)} has no p_pass: verdicts of the rules know no probability, so there is no "
+            "threshold for them. Leave --threshold and --max-false-release out, or judge with a checkpoint."
+        )
+    return group.p_pass
+
+
+def _by_mission(groups: Iterable[JudgedGroup]) -> dict[str, list[JudgedGroup]]:
+    parts: dict[str, list[JudgedGroup]] = {}
+    for group in groups:
+        parts.setdefault(group.key.mission, []).append(group)
+    return parts
+
+
+def _figures(counts: Counts, confidence: float) -> Iterable[str]:
+    yield _share(counts.accuracy, confidence)
+    yield "–" if counts.balanced_accuracy is None else f"{counts.balanced_accuracy:.1%}"
+    yield "–" if counts.mcc is None else f"{counts.mcc:.2f}"
+    for rate in (counts.false_release, counts.false_block):
+        yield "–" if not rate.of else f"{rate.count}: {_share(rate, confidence)}"
+
+
+def _share(rate: Rate, confidence: float) -> str:
+    interval = rate.interval(confidence)
+    return "–" if interval is None else f"{rate.count / rate.of:.1%} [{interval[0] * 100:.1f}–{interval[1] * 100:.1f}]"
+
+
+def _right(*headers: str) -> "list[Column]":
+    from rich.table import Column
+
+    return [Column(header, justify="right") for header in headers]

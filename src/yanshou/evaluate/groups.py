@@ -1,0 +1,245 @@
+"""Every group that was, or should have been, judged: summaries, verdict, rule, and what went wrong.
+
+    out/挡风板安装检查_verdicts.jsonl          a verdict
+    out/挡风板安装检查_verdicts.errors.jsonl   no verdict: the judge failed
+    out/挡风板安装检查_verdicts.run.json       "settings": {"stage_a": ["/…/挡风板安装检查_stage_a.jsonl"], …}
+    /…/挡风板安装检查_stage_a.jsonl            photos and summaries, on which the rules say what they would say
+    /…/挡风板安装检查_stage_a.errors.jsonl     no summaries: there was nothing to judge
+
+A group that stands in any of them is a group of the evaluation, once. Where it has no verdict, `fault` says why; a
+verdict beside a fault is newer and counts. A group that only one side knows gets a warning: with summaries and neither
+verdict nor fault it was not judged; with a verdict and no summaries the rules cannot say anything. Both count as not
+released by whoever has nothing to say.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from yanshou.errors import DamagedFileError, InputError, UsageError
+from yanshou.jsonl import excerpt, first_fault, read_object, read_records
+from yanshou.missions import Missions
+from yanshou.output import Paths, RunFile
+from yanshou.records import Fault, GroupKey, GroupRecord, Label, StageARecord, VerdictRecord
+from yanshou.rules import Decision, decide
+from yanshou.summary import parse
+
+RecordT = TypeVar("RecordT", bound=GroupRecord)
+
+JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
+SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
+ANY_CASE = "Delete the line: the group is tried again in any case."
+GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
+NOT_JUDGED = "not judged: no verdict, and no fault that tells why"
+NAMED = 5  # groups that are named in a warning
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedGroup:
+    """One group, and all that is known about it."""
+
+    key: GroupKey
+    images: tuple[str, ...]  # paths, in the order of the summaries; empty without a Stage-A line
+    summaries: tuple[str, ...]
+    verdict: Label | None  # pass or fail as the figures have it, after a threshold; None: an error
+    written: Label | None  # the verdict as the file has it
+    reason: str | None  # as the file has it
+    p_pass: float | None
+    rules: Decision | None  # None without a Stage-A line
+    fault: str | None  # why there is no verdict
+
+    @property
+    def rules_verdict(self) -> Label | None:
+        return None if self.rules is None else "pass" if self.rules.passed else "fail"
+
+    @property
+    def outcome(self) -> str:
+        """The cell it falls into, in words."""
+        if self.verdict is None:
+            return "error"
+        if self.key.label is None:
+            return "no label"
+        wrong = "" if self.verdict == self.key.label else "false "
+        return wrong + ("release" if self.verdict == "pass" else "block")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGroups:
+    """What the files hold."""
+
+    groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files; what they lack follows
+    stage_a_files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def read_groups(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
+    """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name."""
+    _refuse_other_files(verdict_files)
+    verdicts = _read(verdict_files, VerdictRecord, JUDGE_AGAIN)
+    faults = _faults(verdict_files)
+    sources = _named(verdict_files) if stage_a_files is None else _once(stage_a_files)
+    written = _read(sources, StageARecord, SUMMARIZE_AGAIN)
+    missing = _faults(sources)
+
+    judged = _missions_of(verdict_files, [*verdicts, *faults], missions)
+    keys = dict.fromkeys([*written, *missing, *verdicts, *faults])
+    groups = tuple(
+        _group(key, written.get(key), verdicts.get(key), _why_none(key, written, faults, missing), missions)
+        for key in keys
+        if key.mission in judged
+    )
+    if not groups:
+        raise InputError(f"{_listed(verdict_files)}: no group to evaluate. Check the files.")
+    if verdicts and not any(key in written for key in verdicts):
+        raise InputError(
+            f"{_listed(sources)}: none of the {len(verdicts)} groups with a verdict has a line here. {GIVE_THEM}"
+        )
+    left_out = keys if stage_a_files else ()  # a run file names the files of all missions that were judged together
+    return ReadGroups(groups, tuple(sources), (*_warnings(groups), *_other_missions(left_out, judged)))
+
+
+def shown(key: GroupKey) -> str:
+    """`QC-20241022-0015063 (挡风板安装检查, fail)`"""
+    return f"{key.group_id} ({key.mission}, {key.label or 'no label'})"
+
+
+def _group(
+    key: GroupKey, written: StageARecord | None, verdict: VerdictRecord | None, fault: str, missions: Missions
+) -> JudgedGroup:
+    rule = missions.get(key.mission).rule
+    summaries = tuple(written.per_image.values()) if written else ()
+    return JudgedGroup(
+        key=key,
+        images=tuple(written.images) if written else (),
+        summaries=summaries,
+        verdict=verdict.verdict if verdict else None,
+        written=verdict.verdict if verdict else None,
+        reason=verdict.reason if verdict else None,
+        p_pass=verdict.p_pass if verdict else None,
+        rules=decide(rule, map(parse, summaries)) if written else None,
+        fault=None if verdict else fault,
+    )
+
+
+def _why_none(
+    key: GroupKey,
+    written: dict[GroupKey, StageARecord],
+    faults: dict[GroupKey, list[Fault]],
+    missing: dict[GroupKey, list[Fault]],
+) -> str:
+    """Why a group has no verdict. A Stage-A fault is history once there is a line."""
+    told = faults.get(key) or ([] if key in written else missing.get(key))
+    return "; ".join(f"{fault.step}: {fault.message}" for fault in told or ()) or NOT_JUDGED
+
+
+def _warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
+    not_judged = [group.key for group in groups if group.fault == NOT_JUDGED]
+    yield from _naming(
+        not_judged,
+        "no verdict, and no fault that tells why: counted as an error, not released. Run `yanshou judge` again",
+    )
+    unread = [group.key for group in groups if group.rules is None and group.verdict]
+    yield from _naming(
+        unread,
+        "a verdict, but no line in the Stage-A files: an error of the rules. Give all that were judged with --stage-a",
+    )
+    if not any(group.key.label for group in groups):
+        yield "no group has a human label: there is nothing to compare the verdicts with"
+
+
+def _other_missions(keys: Iterable[GroupKey], judged: set[str]) -> Iterable[str]:
+    for mission, count in Counter(key.mission for key in keys if key.mission not in judged).items():
+        yield f"{mission}: {count} groups in the Stage-A files and no file of verdicts: left out"
+
+
+def _naming(keys: Sequence[GroupKey], what: str) -> Iterable[str]:
+    for key in keys[:NAMED]:
+        yield f"group {shown(key)}: {what}"
+    if len(keys) > NAMED:
+        yield f"{len(keys) - NAMED} more groups have {what}. All stand in groups.csv"
+
+
+def _refuse_other_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.name.endswith((".errors.jsonl", "_stage_a.jsonl")) or path.suffix != ".jsonl":
+            raise UsageError(
+                f"{path}: not a file of verdicts. Give <mission>_verdicts.jsonl; its neighbours are found."
+            )
+
+
+def _named(verdict_files: Sequence[Path]) -> list[Path]:
+    """The Stage-A files that the verdicts were made from, as their run files say."""
+    paths: list[Path] = []
+    for file in verdict_files:
+        run = _beside(file).run
+        if not run.exists():
+            raise InputError(
+                f"{file}: {run.name} is missing beside it, so its Stage-A files are not known. {GIVE_THEM}"
+            )
+        for path in _stage_a_of(run):
+            if not path.exists():
+                raise InputError(f"{run}: its Stage-A file {path} is not there any more. {GIVE_THEM}")
+            paths.append(path)
+    return _once(paths)
+
+
+def _stage_a_of(run: Path) -> list[Path]:
+    try:
+        settings = RunFile.model_validate(read_object(run, GIVE_THEM)).settings
+    except ValidationError as error:
+        raise DamagedFileError(f"{run}: {first_fault(error)}. {GIVE_THEM}") from error
+    named = settings.get("stage_a")
+    if not (isinstance(named, list) and named and all(isinstance(path, str) and path for path in named)):
+        raise DamagedFileError(
+            f"{run}: key settings.stage_a is {excerpt(named)}: no list of Stage-A files. {GIVE_THEM}"
+        )
+    return [run.parent / path for path in named]
+
+
+def _read(paths: Iterable[Path], record_type: type[RecordT], advice: str) -> dict[GroupKey, RecordT]:
+    read: dict[GroupKey, RecordT] = {}
+    places: dict[GroupKey, str] = {}
+    for path in _once(paths):
+        for number, record in read_records(path, record_type, advice):
+            if first := places.get(record.key):
+                raise DamagedFileError(
+                    f"{path}:{number}: group {shown(record.key)} stands at {first} already. Keep one of the two; "
+                    "files of two runs are evaluated one at a time."
+                )
+            places[record.key] = f"{path}:{number}"
+            read[record.key] = record
+    return read
+
+
+def _faults(paths: Iterable[Path]) -> dict[GroupKey, list[Fault]]:
+    """Of every group the latest attempt, from the errors files beside the lines."""
+    faults: dict[GroupKey, list[Fault]] = {}
+    for path in (_beside(path).errors for path in _once(paths)):
+        for _, fault in read_records(path, Fault, ANY_CASE) if path.exists() else ():
+            attempt = faults.setdefault(fault.key, [])
+            if attempt and attempt[0].timestamp != fault.timestamp:
+                attempt.clear()
+            attempt.append(fault)
+    return faults
+
+
+def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> set[str]:
+    """The missions that the files are about. A file with nothing in it tells by its name."""
+    named = {file.name.removesuffix("_verdicts.jsonl") for file in verdict_files}
+    return {key.mission for key in keys} | {missions.get(name).name for name in named if name in missions}
+
+
+def _beside(path: Path) -> Paths:
+    return Paths.of(path.parent, path.stem)
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    return list({path.resolve(): path for path in paths}.values())
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))

@@ -1,0 +1,81 @@
+"""Promises of `yanshou evaluate` at the command line, on verdicts that `yanshou judge` wrote."""
+
+import csv
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from click.testing import CliRunner, Result
+
+from yanshou.cli import main
+from yanshou.jsonl import dump_line
+from yanshou.missions import load_missions
+from yanshou.records import image_key
+from yanshou.world.jobs import any_job
+
+MISSION = "BBU接地线检查"
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the rules on twenty drawn jobs, two of whose human labels are wrong."""
+    folder = tmp_path_factory.mktemp("judged")
+    rng, lines = Random(0), []
+    for number in range(20):
+        job = any_job(rng, load_missions().get(MISSION), "fail" if number < 8 else "pass")
+        texts = job.lines()
+        label = {0: "pass", 19: "fail"}.get(number, job.label)
+        lines.append(
+            dump_line(
+                {
+                    "group_id": f"QC-{number}", "mission": MISSION, "label": label,
+                    "images": [f"/p/{number}_{at}.jpg" for at in range(len(texts))],
+                    "per_image": {image_key(at): text for at, text in enumerate(texts, 1)},
+                    "raw_texts": texts, "clean_texts": texts, "timestamp": "2026-01-18T09:30:00+08:00",
+                }
+            )
+        )  # fmt: skip
+    stage_a = folder / f"{MISSION}_stage_a.jsonl"
+    stage_a.write_bytes(b"".join(lines))
+    judged = CliRunner().invoke(main, ["judge", "--rules", "--quiet", "--output-dir", str(folder), str(stage_a)])
+    assert judged.exit_code == 0, judged.stderr
+    return folder / f"{MISSION}_verdicts.jsonl"
+
+
+def run(out: Path, *arguments: object) -> Result:
+    return CliRunner().invoke(main, ["evaluate", "--output-dir", str(out), *map(str, arguments)])
+
+
+def test_figures_are_told_and_every_group_stands_in_the_sheet(verdicts: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, verdicts)
+    assert result.exit_code == 0, result.stderr
+    assert "90.0% [69.9–97.2]" in result.stdout
+    assert "1: 12.5% [2.2–47.1]" in result.stdout  # 8 human fails
+    assert "always pass" in result.stdout
+    with (tmp_path / "groups.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    outcomes = [row["outcome"] for row in rows]
+    assert (outcomes.count("false release"), outcomes.count("false block")) == (1, 1)
+
+
+def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
+    told = json.loads(run(tmp_path, verdicts, "--json").stdout)
+    assert json.dumps(told, allow_nan=False)
+    assert told["overall"]["judge"]["groups"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--threshold", "1.5"], 2, "--threshold: "),
+        (["--max-false-release", "0"], 2, "--max-false-release: "),
+        (["--threshold", "0.5", "--max-false-release", "0.1"], 2, "Give one"),
+        (["--threshold", "0.5"], 2, "p_pass"),
+    ],
+)
+def test_what_cannot_be_is_told(verdicts: Path, tmp_path: Path, options: list[str], status: int, words: str) -> None:
+    result = run(tmp_path / "out", *options, verdicts)
+    assert result.exit_code == status, result.stderr
+    assert words in result.stderr

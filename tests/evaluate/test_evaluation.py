@@ -1,0 +1,146 @@
+"""The figures of the judge, the rules and always-pass, by mission and together, with and without a threshold."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from verdict_files import BAD, MISSION, fault, stage_a, verdict
+
+from yanshou.errors import UsageError
+from yanshou.evaluate import Evaluation, Rate, evaluate, tables
+from yanshou.missions import load_missions
+
+MISSIONS = load_missions()
+OTHER = "挡风板安装检查"
+Judged = Callable[..., Path]
+
+
+def printed(result: Evaluation) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120).print(*tables(result), sep="\n")
+    return out.getvalue()
+
+
+@pytest.fixture
+def files(judged: Judged) -> list[Path]:
+    """One mission with every kind of group, one with a single group."""
+    verdicts = [
+        verdict("QC-1", "pass", "pass", 0.9),
+        verdict("QC-2", "pass", "fail", 0.4),
+        verdict("QC-3", "fail", "pass", 0.6),
+        verdict("QC-4", "fail", "fail", 0.1),
+        verdict("QC-5", None, "pass", 0.8),
+    ]
+    lines = [stage_a("QC-6", "pass"), stage_a("QC-7", "fail", BAD)]
+    lines += [
+        stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else stage_a("")["clean_texts"][0])
+        for v in verdicts
+    ]
+    first = judged(verdicts, lines, [fault("QC-6", "pass"), fault("QC-7", "fail")])
+    return [first, judged([verdict("QC-1", "pass", "pass", 0.7, mission=OTHER)], mission=OTHER)]
+
+
+def test_the_judge_by_mission_and_together(files: list[Path]) -> None:
+    result = evaluate(files, None, MISSIONS)
+    assert list(result.missions) == [MISSION, OTHER]
+    one, both = result.missions[MISSION].judge, result.overall.judge
+    assert (one.groups, one.judged, one.errors, one.unlabelled) == (7, 4, 2, 1)
+    assert (one.false_release, one.false_block, one.accuracy) == (Rate(1, 3), Rate(2, 3), Rate(3, 6))
+    assert (both.groups, both.false_release, both.false_block) == (8, Rate(1, 3), Rate(2, 4))
+    assert result.missions[OTHER].judge.false_release == Rate(0, 0)
+
+
+def test_the_rules_and_always_pass_stand_on_the_same_groups(files: list[Path]) -> None:
+    part = evaluate(files[:1], None, MISSIONS).overall
+    assert {counts.groups for counts in part.rows().values()} == {7}
+    assert (part.rules.accuracy, part.rules.errors) == (Rate(6, 6), 0)  # the rules read the summaries of QC-6 and QC-7
+    assert (part.always_pass.accuracy, part.always_pass.false_release) == (Rate(3, 6), Rate(3, 3))
+    assert (part.always_pass.balanced_accuracy, part.always_pass.mcc) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "passing"), [(0.0, "12345"), (0.4, "1235"), (0.41, "135"), (0.9, "1"), (1.0, "")]
+)
+def test_with_a_threshold_pass_is_exactly_p_pass_at_least_p(files: list[Path], threshold: float, passing: str) -> None:
+    result = evaluate(files[:1], None, MISSIONS, threshold=threshold)
+    passed = sorted(group.key.group_id[3:] for group in result.groups if group.verdict == "pass")
+    assert "".join(passed) == passing
+    assert [group.written for group in result.groups if group.key.group_id == "QC-2"] == ["fail"]
+    assert result.overall.judge.errors == 2  # no threshold makes a verdict of an error
+    assert result.overall.rules == evaluate(files[:1], None, MISSIONS).overall.rules
+
+
+def test_a_limit_of_false_releases_finds_the_threshold_and_uses_it(judged: Judged) -> None:
+    passes = [verdict(f"QC-1{number}", "pass", "pass", 0.8) for number in range(10)]
+    fails = [verdict(f"QC-2{number}", "fail", "pass", 0.6) for number in range(50)]
+    result = evaluate([judged([*passes, *fails])], None, MISSIONS, max_false_release=0.1)
+    assert result.choice is not None
+    assert (result.choice.threshold, result.threshold) == (0.7, 0.7)
+    assert (result.overall.judge.false_release, result.overall.judge.false_block) == (Rate(0, 50), Rate(0, 10))
+    assert "--threshold 0.7 promises a false-release rate of at most 0.1 with 95% confidence" in result.choice.words
+
+
+def test_too_few_fails_leave_the_verdicts_as_they_are_written(files: list[Path]) -> None:
+    result = evaluate(files, None, MISSIONS, max_false_release=0.03)
+    assert result.choice is not None
+    assert (result.choice.threshold, result.threshold) == (None, None)
+    assert "takes 134 human fails" in result.choice.words
+    assert result.overall == evaluate(files, None, MISSIONS).overall
+
+
+@pytest.mark.parametrize("options", [{"threshold": 0.5}, {"max_false_release": 0.1}])
+def test_verdicts_of_the_rules_have_no_threshold(judged: Judged, options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=r"group QC-1 \(BBU接地线检查, pass\) has no p_pass.*Leave --threshold"):
+        evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"threshold": 1.1},
+        {"threshold": float("nan")},
+        {"max_false_release": 0.0},
+        {"max_false_release": 1.0},
+        {"confidence": 1.0},
+        {"threshold": 0.5, "max_false_release": 0.1},
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_usage(judged: Judged, options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))):
+        evaluate([judged([verdict("QC-1")])], None, MISSIONS, **options)
+
+
+def test_groups_without_labels_have_no_figures_and_say_so(judged: Judged) -> None:
+    result = evaluate([judged([verdict("QC-1", None)])], None, MISSIONS)
+    assert (result.overall.judge.groups, result.overall.judge.unlabelled) == (1, 1)
+    assert "no group has a human label" in result.warnings[0]
+    assert "–" in printed(result)
+
+
+def test_the_json_holds_numbers_and_nulls(files: list[Path]) -> None:
+    result = evaluate(files, None, MISSIONS, max_false_release=0.03)
+    told = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert set(told["overall"]) == {"judge", "rules", "always_pass"}
+    assert told["missions"][OTHER]["judge"]["false_release"]["share"] is None
+    assert told["overall"]["judge"]["false_release"] | {"low": 0, "high": 0} == {
+        "share": pytest.approx(1 / 3), "count": 1, "of": 3, "low": 0, "high": 0,
+    }  # fmt: skip
+    assert told["choice"]["human_fails_needed"] == 134
+
+
+def test_the_tables_name_missions_whole_and_all_three(files: list[Path]) -> None:
+    text = printed(evaluate(files, None, MISSIONS))
+    assert MISSION in text
+    assert OTHER in text
+    assert text.count("always pass") == text.count("rules") == 3
+    assert "1: 33.3% [6.1–79.2]" in text
+
+
+def test_a_mission_name_in_brackets_is_no_markup(judged: Judged, tmp_path: Path) -> None:
+    toml = tmp_path / "mine.toml"
+    toml.write_text('name = "[bold]"\nfocus = "看"\n[rule]\ntext = "看"\nrequire = [["电线"]]\n', encoding="utf-8")
+    file = judged([verdict("QC-1", mission="[bold]")], mission="[bold]")
+    assert printed(evaluate([file], None, load_missions([toml]))).count("[bold]") == 2

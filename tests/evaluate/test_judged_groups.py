@@ -1,0 +1,184 @@
+"""Reading: every group of any file once, the Stage-A files found, and damage named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
+
+from yanshou.errors import DamagedFileError, InputError, UsageError
+from yanshou.evaluate import evaluate
+from yanshou.evaluate.groups import NOT_JUDGED, JudgedGroup, read_groups
+from yanshou.missions import load_missions
+from yanshou.records import GroupKey
+
+MISSIONS = load_missions()
+Judged = Callable[..., Path]
+
+
+def read(file: Path, *stage_a_files: Path) -> list[JudgedGroup]:
+    return list(read_groups([file], stage_a_files or None, MISSIONS).groups)
+
+
+def test_a_group_holds_what_every_file_says_of_it(judged: Judged) -> None:
+    line = stage_a("QC-1", "fail", BAD)
+    (group,) = read(judged([verdict("QC-1", "fail", "pass", 0.97, reason="看起来不错")], [line]))
+    assert group.key == GroupKey(MISSION, "fail", "QC-1")
+    assert (group.images, group.summaries) == (("/photos/QC-1/1.jpg",), (BAD,))
+    assert (group.verdict, group.written, group.reason, group.p_pass) == ("pass", "pass", "看起来不错", 0.97)
+    assert group.rules is not None
+    assert (group.rules_verdict, group.fault, group.outcome) == ("fail", None, "false release")
+    assert "没有看到" in group.rules.reason
+
+
+def test_a_fault_says_why_there_is_no_verdict(judged: Judged) -> None:
+    groups = read(
+        judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2")], [fault("QC-2", message="out of memory")])
+    )
+    assert [(group.verdict, group.fault) for group in groups] == [("pass", None), (None, "generate: out of memory")]
+
+
+def test_of_several_attempts_the_latest_counts(judged: Judged) -> None:
+    old, new = fault("QC-1", message="old"), fault("QC-1", message="new", timestamp="2026-01-19T09:30:00+08:00")
+    (group,) = read(judged([], [stage_a("QC-1")], [old, new, {**new, "message": "and this"}]))
+    assert group.fault == "generate: new; generate: and this"
+
+
+def test_a_verdict_outweighs_a_fault_that_was_left_behind(judged: Judged) -> None:
+    (group,) = read(judged([verdict("QC-1")], None, [fault("QC-1")]))
+    assert (group.verdict, group.fault) == ("pass", None)
+
+
+def test_groups_that_failed_in_stage_a_are_groups(judged: Judged) -> None:
+    torn = fault("QC-2", step="load", message="a.jpg is empty")
+    groups = read(judged([verdict("QC-1")], None, (), [torn]))
+    assert [(group.key.group_id, group.fault) for group in groups] == [("QC-1", None), ("QC-2", "load: a.jpg is empty")]
+
+
+def test_a_group_without_verdict_and_fault_is_named_and_counted(judged: Judged) -> None:
+    file = judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2", "fail")])
+    found = read_groups([file], None, MISSIONS)
+    assert [group.fault for group in found.groups] == [None, NOT_JUDGED]
+    assert [f"group QC-2 ({MISSION}, fail)" in warning for warning in found.warnings] == [True]
+
+
+def test_a_verdict_without_summaries_is_named_and_counted(judged: Judged) -> None:
+    found = read_groups([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1")])], None, MISSIONS)
+    assert [group.rules_verdict for group in found.groups] == ["pass", None]
+    assert [f"group QC-2 ({MISSION}, pass)" in warning for warning in found.warnings] == [True]
+
+
+def test_many_groups_of_one_kind_are_not_all_listed(judged: Judged) -> None:
+    lines = [stage_a(f"QC-{number}") for number in range(100)]
+    found = read_groups([judged([verdict("QC-0")], lines)], None, MISSIONS)
+    assert len(found.groups) == 100
+    assert len(found.warnings) == 6
+    assert found.warnings[-1].startswith("94 more groups")
+
+
+def test_one_id_under_both_labels_is_two_groups(judged: Judged) -> None:
+    assert len(read(judged([verdict("QC-1", "pass"), verdict("QC-1", "fail")]))) == 2
+
+
+def test_stage_a_files_can_be_given(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1")])
+    (tmp_path / f"{MISSION}_verdicts.run.json").unlink()
+    given_file = jsonl(tmp_path / "moved.jsonl", [stage_a("QC-1", text=BAD)])
+    assert [group.summaries for group in read(file, given_file, given_file)] == [(BAD,)]
+
+
+def test_missions_that_were_not_judged_are_left_out_by_name(judged: Judged, tmp_path: Path) -> None:
+    other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
+    file = judged([verdict("QC-1")])
+    found = read_groups([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
+    assert [group.key.group_id for group in found.groups] == ["QC-1"]
+    assert found.warnings == ("挡风板安装检查: 1 groups in the Stage-A files and no file of verdicts: left out",)
+
+
+def test_one_of_several_missions_judged_together_is_evaluated_without_a_word(judged: Judged, tmp_path: Path) -> None:
+    other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
+    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
+    both = [str(tmp_path / f"{MISSION}_stage_a.jsonl"), str(other)]
+    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": both}}))
+    found = read_groups([file], None, MISSIONS)
+    assert ([group.key.group_id for group in found.groups], found.warnings) == (["QC-1"], ())
+
+
+def test_a_file_of_verdicts_with_nothing_in_it_tells_its_mission_by_its_name(judged: Judged) -> None:
+    assert [group.fault for group in read(judged([], [stage_a("QC-1")]))] == [NOT_JUDGED]
+
+
+def test_a_missing_run_file_asks_for_the_stage_a_files(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1")])
+    (tmp_path / f"{MISSION}_verdicts.run.json").unlink()
+    with pytest.raises(InputError, match=r"run\.json is missing beside it.*--stage-a"):
+        read(file)
+
+
+@pytest.mark.parametrize("named", [None, [], "out/a.jsonl", [1], [""]])
+def test_a_run_file_that_names_no_stage_a_files_is_shown(judged: Judged, tmp_path: Path, named: Any) -> None:
+    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": named}}))
+    with pytest.raises(DamagedFileError, match=r"run\.json: key settings\.stage_a is .*--stage-a"):
+        read(file)
+
+
+def test_a_stage_a_file_that_is_gone_is_named(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1")])
+    (tmp_path / f"{MISSION}_stage_a.jsonl").unlink()
+    with pytest.raises(InputError, match=r"_stage_a\.jsonl is not there any more.*--stage-a"):
+        read(file)
+
+
+def test_stage_a_files_of_other_groups_are_refused(judged: Judged) -> None:
+    with pytest.raises(InputError, match="none of the 1 groups with a verdict has a line here"):
+        read(judged([verdict("QC-1")], [stage_a("QC-2")]))
+
+
+def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> None:
+    file = judged([verdict("QC-1"), verdict("QC-1", says="fail")], [stage_a("QC-1")])
+    with pytest.raises(DamagedFileError, match=r"verdicts\.jsonl:2: group QC-1 .* stands at .*verdicts\.jsonl:1"):
+        read(file)
+
+
+@pytest.mark.parametrize("name", [f"{MISSION}_verdicts.errors.jsonl", f"{MISSION}_stage_a.jsonl", "groups.csv"])
+def test_a_neighbour_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="not a file of verdicts"):
+        read(tmp_path / name)
+
+
+def test_a_damaged_line_is_named(judged: Judged) -> None:
+    with pytest.raises(DamagedFileError, match=r"_verdicts\.jsonl:1: key p_pass is 1\.5.*yanshou judge"):
+        read(judged([verdict("QC-1", p=1.5)]))
+
+
+def test_nothing_at_all_is_an_error(judged: Judged) -> None:
+    with pytest.raises(InputError, match="no group to evaluate"):
+        read(judged([]))
+
+
+IDS = st.sets(st.tuples(st.integers(0, 5), st.sampled_from(["pass", "fail", None])), max_size=8)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(IDS, IDS, IDS, IDS)
+def test_nothing_is_lost_and_totals_add_up(judged: Judged, verdicts: set, lines: set, faults: set, torn: set) -> None:  # type: ignore[type-arg]
+    """Whatever the files say of a group, and whichever lack it: it is a group, once, in one cell."""
+    everything = verdicts | lines | faults | torn
+    if not everything or (verdicts and not verdicts & lines):
+        return
+    write = [[make(f"QC-{number}", label) for number, label in found] for make, found in (
+        (verdict, verdicts), (stage_a, lines), (fault, faults), (fault, torn))]  # fmt: skip
+    result = evaluate([judged(*write)], None, MISSIONS)
+    assert {(int(g.key.group_id[3:]), g.key.label) for g in result.groups} == everything
+    assert len(result.groups) == len(everything)
+    assert all((group.verdict is None) == (group.fault is not None) for group in result.groups)
+    for counts in result.overall.rows().values():
+        assert counts.groups == len(everything) == counts.judged + counts.errors + counts.unlabelled
+        assert counts.unlabelled == sum(label is None for _, label in everything)
+    assert result.overall.judge.judged == sum(label is not None for _, label in verdicts)
+    assert result.overall.rules.judged == sum(label is not None for _, label in lines)

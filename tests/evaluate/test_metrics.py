@@ -1,0 +1,85 @@
+"""Counts and the figures that follow: what is divided by what, and what there is when there is nothing."""
+
+import json
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
+
+from yanshou.evaluate.metrics import Counts, Rate
+from yanshou.records import Label
+
+LABELS = st.sampled_from(["pass", "fail", None])
+OUTCOMES = st.lists(st.tuples(LABELS, LABELS), max_size=60)
+
+
+def test_each_rate_has_its_one_denominator() -> None:
+    counts = Counts(
+        passes_released=70, passes_blocked=8, passes_failed=2, fails_released=3, fails_blocked=16, fails_failed=1
+    )
+    assert counts.false_release == Rate(3, 20)
+    assert counts.false_block == Rate(10, 80)  # an error is not released
+    assert counts.accuracy == Rate(87, 100)
+    assert counts.balanced_accuracy == pytest.approx((70 / 80 + 17 / 20) / 2)
+    assert (counts.judged, counts.errors, counts.groups) == (97, 3, 100)
+
+
+def test_the_interval_is_wilsons() -> None:
+    assert Rate(3, 20).interval(0.95) == pytest.approx((0.0523688, 0.3604191), abs=1e-6)
+    assert Rate(0, 10).interval(0.95) == pytest.approx((0.0, 0.2775328), abs=1e-6)
+
+
+def test_a_wider_confidence_widens_the_interval() -> None:
+    narrow, wide = Rate(3, 20).interval(0.9), Rate(3, 20).interval(0.99)
+    assert narrow
+    assert wide
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+@given(OUTCOMES)
+def test_every_group_falls_into_one_cell(outcomes: list[tuple[Label | None, Label | None]]) -> None:
+    counts = Counts.of(outcomes)
+    assert counts.groups == len(outcomes)
+    assert counts.groups == counts.judged + counts.errors + counts.unlabelled
+    assert counts.groups == counts.human_passes + counts.human_fails + counts.unlabelled
+    assert counts.accuracy.count + counts.false_release.count + counts.false_block.count == counts.accuracy.of
+
+
+@given(OUTCOMES, OUTCOMES)
+def test_parts_add_up_to_the_whole(
+    one: list[tuple[Label | None, Label | None]], other: list[tuple[Label | None, Label | None]]
+) -> None:
+    assert Counts.of(one) + Counts.of(other) == Counts.of([*one, *other])
+
+
+@given(OUTCOMES)
+def test_no_figure_is_ever_a_crash_or_a_nan(outcomes: list[tuple[Label | None, Label | None]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        json.dumps(Counts.of(outcomes).to_dict(0.95), allow_nan=False)
+
+
+@given(OUTCOMES)
+def test_figures_are_scikit_learns_over_the_groups(outcomes: list[tuple[Label | None, Label | None]]) -> None:
+    labelled = [(label, verdict) for label, verdict in outcomes if label]
+    if len({label for label, _ in labelled}) == 2:
+        labels = [label == "pass" for label, _ in labelled]
+        released = [verdict == "pass" for _, verdict in labelled]
+        assert Counts.of(outcomes).balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, released))
+        assert Counts.of(outcomes).mcc == pytest.approx(matthews_corrcoef(labels, released), abs=1e-12)
+
+
+@pytest.mark.parametrize("label", ["pass", "fail"])
+def test_a_single_group_has_figures_and_gaps(label: Label) -> None:
+    told = Counts.of([(label, label)]).to_dict(0.95)
+    other = "false_block" if label == "fail" else "false_release"
+    assert told["accuracy"]["share"] == 1.0
+    assert (told["balanced_accuracy"], told["mcc"]) == (None, None)
+    assert told[other] == {"share": None, "count": 0, "of": 0, "low": None, "high": None}
+
+
+def test_a_verdict_that_is_always_the_same_has_no_correlation() -> None:
+    counts = Counts.of([("pass", "pass"), ("pass", "pass"), ("fail", "pass")])
+    assert (counts.balanced_accuracy, counts.mcc) == (0.5, 0.0)
