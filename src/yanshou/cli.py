@@ -16,6 +16,7 @@ from yanshou.errors import RunError, UsageError, YanshouError
 from yanshou.settings import (
     ALL,
     VERDICT_TOKENS,
+    DatasetSettings,
     EngineSettings,
     EvaluateSettings,
     ExifMode,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+LISTED = 20  # lines of a kind on the terminal
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 EXISTING = click.Path(path_type=Path, exists=True)
 CONTEXT = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
@@ -201,6 +203,41 @@ def _quieten() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@main.command(context_settings=CONTEXT)
+@click.option("--output-dir", type=FOLDER, required=True, help="Gets train.jsonl, val.jsonl and dataset.card.json.")
+@_setting("--val-fraction", DatasetSettings, "Of the groups; one id stands on one side.", type=float)
+@_setting("--seed", DatasetSettings, "Same seed and input, same bytes.", type=int)
+@_setting("--max-prompt-tokens", DatasetSettings, "Leaves longer groups out and lists them; off by default.", type=int)
+@_setting("--checkpoint", DatasetSettings, "Whose tokenizer counts.")
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+@click.option("--json", "as_json", is_flag=True, help="The card as JSON on stdout.")
+@click.argument("stage_a", type=FILE, nargs=-1, required=True, metavar="FILE...")
+def dataset(as_json: bool, **options: Any) -> None:
+    """Stage-B's training data: Stage-A files with labels in, train.jsonl and val.jsonl for ms-swift out."""
+    import json
+
+    from yanshou.missions import load_missions
+    from yanshou.progress import page
+    from yanshou.stage_b.card import tables
+    from yanshou.stage_b.dataset import build_dataset
+
+    with _checked():
+        settings = DatasetSettings(**options)
+    _quieten()
+    card = build_dataset(settings, load_missions(settings.mission_files))
+    for warning in card.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps(card.model_dump(), ensure_ascii=False, indent=1))
+        return
+    page().print(*tables(card), sep="\n")
+    for left_out in card.left_out[:LISTED]:
+        click.echo(f"left out: {left_out}")
+    if len(card.left_out) > LISTED:
+        click.echo(f"… and {len(card.left_out) - LISTED} more, all in dataset.card.json")
+    click.echo(f"train.jsonl, val.jsonl, dataset.card.json: {settings.output_dir}")
 
 
 @main.command(context_settings=CONTEXT)

@@ -131,3 +131,53 @@ class DatasetSettings(Settings):
     max_prompt_tokens: int | None = Field(default=None, ge=1)  # longer groups are left out, never cut; None: no limit
     checkpoint: str = "demo"  # its chat template and tokenizer count the prompts' tokens
     mission_files: tuple[Path, ...] = ()
+
+
+GRPO_RATE, SFT_RATE = 5e-6, 1e-4  # learning rates
+
+
+class TrainSettings(Settings):
+    """One `yanshou train`: ms-swift's GRPO, or with `sft` its supervised fine-tuning."""
+
+    checkpoint: str  # a folder, a hub id, or "demo"
+    train_file: Path
+    val_file: Path | None = None  # judged at every save; None: never
+    output_dir: Path
+    sft: bool = False
+    tuner: Literal["lora", "full"] = "lora"  # full: the whole language model; vision tower and aligner stay either way
+    last_blocks: int = Field(default=4, ge=1)  # LoRA goes into the last K blocks of the language model
+    lora_rank: int = Field(default=8, ge=1)
+    lora_alpha: int = Field(default=16, ge=1)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    learning_rate: float | None = Field(default=None, gt=0)  # None: GRPO_RATE or SFT_RATE
+    beta: float = Field(default=0.04, ge=0)  # weight of the KL to the checkpoint trained from; 0: no KL
+    generations: int = Field(default=4, ge=2)  # answers a group of photos; they are compared with each other
+    max_new_tokens: int = Field(default=VERDICT_TOKENS, ge=1)
+    temperature: float = Field(default=0.7, ge=COLDEST)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    dynamic_sampling: bool = True  # groups whose answers all earn the same are replaced by others
+    batch_size: int = Field(default=8, ge=1)  # answers (SFT: rows) at once on a device
+    accumulation: int = Field(default=4, ge=1)  # batches a step
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)  # instead of epochs
+    save_steps: int = Field(default=50, ge=1)  # an interrupted training loses at most so many steps
+    keep_checkpoints: int = Field(default=3, ge=1)  # older ones are deleted
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # NPROC_PER_NODE spreads a training over several GPUs
+    mission_files: tuple[Path, ...] = ()  # their rules write the reasons of `sft`
+    fresh: bool = False  # move the old training aside and start over
+    more: tuple[str, ...] = ()  # goes to swift as it is, behind everything else
+
+    @property
+    def rate(self) -> float:
+        return self.learning_rate or (SFT_RATE if self.sft else GRPO_RATE)
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        answers = self.batch_size * self.accumulation
+        if not self.sft and answers % self.generations:
+            raise ValueError(
+                f"--batch-size {self.batch_size} × --accumulation {self.accumulation} = {answers} answers a step: no "
+                f"multiple of --generations {self.generations}"
+            )
+        return self

@@ -1,0 +1,176 @@
+"""Stage-B's training data: Stage-A files in, `train.jsonl` and `val.jsonl` out, a line a group.
+
+    {"messages": [{"role": "system", "content": "你是通信机房工程验收员，…"},
+                  {"role": "user", "content": "检查项：挡风板安装检查\\n…图片_1: 挡风板/华为,显示完整,安装方向正确×1"}],
+     "solution": "通过", "group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查",
+     "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], "image_paths": ["/data/挡风板安装检查/审核通过/…/….jpeg"]}
+
+ms-swift reads the files as they are. TRL calls the messages `prompt`:
+
+    load_dataset("json", data_files="train.jsonl").rename_column("messages", "prompt")
+
+A photo's path holds its label and an id is easily learned by heart, so neither stands in a message. Summaries go in as
+they were written; a group whose summaries themselves tell the label's folder, a path or the id, or hold a token of the
+chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from yanshou.checks import SPECIAL_TOKEN
+from yanshou.engines.base import Prompt
+from yanshou.errors import DamagedFileError, InputError
+from yanshou.jsonl import REDO, dump_line, excerpt, not_written, replace_file
+from yanshou.missions import Missions
+from yanshou.prompts import verdict_prompt
+from yanshou.records import GroupKey, Label, StageARecord
+from yanshou.rules import LABEL_WORDS
+from yanshou.settings import DatasetSettings
+from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
+from yanshou.stage_b.groups import read_groups
+from yanshou.stage_b.split import validation_ids
+from yanshou.stage_b.tokens import count_tokens
+from yanshou.stage_b.verdict import FAIL, PASS
+
+TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
+SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
+LONGEST = 250_000  # characters below one key of a line; 38 photos with the longest summary known have 58,000
+ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
+SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One group as training sees it."""
+
+    mission: str
+    label: Label
+    group_id: str
+    summaries: tuple[str, ...]  # of 图片_1…N
+    image_paths: tuple[str, ...]
+    prompt: Prompt
+    tokens: int = 0  # of the prompt
+
+    @property
+    def key(self) -> GroupKey:
+        return GroupKey(self.mission, self.label, self.group_id)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The line; its keys are the columns."""
+        messages = [("system", self.prompt.system), ("user", self.prompt.user)]
+        return {
+            "messages": [{"role": role, "content": content} for role, content in messages],
+            "solution": SOLUTIONS[self.label],
+            "group_id": self.group_id,
+            "mission": self.mission,
+            "summaries": self.summaries,
+            "image_paths": [_readable(path) for path in self.image_paths],
+        }
+
+
+def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
+    """Writes the files of a dataset and returns its card; nothing is written where something is wrong.
+
+    Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError.
+    """
+    examples = list(read_examples(settings.stage_a, missions))
+    kept, left_out = _sort_out(examples, settings)
+    if not kept:
+        first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
+        raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
+    if len({example.group_id for example in kept}) == 1:
+        raise InputError(f"group {_named(kept[0])} is the only one: it cannot be on both sides. Give more groups.")
+    val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
+    sides = {
+        TRAIN: [example for example in kept if example.group_id not in val_ids],
+        VAL: [example for example in kept if example.group_id in val_ids],
+    }
+    data = {name: b"".join(dump_line(example.row) for example in side) for name, side in sides.items()}
+    files = {name: DataFile(groups=len(sides[name]), sha256=sha256(data[name]).hexdigest()) for name in sides}
+    card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
+    _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
+    return card
+
+
+def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
+    """The labelled groups of Stage-A files, in their order."""
+    for place, record in read_groups(paths, missions):
+        _check_length(place, record)
+        if record.label is None:
+            raise InputError(
+                f"{place}: group {excerpt(record.group_id)} ({record.mission}) has no label: key label is null, and "
+                "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
+            )
+        summaries = tuple(map(_readable, record.per_image.values()))
+        prompt = verdict_prompt(missions.get(record.mission), summaries)
+        yield Example(record.mission, record.label, record.group_id, summaries, tuple(record.images), prompt)
+
+
+def _check_length(place: str, record: StageARecord) -> None:
+    """Raises DamagedFileError for a text that no photo is described with."""
+    for key, value in record:
+        texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]
+        length = sum(map(len, texts))
+        if length > LONGEST:
+            raise DamagedFileError(
+                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} "
+                f"(group {excerpt(record.group_id)}). {REDO}"
+            )
+
+
+def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[list[Example], list[LeftOut]]:
+    """The examples with their tokens counted, and what cannot be used, both in the order of the input."""
+    faults = [_gives_away(example) for example in examples]
+    fitting = [example for example, fault in zip(examples, faults, strict=True) if not fault]
+    counts = iter(count_tokens([example.prompt for example in fitting], settings.checkpoint))
+    kept: list[Example] = []
+    left_out: list[LeftOut] = []
+    for example, fault in zip(examples, faults, strict=True):
+        tokens = 0 if fault else next(counts)
+        if reason := fault or _too_long(tokens, settings.max_prompt_tokens):
+            left_out.append(LeftOut(**example.key._asdict(), reason=reason))
+        else:
+            kept.append(replace(example, tokens=tokens))
+    return kept, left_out
+
+
+def _too_long(tokens: int, longest: int | None) -> str:
+    return f"its prompt has {tokens} tokens, more than {longest}" if longest and tokens > longest else ""
+
+
+def _gives_away(example: Example) -> str:
+    """What the prompt tells beside the summaries' words, or "": see the top of this file."""
+    text = example.prompt.user
+    for word in LABEL_WORDS:
+        if word in text:
+            return f"its prompt holds {word}, a label's folder"
+    if any(path in text for path in example.image_paths if path):
+        return "its prompt holds the path of a photo"
+    if len(example.group_id) >= ID_LENGTH and example.group_id in text:
+        return "its prompt holds its id"
+    if token := SPECIAL_TOKEN.search(text) or SWIFT_TAG.search(text):
+        return f"its prompt holds {excerpt(token[0])}, which a chat template or ms-swift does not read as text"
+    return ""
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(folder, error) from error
+    for name, data in files.items():
+        replace_file(folder / name, data)
+
+
+def _named(example: Example) -> str:
+    return f"{excerpt(example.group_id)} ({example.mission}, {example.label})"
+
+
+def _readable(text: str) -> str:
+    """The text with lone surrogates (file names that are not UTF-8) spelt out: Arrow and tokenizers refuse them."""
+    return text.encode(errors="backslashreplace").decode()

@@ -1,0 +1,106 @@
+"""Promises of `yanshou.stage_b.card`: figures, contradictions, warnings, and a table that shows names as they are."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from yanshou.engines.base import Prompt
+from yanshou.records import Label
+from yanshou.settings import DatasetSettings
+from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions, tables
+from yanshou.stage_b.dataset import Example
+
+
+def example(
+    *summaries: str, group: str = "QC-1", label: Label = "pass", mission: str = "甲", tokens: int = 9
+) -> Example:
+    texts = summaries or ("无关图片×1",)
+    return Example(mission, label, group, texts, tuple(map(str, range(len(texts)))), Prompt("", ""), tokens)
+
+
+def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:
+    settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
+    files = {"train.jsonl": DataFile(groups=len(train), sha256="0"), "val.jsonl": DataFile(groups=len(val), sha256="1")}
+    return draw_card(settings, train, val, files, left_out)
+
+
+def test_the_figures_of_a_mission_and_of_all() -> None:
+    train = [
+        example("电线/捆扎整齐×2，钥匙/红色×1", "无关图片×1", label="pass", tokens=10),
+        example("电线/分布散乱×1", group="QC-2", label="fail", tokens=30),
+        example("无关图片×1", group="QC-3", label="fail", mission="乙", tokens=20),
+    ]
+    val = [example("电线/分布散乱×3", group="QC-4", label="fail", tokens=40)]
+    card = card_of(train, val)
+    part = card.missions["甲"]
+    assert (part.groups, part.photos, part.train, part.val) == (3, 4, {"pass": 1, "fail": 1}, {"pass": 0, "fail": 1})
+    assert (part.irrelevant_photos, part.irrelevant_share) == (1, 0.25)
+    assert (part.entries, part.unknown_entries, part.unknown_share) == (5, 1, 0.2)
+    assert part.prompt_tokens == Tokens(median=30, p95=40, maximum=40)
+    assert (card.overall.groups, card.overall.photos, card.overall.prompt_tokens.median) == (4, 5, 20)
+
+
+def test_a_photo_is_irrelevant_only_where_its_whole_line_says_so() -> None:
+    card = card_of(
+        [example("无关图片×1", "无关图片×1，电线/捆扎整齐×1", " 无关图片", "标签/无关图片×1")], [example(group="QC-2")]
+    )
+    assert card.overall.irrelevant_photos == 3
+
+
+def test_contradictions_say_the_same_in_any_order_within_a_mission() -> None:
+    train = [
+        example("A", "B", group="QC-1", label="pass"),
+        example("B", "A", group="QC-2", label="fail"),
+        example("A", "B", group="QC-3", label="fail"),
+        example("A", "B", group="QC-4", label="pass", mission="乙"),
+        example("A", "B", "B", group="QC-5", label="pass"),
+    ]
+    assert find_contradictions(train) == [
+        Contradiction(mission="甲", summaries=["A", "B"], passed=["QC-1"], failed=["QC-2", "QC-3"])
+    ]
+
+
+def test_best_accuracy_is_what_contradictions_leave() -> None:
+    train = [example("A", group=f"QC-{i}", label="pass" if i < 3 else "fail") for i in range(8)]
+    card = card_of(train, [example("B", group="QC-8"), example("A", group="QC-9", label="fail", mission="乙")])
+    assert card.missions["甲"].best_accuracy == 1 - 3 / 9
+    assert (card.missions["甲"].contradictions, card.missions["甲"].contradicting_groups) == (1, 8)
+    assert (card.missions["乙"].contradictions, card.missions["乙"].best_accuracy) == (0, 1.0)
+    assert card.overall.best_accuracy == 1 - 3 / 10
+
+
+def test_contradictions_are_found_across_the_sides() -> None:
+    assert card_of([example(label="pass")], [example(group="QC-2", label="fail")]).overall.best_accuracy == 0.5
+
+
+def test_a_mission_with_one_label_is_a_warning() -> None:
+    card = card_of([example(label="pass")], [example(group="QC-2", label="pass")])
+    assert card.warnings == ["甲: all 2 groups have the label pass; one label teaches and measures nothing"]
+
+
+def test_a_label_missing_on_a_side_is_a_warning() -> None:
+    train = [example(label="pass"), example(group="QC-2", label="fail")]
+    card = card_of(train, [example(group="QC-3", label="pass")])
+    assert card.warnings == ["甲: no group with the label fail in val, there are too few (1)"]
+
+
+def test_groups_left_out_are_a_warning_that_names_the_first() -> None:
+    left = LeftOut(group_id="QC-9", mission="甲", label="pass", reason="its prompt has 900 tokens, more than 800")
+    train = [example(label="pass"), example(group="QC-2", label="fail")]
+    val = [example(group="QC-3", label="pass"), example(group="QC-4", label="fail")]
+    assert card_of(train, val, [left]).warnings == [
+        "1 groups are left out, see left_out in the card. The first: "
+        "group QC-9 (甲, pass): its prompt has 900 tokens, more than 800"
+    ]
+
+
+def test_the_tables_show_every_figure_and_names_as_they_are() -> None:
+    train = [example("A", mission="[red]甲", tokens=1459), example("A", group="QC-2", label="fail", mission="[red]甲")]
+    card = card_of(train, [example("B", group="QC-3", mission="[red]甲")])
+    console = Console(file=io.StringIO(), width=120)
+    console.print(*tables(card), sep="\n")
+    lines = [text.split() for text in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in lines
+    assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%"] in lines
+    assert sum(words[:1] == ["all"] for words in lines) == 2

@@ -1,0 +1,67 @@
+"""Promises of `yanshou dataset` at the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from stage_a_lines import line, write
+
+from yanshou.cli import LISTED, main
+
+
+def run(out: Path, *arguments: object) -> Result:
+    return CliRunner().invoke(main, ["dataset", "--output-dir", str(out), *map(str, arguments)])
+
+
+@pytest.fixture
+def stage_a(tmp_path: Path) -> Path:
+    """140 groups, one in four with a long summary."""
+    labels = ("pass", "fail")
+    lines = [
+        line(
+            "电线/捆扎整齐×2，" * (1 + 40 * (number % 4 == 3)), group=f"QC-20241022-{number}", label=labels[number % 2]
+        )
+        for number in range(60 + 4 * LISTED)
+    ]
+    return write(tmp_path / "a.jsonl", *lines)
+
+
+def test_both_files_and_the_card_are_written_and_told(stage_a: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(out, "--val-fraction", "0.25", stage_a)
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in out.iterdir()} == {"train.jsonl", "val.jsonl", "dataset.card.json"}
+    assert "BBU接地线检查" in result.stdout
+    assert f"train.jsonl, val.jsonl, dataset.card.json: {out}" in result.stdout
+    groups = [len((out / name).read_text("utf-8").splitlines()) for name in ("train.jsonl", "val.jsonl")]
+    assert groups == [104, 36]  # of 70 and 70
+    told = json.loads(run(out, "--json", stage_a).stdout)
+    assert told == json.loads((out / "dataset.card.json").read_text("utf-8"))
+
+
+def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:
+    result = run(tmp_path / "out", "--max-prompt-tokens", 200, stage_a)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("left out: ") == LISTED
+    assert "… and 15 more, all in dataset.card.json" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--val-fraction", "0"], "--val-fraction: "),
+        (["--val-fraction", "1"], "--val-fraction: "),
+        (["--max-prompt-tokens", "0"], "--max-prompt-tokens: "),
+    ],
+)
+def test_wrong_usage_is_told(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+    result = run(tmp_path / "out", *options, stage_a)
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+
+
+def test_damage_and_a_missing_label_are_told_with_their_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", line(group="QC-20241022-1"), line(group="QC-20241022-2", label=None))
+    result = run(tmp_path / "out", path)
+    assert (result.exit_code, f"{path}:2: group" in result.stderr, "no label" in result.stderr) == (1, True, True)
+    assert not (tmp_path / "out").exists()
