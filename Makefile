@@ -1,5 +1,6 @@
 # make demo    draws photos, summarises them with the shipped checkpoint, scores the result
 # make test    ruff, mypy, pytest
+# make test-train    ms-swift's real trainer on the small checkpoint, a few steps on a CPU
 # Each sets .venv up first, from nothing.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 VOCABULARY := dashscope==2.0.2  # its wheel holds Qwen's BPE ranks, which tests and benchmarks read as a file
 
-.PHONY: demo test install clean
+.PHONY: demo test test-train install clean
 
 demo: $(VENV)/.installed
 	$(RUN)/yanshou demo
@@ -16,7 +17,10 @@ test: $(VENV)/.installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
-	$(RUN)/pytest
+	$(RUN)/pytest -m "not train"
+
+test-train: $(VENV)/.trainer
+	$(RUN)/pytest -m train
 
 install: $(VENV)/.installed
 
@@ -25,6 +29,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
 	$(RUN)/pip install --disable-pip-version-check --quiet --no-deps $(VOCABULARY)
+	touch $@
+
+$(VENV)/.trainer: $(VENV)/.installed
+	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,train]'
 	touch $@
 
 clean:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,7 +146,8 @@ def test_every_option_reaches_the_run(job: dict[str, str], tmp_path: Path) -> No
 def test_a_run_ends_with_a_table_on_stderr(job: dict[str, str]) -> None:
     ran = summarize(job)
     assert (ran.exit_code, ran.stdout) == (0, "")
-    head, row = ran.stderr.splitlines()
+    head, row, where = ran.stderr.splitlines()
+    assert re.fullmatch(r"(\d+) of \1 groups stand in .*_stage_a.jsonl", where)
     assert head.split() == ["mission", "written", "failed", "skipped", "as", "done", "photos", "rotated", "images/s"]
     assert row.split()[:-1] == [SHIELD, "2", "0", "0", "3", "0"]
 

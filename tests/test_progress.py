@@ -117,7 +117,7 @@ def test_the_table_has_a_row_a_mission_with_its_numbers() -> None:
     assert [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()] == [
         ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s"],
         [SHIELD, "11000", "2", "7", "37400", "31", "374.00"],
-        ["[red]自己的", "0", "0", "0", "0", "0", "0.00"],
+        ["[red]自己的", "0", "0", "0", "0", "0", "–"],
     ]
 
 

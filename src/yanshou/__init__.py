@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from yanshou.engines import load_engine
     from yanshou.engines.scripted import ScriptedEngine
+    from yanshou.groups import Group
     from yanshou.inference import infer_batch, infer_one_image, process_group
     from yanshou.missions import load_missions
     from yanshou.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt
+    from yanshou.records import StageARecord
     from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings, StageASettings
     from yanshou.stage_a import summarize_directory
 
@@ -19,12 +21,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EngineSettings": "settings",
+    "Group": "groups",
     "PhotoSettings": "settings",
     "PromptSettings": "settings",
     "SUMMARY_SYSTEM_PROMPT": "prompts",
     "SUMMARY_USER_PROMPT": "prompts",
     "SamplingSettings": "settings",
     "ScriptedEngine": "engines.scripted",
+    "StageARecord": "records",
     "StageASettings": "settings",
     "infer_batch": "inference",
     "infer_one_image": "inference",
@@ -39,10 +43,12 @@ __all__ = [
     "SUMMARY_SYSTEM_PROMPT",
     "SUMMARY_USER_PROMPT",
     "EngineSettings",
+    "Group",
     "PhotoSettings",
     "PromptSettings",
     "SamplingSettings",
     "ScriptedEngine",
+    "StageARecord",
     "StageASettings",
     "infer_batch",
     "infer_one_image",

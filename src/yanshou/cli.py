@@ -15,6 +15,8 @@ from yanshou import __version__
 from yanshou.errors import RunError, UsageError, YanshouError
 from yanshou.settings import (
     ALL,
+    GRPO_RATE,
+    SFT_RATE,
     VERDICT_TOKENS,
     DatasetSettings,
     EngineSettings,
@@ -27,6 +29,7 @@ from yanshou.settings import (
     SamplingSettings,
     Settings,
     StageASettings,
+    TrainSettings,
 )
 
 if TYPE_CHECKING:
@@ -167,7 +170,7 @@ class _checked:  # noqa: N801 - reads as what it does
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     from yanshou.interrupt import interruptible
     from yanshou.mission_run import Silence, exit_status
-    from yanshou.progress import ProgressView, last_words, page, table
+    from yanshou.progress import ProgressView, last_words, page, table, whereabouts
     from yanshou.stage_a import StageA, prepare
 
     _quieten()
@@ -179,7 +182,7 @@ def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     if as_json:
         click.echo(_json(results))
     elif not quiet:
-        page(stderr=True).print(table(results))
+        page(stderr=True).print(table(results), *whereabouts(results), sep="\n", markup=False)
     for words in last_words(results):
         click.echo(words, err=True)
     return exit_status(results)
@@ -241,6 +244,62 @@ def dataset(as_json: bool, **options: Any) -> None:
 
 
 @main.command(context_settings=CONTEXT)
+@click.option("--checkpoint", required=True, help='What is trained: a Qwen3-VL folder, a hub id, or "demo".')
+@click.option("--train-file", type=FILE, required=True, help="train.jsonl of `yanshou dataset`.")
+@click.option("--val-file", type=FILE, help="val.jsonl: judged at every save.")
+@click.option(
+    "--output-dir", type=FOLDER, required=True, help="Gets final/, a checkpoint; a training there is resumed."
+)
+@click.option("--sft", is_flag=True, help="Supervised: teaches the two lines, with reasons by the missions' rules.")
+@_setting("--tuner", TrainSettings, "full: the whole language model; the vision tower stays either way.",
+          type=click.Choice(["lora", "full"]))  # fmt: skip
+@_setting("--last-blocks", TrainSettings, "LoRA goes into the last K blocks.", type=int)
+@_setting("--lora-rank", TrainSettings, "Of the adapters.", type=int)
+@_setting("--lora-alpha", TrainSettings, "Of the adapters.", type=int)
+@_setting("--lora-dropout", TrainSettings, "Of the adapters.", type=float)
+@click.option("--learning-rate", type=float, help=f"{GRPO_RATE:g}; with --sft {SFT_RATE:g}.")
+@_setting("--beta", TrainSettings, "Weight of the KL; 0 is none.", type=float)
+@_setting("--generations", TrainSettings, "Answers a group, compared with each other.", type=int)
+@_setting("--max-new-tokens", TrainSettings, "Of an answer.", type=int)
+@_setting("--temperature", TrainSettings, "Of the answers.", type=float)
+@_setting("--top-p", TrainSettings, "Of the probability mass.", type=float)
+@click.option("--dynamic-sampling/--no-dynamic-sampling", default=True, show_default=True,
+              help="Replace groups whose answers all earn the same.")  # fmt: skip
+@_setting("--batch-size", TrainSettings, "Answers at once on a device.", type=int)
+@_setting("--accumulation", TrainSettings, "Batches a step.", type=int)
+@_setting("--epochs", TrainSettings, "Over the training file.", type=float)
+@_setting("--max-steps", TrainSettings, "Instead of epochs.", type=int)
+@_setting("--save-steps", TrainSettings, "An interrupted training loses at most so many.", type=int)
+@_setting("--keep-checkpoints", TrainSettings, "Older ones are deleted.", type=int)
+@_setting("--seed", TrainSettings, "Of data order and answers.", type=int)
+@_setting("--device", TrainSettings, "Where to train.", type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+@click.option("--fresh", is_flag=True, help="Start over; the old training is kept under another name.")
+@click.option("--dry-run", is_flag=True, help="Print swift's command line and do nothing.")
+@click.option("--quiet", is_flag=True, help="Only errors and the last words.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[-- SWIFT ARGUMENTS]...")
+@click.pass_context
+def train(ctx: click.Context, /, dry_run: bool, quiet: bool, **options: Any) -> None:
+    """GRPO by ms-swift (extra "train"): a checkpoint that judges better. What follows -- goes to swift as it is."""
+    from yanshou.interrupt import interruptible
+    from yanshou.train.run import Training
+    from yanshou.train.view import Silence, TrainView
+
+    with _checked():
+        settings = TrainSettings(**options)
+    _quieten()
+    training = Training(settings, Silence() if quiet else TrainView())
+    if dry_run:
+        click.echo(training.command_line())
+        return
+    with interruptible(training.interrupt):
+        result = training.run()
+    for words in result.last_words():
+        click.echo(words, err=True)
+    ctx.exit(result.status)
+
+
+@main.command(context_settings=CONTEXT)
 @click.option("--checkpoint", help='A Qwen3-VL folder, a hub id, or "demo".')
 @click.option("--rules", is_flag=True, help="Each mission's pass rule instead of a checkpoint: the baseline.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_verdicts.jsonl; a run there is resumed.")
@@ -283,7 +342,7 @@ def _judge_settings(options: dict[str, Any]) -> JudgeSettings:
 def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.interrupt import interruptible
     from yanshou.mission_run import Silence, exit_status
-    from yanshou.progress import VERDICTS, ProgressView, last_words, page, table
+    from yanshou.progress import VERDICTS, ProgressView, last_words, page, table, whereabouts
     from yanshou.stage_b.judge import Judge, prepare
 
     _quieten()
@@ -295,7 +354,7 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     if as_json:
         click.echo(_json(results))
     elif not quiet:
-        page(stderr=True).print(table(results, VERDICTS))
+        page(stderr=True).print(table(results, VERDICTS), *whereabouts(results), sep="\n", markup=False)
     for words in last_words(results):
         click.echo(words, err=True)
     return exit_status(results)

@@ -87,8 +87,23 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     faults = list(checkpoint.faults(folder))
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
+        if not _holds_weights(folder):
+            yield Finding(
+                "FAIL", f"{folder}: its safetensors files hold no weights. Copy them from where it came from."
+            )
+            return
         yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
+
+
+def _holds_weights(folder: Path) -> bool:
+    """Whether the headers name any tensor; a header that cannot be read is for loading to tell."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return any(len(list(safe_open(path, "pt").keys())) for path in folder.glob("*.safetensors"))  # type: ignore[no-untyped-call]
+    except (SafetensorError, OSError):
+        return True
 
 
 def _size(folder: Path) -> str:

@@ -7,6 +7,7 @@
 What fails raises the GroupError (a ValueError) that the group would fail with.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,19 +19,20 @@ from yanshou.errors import RunError
 from yanshou.groups import Group
 from yanshou.records import StageARecord
 
+Photo = str | os.PathLike[str] | Image.Image  # a file, or a picture in memory
 
-def infer_one_image(
-    engine: Engine, photo: Path | Image.Image, prompt: Prompt, allow_truncated: bool = False
-) -> tuple[str, str]:
+
+def infer_one_image(engine: Engine, photo: Photo, prompt: Prompt, allow_truncated: bool = False) -> tuple[str, str]:
     """Raw and clean text of one photo."""
     return infer_batch(engine, [photo], prompt, allow_truncated)[0]
 
 
 def infer_batch(
-    engine: Engine, photos: Sequence[Path | Image.Image], prompt: Prompt, allow_truncated: bool = False
+    engine: Engine, photos: Sequence[Photo], prompt: Prompt, allow_truncated: bool = False
 ) -> list[tuple[str, str]]:
     """Raw and clean text of every photo, in order; the engine's batch size decides how many go together."""
-    requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(photos)]
+    opened = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
+    requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(opened)]
     texts = {answer.id: read(answer, allow_truncated) for answer in engine.generate(requests)}
     if len(texts) < len(requests):
         raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load another one.")

@@ -112,8 +112,17 @@ def table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
     for result in results:
         counts = [result.written, result.failed, result.skipped, result.photos]
         counts += [result.rotated] if rotated else []
-        view.add_row(Text(result.mission), *map(str, counts), f"{result.images_per_s:.2f}")
+        view.add_row(Text(result.mission), *map(str, counts), f"{result.images_per_s:.2f}" if result.photos else "–")
     return view
+
+
+def whereabouts(results: Sequence[MissionResult]) -> list[str]:
+    """Where the lines are, and how many."""
+    return [
+        f"{result.written + result.skipped} of {result.groups} groups stand in {result.lines}"
+        for result in results
+        if result.lines
+    ]
 
 
 def last_words(results: Sequence[MissionResult]) -> list[str]:

@@ -52,7 +52,7 @@ def test_a_photo_is_read_as_a_model_would_read_it(tmp_path: Path) -> None:
     told = texts(ScriptedEngine.of({"*": "any"}), *photos)
     assert [re.sub(".*/", "", text) for text in told] == [
         "empty.jpg: the file is empty (0 bytes)",
-        "gone.jpg: the file does not exist any more",
+        "gone.jpg: there is no such file",
     ]
     assert texts(ScriptedEngine.of({"*": "any"}, decode=False), *photos) == ["any<|im_end|>"] * 2
 

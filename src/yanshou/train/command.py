@@ -1,0 +1,130 @@
+"""Settings → the words behind `swift`. Pure: nothing is read, started or imported.
+
+    swift rlhf --rlhf_type grpo --model …/4B --dataset train.jsonl … --reward_weights 1.0 0.2 … <what stood behind -->
+    swift sft --model …/4B --dataset out/sft_train.jsonl …
+    swift export --adapters out/swift/checkpoint-150 --merge_lora true --output_dir out/.final.tmp
+
+What stands behind `--` comes last and so has the last word, except on what the launcher itself relies on.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from yanshou.errors import UsageError
+from yanshou.settings import TrainSettings
+from yanshou.stage_b.rewards import REWARDS
+from yanshou.train.folder import TrainFolder
+
+PLUGIN = Path(__file__).with_name("plugin.py")
+PREFIX = "yanshou_"  # of our rewards' names: ms-swift has a `format` of its own
+RESAMPLES = 3  # times that dynamic sampling looks for other groups in one step
+WATCHED = "YANSHOU_LAUNCHER"  # set: the trainer ends when its standard input does, see plugin.py
+
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "USE_HF": "1",
+    "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "TOKENIZERS_PARALLELISM": "false",
+}  # fmt: skip
+OURS = {
+    "model": "--checkpoint", "dataset": "--train-file", "val_dataset": "--val-file", "output_dir": "--output-dir",
+    "tuner_type": "--tuner", "resume_from_checkpoint": "the same command again", "external_plugins": "no other",
+    "add_version": "no other", "rlhf_type": "--sft or not", "save_strategy": "--save-steps",
+    "save_only_model": "no other", "reward_funcs": "a reward of your own in stage_b/rewards.py",
+}  # fmt: skip
+
+Arguments = Mapping[str, object]  # name → value; a list gives several words
+
+
+def train_words(
+    settings: TrainSettings, model: Path, train: Path, val: Path | None, blocks: int, cpu: bool, resume: Path | None
+) -> list[str]:
+    """`swift`'s own words for a training. `blocks`: of the language model. Raises UsageError."""
+    folder = TrainFolder(settings.output_dir.absolute())
+    check_more(settings.more)
+    command = ["sft"] if settings.sft else ["rlhf", "--rlhf_type", "grpo"]
+    parts: list[Arguments] = [
+        {"model": model, "model_type": "qwen3_vl", "template": "qwen3_vl", "check_model": False},
+        {"dataset": train, "val_dataset": val, "external_plugins": PLUGIN},
+        {"output_dir": folder.swift, "add_version": False, "report_to": "none", "resume_from_checkpoint": resume},
+        tuner(settings, blocks),
+        {} if settings.sft else _grpo(settings),
+        _schedule(settings, val is not None),
+        {"use_cpu": True, "torch_dtype": "float32"} if cpu else {},
+    ]
+    return [*command, *_words(parts), *settings.more]
+
+
+def merge_words(adapter: Path, target: Path) -> list[str]:
+    """`swift`'s words for putting an adapter into the weights it was trained on."""
+    return ["export", *_words([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
+
+
+def environment(base: Mapping[str, str], cpu: bool) -> dict[str, str]:
+    """The trainer's environment: no hub is asked, and it ends with its launcher."""
+    return {**base, **OFFLINE, WATCHED: "1", **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
+
+
+def tuner(settings: TrainSettings, blocks: int) -> Arguments:
+    """What learns. The vision tower and the aligner never do."""
+    frozen = {"freeze_llm": False, "freeze_vit": True, "freeze_aligner": True}
+    if settings.tuner == "full":
+        return {"tuner_type": "full", **frozen}
+    return {
+        "tuner_type": "lora", **frozen, "target_regex": target_regex(blocks, settings.last_blocks),
+        "lora_rank": settings.lora_rank, "lora_alpha": settings.lora_alpha, "lora_dropout": settings.lora_dropout,
+    }  # fmt: skip
+
+
+def target_regex(blocks: int, last: int) -> str:
+    """Matches the names of every linear layer in the last blocks of the language model, and nothing else."""
+    if last > blocks:
+        raise UsageError(f"--last-blocks {last}: the language model of this checkpoint has {blocks} blocks.")
+    numbers = "|".join(map(str, range(blocks - last, blocks)))
+    return rf"model\.language_model\.layers\.({numbers})\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+
+
+def check_more(more: Sequence[str]) -> None:
+    """Raises UsageError for an argument behind `--` that is the launcher's own, or none of swift's."""
+    if more and not more[0].startswith("--"):
+        raise UsageError(f"unexpected argument {more[0]!r}: what is for swift stands behind -- and begins with --")
+    for word in more:
+        name = re.sub(r"=.*", "", word.removeprefix("--")).replace("-", "_") if word.startswith("--") else ""
+        if name in OURS:
+            raise UsageError(f"{word} behind -- is set by yanshou; use {OURS[name]} instead")
+
+
+def _grpo(settings: TrainSettings) -> Arguments:
+    return {
+        "reward_funcs": [PREFIX + name for name in REWARDS],
+        "reward_weights": [weight for _, weight in REWARDS.values()],
+        "num_generations": settings.generations, "max_completion_length": settings.max_new_tokens,
+        "temperature": settings.temperature, "top_p": settings.top_p, "beta": settings.beta,
+        "dynamic_sample": settings.dynamic_sampling, "max_resample_times": RESAMPLES, "log_completions": True,
+    }  # fmt: skip
+
+
+def _schedule(settings: TrainSettings, validated: bool) -> Arguments:
+    # a batch of validation holds one group, so that it divides by the generations on any number of devices
+    at_once = settings.batch_size if settings.sft else settings.generations
+    return {
+        "learning_rate": settings.rate, "seed": settings.seed, "data_seed": settings.seed,
+        "per_device_train_batch_size": settings.batch_size, "gradient_accumulation_steps": settings.accumulation,
+        "per_device_eval_batch_size": at_once, "num_train_epochs": settings.epochs, "max_steps": settings.max_steps,
+        "logging_steps": 1, "save_strategy": "steps", "save_steps": settings.save_steps,
+        "save_total_limit": settings.keep_checkpoints, "eval_strategy": "steps" if validated else "no",
+        "eval_steps": settings.save_steps if validated else None, "split_dataset_ratio": 0,
+        "load_from_cache_file": False, "dataset_num_proc": 1, "dataloader_num_workers": 0,
+    }  # fmt: skip
+
+
+def _words(parts: Iterable[Arguments]) -> list[str]:
+    words: list[str] = []
+    for name, value in ((name, value) for part in parts for name, value in part.items()):
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name}", *map(_word, values)]
+    return words
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

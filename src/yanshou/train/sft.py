@@ -1,0 +1,45 @@
+"""Rows with answers, for a checkpoint that doesn't know the two lines of a verdict yet.
+
+    solution 通过, rule 通过       通过 ⏎ 理由: 有图片_1 挡风板/华为,安装方向正确×1      the rule's own words
+    solution 不通过, rule 通过     不通过 ⏎ 理由: 摘要中的内容不符合通过条件              the person has the last word
+
+The first line is always the human label; the rule lends its reason where it comes to the same verdict.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from yanshou.errors import InputError, UsageError
+from yanshou.jsonl import dump_line, replace_file
+from yanshou.missions import Mission, Missions
+from yanshou.rules import decide
+from yanshou.stage_b.verdict import WORDS, write_verdict
+from yanshou.summary import parse
+from yanshou.train.rows import ReasonedRow, read_rows
+
+PLAIN = {True: "摘要中的内容符合通过条件", False: "摘要中的内容不符合通过条件"}  # where rule and person differ
+
+
+def write_rows(source: Path, target: Path, missions: Missions) -> int:
+    """Writes the rows of a training file with their answers; gives their number."""
+    lines = [dump_line(row) for row in _answered(source, missions)]
+    replace_file(target, b"".join(lines))
+    return len(lines)
+
+
+def answer(row: ReasonedRow, mission: Mission) -> str:
+    """The two lines that the checkpoint is to learn."""
+    passed = WORDS[row.solution]
+    decision = decide(mission.rule, [parse(line) for line in row.summaries])
+    return write_verdict(passed, decision.reason if decision.passed == passed else PLAIN[passed])
+
+
+def _answered(source: Path, missions: Missions) -> Iterator[dict[str, Any]]:
+    for number, row in read_rows(source, ReasonedRow):
+        try:
+            mission = missions.get(row.mission)
+        except UsageError as error:
+            raise InputError(f"{source}:{number}: {error}") from error
+        messages = [message.model_dump() for message in row.messages]
+        yield {"messages": [*messages, {"role": "assistant", "content": answer(row, mission)}]}

@@ -1,0 +1,131 @@
+"""A few steps of ms-swift's real trainer on the CPU: killed, resumed, merged, loaded. About three minutes.
+
+pytest -m train tests/train/test_real.py
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from training_rows import rows, written
+
+from yanshou.engines import checkpoint
+from yanshou.engines.base import Completion, Request
+from yanshou.missions import load_missions
+from yanshou.prompts import verdict_prompt
+from yanshou.settings import EngineSettings, SamplingSettings, TrainSettings
+from yanshou.stage_b.verdict import FAIL, PASS
+from yanshou.train.run import Training
+
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.skipif(find_spec("swift") is None, reason="ms-swift is not installed: pip install 'yanshou[train]'"),
+]
+Build = Callable[..., TrainSettings]
+
+RUN = """
+import sys
+from yanshou.interrupt import interruptible
+from yanshou.settings import TrainSettings
+from yanshou.train.run import Training
+training = Training(TrainSettings.model_validate_json(sys.argv[1]))
+with interruptible(training.interrupt):
+    sys.exit(training.run().status)
+"""
+SMALL = {"batch_size": 8, "accumulation": 1, "max_new_tokens": 24, "save_steps": 1}
+
+
+def run(settings: TrainSettings, until: str = "", kill: signal.Signals = signal.SIGINT) -> int:
+    """A training in a process of its own, to its end or until a file is there; gives the exit status."""
+    process = subprocess.Popen([sys.executable, "-c", RUN, settings.model_dump_json()])
+    while until and process.poll() is None:
+        if (settings.output_dir / until).exists():
+            process.send_signal(kill)
+            break
+        time.sleep(0.1)
+    return process.wait(300)
+
+
+def trainers(folder: Path) -> list[str]:
+    """Command lines of processes that train in the folder."""
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+    return [line.decode(errors="replace") for line in lines if str(folder / "swift").encode() in line]
+
+
+def speaks(folder: Path) -> list[str]:
+    """What the transformers engine reads from the folder's checkpoint, about two groups."""
+    from yanshou.engines.transformers import TransformersEngine
+
+    known = load_missions()
+    prompts = [verdict_prompt(known.get(row["mission"]), row["summaries"]) for row in rows(2, 9)]
+    settings = EngineSettings(checkpoint=str(folder), device="cpu", sampling=SamplingSettings(max_new_tokens=48))
+    requests = [Request(number, prompt, None, str(number)) for number, prompt in enumerate(prompts)]
+    answers = [answer for answer in TransformersEngine(settings).generate(requests) if isinstance(answer, Completion)]
+    assert len(answers) == 2
+    return [answer.text for answer in answers]
+
+
+def asked(folder: Path) -> set[str]:
+    """The prompts that the trainer put to the model."""
+    lines = (folder / "swift/completions.jsonl").read_text(encoding="utf-8").splitlines()
+    return {prompt for line in lines for prompt in json.loads(line)["prompt"]}
+
+
+def rendered(row: dict[str, Any]) -> str:
+    """The prompt as the engines put it."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.locate("demo"))
+    return str(tokenizer.apply_chat_template(row["messages"], tokenize=False, add_generation_prompt=True))
+
+
+def changed(final: Path) -> set[str]:
+    """Names of the weights that differ from the demo checkpoint's."""
+    before = {
+        name: w for path in checkpoint.locate("demo").glob("*.safetensors") for name, w in load_file(path).items()
+    }
+    after = {name: w for path in final.glob("*.safetensors") for name, w in load_file(path).items()}
+    assert set(before) == set(after)
+    return {name for name, weight in after.items() if not weight.equal(before[name].to(weight.dtype))}
+
+
+def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
+    few = settings(**SMALL, max_steps=3, learning_rate=1e-3, temperature=1.5, last_blocks=2)
+    assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
+    time.sleep(3)
+    assert trainers(few.output_dir) == []  # the trainer ended with its launcher
+    log = (few.output_dir / "swift.log").read_text(encoding="utf-8", errors="replace")
+    assert "retry" not in log  # no hub was asked
+    assert asked(few.output_dir) <= {rendered(row) for row in rows(12, 1) + rows(2, 2)}  # no default system prompt
+    assert Training(few).command_line().count("--resume_from_checkpoint") == 1
+    assert run(few) == 0
+    assert (few.output_dir / "curves.png").stat().st_size > 10_000
+    names = changed(few.output_dir / "final")
+    assert names
+    assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)
+    assert all(speaks(few.output_dir / "final"))
+
+
+def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:
+    few = settings(**SMALL, max_steps=3)
+    assert run(few, until="swift/checkpoint-1/trainer_state.json") == 130
+    assert trainers(few.output_dir) == []
+
+
+def test_sft_teaches_the_two_lines(settings: Build, tmp_path: Path) -> None:
+    few = settings(sft=True, tuner="full", batch_size=4, accumulation=1, max_steps=3, save_steps=3,
+                   train_file=written(tmp_path / "sft.jsonl", rows(12, 4)))  # fmt: skip
+    assert run(few) == 0
+    names = changed(few.output_dir / "final")
+    assert names
+    assert not [name for name in names if "visual" in name]
+    assert all(text.splitlines()[0] in (PASS, FAIL) for text in speaks(few.output_dir / "final"))

@@ -1,0 +1,143 @@
+"""The launcher, with a stand-in for ms-swift: what it starts, follows, ends, resumes and refuses."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from training_rows import rows, written
+
+from yanshou.engines import checkpoint
+from yanshou.errors import CheckpointError, LockedError, ResumeError, RunError
+from yanshou.settings import TrainSettings
+from yanshou.train import run as launcher
+from yanshou.train.run import Training
+
+Build = Callable[..., TrainSettings]
+FAKE = Path(__file__).parent / "fake"
+MODEL = checkpoint.locate("demo")
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    monkeypatch.setenv("SWIFT_MODEL", str(MODEL))
+    monkeypatch.setattr(launcher, "_installed", lambda: None)
+    monkeypatch.setattr(launcher, "draw", lambda curves, path: path.write_bytes(b""))  # matplotlib comes with ms-swift
+    monkeypatch.setattr(launcher, "LOOK_S", 0.05)
+
+
+def interrupted(training: Training) -> launcher.TrainResult:
+    """Runs it until its second step, then interrupts it."""
+
+    def watch() -> None:
+        while not (training.folder.swift / "checkpoint-2").exists():
+            time.sleep(0.02)
+        training.interrupt()
+
+    threading.Thread(target=watch, daemon=True).start()
+    return training.run()
+
+
+def test_a_training_ends_in_a_folder_that_checkpoint_takes(settings: Build) -> None:
+    result = Training(settings()).run()
+    assert (result.status, result.step, result.steps) == (0, 3, 3)
+    assert result.final == settings().output_dir / "final"
+    checkpoint.check(result.final)
+    assert not (result.final / "args.json").exists()
+    assert result.last_words() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
+    assert result.curves == settings().output_dir / "curves.png"
+    assert result.curves.exists()
+
+
+def test_an_interrupted_training_resumes_from_the_newest_whole_checkpoint(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "hang")
+    first = interrupted(Training(settings()))
+    assert (first.status, first.final, first.step) == (130, None, 2)
+    assert first.last_words() == ["interrupted at step 2. The same command goes on from the newest checkpoint."]
+    monkeypatch.setenv("SWIFT_DOES", "")
+    again = Training(settings())
+    assert "--resume_from_checkpoint" in again.command_line()
+    assert "swift/checkpoint-1 " in again.command_line()  # 2 was being written
+    assert again.run().status == 0
+    lines = (settings().output_dir / "swift/logging.jsonl").read_text().splitlines()
+    assert [json.loads(line)["global_step/max_steps"] for line in lines] == ["1/3", "2/3", "2/3", "3/3", "3/3"]
+
+
+def test_a_finished_training_is_not_trained_again(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    Training(settings()).run()
+    monkeypatch.setenv("SWIFT_DOES", "fail")
+    assert Training(settings()).run().status == 0
+
+
+def test_the_trainers_last_words_are_the_error(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "fail")
+    with pytest.raises(RunError, match=r"status 1: .*must be evenly divisible.*swift\.log"):
+        Training(settings()).run()
+
+
+@pytest.mark.parametrize(("changes", "told"), [({"lora_rank": 16}, "lora_rank 8, now it is 16"),
+                                               ({"more": ("--x", "1")}, "more")])  # fmt: skip
+def test_other_settings_are_refused_showing_the_difference(
+    settings: Build, changes: dict[str, object], told: str
+) -> None:
+    Training(settings()).run()
+    with pytest.raises(ResumeError, match=told):
+        Training(settings(**changes)).run()
+
+
+def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
+    given = settings()
+    Training(given).run()
+    written(given.train_file, rows(13, 5))
+    with pytest.raises(ResumeError, match="begun with train_file"):
+        Training(given).run()
+
+
+def test_fresh_starts_over_and_keeps_the_old(settings: Build) -> None:
+    Training(settings()).run()
+    assert Training(settings(lora_rank=16, fresh=True)).run().status == 0
+    (old,) = settings().output_dir.glob("old-*")
+    assert (old / "final").is_dir()
+
+
+def test_two_trainings_in_one_folder_are_refused(settings: Build) -> None:
+    training = Training(settings())
+    training.folder.root.mkdir()
+    with FileLock(training.folder.lock), pytest.raises(LockedError, match="another training is writing here"):
+        training.run()
+
+
+def test_a_dry_run_writes_nothing(settings: Build) -> None:
+    assert Training(settings()).command_line().startswith("swift rlhf --rlhf_type grpo --model ")
+    assert not settings().output_dir.exists()
+
+
+def test_sft_trains_on_rows_with_answers(settings: Build) -> None:
+    Training(settings(sft=True)).run()
+    lines = (settings().output_dir / "sft_train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 12
+    assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["system", "user", "assistant"]
+
+
+def test_a_checkpoint_with_code_of_its_own_is_refused(settings: Build, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in MODEL.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoConfig": "evil.Config"}}))
+    with pytest.raises(CheckpointError, match="auto_map names Python code"):
+        Training(settings(checkpoint=str(folder))).command_line()
+
+
+def test_without_ms_swift_the_error_says_what_to_install(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"pip install 'yanshou\[train\]'"):
+        Training(settings()).run()
