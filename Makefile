@@ -1,4 +1,4 @@
-# make demo    draws photos, summarises them with the shipped checkpoint, scores the result
+# make demo    draws photos; the shipped checkpoint summarises and judges them; scores and figures
 # make test    ruff, mypy, pytest
 # make test-train    ms-swift's real trainer on the small checkpoint, a few steps on a CPU
 # Each sets .venv up first, from nothing.

@@ -482,3 +482,24 @@ wait
     ran = from_checkout("bash", "-c", loop, **environment)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
     assert written(tmp_path / "out") == counts
+
+
+def test_python_m_yanshou_is_yanshou() -> None:
+    ran = subprocess.run([sys.executable, "-m", "yanshou", "--help"], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("Usage: yanshou ")
+
+
+def test_a_dry_run_of_a_training_prints_swifts_command_and_writes_nothing(tmp_path: Path) -> None:
+    rows = tmp_path / "train.jsonl"
+    messages = [{"role": "system", "content": "只写两行"}, {"role": "user", "content": "图片_1: 无关图片×1"}]
+    row = {"messages": messages, "solution": "通过", "group_id": "QC-1", "mission": SHIELD, "summaries": ["无关图片×1"],
+           "image_paths": ["/p/1.jpg"]}  # fmt: skip
+    rows.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    arguments = ["train", "--checkpoint", "demo", "--train-file", str(rows), "--output-dir", str(tmp_path / "out")]
+    ran = CliRunner().invoke(cli.main, [*arguments, "--dry-run", "--", "--logging_steps", "7"])
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.stdout.startswith("swift rlhf --rlhf_type grpo ")
+    assert ran.stdout.rstrip().endswith(" --logging_steps 7")
+    assert not (tmp_path / "out").exists()
+    refused = CliRunner().invoke(cli.main, [*arguments, "--dry-run", "--generations", "3"])
+    assert (refused.exit_code, "no multiple of --generations 3" in refused.stderr) == (2, True)

@@ -1,5 +1,6 @@
 """Promises about the shipped checkpoint and the demo, through the command line, on the CPU, in fp32."""
 
+import csv
 import json
 import random
 import shutil
@@ -132,6 +133,11 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
     written = [line for file in (tmp_path / "demo").rglob("*_stage_a.jsonl") for line in read_lines(file)]
     assert len(written) == 24
     assert str(tmp_path / "demo" / "photos") in ran.output
+    judged = [line for file in (tmp_path / "demo").rglob("*_verdicts.jsonl") for line in read_lines(file)]
+    assert len(judged) == 24
+    with (tmp_path / "demo" / "report" / "groups.csv").open(encoding="utf-8-sig", newline="") as sheet:
+        assert len(list(csv.DictReader(sheet))) == 24
+    assert "false releases" in ran.output
 
 
 def test_the_demo_deletes_nothing_that_is_not_its_own(tmp_path: Path) -> None:

@@ -462,7 +462,7 @@ def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], m
 @click.option("--output-dir", type=FOLDER, default=Path("demo"), show_default=True, help="Drawn anew at each call.")
 @click.pass_context
 def demo(ctx: click.Context, /, output_dir: Path) -> None:
-    """Draws 24 groups, summarises them with the shipped checkpoint, scores them, and says where everything is."""
+    """Draws 24 groups; the shipped checkpoint summarises and judges them; scores, figures, and where everything is."""
     from yanshou.demo import run
 
     _quieten()
