@@ -318,7 +318,7 @@ def test_what_is_no_file_is_an_error_and_never_blocks(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     for name, cause in {
         "folder": "not a file", "link": "link to nothing", "pipe": "not a file", "loop": "cannot be read",
-        "gone": "does not exist",
+        "gone": "no such file",
     }.items():  # fmt: skip
         with pytest.raises(PhotoError, match=cause):
             load_photo(tmp_path / f"{name}.jpg")
