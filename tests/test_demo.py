@@ -138,6 +138,7 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
     with (tmp_path / "demo" / "report" / "groups.csv").open(encoding="utf-8-sig", newline="") as sheet:
         assert len(list(csv.DictReader(sheet))) == 24
     assert "false releases" in ran.output
+    assert (tmp_path / "demo" / "report" / "report.html").exists()
 
 
 def test_the_demo_deletes_nothing_that_is_not_its_own(tmp_path: Path) -> None:

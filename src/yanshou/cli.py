@@ -393,7 +393,7 @@ def score(
 
 
 @main.command(context_settings=CONTEXT)
-@click.option("--output-dir", type=FOLDER, required=True, help="Gets groups.csv.")
+@click.option("--output-dir", type=FOLDER, required=True, help="Gets report.html, its thumbnails and groups.csv.")
 @click.option("--stage-a", "stage_a", type=FILE, multiple=True,
               help="The Stage-A files that were judged; else those that the verdicts' run.json names.")  # fmt: skip
 @_setting("--threshold", EvaluateSettings, "Pass is p_pass ≥ P; else the verdicts as they stand.", type=float)
@@ -401,11 +401,12 @@ def score(
           type=float)  # fmt: skip
 @_setting("--confidence", EvaluateSettings, "Of the intervals, and of what --max-false-release promises.", type=float)
 @click.option("--mission-file", "mission_files", type=EXISTING, multiple=True, help="Mission TOMLs of your own.")
+@click.option("--lang", type=click.Choice(["zh", "en"]), default="zh", show_default=True, help="Of report.html.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
 @click.argument("verdicts", type=FILE, nargs=-1, required=True, metavar="FILE...")
 def evaluate(
     verdicts: tuple[Path, ...], stage_a: tuple[Path, ...], output_dir: Path, mission_files: tuple[Path, ...],
-    as_json: bool, **options: Any,
+    lang: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Verdicts against human labels: accuracy, false releases, false blocks, beside always-pass and the rules."""
     import json
@@ -420,13 +421,14 @@ def evaluate(
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     table = evaluating.write_groups(result.groups, output_dir)
+    report = evaluating.write_report(result, output_dir, lang)
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
         return
     page().print(*evaluating.tables(result), sep="\n")
     if result.choice:
         click.echo(result.choice.words)
-    click.echo(f"every group: {table}")
+    click.echo(f"report: {report}\nevery group: {table}")
 
 
 @main.command(context_settings=CONTEXT)

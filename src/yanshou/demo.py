@@ -3,14 +3,14 @@
 demo/photos/<mission>/{审核通过|审核不通过}/<group>/*.jpeg     what was drawn, and truth.jsonl
 demo/stage_a/<mission>_stage_a.jsonl                           what the checkpoint wrote of each photo
 demo/verdicts/<mission>_verdicts.jsonl                         what it says of each group
-demo/report/groups.csv                                         every group, beside its label and the rules
+demo/report/report.html, groups.csv                            every group, beside its label and the rules
 """
 
 import shutil
 from pathlib import Path
 
 from yanshou.errors import OutputError
-from yanshou.evaluate import evaluate, write_groups
+from yanshou.evaluate import evaluate, write_groups, write_report
 from yanshou.evaluate import tables as evaluation_tables
 from yanshou.interrupt import interruptible
 from yanshou.jsonl import read_records
@@ -46,10 +46,11 @@ def run(output_dir: Path) -> int:
     if verdicts:
         evaluation = evaluate(verdicts, None, load_missions())
         write_groups(evaluation.groups, output_dir / REPORT)
+        write_report(evaluation, output_dir / REPORT)
         console.print(*evaluation_tables(evaluation), sep="\n")
     console.print(
         f"photos and truth: {output_dir / PHOTOS}\nsummaries:        {output_dir / STAGE_A}\n"
-        f"verdicts:         {output_dir / VERDICTS}\nevery group:      {output_dir / REPORT}",
+        f"verdicts:         {output_dir / VERDICTS}\nreport:           {output_dir / REPORT}/report.html",
         markup=False,
     )
     results = [*summarized, *judged]

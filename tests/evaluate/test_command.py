@@ -56,6 +56,8 @@ def test_figures_are_told_and_every_group_stands_in_the_sheet(verdicts: Path, tm
     with (tmp_path / "groups.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 20
+    assert f"report: {tmp_path / 'report.html'}" in result.stdout
+    assert '<html lang="zh' in (tmp_path / "report.html").read_text("utf-8")
     outcomes = [row["outcome"] for row in rows]
     assert (outcomes.count("false release"), outcomes.count("false block")) == (1, 1)
 

@@ -2,7 +2,8 @@
 
     <mission>_verdicts.jsonl ──────┐
     <mission>_verdicts.errors.jsonl ├─ groups.read_groups ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ tables, JSON
-    <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             └─ sheet: groups.csv
+    <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             ├─ sheet: groups.csv
+                                                                                                └─ report: report.html
 
 Each group falls into one cell, and the cells add up to the groups: `yanshou.evaluate.metrics` draws them.
 """
@@ -10,6 +11,7 @@ Each group falls into one cell, and the cells add up to the groups: `yanshou.eva
 from yanshou.evaluate.evaluation import Evaluation, Part, evaluate, tables
 from yanshou.evaluate.groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
+from yanshou.evaluate.report import write_report
 from yanshou.evaluate.sheet import write_groups
 from yanshou.evaluate.threshold import Choice, choose
 
@@ -24,4 +26,5 @@ __all__ = [
     "evaluate",
     "tables",
     "write_groups",
+    "write_report",
 ]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.groups import JudgedGroup, read_groups, shown
+from yanshou.evaluate.groups import JudgedGroup, read_groups, run_settings, shown
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.threshold import Choice, choose
 from yanshou.jsonl import first_fault
@@ -67,6 +67,7 @@ class Evaluation:
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
     warnings: tuple[str, ...]
+    runs: Mapping[Path, Mapping[str, Any] | None]  # what made each of these files, by its run.json; None: not known
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares between 0 and 1, null where there is nothing to share."""
@@ -109,6 +110,7 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         warnings=read.warnings,
+        runs={file: run_settings(file) for file in (*verdict_files, *read.stage_a_files)},
     )
 
 

@@ -13,10 +13,10 @@ released by whoever has nothing to say.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -100,6 +100,14 @@ def read_groups(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | N
         )
     left_out = keys if stage_a_files else ()  # a run file names the files of all missions that were judged together
     return ReadGroups(groups, tuple(sources), (*_warnings(groups), *_other_missions(left_out, judged)))
+
+
+def run_settings(file: Path) -> Mapping[str, Any] | None:
+    """What made the lines of a file, as the run file beside it says; None where that is missing or damaged."""
+    try:
+        return _run_file(_beside(file).run).settings
+    except (InputError, DamagedFileError):
+        return None
 
 
 def shown(key: GroupKey) -> str:
@@ -187,12 +195,15 @@ def _named(verdict_files: Sequence[Path]) -> list[Path]:
     return _once(paths)
 
 
-def _stage_a_of(run: Path) -> list[Path]:
+def _run_file(run: Path) -> RunFile:
     try:
-        settings = RunFile.model_validate(read_object(run, GIVE_THEM)).settings
+        return RunFile.model_validate(read_object(run, GIVE_THEM))
     except ValidationError as error:
         raise DamagedFileError(f"{run}: {first_fault(error)}. {GIVE_THEM}") from error
-    named = settings.get("stage_a")
+
+
+def _stage_a_of(run: Path) -> list[Path]:
+    named = _run_file(run).settings.get("stage_a")
     if not (isinstance(named, list) and named and all(isinstance(path, str) and path for path in named)):
         raise DamagedFileError(
             f"{run}: key settings.stage_a is {excerpt(named)}: no list of Stage-A files. {GIVE_THEM}"

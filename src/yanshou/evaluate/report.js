@@ -1,0 +1,308 @@
+"use strict";
+// Nothing in the data is ours: it goes in as text (textContent, value of an attribute that names a picture), never as markup.
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const data = JSON.parse(byId("data").textContent);
+  const words = data.words;
+  const ROW = 52; // height of a row, in pixels, as in the style sheet
+  const AROUND = 8; // rows kept above and below what is seen
+  const WRONG = new Set(["false-release", "error", "false-block"]);
+  const FILTERS = ["mission", "outcome", "label", "verdict"];
+  const list = byId("list"), spacer = byId("spacer"), rows = byId("rows"), article = byId("group"), review = byId("review");
+  const search = byId("search"), large = byId("large"), largePhoto = byId("large-photo");
+
+  let shown = []; // numbers of the groups that the filters leave, worst first
+  let at = -1; // the chosen one: a place in `shown`
+  let open = []; // photos of the group that can be opened large
+  let opened = 0;
+
+  const make = (tag, name, text) => {
+    const element = document.createElement(tag);
+    if (name) element.className = name;
+    if (text !== undefined && text !== null) element.textContent = text;
+    return element;
+  };
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  const percent = (share) => (100 * share).toFixed(1) + "%";
+  const outcomeWord = (group) => words["outcome_" + group.outcome.replace(/-/g, "_")];
+  const humanWord = (label) => words["human_" + (label || "none")];
+  const verdictWord = (verdict) => words["verdict_" + (verdict || "none")];
+
+  // Filters: the address after # holds them, so that a link leads to its groups.
+
+  const haystacks = [];
+  const haystack = (number) => {
+    if (haystacks[number] === undefined) {
+      const group = data.groups[number];
+      const photos = group.photos.map((photo) => photo.name + "\n" + photo.text);
+      haystacks[number] = [group.id, group.reason, group.rulesReason, group.fault, ...photos].join("\n").toLowerCase();
+    }
+    return haystacks[number];
+  };
+
+  const fits = (group, number, wanted, text) =>
+    (!wanted.mission || data.missions[group.mission] === wanted.mission) &&
+    (!wanted.outcome || group.outcome === wanted.outcome || (wanted.outcome === "wrong" && WRONG.has(group.outcome))) &&
+    (!wanted.label || (group.label || "none") === wanted.label) &&
+    (!wanted.verdict || (group.verdict || "none") === wanted.verdict) &&
+    (!text || haystack(number).includes(text));
+
+  const filter = (number) => {
+    const wanted = Object.fromEntries(FILTERS.map((name) => [name, byId(name).value]));
+    const text = search.value.trim().toLowerCase();
+    shown = [];
+    data.groups.forEach((group, n) => { if (fits(group, n, wanted, text)) shown.push(n); });
+    byId("status").textContent = fill(words.shown, { shown: shown.length, groups: data.groups.length });
+    spacer.style.height = shown.length * ROW + "px";
+    choose(Math.max(shown.indexOf(number), 0));
+  };
+
+  const readAddress = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    for (const name of FILTERS) {
+      byId(name).value = asked.get(name) || "";
+      if (byId(name).selectedIndex < 0) byId(name).value = "";
+    }
+    search.value = asked.get("search") || "";
+    filter(Number.parseInt(asked.get("group"), 10) - 1);
+  };
+
+  const writeAddress = () => {
+    const parts = FILTERS.concat("search").map((name) => [name, byId(name).value]).filter((pair) => pair[1]);
+    if (at >= 0) parts.push(["group", shown[at] + 1]);
+    try {
+      history.replaceState(null, "", "#" + parts.map(([name, value]) => name + "=" + encodeURIComponent(value)).join("&"));
+    } catch { /* a text that no address can hold (half a character), or a browser that lets a file have none */ }
+  };
+
+  // The list: only the rows that are seen are in the page.
+
+  const paint = () => {
+    const first = Math.max(Math.floor(list.scrollTop / ROW) - AROUND, 0);
+    const last = Math.min(first + Math.ceil(list.clientHeight / ROW) + 2 * AROUND, shown.length);
+    rows.style.transform = "translateY(" + first * ROW + "px)";
+    rows.replaceChildren(...shown.slice(first, last).map((number, offset) => row(number, first + offset)));
+    if (at >= first && at < last) list.setAttribute("aria-activedescendant", "row-" + at);
+    else list.removeAttribute("aria-activedescendant");
+  };
+
+  const row = (number, place) => {
+    const group = data.groups[number];
+    const element = make("div", "row");
+    element.id = "row-" + place;
+    element.setAttribute("role", "option");
+    element.setAttribute("aria-selected", String(place === at));
+    element.setAttribute("aria-setsize", String(shown.length));
+    element.setAttribute("aria-posinset", String(place + 1));
+    element.append(
+      make("span", "id", group.id),
+      make("span", "badge " + group.outcome, outcomeWord(group)),
+      make("span", "where", data.missions[group.mission]),
+      make("span", "p", group.p === null ? "" : group.p.toFixed(4)),
+    );
+    element.addEventListener("click", () => choose(place));
+    return element;
+  };
+
+  let painting = 0;
+  const repaint = () => {
+    if (!painting) painting = requestAnimationFrame(() => { painting = 0; paint(); });
+  };
+
+  const choose = (place) => {
+    at = shown.length ? Math.min(Math.max(place, 0), shown.length - 1) : -1;
+    const top = at * ROW;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + ROW > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW - list.clientHeight;
+    paint();
+    showGroup();
+    writeAddress();
+  };
+
+  // One group.
+
+  const showGroup = () => {
+    article.scrollTop = 0;
+    if (at < 0) {
+      open = [];
+      article.replaceChildren(make("p", "quiet", words.nothing));
+      return;
+    }
+    const group = data.groups[shown[at]];
+    open = group.photos.filter((photo) => photo.thumbnail);
+    const photos = make("div", "photos");
+    photos.append(...group.photos.map((photo, number) => figure(photo, number)));
+    article.replaceChildren(head(group), said(group), group.photos.length ? photos : make("p", "quiet", words.no_photos));
+  };
+
+  const head = (group) => {
+    const element = make("div", "head"), nav = make("nav");
+    element.append(make("h2", "", group.id), make("span", "badge " + group.outcome, outcomeWord(group)), make("span", "quiet", data.missions[group.mission]), nav);
+    nav.append(...[["previous_group", -1], ["following_group", 1]].map(([word, step]) => {
+      const button = make("button", "", words[word]);
+      button.type = "button";
+      button.disabled = at + step < 0 || at + step >= shown.length;
+      button.addEventListener("click", () => choose(at + step));
+      return button;
+    }));
+    return element;
+  };
+
+  const said = (group) => {
+    const element = make("dl", "said");
+    const tell = (name, text) => {
+      const value = make("dd", "", text);
+      element.append(make("dt", "", name), value);
+      return value;
+    };
+    tell(words.human, humanWord(group.label));
+    tell(words.verdict, verdictWord(group.verdict));
+    if (group.written !== group.verdict) {
+      tell("", fill(words.written, { verdict: verdictWord(group.written), now: verdictWord(group.verdict) }));
+    }
+    if (group.p !== null) tell(words.p_pass, String(group.p)).append(scale(group.p));
+    if (group.reason !== null) tell(words.reason, group.reason);
+    if (group.fault !== null) tell(words.fault, group.fault);
+    if (group.rules !== null) tell(words.rules_say, verdictWord(group.rules) + " · " + group.rulesReason);
+    return element;
+  };
+
+  const scale = (p) => {
+    const element = make("span", "scale"), bar = make("i");
+    element.setAttribute("aria-hidden", "true");
+    bar.style.width = 100 * p + "%";
+    element.append(bar);
+    if (data.threshold !== null) {
+      const tick = make("b");
+      tick.style.left = 100 * data.threshold + "%";
+      element.append(tick);
+    }
+    return element;
+  };
+
+  const nameOf = (number) => fill(words.photo, { number: number + 1 });
+
+  const figure = (photo, number) => {
+    const element = make("figure"), caption = make("figcaption");
+    caption.append(make("strong", "", nameOf(number)), make("span", "file", photo.name), make("p", "", photo.text || words.no_summary));
+    element.append(photo.thumbnail ? thumbnail(photo, number) : make("div", "gone", words["photo_" + photo.state]), caption);
+    return element;
+  };
+
+  const thumbnail = (photo, number) => {
+    const button = make("button"), image = make("img");
+    button.type = "button";
+    button.setAttribute("aria-label", fill(words.enlarge, { photo: nameOf(number) }));
+    image.alt = "";
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.addEventListener("error", () => button.replaceWith(make("div", "gone", words.thumbnail_missing)));
+    image.src = "thumbnails/" + photo.thumbnail;
+    button.append(image);
+    button.addEventListener("click", () => enlarge(open.indexOf(photo)));
+    return button;
+  };
+
+  // The large photo: the file itself.
+
+  const enlarge = (place) => {
+    if (place < 0 || place >= open.length) return;
+    opened = place;
+    const group = data.groups[shown[at]], photo = open[place];
+    const address = group.folder + photo.file;
+    byId("large-name").textContent = nameOf(group.photos.indexOf(photo)) + " · " + photo.name;
+    byId("large-text").textContent = photo.text;
+    byId("large-original").href = address;
+    byId("large-previous").disabled = place === 0;
+    byId("large-following").disabled = place === open.length - 1;
+    largePhoto.src = address;
+    if (!large.open) large.showModal();
+  };
+
+  largePhoto.addEventListener("error", () => {
+    const photo = open[opened];
+    const instead = photo ? "thumbnails/" + photo.thumbnail : "";
+    if (!photo || largePhoto.getAttribute("src") === instead) return;
+    byId("large-name").textContent += " · " + words.original_failed;
+    largePhoto.src = instead;
+  });
+  largePhoto.addEventListener("click", () => large.close());
+  large.addEventListener("close", () => largePhoto.removeAttribute("src"));
+  byId("large-close").addEventListener("click", () => large.close());
+  byId("large-previous").addEventListener("click", () => enlarge(opened - 1));
+  byId("large-following").addEventListener("click", () => enlarge(opened + 1));
+
+  // Keys.
+
+  const STEPS = { j: 1, ArrowRight: 1, ArrowDown: 1, k: -1, ArrowLeft: -1, ArrowUp: -1 };
+
+  const pressed = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const step = STEPS[event.key];
+    if (large.open) {
+      if (!step) return; // Esc closes a dialog by itself
+      enlarge(opened + step);
+    } else if (event.target.matches("input, select")) {
+      if (event.key === "Escape" || (event.key === "Enter" && event.target === search)) list.focus({ preventScroll: true });
+      else return;
+    } else if (event.key === "/") {
+      review.scrollIntoView();
+      search.focus();
+      search.select();
+    } else if (step && (review.contains(document.activeElement) || !/Up|Down/.test(event.key))) { // above, they scroll
+      review.scrollIntoView();
+      if (!review.contains(document.activeElement) || !document.activeElement.isConnected) list.focus({ preventScroll: true });
+      choose(at + step);
+      if (document.activeElement === document.body) list.focus({ preventScroll: true }); // the button that had it is gone
+    } else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", pressed);
+
+  // The curve: what the nearest P would do.
+
+  for (const element of document.querySelectorAll("figure.curve")) {
+    const points = data.curves[element.dataset.curve];
+    const svg = element.querySelector("svg"), probe = element.querySelector(".probe"), readout = element.querySelector(".readout");
+    const before = readout.textContent;
+    svg.addEventListener("pointermove", (event) => {
+      const box = svg.getBoundingClientRect(), unit = svg.viewBox.baseVal.width / box.width;
+      const x = (event.clientX - box.left) * unit, y = (event.clientY - box.top) * unit;
+      const far = (point) => (point[0] - x) ** 2 + (point[1] - y) ** 2;
+      const nearest = points.reduce((best, point) => (far(point) < far(best) ? point : best));
+      const [px, py, block, release, p] = nearest;
+      probe.setAttribute("cx", px);
+      probe.setAttribute("cy", py);
+      readout.textContent = fill(p === null ? words.probe_none : words.probe, { p, release: percent(release), block: percent(block) });
+    });
+    svg.addEventListener("pointerleave", () => {
+      probe.setAttribute("cx", -9);
+      probe.setAttribute("cy", -9);
+      readout.textContent = before;
+    });
+  }
+
+  for (const name of FILTERS) byId(name).addEventListener("change", () => filter(shown[at]));
+  let typing = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => filter(shown[at]), 120);
+  });
+  byId("reset").addEventListener("click", () => {
+    for (const name of FILTERS.concat("search")) byId(name).value = "";
+    filter(shown[at]);
+  });
+  list.addEventListener("scroll", repaint);
+  addEventListener("resize", repaint);
+  const follow = () => {
+    readAddress();
+    review.scrollIntoView();
+  };
+  addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => { // a link to where the address is already changes no address
+    const link = event.target.closest("a[href^='#']");
+    if (link && link.hash === location.hash) follow();
+  });
+  if (location.hash.length > 1) follow();
+  else readAddress();
+})();
