@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import invariance
 import make_checkpoint
+import promise
 import throughput
 import workload
 
@@ -116,3 +117,10 @@ def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path) -> 
                               "--folder", str(tmp_path), "--json", str(tmp_path / "report.json")])  # fmt: skip
     assert set(report["differing"].values()) == {0}
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+
+
+def test_a_threshold_is_held_against_the_other_half() -> None:
+    (result,) = promise.main(["demo", "--device", "cpu", "--jobs", "40", "--splits", "3", "--limits", "0.9"])
+    assert (result["splits"], result["P found"]) == (3, 3)
+    assert 0 <= result["held"] <= 3
+    assert 0 <= result["false blocks, mean"] <= 1

@@ -1,0 +1,87 @@
+"""How often does a threshold chosen on one half keep its promise on the other? Drawn jobs, judged by a checkpoint.
+
+    python benchmarks/promise.py demo --jobs 2000 --limits 0.3 0.5
+
+Judges jobs of the demo world by their true summaries, halves them at random, chooses P on one half, and counts false
+releases / human fails on the other.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from yanshou.engines import Completion, Request
+from yanshou.engines.transformers import TransformersEngine
+from yanshou.evaluate import choose
+from yanshou.missions import load_missions
+from yanshou.prompts import verdict_prompt
+from yanshou.settings import EngineSettings, SamplingSettings
+from yanshou.stage_b.verdict import FAIL, PASS
+from yanshou.world.jobs import any_job
+
+CONFIDENCE = 0.95
+
+
+def judged(checkpoint: str, jobs: int, seed: int, device: str, batch_size: int) -> list[tuple[bool, float]]:
+    """Whether a person passes the job, and p_pass, of every job."""
+    sampling = SamplingSettings(max_new_tokens=1)  # the text is not asked for
+    engine = TransformersEngine(
+        EngineSettings(checkpoint=checkpoint, device=device, batch_size=batch_size, sampling=sampling)
+    )
+    rng, missions = Random(f"promise:{seed}"), list(load_missions())
+    drawn = [any_job(rng, missions[number % len(missions)]) for number in range(jobs)]
+    requests = [
+        Request(number, verdict_prompt(job.mission, job.lines()), None, choices=(PASS, FAIL))
+        for number, job in enumerate(drawn)
+    ]
+    found = {}
+    for answer in engine.generate(requests):
+        assert isinstance(answer, Completion), answer
+        passing, failing = answer.logprobs
+        found[answer.id] = 1 / (1 + math.exp(failing - passing))
+    return [(job.label == "pass", found[number]) for number, job in enumerate(drawn)]
+
+
+def halves(scores: Sequence[tuple[bool, float]], splits: int, seed: int, limit: float) -> dict[str, Any]:
+    """Over random halvings: how often a P was found, and how often it held."""
+    rng, found, kept, blocked = Random(seed), 0, 0, []
+    for _ in range(splits):
+        shuffled = rng.sample(scores, len(scores))
+        here, there = shuffled[: len(scores) // 2], shuffled[len(scores) // 2 :]
+        passes, fails = ([p for passed, p in here if passed is wanted] for wanted in (True, False))
+        threshold = choose(passes, fails, limit, CONFIDENCE).threshold
+        if threshold is None:
+            continue
+        found += 1
+        released = [p >= threshold for passed, p in there if not passed]
+        kept += sum(released) <= limit * len(released)
+        stopped = [p < threshold for passed, p in there if passed]
+        blocked.append(sum(stopped) / len(stopped))
+    return {
+        "limit": limit, "splits": splits, "P found": found, "held": kept,
+        "false blocks, mean": round(sum(blocked) / found, 3) if found else None,
+    }  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(description="How often a threshold's promise holds on another half.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--jobs", type=int, default=2000)
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.03, 0.1, 0.3])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch-size", type=int, default=32)
+    given = parser.parse_args(arguments)
+    scores = judged(given.checkpoint, given.jobs, given.seed, given.device, given.batch_size)
+    results = [halves(scores, given.splits, given.seed, limit) for limit in given.limits]
+    for result in results:
+        print(result, flush=True)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(not main())
