@@ -81,3 +81,22 @@ def test_what_cannot_be_is_told(verdicts: Path, tmp_path: Path, options: list[st
     result = run(tmp_path / "out", *options, verdicts)
     assert result.exit_code == status, result.stderr
     assert words in result.stderr
+
+
+def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
+    """`judge` writes the mission's own name, whatever name its Stage-A file has."""
+    texts = any_job(Random(1), load_missions().get("BBU线缆布放"), "pass").lines()
+    line = {
+        "group_id": "QC-1", "mission": "BBU线缆布放要求", "label": "pass",
+        "images": [f"/p/{at}.jpg" for at in range(len(texts))],
+        "per_image": {image_key(at): text for at, text in enumerate(texts, 1)},
+        "raw_texts": texts, "clean_texts": texts, "timestamp": "2026-01-18T09:30:00+08:00",
+    }  # fmt: skip
+    stage_a = tmp_path / "a.jsonl"
+    stage_a.write_bytes(dump_line(line))
+    judged = CliRunner().invoke(main, ["judge", "--rules", "--quiet", "--output-dir", str(tmp_path), str(stage_a)])
+    assert judged.exit_code == 0, judged.stderr
+    result = run(tmp_path / "out", "--json", tmp_path / "BBU线缆布放_verdicts.jsonl")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = json.loads(result.stdout)["overall"]
+    assert (told["judge"]["groups"], told["judge"]["judged"], told["rules"]["judged"]) == (1, 1, 1)

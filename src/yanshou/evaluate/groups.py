@@ -79,11 +79,11 @@ class ReadGroups:
 def read_groups(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
     """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name."""
     _refuse_other_files(verdict_files)
-    verdicts = _read(verdict_files, VerdictRecord, JUDGE_AGAIN)
-    faults = _faults(verdict_files)
+    verdicts = _read(verdict_files, VerdictRecord, JUDGE_AGAIN, missions)
+    faults = _faults(verdict_files, missions)
     sources = _named(verdict_files) if stage_a_files is None else _once(stage_a_files)
-    written = _read(sources, StageARecord, SUMMARIZE_AGAIN)
-    missing = _faults(sources)
+    written = _read(sources, StageARecord, SUMMARIZE_AGAIN, missions)
+    missing = _faults(sources, missions)
 
     judged = _missions_of(verdict_files, [*verdicts, *faults], missions)
     keys = dict.fromkeys([*written, *missing, *verdicts, *faults])
@@ -211,31 +211,39 @@ def _stage_a_of(run: Path) -> list[Path]:
     return [run.parent / path for path in named]
 
 
-def _read(paths: Iterable[Path], record_type: type[RecordT], advice: str) -> dict[GroupKey, RecordT]:
+def _read(
+    paths: Iterable[Path], record_type: type[RecordT], advice: str, missions: Missions
+) -> dict[GroupKey, RecordT]:
     read: dict[GroupKey, RecordT] = {}
     places: dict[GroupKey, str] = {}
     for path in _once(paths):
         for number, record in read_records(path, record_type, advice):
-            if first := places.get(record.key):
+            key = _own(record.key, missions)
+            if first := places.get(key):
                 raise DamagedFileError(
-                    f"{path}:{number}: group {shown(record.key)} stands at {first} already. Keep one of the two; "
+                    f"{path}:{number}: group {shown(key)} stands at {first} already. Keep one of the two; "
                     "files of two runs are evaluated one at a time."
                 )
-            places[record.key] = f"{path}:{number}"
-            read[record.key] = record
+            places[key] = f"{path}:{number}"
+            read[key] = record
     return read
 
 
-def _faults(paths: Iterable[Path]) -> dict[GroupKey, list[Fault]]:
+def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
     """Of every group the latest attempt, from the errors files beside the lines."""
     faults: dict[GroupKey, list[Fault]] = {}
     for path in (_beside(path).errors for path in _once(paths)):
         for _, fault in read_records(path, Fault, ANY_CASE) if path.exists() else ():
-            attempt = faults.setdefault(fault.key, [])
+            attempt = faults.setdefault(_own(fault.key, missions), [])
             if attempt and attempt[0].timestamp != fault.timestamp:
                 attempt.clear()
             attempt.append(fault)
     return faults
+
+
+def _own(key: GroupKey, missions: Missions) -> GroupKey:
+    """Under the mission's own name, where a file has an alias: `judge` writes that name."""
+    return key._replace(mission=missions.get(key.mission).name) if key.mission in missions else key
 
 
 def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> set[str]:
