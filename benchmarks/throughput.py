@@ -29,7 +29,8 @@ from workload import PROMPT, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.cache import roomy_cache
-from yanshou.engines.transformers import Prepared, TransformersEngine
+from yanshou.engines.qwen3_vl import Prepared
+from yanshou.engines.transformers import TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings
 
 GB = 10**9

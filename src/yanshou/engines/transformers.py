@@ -1,203 +1,40 @@
 """The reference engine: raw transformers, one `generate` a batch. What other engines are checked against.
 
-    prepare (threads)   photo → pixels → patches, prompt ids with one image token a visual token
-    complete            rows padded on the LEFT, `model.generate`, rows cut at their own stop token
-
-Weights load at the first batch, so a run that has nothing to do loads nothing.
+complete            rows padded on the LEFT, `model.generate`, rows cut at their own stop token
 """
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from jinja2 import TemplateError
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-from transformers.utils import is_flash_attn_2_available, logging
 
-from yanshou.engines import checkpoint
-from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
+from yanshou.engines.base import Completion, Failure, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.engines.cache import roomy_cache
 from yanshou.engines.likelihood import log_likelihoods
+from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.sampling import processors
-from yanshou.errors import CheckpointError, PhotoError, UsageError
-from yanshou.images import load_photo
-from yanshou.jsonl import excerpt
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings
 
-# What transformers and safetensors are known to raise for the contents of a folder.
-LOADING_ERRORS = (
-    *(OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
-    *(SafetensorError, StrictDataclassError),
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One request, ready for the model."""
-
-    request: Request
-    ids: Tensor  # (tokens,), image tokens included
-    pixels: Tensor | None  # (patches, 1536)
-    grid: Tensor | None  # (1, 3): 1, rows, columns of patches
-    rotated: bool
-
-
-class TransformersEngine(BatchedEngine[Prepared]):
-    """Any dense Qwen3-VL checkpoint on one device."""
+class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
+    """Any dense Qwen3-VL checkpoint on one device, batch by batch."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        super().__init__(settings.batch_size)
-        self.settings = settings
-        self.folder = checkpoint.locate(settings.checkpoint)
-        checkpoint.check(self.folder)
-        self.device = pick_device(settings.device)
-        self.dtype = pick_dtype(settings.dtype, self.device)
-        self.attention = pick_attention(settings.attn, self.device, self.dtype)
-        self._proving = threading.Lock()
-        self._proven = False
-
-    # ---- what it is ----
-
-    def identity(self) -> dict[str, Any]:
-        return {"checkpoint": self.fingerprint, "dtype": str(self.dtype).removeprefix("torch.")}
+        Qwen3VL.__init__(self, settings)
+        BatchedEngine.__init__(self, settings.batch_size)
 
     def environment(self) -> dict[str, Any]:
-        packages = {name: version(name) for name in ("torch", "torchvision", "transformers")}
-        device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return {
-            "engine": "transformers", "checkpoint_folder": str(self.folder), "device": device,
-            "attention": self.attention, "batch_size": self.settings.batch_size, **packages,
+            "engine": "transformers", **super().environment(),
+            "attention": self.attention, "batch_size": self.settings.batch_size,
         }  # fmt: skip
-
-    @cached_property
-    def fingerprint(self) -> str:
-        return checkpoint.fingerprint(self.folder)
-
-    # ---- the checkpoint ----
-
-    @cached_property
-    def processor(self) -> Any:
-        with _loading(self.folder):
-            processor = AutoProcessor.from_pretrained(self.folder)
-            config = Qwen3VLConfig.from_pretrained(self.folder)
-        for fault in _processor_faults(processor, config):
-            raise CheckpointError(f"{self.folder}: {fault}")
-        return processor
-
-    @cached_property
-    def model(self) -> Any:
-        with _loading(self.folder):
-            model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-                self.folder, dtype=self.dtype, attn_implementation=self.attention, use_safetensors=True,
-                output_loading_info=True,
-            )  # fmt: skip
-        if missing := sorted(report["missing_keys"]):
-            raise CheckpointError(
-                f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
-            )
-        stop, tokenizer = model.generation_config.eos_token_id, self.processor.tokenizer
-        if not _are_token_ids(stop, len(tokenizer)):
-            raise CheckpointError(
-                f"{self.folder}/generation_config.json: eos_token_id is {excerpt(stop)}, wanted a token id or a list "
-                "of them. Copy the file from the base checkpoint."
-            )
-        # `generate` fills gaps from the checkpoint's own sampling settings; only the stop tokens may come from there.
-        model.generation_config = GenerationConfig(
-            eos_token_id=tokenizer.eos_token_id if stop is None else stop, pad_token_id=tokenizer.pad_token_id
-        )
-        try:
-            return model.to(self.device).eval()
-        except torch.cuda.OutOfMemoryError as error:  # here, lest `complete` halves the batch and loads it again
-            raise CheckpointError(
-                f"{self.folder}: its weights do not fit the memory of {self.device}. Free some or give another one."
-            ) from error
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         _ = self.processor  # loaded here, once, and not by several worker threads at a time
         return super().generate(requests)
-
-    # ---- one request (worker threads) ----
-
-    def prepare(self, request: Request) -> Prepared:
-        ids = self._prompt_ids(request.prompt, request.photo is not None)
-        if request.photo is None:
-            return Prepared(request, torch.tensor(ids), None, None, False)
-        photo = load_photo(request.photo, self.settings.photo.exif)
-        try:
-            seen = self.processor.image_processor(images=[photo.image], return_tensors="pt", **self._resizing)
-        except ValueError as error:  # the processor's own limit on how narrow a photo may be
-            name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
-            raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
-        grid = seen["image_grid_thw"]
-        expanded = self._with_visual_tokens(ids, grid)
-        self._prove(request, photo.image, expanded)
-        return Prepared(request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated)
-
-    @property
-    def _resizing(self) -> dict[str, Any]:
-        photo = self.settings.photo
-        return {"do_resize": True, "size": {"shortest_edge": photo.min_pixels, "longest_edge": photo.max_pixels}}
-
-    def _prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
-        with self._proving:  # the tokenizer is not thread-safe; the result is cached, so this is once a prompt
-            return self._encoded(prompt, with_photo)
-
-    @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
-    def _encoded(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
-        ids = self.processor.tokenizer(self.render(prompt, with_photo))["input_ids"]
-        images = ids.count(self.processor.image_token_id)
-        if images != int(with_photo):
-            raise CheckpointError(
-                f"{self.folder}: the chat template makes {images} image tokens, wanted {int(with_photo)}. "
-                "Is there an image token in the prompt text? Else take chat_template.jinja from the base checkpoint."
-            )
-        return tuple(ids)
-
-    def render(self, prompt: Prompt, with_photo: bool = True) -> str:
-        """The prompt as the processor's own chat template writes it: system, then photo and text, answer to follow."""
-        user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
-        messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
-        try:
-            text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except (TemplateError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.folder}: its chat template cannot write system, photo and text ({error}). "
-                "Take chat_template.jinja from the base checkpoint."
-            ) from error
-        return text
-
-    def _with_visual_tokens(self, ids: tuple[int, ...], grid: Tensor) -> list[int]:
-        """The one image token repeated once a visual token."""
-        token = self.processor.image_token_id
-        at, count = ids.index(token), int(grid.prod()) // self.processor.image_processor.merge_size**2
-        return [*ids[:at], *[token] * count, *ids[at + 1 :]]
-
-    def _prove(self, request: Request, image: Any, expanded: list[int]) -> None:
-        """Once a run: the ids made here are those that the processor makes of text and photo together."""
-        with self._proving:
-            if self._proven:
-                return
-            text = self.render(request.prompt)
-            whole = self.processor(text=[text], images=[image], images_kwargs=self._resizing)
-            if list(whole["input_ids"][0]) != expanded:
-                raise CheckpointError(
-                    f"{self.folder}: its processor writes {len(whole['input_ids'][0])} prompt tokens for a photo that "
-                    f"has {len(expanded)} by its grid. The processor's files and this transformers version disagree."
-                )
-            self._proven = True
-
-    # ---- one batch (the run's own thread) ----
 
     def complete(self, batch: Sequence[Prepared]) -> Sequence[Completion]:
         try:
@@ -207,7 +44,7 @@ class TransformersEngine(BatchedEngine[Prepared]):
         if rows is None:  # outside the except block: its traceback would keep the batch's tensors alive
             torch.cuda.empty_cache()
             raise OutOfMemoryError
-        return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
+        return [self.completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
 
     @torch.inference_mode()
     def _logprobs(self, batch: Sequence[Prepared]) -> list[tuple[float, ...]]:
@@ -253,81 +90,3 @@ class TransformersEngine(BatchedEngine[Prepared]):
             inputs["image_grid_thw"] = torch.cat(grids)
             inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).int()
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
-
-    def _completion(self, prepared: Prepared, row: list[int], logprobs: tuple[float, ...]) -> Completion:
-        """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
-        stop = self.model.generation_config.eos_token_id
-        stops = set(stop if isinstance(stop, list) else [stop])
-        end = next((at for at, token in enumerate(row) if token in stops), None)
-        kept = row if end is None else row[: end + 1]
-        text = self.processor.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        ended: FinishReason = "length" if end is None else "stop"
-        return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated, logprobs)
-
-
-def _processor_faults(processor: Any, config: Any) -> Iterator[str]:
-    """What the processor lacks, and where it disagrees with the model: patches cut otherwise show another photo."""
-    images, vision = processor.image_processor, config.vision_config
-    pairs = {
-        "patch_size": (images.patch_size, vision.patch_size),
-        "temporal_patch_size": (images.temporal_patch_size, vision.temporal_patch_size),
-        "merge_size": (images.merge_size, vision.spatial_merge_size),
-        "the image token": (processor.image_token_id, config.image_token_id),
-    }
-    for name, (written, wanted) in pairs.items():
-        if written != wanted:
-            yield f"{name} is {written} by its processor, {wanted} by config.json. Copy both from the base checkpoint."
-    if not processor.chat_template:
-        yield "no chat template. Copy chat_template.jinja from the base checkpoint."
-    if processor.tokenizer.pad_token_id is None:
-        yield "the tokenizer has no padding token: set pad_token in tokenizer_config.json."
-
-
-def _are_token_ids(stop: object, vocabulary: int) -> bool:
-    """Whether these can be stop tokens; None leaves them to the tokenizer."""
-    ids = stop if isinstance(stop, list) else [stop]
-    return stop is None or all(isinstance(token, int) and 0 <= token < vocabulary for token in ids)
-
-
-def pick_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N. Raises UsageError naming the devices that are there."""
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if name == "auto":
-        return torch.device(there[1] if len(there) > 1 else "cpu")
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in there:
-        raise UsageError(f"device {name} is not here. There is: {', '.join(there)}.")
-    return torch.device(wanted)
-
-
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """auto: bfloat16 on CUDA, float32 on the CPU."""
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
-
-
-def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
-    """auto: FlashAttention 2 where it is installed and can run, else SDPA."""
-    possible = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
-    if name == "auto":
-        return "flash_attention_2" if possible else "sdpa"
-    if name == "flash_attention_2" and not possible:
-        raise UsageError("--attn flash_attention_2 wants CUDA, 16-bit weights and the package flash-attn. Use sdpa.")
-    return name
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Without transformers' own bars; what it and safetensors raise for a folder that they can't load, as one error."""
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split())[:400]
-        raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor` says more.") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()

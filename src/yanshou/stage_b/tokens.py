@@ -27,7 +27,7 @@ def _count(processor: Any, prompts: Sequence[Prompt]) -> Iterator[int]:
 def _processor(folder: str) -> Any:
     from transformers import AutoProcessor
 
-    from yanshou.engines.transformers import LOADING_ERRORS
+    from yanshou.engines.qwen3_vl import LOADING_ERRORS
 
     try:
         return AutoProcessor.from_pretrained(folder)
