@@ -1,11 +1,12 @@
-"""Images per second of the transformers engine, from JPEG files on disk to texts, the model already loaded.
+"""Images per second of both engines, from JPEG files on disk to texts, the model already loaded.
 
     python benchmarks/make_checkpoint.py /tmp/4b
     python benchmarks/throughput.py /tmp/4b --json /tmp/throughput.json
 
 A folder without weights gets random ones, made on the device. Each photo's answer has the length that the workload
-says: a batch decodes to its longest one, and what its other rows write beyond their own is wasted. The slowest run,
-batches inside a group, comes last and gets the time that is left of --minutes; its line says how many photos it did.
+says: a batch decodes to its longest one, and what its other rows write beyond their own is wasted; the continuous
+engine refills a slot at once. It is run three times and the median counts. The slowest run, batches inside a group,
+comes last and gets the time that is left of --minutes; its line says how many photos it did.
 """
 
 import argparse
@@ -29,11 +30,13 @@ from workload import PROMPT, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.cache import roomy_cache
-from yanshou.engines.qwen3_vl import Prepared
+from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings
 
 GB = 10**9
+REPEATS = 3  # of the continuous engine's runs
 COLUMNS = {  # a result's field → head of its column, format
     "name": ("run", "{:<26}"),
     "photos": ("photos", "{:>6}"),
@@ -41,6 +44,8 @@ COLUMNS = {  # a result's field → head of its column, format
     "s_per_image": ("s/image", "{:>7.3f}"),
     "useful_tokens_per_s": ("useful tok/s", "{:>12.1f}"),
     "wasted_tokens": ("wasted", "{:>6.1%}"),
+    "start_s": ("start s", "{:>7.1f}"),
+    "gpu_hours_per_100k": ("GPU h/100,000", "{:>13.2f}"),
     "peak_memory_gb": ("peak GB", "{:>7.1f}"),
     "waiting": ("waiting", "{:>7.1%}"),
 }
@@ -51,12 +56,17 @@ class Run:
     """One line of the table."""
 
     name: str
-    batch_size: int
+    batch_size: int | None
     photos: int
     inside_groups: bool = False  # a batch holds photos of one group only, nothing is prepared for the next one
+    engine: str = "transformers"
+    mode: str = "compiled"  # of the continuous engine
 
 
 RUNS = (
+    Run("continuous, all slots", None, 512, engine="continuous"),
+    Run("continuous, eager", None, 512, engine="continuous", mode="eager"),
+    Run("continuous, 8 in flight", 8, 64, engine="continuous"),
     Run("one by one", 1, 24),
     Run("batch 8 across groups", 8, 96),
     Run("batch 32 across groups", 32, 256),
@@ -78,27 +88,29 @@ class Result:
     wasted_tokens: float  # share of the decoded tokens that stand behind their answer's end
     peak_memory_gb: float  # allocated on the device; 0 on the CPU
     waiting: float  # share of the time in which no photo was decoded and resized yet
+    start_s: float  # before the first photo: slots, compiling, recording the step; not loading the model
+    gpu_hours_per_100k: float  # photos
+    repeats: tuple[float, ...] = ()  # images/s of each repetition
 
 
-class ImposedLengths(TransformersEngine):
-    """The transformers engine with answers of given lengths, and with random weights where the folder has none."""
+class Imposed(Qwen3VL):
+    """Answers of given lengths that no token ends, and random weights where the folder has none."""
 
-    def __init__(self, settings: EngineSettings, lengths: Sequence[int]) -> None:
-        super().__init__(settings)
-        self.lengths = lengths  # tokens, by request id
-        self.decoded = 0  # tokens, wasted ones counted
+    lengths: Sequence[int] = ()  # tokens, by request id
 
-    def with_batch_size(self, batch_size: int) -> "ImposedLengths":
-        """Another engine on the same weights."""
-        other = ImposedLengths(self.settings.model_copy(update={"batch_size": batch_size}), self.lengths)
-        vars(other).update(processor=self.processor, model=self.model)
-        return other
+    def limit(self, request: Request) -> int:
+        return self.lengths[request.id]
+
+    @cached_property
+    def stop_tokens(self) -> list[int]:
+        return []
 
     @cached_property
     def model(self) -> Any:
         if has_weights(self.folder):
             return super().model
         config = Qwen3VLConfig.from_pretrained(self.folder)
+        torch.manual_seed(0)
         with self.device:
             model = Qwen3VLForConditionalGeneration._from_config(
                 config, dtype=self.dtype, attn_implementation=self.attention
@@ -109,9 +121,22 @@ class ImposedLengths(TransformersEngine):
         )
         return model.eval()
 
+    def wasted(self, useful: int) -> float:
+        """Share of the decoded tokens that stand behind their answer's end."""
+        return 0.0
+
+    def waited_s(self) -> float:
+        raise NotImplementedError
+
+
+class ImposedLengths(Imposed, TransformersEngine):
+    """The transformers engine, for this workload."""
+
+    decoded = 0  # tokens, wasted ones counted
+
     @torch.inference_mode()
     def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
-        wanted = [self.lengths[prepared.request.id] for prepared in batch]
+        wanted = [prepared.limit for prepared in batch]
         inputs, steps = self._collate(batch), max(wanted)
         out = self.model.generate(
             **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
@@ -120,6 +145,19 @@ class ImposedLengths(TransformersEngine):
         assert all(len(row) == steps for row in rows), "an answer ended early"
         self.decoded += steps * len(rows)
         return [row[:length] for row, length in zip(rows, wanted, strict=True)]
+
+    def wasted(self, useful: int) -> float:
+        return 1 - useful / self.decoded
+
+    def waited_s(self) -> float:
+        return self.scheduler.waited_s
+
+
+class ImposedContinuous(Imposed, ContinuousEngine):
+    """The continuous engine, for this workload."""
+
+    def waited_s(self) -> float:
+        return self._scheduler.waited_s if self._scheduler else 0.0
 
 
 def has_weights(folder: Path) -> bool:
@@ -130,31 +168,52 @@ def has_weights(folder: Path) -> bool:
     return False
 
 
-def measure(run: Run, engine: ImposedLengths, requests: Sequence[Request], deadline: float) -> Result:
+def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
+    """An engine for the run, on the weights of the first one."""
+    kind = ImposedContinuous if run.engine == "continuous" else ImposedLengths
+    engine = kind(first.settings.model_copy(update={"batch_size": run.batch_size}))
+    vars(engine).update(processor=first.processor, model=first.model, lengths=lengths)
+    if isinstance(engine, ImposedContinuous) and engine.device.type == "cuda":
+        engine.mode = run.mode
+    return engine
+
+
+def measure(run: Run, first: Imposed, requests: Sequence[Request], deadline: float) -> Result:
     """Runs the requests to their end, those inside groups until the deadline (of time.monotonic) at most."""
-    engine = engine.with_batch_size(run.batch_size)
-    if engine.device.type == "cuda":
-        torch.cuda.synchronize()
+    cuda = first.device.type == "cuda"
+    if cuda:
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    batches = grouped(requests, run.batch_size) if run.inside_groups else iter([requests])
-    answers: list[Completion] = []
     began = time.monotonic()
-    for batch in batches:
-        answers += completed(engine, batch)
-        if time.monotonic() > deadline:
-            break
-    seconds = time.monotonic() - began
+    engine = build(run, first, first.lengths)
+    if run.engine == "continuous":  # slots, compiling, recording
+        engine.lengths = [2] * len(first.lengths)
+        list(completed(engine, requests[:2]))
+        engine.lengths = first.lengths
+    start = time.monotonic() - began
+    results = []
+    for _ in range(REPEATS if run.engine == "continuous" else 1):
+        batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
+        answers: list[Completion] = []
+        began = time.monotonic()
+        for batch in batches:
+            answers += completed(engine, batch)
+            if time.monotonic() > deadline:
+                break
+        results.append((time.monotonic() - began, engine.waited_s()))
+    seconds, waited = sorted(results)[len(results) // 2]
     useful = sum(answer.tokens for answer in answers)
     return Result(
         name=run.name, photos=len(answers), seconds=seconds,
         images_per_s=len(answers) / seconds, s_per_image=seconds / len(answers), useful_tokens_per_s=useful / seconds,
-        wasted_tokens=1 - useful / engine.decoded,
-        peak_memory_gb=torch.cuda.max_memory_allocated() / GB if engine.device.type == "cuda" else 0.0,
-        waiting=engine.scheduler.waited_s / seconds,
+        wasted_tokens=engine.wasted(useful),
+        peak_memory_gb=torch.cuda.max_memory_allocated() / GB if cuda else 0.0,
+        waiting=waited / seconds, start_s=start, gpu_hours_per_100k=100_000 * seconds / len(answers) / 3_600,
+        repeats=tuple(len(answers) / each for each, _ in results),
     )  # fmt: skip
 
 
-def completed(engine: ImposedLengths, requests: Sequence[Request]) -> Iterator[Completion]:
+def completed(engine: Imposed, requests: Sequence[Request]) -> Iterator[Completion]:
     """The answers; anything else spoils the measurement."""
     for answer in engine.generate(requests):
         assert isinstance(answer, Completion), answer
@@ -171,16 +230,16 @@ def grouped(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request
         first += size
 
 
-def warm_up(engine: ImposedLengths, requests: Sequence[Request]) -> None:
+def warm_up(engine: Imposed, requests: Sequence[Request]) -> None:
     """What happens once in a process: kernels are loaded, libraries choose theirs, memory is reserved."""
     short = engine.lengths
     engine.lengths = [4] * len(requests)
     for batch_size in (1, 8):
-        list(completed(engine.with_batch_size(batch_size), requests[:batch_size]))
+        list(completed(build(Run("warm-up", batch_size, batch_size), engine, engine.lengths), requests[:batch_size]))
     engine.lengths = short
 
 
-def hardware(engine: ImposedLengths) -> dict[str, Any]:
+def hardware(engine: Imposed) -> dict[str, Any]:
     """Where it was measured, and with what."""
     weights = sum(parameter.numel() for parameter in engine.model.parameters())
     engine_facts = {name: fact for name, fact in engine.environment().items() if name != "batch_size"}
@@ -200,7 +259,7 @@ def line(result: Result) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Result]:
-    parser = argparse.ArgumentParser(description="Images per second of the transformers engine.")
+    parser = argparse.ArgumentParser(description="Images per second of both engines.")
     parser.add_argument("checkpoint")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
@@ -223,8 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
         checkpoint=given.checkpoint, device=given.device, attn=given.attn,
         photo=PhotoSettings(max_pixels=given.max_pixels),
     )  # fmt: skip
-    engine = ImposedLengths(settings, lengths)
-    warm_up(engine, requests)
+    engine = ImposedLengths(settings)
+    engine.lengths = lengths
+    if any(run.engine == "transformers" for run in runs):
+        warm_up(engine, requests)
     report: dict[str, Any] = {"hardware": hardware(engine), "photos": most, "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
     results = []

@@ -102,7 +102,7 @@ class Scheduler(Generic[PreparedT]):
 
     def _in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
         if len(batch) == 1:
-            yield Failure(batch[0][0].id, _does_not_fit())
+            yield Failure(batch[0][0].id, does_not_fit())
             return
         half = len(batch) // 2
         self._limit, self._calm = max(1, min(self._limit, half)), 0
@@ -115,7 +115,8 @@ class Scheduler(Generic[PreparedT]):
             self._limit, self._calm = min(self._batch_size, self._limit * 2), 0
 
 
-def _does_not_fit() -> GenerationError:
+def does_not_fit() -> GenerationError:
+    """What a photo fails with that is too large even alone."""
     return GenerationError(
         "the photo does not fit the device's memory, not even alone",
         "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",

@@ -10,6 +10,7 @@ Layout = Literal["labelled", "flat"]
 ALL = "all"  # `--mission all`: every known mission that has a folder
 
 
+BATCH_SIZE = 8  # photos a batch of the transformers engine
 COLDEST = 0.01  # the lowest temperature that is not greedy
 
 
@@ -54,11 +55,13 @@ class EngineSettings(Settings):
     """What runs the checkpoint, and how many photos at once."""
 
     checkpoint: str  # a folder, a hub id, or "demo"
-    engine: str = "transformers"
+    engine: str = "auto"  # continuous on CUDA, transformers on the CPU; or one of ENGINES by name
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"  # auto: bfloat16 on CUDA, float32 on the CPU
     attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = "auto"  # auto: FlashAttention 2 where installed
-    batch_size: int = Field(default=8, ge=1, le=65_536)  # photos at once, filled across groups; 1 is one by one
+    batch_size: int | None = Field(default=None, ge=1, le=65_536)  # photos at once, whatever group they are of. None:
+    # BATCH_SIZE by the transformers engine, where 1 is one by one; by the continuous one as many as the memory holds
+    gpu_memory: float = Field(default=0.9, gt=0, le=1)  # share of it that the continuous engine takes
     photo: PhotoSettings = PhotoSettings()
     sampling: SamplingSettings = SamplingSettings()
 

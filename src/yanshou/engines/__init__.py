@@ -8,7 +8,9 @@ from yanshou.settings import EngineSettings
 
 __all__ = ["ENGINES", "Completion", "Engine", "Failure", "Prompt", "Request", "load_engine"]
 
+AUTO = "auto"  # the continuous engine on CUDA, the reference on a CPU
 ENGINES = {
+    "continuous": "yanshou.engines.continuous:ContinuousEngine",  # slots that are refilled at once: the fast one
     "transformers": "yanshou.engines.transformers:TransformersEngine",  # the reference: raw transformers
     "scripted": "yanshou.engines.scripted:ScriptedEngine",  # given answers, no model: for tests
 }
@@ -16,7 +18,12 @@ ENGINES = {
 
 def load_engine(settings: EngineSettings) -> Engine:
     """The engine that the settings name. Raises UsageError for an unknown name, CheckpointError for a bad folder."""
-    if settings.engine not in ENGINES:
-        raise UsageError(f"unknown engine {settings.engine!r}. Known are: {', '.join(ENGINES)}.")
-    engine: Engine = resolve_name(ENGINES[settings.engine])(settings)
+    name = settings.engine
+    if name == AUTO:
+        from yanshou.engines.qwen3_vl import pick_device
+
+        name = "continuous" if pick_device(settings.device).type == "cuda" else "transformers"
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}. Known are: {AUTO}, {', '.join(ENGINES)}.")
+    engine: Engine = resolve_name(ENGINES[name])(settings)
     return engine

@@ -8,7 +8,7 @@ An engine never raises for a single photo: what goes wrong with one is a `Failur
 raise (a `RunError`, a bug) ends the run.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL import Image
 
 from yanshou.errors import GroupError
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "loop"]  # loop: it repeated itself and was ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class Failure:
 
 class Engine(Protocol):
     """What Stage-A and Stage-B ask of a model."""
+
+    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
+        """Told before a run: its longest prompt, whether a photo goes with it, about how many requests, and the
+        `environment` of the run that this one goes on with (empty for none)."""
+        ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         """Answers every request once, in any order; reads `requests` only a bounded number ahead."""

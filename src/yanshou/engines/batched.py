@@ -5,21 +5,25 @@ The scheduler does the rest: preparing ahead in threads, batches across groups, 
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic
 
-from yanshou.engines.base import Completion, Failure, Request
+from yanshou.engines.base import Completion, Failure, Prompt, Request
 from yanshou.scheduler import PreparedT, Scheduler
 
 MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core
+
+
+def workers() -> int:
+    """Threads that prepare photos."""
+    return min(MOST_WORKERS, os.cpu_count() or 1)
 
 
 class BatchedEngine(ABC, Generic[PreparedT]):
     """Base of the transformers and the scripted engine."""
 
     def __init__(self, batch_size: int) -> None:
-        workers = min(MOST_WORKERS, os.cpu_count() or 1)
-        self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers)
+        self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
 
     @abstractmethod
     def prepare(self, request: Request) -> PreparedT:
@@ -34,6 +38,9 @@ class BatchedEngine(ABC, Generic[PreparedT]):
 
     @abstractmethod
     def environment(self) -> dict[str, Any]: ...
+
+    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
+        """Batch by batch there is nothing to plan."""
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         return self.scheduler.run(requests)

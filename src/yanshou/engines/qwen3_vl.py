@@ -7,7 +7,7 @@ nothing to do loads nothing.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -46,6 +46,8 @@ class Prepared:
     pixels: Tensor | None  # (patches, 1536)
     grid: Tensor | None  # (1, 3): 1, rows, columns of patches
     rotated: bool
+    limit: int  # tokens of the answer
+    before: int = 0  # tokens before the photo: the same for all photos with this prompt
 
 
 class Qwen3VL:
@@ -117,9 +119,9 @@ class Qwen3VL:
     # ---- one request (worker threads) ----
 
     def prepare(self, request: Request) -> Prepared:
-        ids = self._prompt_ids(request.prompt, request.photo is not None)
+        ids = self.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
-            return Prepared(request, torch.tensor(ids), None, None, False)
+            return Prepared(request, torch.tensor(ids), None, None, False, self.limit(request))
         photo = load_photo(request.photo, self.settings.photo.exif)
         try:
             seen = self.processor.image_processor(images=[photo.image], return_tensors="pt", **self._resizing)
@@ -129,21 +131,44 @@ class Qwen3VL:
         grid = seen["image_grid_thw"]
         expanded = self._with_visual_tokens(ids, grid)
         self._prove(request, photo.image, expanded)
-        return Prepared(request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated)
+        before = expanded.index(self.image_token)
+        return Prepared(
+            request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated, self.limit(request), before
+        )
+
+    def limit(self, request: Request) -> int:
+        """Tokens of its answer at most."""
+        return self.settings.sampling.max_new_tokens
 
     @property
     def _resizing(self) -> dict[str, Any]:
         photo = self.settings.photo
         return {"do_resize": True, "size": {"shortest_edge": photo.min_pixels, "longest_edge": photo.max_pixels}}
 
-    def _prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
+    @property
+    def image_token(self) -> int:
+        return int(self.processor.image_token_id)
+
+    @property
+    def most_visual_tokens(self) -> int:
+        """Of one photo, at the pixel budget."""
+        images = self.processor.image_processor
+        return int(self.settings.photo.max_pixels // (images.patch_size * images.merge_size) ** 2)
+
+    @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
+    def line_ids(self, line: str) -> list[int]:
+        """A first line of an answer with the line break behind it."""
+        return list(self.processor.tokenizer(f"{line}\n")["input_ids"])
+
+    def prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
+        """With one image token where the photo goes."""
         with self._proving:  # the tokenizer is not thread-safe; the result is cached, so this is once a prompt
             return self._encoded(prompt, with_photo)
 
     @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
     def _encoded(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
         ids = self.processor.tokenizer(self.render(prompt, with_photo))["input_ids"]
-        images = ids.count(self.processor.image_token_id)
+        images = ids.count(self.image_token)
         if images != int(with_photo):
             raise CheckpointError(
                 f"{self.folder}: the chat template makes {images} image tokens, wanted {int(with_photo)}. "
@@ -166,7 +191,7 @@ class Qwen3VL:
 
     def _with_visual_tokens(self, ids: tuple[int, ...], grid: Tensor) -> list[int]:
         """The one image token repeated once a visual token."""
-        token = self.processor.image_token_id
+        token = self.image_token
         at, count = ids.index(token), int(grid.prod()) // self.processor.image_processor.merge_size**2
         return [*ids[:at], *[token] * count, *ids[at + 1 :]]
 
@@ -192,13 +217,12 @@ class Qwen3VL:
         stop = self.model.generation_config.eos_token_id
         return stop if isinstance(stop, list) else [stop]
 
-    def completion(self, prepared: Prepared, row: list[int], logprobs: tuple[float, ...]) -> Completion:
-        """The row up to and with its stop token; what stands behind it does not count."""
-        end = next((at for at, token in enumerate(row) if token in self.stop_tokens), None)
-        kept = row if end is None else row[: end + 1]
-        text = self.processor.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        ended: FinishReason = "length" if end is None else "stop"
-        return Completion(prepared.request.id, text, ended, len(kept), prepared.rotated, logprobs)
+    def completion(
+        self, prepared: Prepared, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
+    ) -> Completion:
+        """An answer from its tokens, the stop token included."""
+        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return Completion(prepared.request.id, text, ended, len(tokens), prepared.rotated, logprobs)
 
 
 def _processor_faults(processor: Any, config: Any) -> Iterator[str]:

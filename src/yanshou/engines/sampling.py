@@ -58,7 +58,12 @@ class DrawPerRow(LogitsProcessor):  # type: ignore[misc]
         self.streams = streams
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        cumulative = scores.double().softmax(-1).cumsum(-1)  # (rows, vocabulary)
-        drawn = torch.tensor([[stream.random()] for stream in self.streams], dtype=torch.double, device=scores.device)
-        token = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True).clamp_(max=scores.shape[1] - 1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+        uniform = torch.tensor([stream.random() for stream in self.streams], dtype=torch.double, device=scores.device)
+        return torch.full_like(scores, -torch.inf).scatter_(1, draw(scores, uniform)[:, None], 0.0)
+
+
+def draw(scores: Tensor, uniform: Tensor) -> Tensor:
+    """A token a row, (rows,): the uniform number in [0, 1) inverted through the row's probabilities."""
+    cumulative = scores.double().softmax(-1).cumsum(-1)  # (rows, vocabulary)
+    wanted = uniform[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, wanted, right=True).clamp_(max=scores.shape[1] - 1)[:, 0]

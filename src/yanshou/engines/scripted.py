@@ -26,7 +26,7 @@ from yanshou.engines.batched import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.images import load_photo
 from yanshou.jsonl import first_fault
-from yanshou.settings import EngineSettings, Settings
+from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
 
 STOP = "<|im_end|>"
 ValueT = TypeVar("ValueT")
@@ -49,7 +49,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
     def __init__(
         self, settings: EngineSettings, script: Script | None = None, before_batch: Callable[[int], None] | None = None
     ) -> None:
-        super().__init__(settings.batch_size)
+        super().__init__(settings.batch_size or BATCH_SIZE)
         self.settings = settings
         self.script = script or _read(Path(settings.checkpoint))
         self.before_batch = before_batch

@@ -16,7 +16,7 @@ from yanshou.engines.likelihood import log_likelihoods
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.sampling import processors
 from yanshou.scheduler import OutOfMemoryError
-from yanshou.settings import EngineSettings
+from yanshou.settings import BATCH_SIZE, EngineSettings
 
 
 class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
@@ -24,12 +24,12 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
 
     def __init__(self, settings: EngineSettings) -> None:
         Qwen3VL.__init__(self, settings)
-        BatchedEngine.__init__(self, settings.batch_size)
+        BatchedEngine.__init__(self, settings.batch_size or BATCH_SIZE)
 
     def environment(self) -> dict[str, Any]:
         return {
             "engine": "transformers", **super().environment(),
-            "attention": self.attention, "batch_size": self.settings.batch_size,
+            "attention": self.attention, "batch_size": self.settings.batch_size or BATCH_SIZE,
         }  # fmt: skip
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
@@ -44,7 +44,7 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         if rows is None:  # outside the except block: its traceback would keep the batch's tensors alive
             torch.cuda.empty_cache()
             raise OutOfMemoryError
-        return [self.completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
+        return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
 
     @torch.inference_mode()
     def _logprobs(self, batch: Sequence[Prepared]) -> list[tuple[float, ...]]:
@@ -53,9 +53,8 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         if not asked:
             return [()] * len(batch)
         assert all(prepared.pixels is None for prepared in batch if prepared.request.choices), "choices go with text"
-        tokenizer = self.processor.tokenizer
-        lines = [tokenizer(f"{choice}\n")["input_ids"] for _, choice in asked]
-        found = iter(log_likelihoods(self.model, [ids for ids, _ in asked], lines, tokenizer.pad_token_id))
+        lines, pad = [self.line_ids(choice) for _, choice in asked], self.processor.tokenizer.pad_token_id
+        found = iter(log_likelihoods(self.model, [ids for ids, _ in asked], lines, pad))
         return [tuple(next(found) for _ in prepared.request.choices) for prepared in batch]
 
     @torch.inference_mode()
@@ -88,5 +87,12 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         if pixels:
             inputs["pixel_values"] = torch.cat(pixels).to(self.dtype)
             inputs["image_grid_thw"] = torch.cat(grids)
-            inputs["mm_token_type_ids"] = (ids == self.processor.image_token_id).int()
+            inputs["mm_token_type_ids"] = (ids == self.image_token).int()
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
+
+    def _completion(self, prepared: Prepared, row: list[int], logprobs: tuple[float, ...]) -> Completion:
+        """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
+        end = next((at for at, token in enumerate(row) if token in self.stop_tokens), None)
+        if end is None:
+            return self.completion(prepared, row, "length", logprobs)
+        return self.completion(prepared, row[: end + 1], "stop", logprobs)

@@ -1,0 +1,82 @@
+"""Where a photo's time goes on a GPU: vision, prefill and decode of the continuous engine, in milliseconds.
+
+    python benchmarks/budget.py /tmp/4b --photos 128 --mode compiled
+
+Every launch is timed on the device; decode with all slots at work. What is left of a photo's time in throughput.py is
+waiting and the host.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from throughput import ImposedContinuous
+from workload import PROMPT, answer_lengths, write_photos
+
+from yanshou.engines import Request
+from yanshou.settings import EngineSettings
+
+
+class Timed:
+    """A function whose every call is timed on the device."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self.work, self.events = work, list[tuple[Any, Any]]()
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        before, behind = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        before.record()
+        result = self.work(*given, **named)
+        behind.record()
+        self.events.append((before, behind))
+        return result
+
+    def milliseconds(self) -> list[float]:
+        torch.cuda.synchronize()
+        return [before.elapsed_time(behind) for before, behind in self.events]
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description="Where a photo's time goes on a GPU.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("--photos", type=int, default=128)
+    parser.add_argument("--mode", choices=["compiled", "eager"], default="compiled")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
+    given = parser.parse_args(arguments)
+
+    photos = write_photos(given.folder, given.photos)
+    requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
+    engine = ImposedContinuous(EngineSettings(checkpoint=given.checkpoint))
+    engine.mode, engine.lengths = given.mode, [2] * given.photos
+    list(engine.generate(requests[:2]))
+    runner = engine._runner
+    assert runner is not None
+    session = runner._session
+    assert session is not None
+    tower, prefill, step = Timed(session._features), Timed(session.language.packed), Timed(session.step)
+    vars(session).update(_features=tower, step=step)
+    vars(session.language).update(packed=prefill)
+    engine.lengths = answer_lengths(given.photos)
+    list(engine.generate(requests))
+    launches = len(tower.events)
+    steps = step.milliseconds()
+    report = {
+        "mode": given.mode, "slots": session.table.slots, "launch_tokens": session.shape.tokens,
+        "photos_a_launch": given.photos / launches,
+        "vision_ms_a_photo": sum(tower.milliseconds()) / given.photos,
+        "prefill_ms_a_photo": sum(prefill.milliseconds()) / given.photos,
+        "step_ms": {"median": median(steps), "longest": max(steps), "shortest": min(steps)},
+        "decode_ms_a_photo": sum(steps) / given.photos,
+    }  # fmt: skip
+    print(json.dumps(report), flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(not main())

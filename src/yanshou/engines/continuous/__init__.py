@@ -1,0 +1,80 @@
+"""The engine that keeps a GPU busy: continuous batching over slots. See `scheduler.py` for the picture.
+
+scheduler   which photo is where (no torch)         size      how many slots the memory holds
+pack        photos and prompts as one launch        session   keys, values and state on the device
+tower       vision                                  language  prefill and decode
+attention   every row minds its own keys            kernel    the same, one query a slot, in Triton
+choice      the next token, a random stream a photo loops     answers that repeat themselves
+runner      all of these as the scheduler sees them
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from transformers import Qwen3VLConfig
+
+from yanshou.engines.base import Completion, Failure, Prompt, Request
+from yanshou.engines.batched import workers
+from yanshou.engines.continuous.runner import ContinuousRunner
+from yanshou.engines.continuous.scheduler import ContinuousScheduler
+from yanshou.engines.continuous.size import Size, size
+from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.settings import EngineSettings
+
+Mode = Literal["compiled", "eager"]
+
+COMPILE_FROM = 2_000  # requests: fewer do not earn back the time that compiling takes
+TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
+
+
+class ContinuousEngine(Qwen3VL):
+    """Any dense Qwen3-VL checkpoint on one device, photo by photo in slots."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self.mode: Mode = "eager"
+        self._slots: int | None = None  # of an earlier run that this one goes on with
+        self._runner: ContinuousRunner | None = None
+        self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
+        self._stopped = False
+        self._expected: Size | None = None
+
+    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
+        """Slots and mode of an earlier run are kept: the promise that lines stay the same holds within one of each."""
+        if self._runner is None and self.device.type == "cuda":
+            self.mode = earlier.get("mode") or ("compiled" if requests >= COMPILE_FROM else "eager")
+        self._slots = earlier.get("slots")
+        rows = len(self.prompt_ids(prompt, photos)) + self.settings.sampling.max_new_tokens
+        self._expected = self._size_for(rows + (self.most_visual_tokens if photos else TEXT_TOKENS), scored=not photos)
+
+    def environment(self) -> dict[str, Any]:
+        now = self._runner.size if self._runner and self._runner.size else self._expected
+        slots = {"slots": now.slots} if now else {}
+        return {"engine": "continuous", **super().environment(), **slots, "mode": self.mode}
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        if self._runner is None:
+            self._runner = ContinuousRunner(self, self._size_for, self.mode == "compiled")
+        self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
+        if self._stopped:
+            self._scheduler.stop()
+        return self._scheduler.run(requests)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._scheduler:
+            self._scheduler.stop()
+
+    def prepare(self, request: Request) -> Prepared:
+        prepared = super().prepare(request)
+        return prepared if prepared.pixels is None else replace(prepared, pixels=prepared.pixels.to(self.dtype))
+
+    def _size_for(self, rows: int, scored: bool) -> Size:
+        """Never smaller than what `ready` expected."""
+        rows = max(rows, self._expected.room if self._expected else 0)
+        config = Qwen3VLConfig.from_pretrained(self.folder)
+        weights = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, rows, scored)
+        return replace(found, slots=self._slots) if self._slots else found

@@ -1,0 +1,219 @@
+"""The device as the scheduler sees it: slots, packs, launches, and what becomes of them when the memory is short."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from yanshou.engines.base import Completion, FinishReason
+from yanshou.engines.continuous.choice import Choice
+from yanshou.engines.continuous.language import LanguageModel
+from yanshou.engines.continuous.pack import Line, Pack, Shape, collate
+from yanshou.engines.continuous.scheduler import Ticket, Written
+from yanshou.engines.continuous.session import Session
+from yanshou.engines.continuous.size import PATCHES, SEQUENCES, Size
+from yanshou.engines.continuous.tower import VisionTower
+from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.scheduler import OutOfMemoryError
+
+ResultT = TypeVar("ResultT")
+SizeFor = Callable[[int, bool], Size]  # of rows a slot, and whether lines are scored
+
+
+class ContinuousRunner:
+    """A checkpoint's launches on one device."""
+
+    def __init__(self, checkpoint: Qwen3VL, size_for: SizeFor, compiled: bool) -> None:
+        self.checkpoint, self._size_for = checkpoint, size_for
+        self.size: Size | None = None
+        self.halvings = 0
+        self._session: Session | None = None
+        self._copies: Any = None  # the stream on which packs come to the device
+        model = checkpoint.model
+        wrap = partial(torch.compile, dynamic=False) if compiled else _as_it_is
+        self._tower = VisionTower(model.model.visual, wrap)
+        self._language = LanguageModel(model.model.language_model, model.lm_head, wrap)
+
+    @property
+    def slots(self) -> int:
+        return self.size.slots if self.size else 1
+
+    # ---- what the scheduler asks about one request ----
+
+    def limit(self, prepared: Prepared) -> int:
+        return prepared.limit
+
+    def ends(self, token: int) -> bool:
+        return token in self.checkpoint.stop_tokens
+
+    def holds(self, prepared: Prepared) -> bool:
+        size = self.size
+        if size is None or self._session is None:
+            return False
+        scored = self._tokens(prepared) if prepared.request.choices else 0
+        return self._rows(prepared) <= size.room and self._tokens(prepared) <= size.tokens and scored <= size.scratch
+
+    def fits(self, pack: Sequence[Prepared], prepared: Prepared) -> bool:
+        assert self._session
+        shape, both = self._session.shape, [*pack, prepared]
+        cut = pack[0].before
+        return (
+            cut == prepared.before
+            and bool((prepared.ids[:cut] == pack[0].ids[:cut]).all())
+            and sum(map(self._tokens, both)) <= shape.tokens
+            and sum(0 if one.pixels is None else len(one.pixels) for one in both) <= shape.patches
+            and sum(1 + len(one.request.choices) for one in both) <= shape.sequences
+        )
+
+    def _rows(self, prepared: Prepared) -> int:
+        return len(prepared.ids) + prepared.limit
+
+    def _tokens(self, prepared: Prepared) -> int:
+        """What the request adds to a launch: its prompt without what is shared, and its scored lines behind it."""
+        lines = sum(len(prepared.ids) + len(line) for line in self._lines(prepared))
+        return len(prepared.ids) - prepared.before + lines
+
+    def _lines(self, prepared: Prepared) -> list[list[int]]:
+        return [self.checkpoint.line_ids(choice) for choice in prepared.request.choices]
+
+    def _positions(self, prepared: Prepared) -> Tensor:
+        ids = prepared.ids[None]
+        images = (ids == self.checkpoint.image_token).int()
+        positions: Tensor = self.checkpoint.model.model.get_rope_index(ids, images, prepared.grid)[0][:, 0]
+        return positions
+
+    # ---- launches ----
+
+    def stage(self, pack: Sequence[Prepared]) -> Pack:
+        return self._guarded(partial(self._stage, pack))
+
+    def _stage(self, prepared: Sequence[Prepared]) -> Pack:
+        assert self._session
+        cuda = self.checkpoint.device.type == "cuda"
+        lines = [
+            Line(owner, torch.cat([one.ids, torch.tensor(line)]), len(one.ids))
+            for owner, one in enumerate(prepared)
+            for line in self._lines(one)
+        ]
+        positions = [self._positions(one) for one in prepared]
+        pack = collate(prepared, lines, positions, self.checkpoint.image_token, self._session.shape, pinned=cuda)
+        if not cuda:
+            return pack
+        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)
+        return pack.on(self.checkpoint.device, self._copies)
+
+    def admit(self, staged: Pack, slots: Sequence[int]) -> Ticket:
+        return self._guarded(partial(self._admit, staged, slots))
+
+    def _admit(self, pack: Pack, slots: Sequence[int]) -> Ticket:
+        assert self._session
+        tokens, scored = self._session.admit(pack, slots)
+        owners = [line.owner for line in pack.lines]
+        first = _fetch(tokens[: len(slots)])
+        told = _fetch(torch.stack([line.double().sum() for line in scored])) if scored else list
+        return lambda: Written(first(), _by_owner(owners, told(), len(slots)))
+
+    def step(self) -> Ticket:
+        return self._guarded(self._step)
+
+    def _step(self) -> Ticket:
+        assert self._session
+        emitted = _fetch(self._session.step())
+        return lambda: Written(emitted())
+
+    def end(self, slot: int) -> None:
+        assert self._session
+        with torch.inference_mode():
+            self._session.end(slot)
+
+    def complete(
+        self, prepared: Prepared, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
+    ) -> Completion:
+        return self.checkpoint.completion(prepared, tokens, reason, logprobs)
+
+    # ---- how large everything is ----
+
+    def make_room(self, prepared: Prepared) -> None:
+        """A session whose slots hold the request, and any other photo with the same words.
+
+        Raises OutOfMemoryError where not even one slot fits.
+        """
+        photo = prepared.grid is not None
+        visual = int((prepared.ids == self.checkpoint.image_token).sum())
+        spare = max(0, self.checkpoint.most_visual_tokens - visual) if photo else 0
+        rows = max(self._rows(prepared) + spare, self._tokens(prepared), self.size.room if self.size else 0)
+        wanted = self._size_for(rows, bool(prepared.request.choices))
+        while True:
+            self._drop()
+            try:
+                self._guarded(partial(self._open, wanted.halved(self.halvings)))
+                return
+            except OutOfMemoryError:
+                if not self._halve(wanted):
+                    raise
+
+    def shrink(self) -> bool:
+        """Half of everything; the next request builds it anew. False if it was as small as can be."""
+        size = self.size
+        self._drop()
+        return size is not None and self._halve(size)
+
+    def _halve(self, size: Size) -> bool:
+        if size.halved(self.halvings).slots == 1:
+            return False
+        self.halvings += 1
+        return True
+
+    def _drop(self) -> None:
+        self._session = self.size = None
+        if self.checkpoint.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _open(self, size: Size) -> None:
+        checkpoint = self.checkpoint
+        cuda = checkpoint.device.type == "cuda"
+        table = self._language.table(size.slots, size.room, size.scratch)
+        choice = Choice(
+            checkpoint.settings.sampling, size.slots, checkpoint.model.config.text_config.vocab_size,
+            checkpoint.model.generation_config.pad_token_id, checkpoint.device,
+        )  # fmt: skip
+        shape = Shape(size.tokens, PATCHES * size.tokens, SEQUENCES, exact=not cuda)
+        session = Session(self._tower, self._language, choice, table, shape, checkpoint.stop_tokens)
+        if cuda:
+            session.capture()
+        self._session, self.size = session, size
+
+    def _guarded(self, work: Callable[[], ResultT]) -> ResultT:
+        try:
+            with torch.inference_mode():
+                return work()
+        except torch.cuda.OutOfMemoryError:
+            pass  # left before raising: the traceback would keep the launch's tensors alive
+        raise OutOfMemoryError
+
+
+def _as_it_is(work: Callable[..., Any]) -> Callable[..., Any]:
+    return work
+
+
+def _fetch(tensor: Tensor) -> Callable[[], list[Any]]:
+    """The numbers, copied as soon as they are there; the call waits for them."""
+    if not tensor.is_cuda:
+        numbers: list[Any] = tensor.tolist()
+        return lambda: numbers
+    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    host.copy_(tensor, non_blocking=True)
+    copied = torch.cuda.current_stream().record_event()
+
+    def wait() -> list[Any]:
+        copied.synchronize()
+        return list(host.tolist())
+
+    return wait
+
+
+def _by_owner(owners: Sequence[int], told: Sequence[float], requests: int) -> list[tuple[float, ...]]:
+    """ln P of each request's choices."""
+    return [tuple(p for owner, p in zip(owners, told, strict=True) if owner == request) for request in range(requests)]
