@@ -10,6 +10,7 @@ comes last and gets the time that is left of --minutes; its line says how many p
 """
 
 import argparse
+import gc
 import json
 import platform
 import re
@@ -182,6 +183,7 @@ def measure(run: Run, first: Imposed, requests: Sequence[Request], deadline: flo
     """Runs the requests to their end, those inside groups until the deadline (of time.monotonic) at most."""
     cuda = first.device.type == "cuda"
     if cuda:
+        gc.collect()  # the engine before has left
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()

@@ -192,7 +192,7 @@ class _Jpeg(JpegImageFile):
 
 END = b"\xff\xd9"
 STUFFED = b"\xff\x00"  # a byte FF of JPEG data; FF before another byte is a marker
-MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # D0 to D7 restart the decoder and belong to the data
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # 00: stuffed; D0 to D7 restart the decoder: both are data
 AFTER_END = STUFFED * 8  # 64 bits of ones; the decoder reads up to 57 bits ahead, and ones are no code word
 
 
@@ -212,7 +212,7 @@ def _open_jpeg(data: bytes) -> Image.Image:
     end = data.find(END, start)
     if end < 0:
         raise PhotoError("the file ends early: the end mark of the JPEG data is missing", RECOPY)
-    if MARKER.search(data[start:end].replace(STUFFED, b"")):
+    if MARKER.search(data, start, end):
         raise PhotoError("the photo's data is damaged: a marker stands inside the compressed data", RECOPY)
     return _Jpeg(io.BytesIO(data[:end] + AFTER_END))
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from jinja2 import TemplateError
+from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -43,7 +44,7 @@ class Prepared:
 
     request: Request
     ids: Tensor  # (tokens,), image tokens included
-    pixels: Tensor | None  # (patches, 1536)
+    pixels: Tensor | None  # (patches, 1536), or whatever the engine makes of a photo
     grid: Tensor | None  # (1, 3): 1, rows, columns of patches
     rotated: bool
     limit: int  # tokens of the answer
@@ -60,7 +61,9 @@ class Qwen3VL:
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = pick_attention(settings.attn, self.device, self.dtype)
-        self._proving = threading.Lock()
+        self._tokenizing = threading.Lock()  # tokenizers are not thread-safe
+        self._prompt_ids = lru_cache(maxsize=64)(self._encoded)
+        self._line_ids = lru_cache(maxsize=64)(self._encoded_line)
         self._proven = False
 
     # ---- what it is ----
@@ -124,24 +127,28 @@ class Qwen3VL:
             return Prepared(request, torch.tensor(ids), None, None, False, self.limit(request))
         photo = load_photo(request.photo, self.settings.photo.exif)
         try:
-            seen = self.processor.image_processor(images=[photo.image], return_tensors="pt", **self._resizing)
+            pixels, grid = self.patches(photo.image)
         except ValueError as error:  # the processor's own limit on how narrow a photo may be
             name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
             raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
-        grid = seen["image_grid_thw"]
         expanded = self._with_visual_tokens(ids, grid)
         self._prove(request, photo.image, expanded)
         before = expanded.index(self.image_token)
         return Prepared(
-            request, torch.tensor(expanded), seen["pixel_values"], grid, photo.rotated, self.limit(request), before
+            request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before
         )
+
+    def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
+        """Pixels (patches, 1536) and grid (1, 3) of one photo. Raises ValueError for one that is too narrow."""
+        seen = self.processor.image_processor(images=[image], return_tensors="pt", **self.resizing)
+        return seen["pixel_values"], seen["image_grid_thw"]
 
     def limit(self, request: Request) -> int:
         """Tokens of its answer at most."""
         return self.settings.sampling.max_new_tokens
 
     @property
-    def _resizing(self) -> dict[str, Any]:
+    def resizing(self) -> dict[str, Any]:
         photo = self.settings.photo
         return {"do_resize": True, "size": {"shortest_edge": photo.min_pixels, "longest_edge": photo.max_pixels}}
 
@@ -155,17 +162,19 @@ class Qwen3VL:
         images = self.processor.image_processor
         return int(self.settings.photo.max_pixels // (images.patch_size * images.merge_size) ** 2)
 
-    @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
     def line_ids(self, line: str) -> list[int]:
         """A first line of an answer with the line break behind it."""
-        return list(self.processor.tokenizer(f"{line}\n")["input_ids"])
+        with self._tokenizing:
+            return self._line_ids(line)
 
     def prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
         """With one image token where the photo goes."""
-        with self._proving:  # the tokenizer is not thread-safe; the result is cached, so this is once a prompt
-            return self._encoded(prompt, with_photo)
+        with self._tokenizing:
+            return self._prompt_ids(prompt, with_photo)
 
-    @lru_cache(maxsize=64)  # noqa: B019 - an engine lives as long as the run
+    def _encoded_line(self, line: str) -> list[int]:
+        return list(self.processor.tokenizer(f"{line}\n")["input_ids"])
+
     def _encoded(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
         ids = self.processor.tokenizer(self.render(prompt, with_photo))["input_ids"]
         images = ids.count(self.image_token)
@@ -197,11 +206,11 @@ class Qwen3VL:
 
     def _prove(self, request: Request, image: Any, expanded: list[int]) -> None:
         """Once a run: the ids made here are those that the processor makes of text and photo together."""
-        with self._proving:
+        with self._tokenizing:
             if self._proven:
                 return
             text = self.render(request.prompt)
-            whole = self.processor(text=[text], images=[image], images_kwargs=self._resizing)
+            whole = self.processor(text=[text], images=[image], images_kwargs=self.resizing)
             if list(whole["input_ids"][0]) != expanded:
                 raise CheckpointError(
                     f"{self.folder}: its processor writes {len(whole['input_ids'][0])} prompt tokens for a photo that "
@@ -221,7 +230,9 @@ class Qwen3VL:
         self, prepared: Prepared, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
         """An answer from its tokens, the stop token included."""
-        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        tokenizer = self.processor.tokenizer
+        with self._tokenizing:
+            text = tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return Completion(prepared.request.id, text, ended, len(tokens), prepared.rotated, logprobs)
 
 

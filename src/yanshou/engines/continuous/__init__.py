@@ -8,15 +8,18 @@ choice      the next token, a random stream a photo loops     answers that repea
 runner      all of these as the scheduler sees them
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Literal
 
+from PIL import Image
+from torch import Tensor
 from transformers import Qwen3VLConfig
 
 from yanshou.engines.base import Completion, Failure, Prompt, Request
 from yanshou.engines.batched import workers
+from yanshou.engines.continuous.pixels import Pixels
 from yanshou.engines.continuous.runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
 from yanshou.engines.continuous.size import Size, size
@@ -56,7 +59,7 @@ class ContinuousEngine(Qwen3VL):
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
-            self._runner = ContinuousRunner(self, self._size_for, self.mode == "compiled")
+            self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for, self.mode == "compiled")
         self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
         if self._stopped:
             self._scheduler.stop()
@@ -67,9 +70,12 @@ class ContinuousEngine(Qwen3VL):
         if self._scheduler:
             self._scheduler.stop()
 
-    def prepare(self, request: Request) -> Prepared:
-        prepared = super().prepare(request)
-        return prepared if prepared.pixels is None else replace(prepared, pixels=prepared.pixels.to(self.dtype))
+    @cached_property
+    def pixels(self) -> Pixels:
+        return Pixels(self.processor.image_processor, self.dtype)
+
+    def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
+        return self.pixels.cut(image, **self.resizing)
 
     def _size_for(self, rows: int, scored: bool) -> Size:
         """Never smaller than what `ready` expected."""

@@ -30,6 +30,15 @@ class Spans:
         return max(end - start for start, end in self.queries), max(end - start for start, end in self.keys)
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far each slot's query sees, (slots,) each. The first `shared` keys lie at `shared_at` too, for all alike."""
+
+    lengths: Tensor  # int32, the query's own key included; 0 is a slot at rest
+    shared: Tensor  # int32
+    shared_at: Tensor  # int64, a row
+
+
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
     """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
     if spans.starts is None:
@@ -53,14 +62,14 @@ def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, cau
     return out
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, room: int, scale: float) -> Tensor:
-    """One query a slot, (slots, heads, width), over the first `lengths` of the slot's `room` rows; zeros where 0."""
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+    """One query a slot, (slots, heads, width), over the first of the slot's `room` rows; zeros for a slot at rest."""
     if q.is_cuda:
         from yanshou.engines.continuous.kernel import decode
 
-        return decode(q, k, v, lengths, room, scale)
+        return decode(q, k, v, reach, room, scale)
     out = torch.zeros_like(q)
-    for slot, length in enumerate(lengths.tolist()):
+    for slot, length in enumerate(reach.lengths.tolist()):
         if length:
             rows = slice(slot * room, slot * room + length)
             out[slot : slot + 1] = _sdpa(q[slot : slot + 1], k[rows], v[rows], None, scale, False)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb
 
-from yanshou.engines.continuous.attention import Spans, decode_attention, packed_attention
+from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
 from yanshou.engines.continuous.tower import Wrap
 
 
@@ -24,11 +24,12 @@ class Table:
     slots: int
     room: int  # rows a slot
     scratch: int  # rows
+    shared: int  # rows of prefixes, which the decode steps of all slots read in one place
 
     @property
     def waste(self) -> int:
         """The row for what nobody will read."""
-        return self.slots * self.room + self.scratch
+        return self.slots * self.room + self.scratch + self.shared
 
     def slot_rows(self, rows: Tensor) -> Tensor:
         """A layer's keys or values by slot: (slots, room, key heads, width)."""
@@ -59,12 +60,12 @@ class LanguageModel:
         self.model, self.head = model, head
         self._into, self._out_of = wrap(into_attention), wrap(out_of_attention)
 
-    def table(self, slots: int, room: int, scratch: int) -> Table:
+    def table(self, slots: int, room: int, scratch: int, shared: int) -> Table:
         """An empty one: zeros, since what was never written is read by nobody but must not be NaN."""
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
-        shape = (slots * room + scratch + 1, self.model.config.num_key_value_heads, attention.head_dim)
+        shape = (slots * room + scratch + shared + 1, self.model.config.num_key_value_heads, attention.head_dim)
         keys, values = ([like.new_zeros(shape) for _ in self.model.layers] for _ in range(2))
-        return Table(keys, values, slots, room, scratch)
+        return Table(keys, values, slots, room, scratch, shared)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -97,8 +98,8 @@ class LanguageModel:
         normed: Tensor = self.model.norm(x)
         return normed
 
-    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, lengths: Tensor, table: Table) -> Tensor:
-        """One token a slot, (slots,) → logits (slots, vocabulary). `lengths` count the token; 0 is a slot at rest."""
+    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: Reach, table: Table) -> Tensor:
+        """One token a slot, (slots,) → logits (slots, vocabulary)."""
         x = self.embed(ids)
         cos, sin = self._angles(x, positions.expand(3, -1))
         for number, layer in enumerate(self.model.layers):
@@ -106,7 +107,7 @@ class LanguageModel:
             keys, values = table.keys[number], table.values[number]
             keys.index_copy_(0, rows, k)
             values.index_copy_(0, rows, v)
-            attended = decode_attention(q.contiguous(), keys, values, lengths, table.room, layer.self_attn.scaling)
+            attended = decode_attention(q.contiguous(), keys, values, reach, table.room, layer.self_attn.scaling)
             x = self._out_of(layer, x, attended)
         return self.logits(self.model.norm(x))
 

@@ -1,7 +1,7 @@
 """Photos and prompts as one launch sees them: everything one behind the other, padded to the launch's fixed shape.
 
     tokens    ▏rest of prompt 0 ▕ rest of prompt 1 ▕ … ▕ scored lines ▕┈┈┈ padding ┈┈┈▕     (tokens,)
-    patches   ▏photo 0 ▕ photo 1 ▕ …                                  ▕┈┈┈ padding ┈┈┈▕     (patches, 1536)
+    patches   ▏photo 0 ▕ photo 1 ▕ …                                  ▕┈┈┈ padding ┈┈┈▕     (patches, 768)
 
 The beginning that all prompts of a pack share (system prompt and what stands before the photo) is not among the tokens:
 its keys and values are computed once.
@@ -64,7 +64,7 @@ class Pack:
     used: Tensor  # (sequences,) int32: `lengths`, 0 where there is no sequence
     patch_starts: Tensor  # as `starts` and `used`
     patch_used: Tensor
-    pixels: Tensor | None  # (patches, 1536)
+    pixels: Tensor | None  # (patches, 768) of bytes
     arrived: Any = None  # event: the tensors are on the device
 
     def on(self, device: torch.device, stream: Any) -> "Pack":

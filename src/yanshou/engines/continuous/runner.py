@@ -1,6 +1,7 @@
 """The device as the scheduler sees it: slots, packs, launches, and what becomes of them when the memory is short."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from yanshou.engines.continuous.choice import Choice
 from yanshou.engines.continuous.language import LanguageModel
 from yanshou.engines.continuous.pack import Line, Pack, Shape, collate
 from yanshou.engines.continuous.scheduler import Ticket, Written
-from yanshou.engines.continuous.session import Session
+from yanshou.engines.continuous.session import PREFIXES, Session
 from yanshou.engines.continuous.size import PATCHES, SEQUENCES, Size
 from yanshou.engines.continuous.tower import VisionTower
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
@@ -25,7 +26,9 @@ SizeFor = Callable[[int, bool], Size]  # of rows a slot, and whether lines are s
 class ContinuousRunner:
     """A checkpoint's launches on one device."""
 
-    def __init__(self, checkpoint: Qwen3VL, size_for: SizeFor, compiled: bool) -> None:
+    def __init__(
+        self, checkpoint: Qwen3VL, numbers: Callable[[Tensor], Tensor], size_for: SizeFor, compiled: bool
+    ) -> None:
         self.checkpoint, self._size_for = checkpoint, size_for
         self.size: Size | None = None
         self.halvings = 0
@@ -33,7 +36,7 @@ class ContinuousRunner:
         self._copies: Any = None  # the stream on which packs come to the device
         model = checkpoint.model
         wrap = partial(torch.compile, dynamic=False) if compiled else _as_it_is
-        self._tower = VisionTower(model.model.visual, wrap)
+        self._tower = VisionTower(model.model.visual, numbers, wrap)
         self._language = LanguageModel(model.model.language_model, model.lm_head, wrap)
 
     @property
@@ -68,7 +71,7 @@ class ContinuousRunner:
         )
 
     def _rows(self, prepared: Prepared) -> int:
-        return len(prepared.ids) + prepared.limit
+        return len(prepared.ids) + self.checkpoint.settings.sampling.max_new_tokens
 
     def _tokens(self, prepared: Prepared) -> int:
         """What the request adds to a launch: its prompt without what is shared, and its scored lines behind it."""
@@ -144,7 +147,7 @@ class ContinuousRunner:
         visual = int((prepared.ids == self.checkpoint.image_token).sum())
         spare = max(0, self.checkpoint.most_visual_tokens - visual) if photo else 0
         rows = max(self._rows(prepared) + spare, self._tokens(prepared), self.size.room if self.size else 0)
-        wanted = self._size_for(rows, bool(prepared.request.choices))
+        wanted = replace(self._size_for(rows, bool(prepared.request.choices)), shared=PREFIXES * prepared.before)
         while True:
             self._drop()
             try:
@@ -174,7 +177,7 @@ class ContinuousRunner:
     def _open(self, size: Size) -> None:
         checkpoint = self.checkpoint
         cuda = checkpoint.device.type == "cuda"
-        table = self._language.table(size.slots, size.room, size.scratch)
+        table = self._language.table(size.slots, size.room, size.scratch, size.shared)
         choice = Choice(
             checkpoint.settings.sampling, size.slots, checkpoint.model.config.text_config.vocab_size,
             checkpoint.model.generation_config.pad_token_id, checkpoint.device,

@@ -30,6 +30,7 @@ NOTHING = -1  # what a launch writes for a slot that is not at work
 
 PreparedT = TypeVar("PreparedT")
 StagedT = TypeVar("StagedT")
+ResultT = TypeVar("ResultT")
 
 
 class Written(NamedTuple):
@@ -130,7 +131,7 @@ class ContinuousScheduler(Generic[PreparedT, StagedT]):
         self._prepare, self._runner, self._workers = prepare, runner, workers
         self._most = most  # photos in flight at once; None: as many as there are slots
         self._stopped = False
-        self.waited_s = 0.0  # time in which slots were free and no photo was ready
+        self.waited_s = 0.0  # time in which the device had nothing to do because no photo was there yet
 
     def stop(self) -> None:
         """No photo goes to the device any more; those that are there are finished. For good."""
@@ -178,20 +179,18 @@ class _Run(Generic[PreparedT, StagedT]):
 
     def answers(self) -> Iterator[Completion | Failure]:
         while True:
-            began, starved = time.monotonic(), self._starved
             try:
                 yield from self._gather()
-                if self._staged and len(self._staged[0]) <= len(self._free) and not self._stopped:
+                if self._arrived:
                     self._admit()
-                elif self._taken:
+                    yield from self._gather()  # the next pack comes to the device while this one is at work
+                if self._taken:
                     self._flying.append((self._runner.step(), None))
                 elif not self._flying and (self._stopped or not self._waiting):
                     return
                 yield from self._settle(LAG if self._taken else 0)
             except OutOfMemoryError:
                 yield from self._begin_again()
-            if starved:
-                self._scheduler.waited_s += time.monotonic() - began
 
     @property
     def _stopped(self) -> bool:
@@ -203,8 +202,24 @@ class _Run(Generic[PreparedT, StagedT]):
         return bool(self._staged or self._pack or self._ahead) or not self._exhausted
 
     @property
-    def _starved(self) -> bool:
-        return not self._exhausted and self._staged is None and len(self._free) > len(self._pack)
+    def _arrived(self) -> bool:
+        """Whether a pack can begin. One that is still on its way is waited for only if nothing else is to do."""
+        if self._stopped or self._staged is None or len(self._staged[0]) > len(self._free):
+            return False
+        return self._idle or self._staged[1].done()
+
+    @property
+    def _idle(self) -> bool:
+        return not self._taken and not self._flying
+
+    def _await(self, future: Future[ResultT]) -> ResultT:
+        """Its result. Time counts as waiting if the device has nothing to do."""
+        began, idle = time.monotonic(), self._idle
+        try:
+            return future.result()
+        finally:
+            if idle:
+                self._scheduler.waited_s += time.monotonic() - began
 
     # ---- photos on their way to the device ----
 
@@ -218,10 +233,10 @@ class _Run(Generic[PreparedT, StagedT]):
                 self._close()
                 return
             request, future = self._ahead[0]
-            if not future.done() and (self._taken or self._flying):
+            if not future.done() and not self._idle:
                 return
             try:
-                prepared = future.result()
+                prepared = self._await(future)
             except GroupError as error:
                 self._ahead.popleft()
                 yield Failure(request.id, error)
@@ -265,7 +280,7 @@ class _Run(Generic[PreparedT, StagedT]):
     def _admit(self) -> None:
         assert self._staged
         pack, future = self._staged
-        staged = future.result()
+        staged = self._await(future)
         slots = [self._free.pop() for _ in pack.requests]
         opened = [
             (slot, Open(request, prepared, self._runner.limit(prepared)))

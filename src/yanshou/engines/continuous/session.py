@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Spans
+from yanshou.engines.continuous.attention import Reach, Spans
 from yanshou.engines.continuous.choice import Choice
 from yanshou.engines.continuous.language import LanguageModel, Table
 from yanshou.engines.continuous.pack import Line, Pack, Shape, Span, put
@@ -37,7 +37,9 @@ class Session:
         self.working = self._zeros(slots + 1).bool()  # one more than slots: for what nobody reads
         self.emitted, self.slots = self._zeros(slots), torch.arange(slots, device=self.device)
         self.stops = self.put(stops)
+        self.shared, self.shared_at = self._zeros(slots + 1).int(), self._zeros(slots + 1)
         self.prefixes: dict[tuple[int, ...], KeysValues] = {}
+        self.shares: dict[tuple[int, ...], int] = {}  # row where a prefix lies for all slots
         self.graph: Any = None
 
     def _zeros(self, count: int) -> Tensor:
@@ -96,6 +98,8 @@ class Session:
             (self.position, self.put(pack.next_positions)),
             (self.written, torch.ones_like(mine)),
             (self.limit, limits),
+            (self.shared, torch.full_like(mine, len(pack.prefix) if pack.prefix in self.shares else 0).int()),
+            (self.shared_at, torch.full_like(mine, self.shares.get(pack.prefix, 0))),
             (self.working, ~torch.isin(tokens[: len(slots)], self.stops) & (limits > 1)),
         ):
             state.index_copy_(0, mine, values)
@@ -112,16 +116,27 @@ class Session:
             if len(self.prefixes) >= PREFIXES:
                 del self.prefixes[next(iter(self.prefixes))]
             self.prefixes[prefix] = self._prefix(prefix)
+            self._share(prefix)
         where = self.put(slots)
         for number, (keys, values) in enumerate(self.prefixes[prefix]):
             self.table.slot_rows(self.table.keys[number])[where, : len(keys)] = keys
             self.table.slot_rows(self.table.values[number])[where, : len(values)] = values
 
+    def _share(self, prefix: tuple[int, ...]) -> None:
+        """Puts a new prefix among those that all slots read in one place, if there is room: it stays for good."""
+        table, used = self.table, sum(map(len, self.shares))
+        if prefix in self.shares or used + len(prefix) > table.shared:
+            return
+        start = self.shares[prefix] = table.slots * table.room + table.scratch + used
+        for number, (keys, values) in enumerate(self.prefixes[prefix]):
+            table.keys[number][start : start + len(keys)] = keys
+            table.values[number][start : start + len(values)] = values
+
     def _prefix(self, prefix: tuple[int, ...]) -> KeysValues:
         """A launch of its own, into a table of its own."""
         used = len(prefix)
         size, padding = self.shape.rows(used, self.shape.tokens), self.shape.sequences
-        table = self.language.table(slots=1, room=used, scratch=0)
+        table = self.language.table(slots=1, room=used, scratch=0, shared=0)
         places = torch.arange(size, device=self.device)
         starts, lengths = self.put([0, *[used] * padding]).int(), self.put([used, *[0] * (padding - 1)]).int()
         spans = self._spans([(0, used)], [(0, used)], starts, self._zeros(padding + 1).int(), lengths)
@@ -157,7 +172,8 @@ class Session:
         working = self.working[:most]
         rows = torch.where(working, self.slots * table.room + self.filled[:most], table.waste)
         lengths = torch.where(working, self.filled[:most] + 1, 0).int()
-        logits = self.language.step(self.token[:most], self.position[:most], rows, lengths, table)
+        reach = Reach(lengths, self.shared[:most], self.shared_at[:most])
+        logits = self.language.step(self.token[:most], self.position[:most], rows, reach, table)
         tokens = self.choice.choose(logits, self.slots, self.written[:most])
         self.emitted.copy_(torch.where(working, tokens, NOTHING))
         self.token[:most] = torch.where(working, tokens, self.token[:most])

@@ -29,11 +29,12 @@ class Size:
     room: int  # rows of keys and values a slot
     tokens: int  # of a launch
     scratch: int = 0  # rows for scored lines: one a token of a launch, or none
+    shared: int = 0  # rows for prefixes that all slots read in one place
 
     def halved(self, times: int) -> "Size":
         """After running out of memory so many times."""
         tokens = max(self.room, self.tokens >> times)
-        return Size(max(1, self.slots >> times), self.room, tokens, tokens if self.scratch else 0)
+        return Size(max(1, self.slots >> times), self.room, tokens, tokens if self.scratch else 0, self.shared)
 
 
 def size(

@@ -1,4 +1,4 @@
-"""The vision tower over the photos of a pack, one behind the other: (patches, 1536) → a row for every visual token.
+"""The vision tower over the photos of a pack, one behind the other: (patches, bytes) → a row for every visual token.
 
 The checkpoint's own modules do the work; only the way to attention is written here, since transformers' goes photo by
 photo. What depends on nothing but a photo's size (positions, rotary angles) is kept for the sizes seen last.
@@ -37,10 +37,10 @@ def out_of_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 
 
 class VisionTower:
-    """The checkpoint's vision tower. `wrap` compiles the parts that are worth it, or does nothing."""
+    """The checkpoint's vision tower. `numbers` makes bytes into what it reads; `wrap` compiles parts, or does nothing."""
 
-    def __init__(self, visual: Any, wrap: Wrap) -> None:
-        self.visual, self.merge = visual, visual.spatial_merge_size
+    def __init__(self, visual: Any, numbers: Callable[[Tensor], Tensor], wrap: Wrap) -> None:
+        self.visual, self.numbers, self.merge = visual, numbers, visual.spatial_merge_size
         self._into, self._out_of = wrap(into_attention), wrap(out_of_attention)
         self._place = lru_cache(maxsize=SIZES)(self._places)
 
@@ -51,7 +51,7 @@ class VisionTower:
         """
         visual = self.visual
         embed = visual.patch_embed.proj  # a convolution whose steps do not overlap is a matrix product
-        x = F.linear(pixels, embed.weight.view(embed.out_channels, -1), embed.bias)
+        x = F.linear(self.numbers(pixels), embed.weight.view(embed.out_channels, -1), embed.bias)
         places, cos, sin = (_stacked(parts, len(x)) for parts in zip(*map(self._place, grids), strict=True))
         x = x + places
         deep = []
