@@ -37,7 +37,6 @@ from yanshou.engines.transformers import TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings
 
 GB = 10**9
-REPEATS = 3  # of the continuous engine's runs
 COLUMNS = {  # a result's field → head of its column, format
     "name": ("run", "{:<26}"),
     "photos": ("photos", "{:>6}"),
@@ -179,7 +178,7 @@ def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
     return engine
 
 
-def measure(run: Run, first: Imposed, requests: Sequence[Request], deadline: float) -> Result:
+def measure(run: Run, first: Imposed, requests: Sequence[Request], repeats: int, deadline: float) -> Result:
     """Runs the requests to their end, those inside groups until the deadline (of time.monotonic) at most."""
     cuda = first.device.type == "cuda"
     if cuda:
@@ -194,7 +193,7 @@ def measure(run: Run, first: Imposed, requests: Sequence[Request], deadline: flo
         engine.lengths = first.lengths
     start = time.monotonic() - began
     results = []
-    for _ in range(REPEATS if run.engine == "continuous" else 1):
+    for _ in range(repeats if run.engine == "continuous" else 1):
         batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
         answers: list[Completion] = []
         began = time.monotonic()
@@ -266,7 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
     parser.add_argument("--only", default="", help="the runs whose name this regular expression finds")
-    parser.add_argument("--photos", type=int, default=256, help="at most so many a run")
+    parser.add_argument("--photos", type=int, default=512, help="at most so many a run")
+    parser.add_argument("--repeats", type=int, default=3, help="of the continuous engine's runs; the median counts")
     parser.add_argument("--tokens", type=int, default=200, help="at most so many an answer")
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--minutes", type=float, default=5.5, help="after which the last run ends early")
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Result]:
     print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
     results = []
     for run in runs:
-        results.append(measure(run, engine, requests[: run.photos], deadline))
+        results.append(measure(run, engine, requests[: run.photos], given.repeats, deadline))
         print(line(results[-1]), flush=True)
         report["runs"].append(asdict(results[-1]))
         if given.json:
