@@ -124,6 +124,11 @@ def test_an_alias_is_written_under_the_missions_own_name(tmp_path: Path) -> None
     assert verdicts(tmp_path / "out", "BBU线缆布放")[0].mission == "BBU线缆布放"
 
 
+def test_a_file_given_twice_is_judged_once(stage_a: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [*command(stage_a, tmp_path / "out", "--rules"), str(stage_a)])
+    assert (result.exit_code, result.exception, len(verdicts(tmp_path / "out"))) == (0, None, 12)
+
+
 # ---- what is no verdict ----
 
 

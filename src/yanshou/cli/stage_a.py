@@ -104,7 +104,7 @@ def score(
     from yanshou.progress import page
 
     known = load_missions(mission_files)
-    result = scoring.score(truth, [*stage_a, *more], {known.get(name).name for name in missions} or None)
+    result = scoring.score(truth, [*stage_a, *more], known, {known.get(name).name for name in missions} or None)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:

@@ -92,7 +92,7 @@ class LeftOut(GroupRecord):
     reason: str
 
     def __str__(self) -> str:
-        return f"group {self.group_id[:60]} ({self.mission}, {self.label}): {self.reason}"
+        return f"group {self.key}: {self.reason}"
 
 
 class Card(Record):
