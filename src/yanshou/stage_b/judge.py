@@ -15,13 +15,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from yanshou.assembly import TRUNCATED, Answer, Outcome
+from yanshou.differences import Change
 from yanshou.engines.base import Engine, Failure, Request, answering
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
 from yanshou.group_files import read_groups
 from yanshou.jsonl import excerpt
 from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
 from yanshou.missions import Mission, load_missions
-from yanshou.output import Change, Output
+from yanshou.output import Output
 from yanshou.prompts import VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now
 from yanshou.rules import decide
