@@ -82,6 +82,19 @@ def test_huggingface_datasets_load_both_files(tmp_path: Path, monkeypatch: pytes
     assert [message["role"] for message in prompts[0]["prompt"]] == ["system", "user"]
 
 
+def test_ids_that_are_dates_are_warned_of_and_can_be_read_as_text(tmp_path: Path) -> None:
+    dates = [line(group=f"2024-10-{day}") for day in range(10, 30)]
+    assert not any("dates" in warning for warning in build(tmp_path, *dates, line()).warnings)
+    assert [warning for warning in build(tmp_path, *dates).warnings if "Dataset.from_list" in warning] != []
+    from datasets import Dataset, load_dataset
+
+    path = tmp_path / "out/train.jsonl"
+    loaded = load_dataset("json", data_files=str(path), cache_dir=str(tmp_path / "hf"))["train"]
+    assert loaded.features["group_id"].dtype == "timestamp[s]"  # once this fails, the warning can go
+    text = Dataset.from_list([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+    assert [dict(row) for row in text] == rows(tmp_path, "train.jsonl")
+
+
 GROUP = st.tuples(
     st.sampled_from([GROUNDING, SHIELD]), st.sampled_from(["pass", "fail"]), st.integers(0, 15).map("QC-2024-{}".format)
 )

@@ -9,6 +9,11 @@ ms-swift reads the files as they are. TRL calls the messages `prompt`:
 
     load_dataset("json", data_files="train.jsonl").rename_column("messages", "prompt")
 
+load_dataset takes ids that are all bare dates (2024-10-22) for times, whatever `features` say; the card warns. This
+leaves them text:
+
+    Dataset.from_list([json.loads(line) for line in open("train.jsonl", encoding="utf-8")])
+
 A photo's path holds its label and an id is easily learned by heart, so neither stands in a message. Summaries go in as
 they were written; a group whose summaries themselves tell the label's folder, a path or the id, or hold a token of the
 chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
