@@ -17,18 +17,25 @@ from yanshou import __version__
 from yanshou.cli.options import CONTEXT
 from yanshou.cli.stage_a import score, summarize
 from yanshou.cli.stage_b import dataset, evaluate, judge
+from yanshou.cli.streams import guarded_streams
 from yanshou.cli.tools import demo, doctor, synth
 from yanshou.cli.training import train
 from yanshou.errors import RunError, UsageError, YanshouError
+from yanshou.interrupt import interruptible
 
 
 class Main(click.Group):
     """Turns yanshou's errors into one message and an exit status."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        with guarded_streams():
+            return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            _check_locale()
-            return super().invoke(ctx)
+            with interruptible(_end):  # SIGTERM ends as Ctrl-C does, also where nothing else listens
+                _check_locale()
+                return super().invoke(ctx)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
         except YanshouError as error:
@@ -37,6 +44,10 @@ class Main(click.Group):
         except KeyboardInterrupt:  # before the run had begun, or for the second time
             click.echo("interrupted", err=True)
             ctx.exit(130)
+
+
+def _end() -> None:
+    raise KeyboardInterrupt
 
 
 def _check_locale() -> None:
