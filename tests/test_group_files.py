@@ -55,6 +55,19 @@ def test_an_unknown_mission_is_told_with_its_place_or_kept(tmp_path: Path) -> No
     assert read(file, any_mission=True) == [("a:1", "QC-1 (门禁检查, pass)")]
 
 
+def test_the_mark_of_an_editor_is_named_and_no_line_is_to_be_deleted(tmp_path: Path) -> None:
+    file = groups(tmp_path / "a", ("QC-1", "BBU线缆布放", "pass"))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    with pytest.raises(DamagedFileError, match=r"/a:1: begins with a byte-order mark.* Save the file as UTF-8 without"):
+        read(file)
+
+
+def test_a_damaged_line_asks_for_the_command_that_writes_it_anew(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text('{"group_id": "QC-1"}\n')
+    with pytest.raises(DamagedFileError, match=r"/a:1: key mission is missing \(group QC-1\). .*`yanshou summarize`"):
+        read(tmp_path / "a")
+
+
 def test_an_id_that_would_write_on_the_terminal_is_spelt_out() -> None:
     key = GroupKey("门禁检查", "pass", "\x1b[2J\nQC\udcff")
     assert str(key) == "\\x1b[2J\\nQC\\udcff (门禁检查, pass)"

@@ -183,6 +183,15 @@ def test_a_file_given_by_two_names_is_read_once(tmp_path: Path) -> None:
     assert score(truth, [file, tmp_path / "b.jsonl", file], KNOWN).overall.identical_share == 1.0
 
 
+def test_groups_that_the_truth_lacks_do_not_fill_the_terminal(tmp_path: Path) -> None:
+    truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
+    written = jsonl(tmp_path / "a.jsonl", *(written_line("无关图片×1", group=f"QC-{n}") for n in range(1, 22)))
+    warnings = score(truth, [written], KNOWN).warnings
+    assert len(warnings) == 6
+    assert warnings[0] == "group QC-2 (BBU接地线检查, pass) is not in the truth: left out"
+    assert warnings[-1].startswith("15 more groups are not in the truth")
+
+
 def test_a_mission_under_its_alias_is_the_mission(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1", mission="BBU线缆布放要求"))
     written = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1", mission="BBU线缆布放"))

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yanshou.errors import SummaryError
-from yanshou.jsonl import excerpt
+from yanshou.jsonl import cut, excerpt
 from yanshou.records import image_key
 
 SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
@@ -70,7 +70,7 @@ def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
         if key not in wanted:
             raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
     if list(per_image) != wanted:
-        raise SummaryError(f"keys are out of order: {', '.join(per_image)}", INCOMPLETE)
+        raise SummaryError(f"keys are out of order: {cut(', '.join(per_image))}", INCOMPLETE)
 
 
 def _unwrap(text: str, raw: str) -> str:

@@ -13,15 +13,23 @@ from pathlib import Path
 from typing import TypeVar
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
-from yanshou.jsonl import REDO, read_records
+from yanshou.jsonl import read_records
 from yanshou.missions import Missions
 from yanshou.records import GroupKey, GroupRecord
+
+SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
+JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
 
 def read_groups(
-    paths: Iterable[Path], record_type: type[RecordT], known: Missions, advice: str = REDO, *, any_mission: bool = False
+    paths: Iterable[Path],
+    record_type: type[RecordT],
+    known: Missions,
+    advice: str = SUMMARIZE_AGAIN,
+    *,
+    any_mission: bool = False,
 ) -> Iterator[tuple[str, RecordT]]:
     """`file:line` and record of every group, in the files' order; missions by their own names, not by an alias.
 

@@ -15,6 +15,7 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 `\\udcff`, which reads back as the same string; every other character is written as itself.
 """
 
+import codecs
 import json
 import math
 import os
@@ -212,6 +213,10 @@ def not_written(path: Path, error: OSError) -> OutputError:
 
 
 def _checked(line: bytes, where: str, advice: str) -> dict[str, Any]:
+    if line.startswith(codecs.BOM_UTF8):
+        raise DamagedFileError(
+            f"{where}: begins with a byte-order mark, which an editor put there. Save the file as UTF-8 without one."
+        )
     try:
         return _parse(line)
     except (ValueError, RecursionError) as error:
@@ -253,7 +258,7 @@ def _finite(digits: str) -> float:
 
 
 def _what(error: Exception, line: bytes) -> str:
-    if line.strip() and not line.endswith(b"\n"):
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not line.endswith(b"\n"):
         return f"torn, the run that wrote it was cut off: {excerpt(_shown(line))}"
     match error:
         case json.JSONDecodeError():

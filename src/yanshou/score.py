@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from yanshou.errors import InputError
-from yanshou.group_files import read_groups
-from yanshou.jsonl import REDO
+from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
 from yanshou.missions import Missions
 from yanshou.records import GroupKey, GroupRecord, Label, StageARecord, image_key
 from yanshou.summary import COUNT_LIMIT, VOCABULARY, count_problems, parse, word_problems
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from rich.table import Column, Table
 
 OTHER = "其他"
+NAMED = 5  # groups that are named in warnings
 
 Summaries = Mapping[str, str]  # 图片_i → summary line
 EntryCounts = Counter[tuple[str, str]]  # (category, canonical entry without its count) → how many
@@ -159,7 +159,10 @@ class Score:
 
     @property
     def warnings(self) -> list[str]:
-        return [f"group {key} is not in the truth: left out" for key in self.not_in_truth]
+        warnings = [f"group {key} is not in the truth: left out" for key in self.not_in_truth[:NAMED]]
+        if (more := len(self.not_in_truth) - NAMED) > 0:
+            warnings.append(f"{more} more groups are not in the truth: left out. --json names all of them")
+        return warnings
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares between 0 and 1, null where there is nothing to share."""
@@ -176,7 +179,7 @@ def score(truth: Path, stage_a: Sequence[Path], known: Missions, missions: Conta
     if not expected:
         limit = "" if missions is None else " of the missions asked for"
         raise InputError(f"{truth}: no group{limit} to compare with. Check the file and --mission.")
-    return compare(expected, _read(stage_a, StageARecord, known, missions, REDO))
+    return compare(expected, _read(stage_a, StageARecord, known, missions, SUMMARIZE_AGAIN))
 
 
 def compare(truth: Mapping[GroupKey, Summaries], written: Mapping[GroupKey, Summaries]) -> Score:

@@ -127,6 +127,25 @@ def test_a_run_file_that_names_no_stage_a_files_is_shown(judged: Judged, tmp_pat
         read(file)
 
 
+@pytest.mark.parametrize("odd", ["[]", "", "{", "null", '{"settings": ' + "[" * 100_000])
+def test_a_damaged_run_file_is_told_as_what_it_is(judged: Judged, tmp_path: Path, odd: str) -> None:
+    file = judged([verdict("QC-1")])
+    (tmp_path / f"{MISSION}_verdicts.run.json").write_text(odd)
+    with pytest.raises(DamagedFileError, match=r"run\.json: (no object|blank|torn|nested).*--stage-a"):
+        read(file)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a" * 245 + ".jsonl"])
+def test_names_that_no_file_can_have_are_no_traceback(judged: Judged, tmp_path: Path, name: str) -> None:
+    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": [name]}}))
+    with pytest.raises(InputError, match=r"is not there any more.*--stage-a"):
+        read(file)
+    if name.endswith(".jsonl"):  # there, but its neighbours' names would be too long
+        jsonl(tmp_path / name, [stage_a("QC-1")])
+        assert len(read(file, tmp_path / name)) == 1
+
+
 def test_a_stage_a_file_that_is_gone_is_named(judged: Judged, tmp_path: Path) -> None:
     file = judged([verdict("QC-1")])
     (tmp_path / f"{MISSION}_stage_a.jsonl").unlink()

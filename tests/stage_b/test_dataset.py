@@ -252,7 +252,7 @@ def test_a_hostile_line_is_named_with_file_line_key_and_advice(tmp_path: Path, n
     path.write_bytes(path.read_bytes() + spoilt())
     with pytest.raises(DamagedFileError, match=rf"stage_a\.jsonl:2: {message}") as caught:
         build_from([path], tmp_path / "out")
-    assert str(caught.value).endswith("Delete the line and run again: only that group is redone.")
+    assert str(caught.value).endswith("Delete the line and run `yanshou summarize` again: only that group is redone.")
     assert len(str(caught.value)) < 1000
     assert not (tmp_path / "out").exists()
 

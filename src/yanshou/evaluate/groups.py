@@ -12,6 +12,7 @@ verdict nor fault it was not judged; with a verdict and no summaries the rules c
 released by whoever has nothing to say.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
-from yanshou.group_files import once, own_name, read_groups
+from yanshou.group_files import JUDGE_AGAIN, once, own_name, read_groups
 from yanshou.jsonl import excerpt, first_fault, read_object, read_records
 from yanshou.missions import Missions
 from yanshou.output import Paths, RunFile
@@ -29,8 +30,6 @@ from yanshou.records import Fault, GroupKey, Label, StageARecord, VerdictRecord
 from yanshou.rules import Decision, decide
 from yanshou.summary import parse
 
-JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
-SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
 NOT_JUDGED = "not judged: no verdict, and no fault that tells why"
@@ -81,7 +80,7 @@ def read_judged(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | N
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
     sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
-    lines = read_groups(sources, StageARecord, missions, SUMMARIZE_AGAIN, any_mission=True)  # judged or not
+    lines = read_groups(sources, StageARecord, missions, any_mission=True)  # judged or not
     written = {record.key: record for _, record in lines}
     missing = _faults(sources, missions)
 
@@ -179,12 +178,12 @@ def _named(verdict_files: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for file in verdict_files:
         run = _beside(file).run
-        if not run.exists():
+        if not _exists(run):
             raise InputError(
                 f"{file}: {run.name} is missing beside it, so its Stage-A files are not known. {GIVE_THEM}"
             )
         for path in _stage_a_of(run):
-            if not path.exists():
+            if not _exists(path):
                 raise InputError(f"{run}: its Stage-A file {path} is not there any more. {GIVE_THEM}")
             paths.append(path)
     return once(paths)
@@ -210,7 +209,7 @@ def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fa
     """Of every group the latest attempt, from the errors files beside the lines."""
     faults: dict[GroupKey, list[Fault]] = {}
     for path in (_beside(path).errors for path in once(paths)):
-        for _, fault in read_records(path, Fault, ANY_CASE) if path.exists() else ():
+        for _, fault in read_records(path, Fault, ANY_CASE) if _exists(path) else ():
             attempt = faults.setdefault(own_name(fault.key, missions), [])
             if attempt and attempt[0].timestamp != fault.timestamp:
                 attempt.clear()
@@ -226,6 +225,10 @@ def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missio
 
 def _beside(path: Path) -> Paths:
     return Paths.of(path.parent, path.stem)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises for a name that is too long
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -29,8 +29,8 @@ from typing import Any
 from yanshou.checks import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.group_files import read_groups
-from yanshou.jsonl import REDO, dump_line, excerpt, not_written, replace_file
+from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
+from yanshou.jsonl import dump_line, excerpt, not_written, replace_file
 from yanshou.missions import Missions
 from yanshou.prompts import verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord
@@ -123,7 +123,8 @@ def _check_length(place: str, record: StageARecord) -> None:
         length = sum(map(len, texts))
         if length > LONGEST:
             raise DamagedFileError(
-                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). {REDO}"
+                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
+                f"{SUMMARIZE_AGAIN}"
             )
 
 
