@@ -137,6 +137,14 @@ def test_the_first_fault_of_a_group_is_named_before_writing_and_by_the_record(
     assert fault in str(refused.value)
 
 
+def test_tokens_inside_tokens_are_not_opened_for_hours() -> None:
+    nested = "<|a" * 4 + "|>" * 4
+    assert clean_text(f"{nested}电线×1") == "电线×1"
+    deep = "<|a" * 60_000 + "|>" * 60_000  # a pass over the text for each level would take minutes
+    with pytest.raises(SummaryError, match=r"more than 16 deep: the model wrote '<\|a<\|a.{,60}$"):
+        clean_text(deep)
+
+
 @pytest.mark.parametrize("text", ['["电线×1"]', '[{"图片_1": "电线×1"}]'])
 def test_a_json_list_is_refused_and_nothing_is_guessed(text: str) -> None:
     with pytest.raises(SummaryError, match="a JSON list"):

@@ -105,6 +105,12 @@ def test_help_shows_the_defaults_of_the_settings() -> None:
                 assert f"[default: {field.default}" in shown[name], name
 
 
+@pytest.mark.parametrize("command", [cli.summarize, cli.judge], ids=lambda command: command.name)
+def test_every_setting_of_an_engine_is_an_option_of_each_command_that_runs_one(command: click.Command) -> None:
+    settings_elsewhere = {"photo", "sampling"}  # fields that are settings of their own
+    assert EngineSettings.model_fields.keys() - settings_elsewhere <= {param.name for param in command.params}
+
+
 def test_options_may_be_spelt_with_a_dash_or_an_underscore() -> None:
     dashes = ["--batch-size", "3", "--max-new-tokens=9", "--no-mission-focus", "--attn", "flash_attention_2"]
     assert params(*(word.replace("_", "-") if word.startswith("--") else word for word in dashes)) == params(
@@ -175,7 +181,8 @@ def test_json_gives_one_row_a_mission(job: dict[str, str]) -> None:
     assert shield.pop("seconds") >= 0
     assert shield.pop("images_per_s") > 0
     assert shield == {
-        "mission": SHIELD, "groups": 2, "written": 2, "failed": 0, "skipped": 0, "photos": 3, "rotated": 0,
+        "mission": SHIELD, "groups": 2, "written": 2, "failed": 0, "skipped": 0, "revised": 0, "photos": 3,
+        "rotated": 0,
         "warnings": [], "error": "", "interrupted": False, "status": 0,
         "lines": f"{job['output-dir']}/{SHIELD}_stage_a.jsonl",
         "errors": f"{job['output-dir']}/{SHIELD}_stage_a.errors.jsonl",

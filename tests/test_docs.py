@@ -41,15 +41,16 @@ def test_cli_page_is_the_help_of_every_command() -> None:
     assert page.read_text(encoding="utf-8") == help_pages()
 
 
-def test_readme_python_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_readme_python_runs(tmp_path: Path, name: str) -> None:
     from random import Random
 
     from yanshou.world.draw import draw
     from yanshou.world.scene import any_scene
 
-    for name in ("a.jpg", "b.jpg"):
-        draw(any_scene(Random(name)), Random(name)).save(tmp_path / name)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for photo in ("a.jpg", "b.jpg"):
+        draw(any_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert len(ran.stdout.splitlines()) == 2

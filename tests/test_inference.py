@@ -103,6 +103,24 @@ def test_an_unreadable_photo_is_a_value_error(group: Group) -> None:
         assert isinstance(caught.value, PhotoError)
 
 
+def test_a_batch_says_which_photo_is_at_fault(group: Group) -> None:
+    cases = {
+        r"/QC-1/2\.jpg: the summary is empty": engine(**{"2_jpg": ""}),
+        r"/QC-1/10\.jpg: the answer was cut off": ScriptedEngine.of(ANSWERS, truncated=("10.jpg",)),
+    }
+    for words, one in cases.items():
+        with pytest.raises(GroupError, match=words) as caught:
+            infer_batch(one, group.photos(), PROMPT)
+        assert caught.value.advice
+    pictures = [Image.new("RGB", (8, 8))] * 2
+    with pytest.raises(SummaryError, match=r"^picture 1: the summary is empty"):
+        infer_batch(ScriptedEngine.of({"*": ""}), pictures, PROMPT)
+    (group.folder / "10.jpg").write_bytes(b"")
+    with pytest.raises(PhotoError) as caught:
+        infer_batch(engine(), group.photos(), PROMPT)
+    assert str(caught.value).count("10.jpg") == 1
+
+
 def test_a_cut_off_answer_is_a_value_error_unless_it_is_accepted(group: Group) -> None:
     cut = ScriptedEngine.of(ANSWERS, truncated=("10.jpg",))
     for call in (

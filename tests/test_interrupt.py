@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,19 @@ def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGTERM, "stop\n", "")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_the_run_has_begun_is_status_130_too(number: signal.Signals, tmp_path: Path) -> None:
+    """Ten seconds may pass between the start of a command and its first batch."""
+    (tmp_path / "a.jsonl").touch()
+    words = (
+        "import os, yanshou.stage_b.judge as judge\nfrom yanshou.cli import main\n"
+        f"judge.prepare = lambda settings: os.kill(os.getpid(), {int(number)})\n"
+        "main(['judge', '--rules', '--output-dir', 'out', 'a.jsonl'])"
+    )
+    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
 
 
 def test_the_signals_do_afterwards_what_they_did_before() -> None:

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from yanshou.cli import main
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.missions import load_missions
 from yanshou.records import GroupKey
 from yanshou.score import Tally, compare, score, tables
 
+KNOWN = load_missions()
 KEY = GroupKey("BBU接地线检查", "pass", "QC-1")
 
 
@@ -130,7 +132,7 @@ def test_files_are_read_compared_and_told(tmp_path: Path) -> None:
         jsonl(tmp_path / "a.jsonl", written_line("电线/捆扎整齐×2")),
         jsonl(tmp_path / "b.jsonl", written_line("无关图片×1", group="QC-9")),
     ]
-    result = score(truth, written)
+    result = score(truth, written, KNOWN)
     overall = result.to_dict()["overall"]
     assert (overall["groups"], overall["groups_not_written"], overall["identical_share"]) == (2, 1, 0.5)
     assert overall["categories"]["电线"] == {"precision": 1, "recall": 1, "f1": 1, "right": 2, "written": 2, "true": 2}
@@ -143,7 +145,7 @@ def test_a_limit_to_missions_leaves_the_others_out_on_both_sides(tmp_path: Path)
     lines = {"group": "QC-2", "mission": "挡风板安装检查"}
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"), truth_line("无关图片×1", **lines))
     written = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1"), written_line("电线/捆扎整齐×1", **lines))
-    result = score(truth, [written], missions={"BBU接地线检查"})
+    result = score(truth, [written], KNOWN, {"BBU接地线检查"})
     assert (list(result.missions), result.overall.identical_share) == (["BBU接地线检查"], 1.0)
     assert result.not_in_truth == ()
 
@@ -152,7 +154,7 @@ def test_a_limit_to_missions_leaves_the_others_out_on_both_sides(tmp_path: Path)
 def test_a_truth_without_groups_is_an_error(tmp_path: Path, missions: set[str] | None) -> None:
     records = [truth_line("无关图片×1")] if missions else []
     with pytest.raises(InputError, match=r"truth\.jsonl: no group"):
-        score(jsonl(tmp_path / "truth.jsonl", *records), [], missions)
+        score(jsonl(tmp_path / "truth.jsonl", *records), [], KNOWN, missions)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +166,41 @@ def test_a_damaged_truth_is_named_with_its_line(tmp_path: Path, damage: dict[str
         tmp_path / "truth.jsonl", truth_line("无关图片×1"), {**truth_line("无关图片×1", group="QC-2"), **damage}
     )
     with pytest.raises(DamagedFileError, match=r"truth\.jsonl:2: "):
-        score(truth, [])
+        score(truth, [], KNOWN)
 
 
 def test_a_group_in_two_files_is_an_error_that_names_both(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
     files = [jsonl(tmp_path / name, written_line("无关图片×1")) for name in ("a.jsonl", "b.jsonl")]
     with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* stands at .*a\.jsonl:1 already"):
-        score(truth, files)
+        score(truth, files, KNOWN)
+
+
+def test_a_file_given_by_two_names_is_read_once(tmp_path: Path) -> None:
+    truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
+    file = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1"))
+    (tmp_path / "b.jsonl").symlink_to(file)
+    assert score(truth, [file, tmp_path / "b.jsonl", file], KNOWN).overall.identical_share == 1.0
+
+
+def test_groups_that_the_truth_lacks_do_not_fill_the_terminal(tmp_path: Path) -> None:
+    truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
+    written = jsonl(tmp_path / "a.jsonl", *(written_line("无关图片×1", group=f"QC-{n}") for n in range(1, 22)))
+    warnings = score(truth, [written], KNOWN).warnings
+    assert len(warnings) == 6
+    assert warnings[0] == "group QC-2 (BBU接地线检查, pass) is not in the truth: left out"
+    assert warnings[-1].startswith("15 more groups are not in the truth")
+
+
+def test_a_mission_under_its_alias_is_the_mission(tmp_path: Path) -> None:
+    truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1", mission="BBU线缆布放要求"))
+    written = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1", mission="BBU线缆布放"))
+    result = score(truth, [written], KNOWN)
+    assert (list(result.missions), result.overall.identical_share) == (["BBU线缆布放"], 1.0)
+    ran = CliRunner().invoke(
+        main, ["score", "--truth", str(truth), "--stage-a", str(written), "--mission", "BBU线缆布放要求"]
+    )
+    assert (ran.exit_code, "100.0%" in ran.stdout) == (0, True)
 
 
 NAMES = ["[red]自己的", "[/]", "[/red]", "门禁 [bold", ":smile:", "[link=x]门禁[/link]", "\\[red]"]

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yanshou.errors import SummaryError
-from yanshou.jsonl import excerpt
+from yanshou.jsonl import cut, excerpt
 from yanshou.records import image_key
 
 SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
 WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?(\{\s*[\"'}]|\[\s*[\"'{\[\]])")  # no summary begins like this
 FENCED = re.compile(r"```(?:json)?\s*([{\[].*[}\]])\s*```", re.DOTALL | re.IGNORECASE)
+DEEPEST = 16  # special tokens and wrappers inside one another; each takes a pass over the text
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode: control, zero width and byte-order mark, spaces
 
 EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
@@ -30,13 +31,17 @@ INCOMPLETE = "Every photo needs its line, under 图片_1, 图片_2, … in the p
 
 def clean_text(raw: str) -> str:
     """The summary in one line, never empty. Raises SummaryError for an empty one and for JSON that is not one text."""
-    text, before = raw, None
-    while text != before:  # what comes out of a wrapper may hold a token, and what lay around a token may be a wrapper
+    text = raw
+    for _ in range(
+        DEEPEST
+    ):  # what comes out of a wrapper may hold a token, and what lay around a token may be a wrapper
         before = text
         text = _unwrap(_one_line(SPECIAL_TOKEN.sub("", text)), raw)
-    if not text:
-        raise SummaryError(f"the summary is empty: the model wrote {excerpt(raw)}", EMPTY)
-    return text
+        if not text:
+            raise SummaryError(f"the summary is empty: the model wrote {excerpt(raw)}", EMPTY)
+        if text == before:
+            return text
+    raise SummaryError(f"tokens and wrappers more than {DEEPEST} deep: the model wrote {excerpt(raw)}", WRAPPED)
 
 
 def check_group(
@@ -65,7 +70,7 @@ def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
         if key not in wanted:
             raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
     if list(per_image) != wanted:
-        raise SummaryError(f"keys are out of order: {', '.join(per_image)}", INCOMPLETE)
+        raise SummaryError(f"keys are out of order: {cut(', '.join(per_image))}", INCOMPLETE)
 
 
 def _unwrap(text: str, raw: str) -> str:

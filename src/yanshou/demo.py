@@ -39,7 +39,7 @@ def run(output_dir: Path) -> int:
     summarized = _summarize(output_dir)
     console.print(table(summarized))
     stage_a = [result.lines for result in summarized if result.lines]
-    console.print(*tables(score(truth, stage_a)), sep="\n")
+    console.print(*tables(score(truth, stage_a, load_missions())), sep="\n")
     console.print(f"one of the photos and its line:\n  {_example(stage_a)}", markup=False)
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
     verdicts = [result.lines for result in judged if result.lines]

@@ -4,7 +4,7 @@
     prompt = summary_prompt(load_missions().get("挡风板安装检查"), PromptSettings())
     raw, clean = infer_one_image(engine, Path("photo.jpg"), prompt)
 
-What fails raises the GroupError (a ValueError) that the group would fail with.
+What fails raises the GroupError (a ValueError) that the group would fail with, and names the photo.
 """
 
 import os
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from yanshou.assembly import Assembly, read
+from yanshou.assembly import Answer, Assembly, read
 from yanshou.engines.base import Engine, Prompt, Request
-from yanshou.errors import RunError
+from yanshou.errors import GroupError, RunError
 from yanshou.groups import Group
 from yanshou.records import StageARecord
 
@@ -33,7 +33,7 @@ def infer_batch(
     """Raw and clean text of every photo, in order; the engine's batch size decides how many go together."""
     opened = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
     requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(opened)]
-    texts = {answer.id: read(answer, allow_truncated) for answer in engine.generate(requests)}
+    texts = {answer.id: _read(answer, opened[answer.id], allow_truncated) for answer in engine.generate(requests)}
     if len(texts) < len(requests):
         raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load another one.")
     return [texts[at] for at in range(len(photos))]
@@ -45,6 +45,16 @@ def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated:
     if outcome.record is None:
         raise outcome.errors[0][1]
     return outcome.record
+
+
+def _read(answer: Answer, photo: Path | Image.Image, allow_truncated: bool) -> tuple[str, str]:
+    name = str(photo) if isinstance(photo, Path) else f"picture {answer.id + 1}"
+    try:
+        return read(answer, allow_truncated)
+    except GroupError as error:
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}", error.advice) from error
 
 
 def _key(photo: Path | Image.Image) -> str:

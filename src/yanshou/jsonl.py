@@ -15,6 +15,7 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 `\\udcff`, which reads back as the same string; every other character is written as itself.
 """
 
+import codecs
 import json
 import math
 import os
@@ -75,7 +76,7 @@ def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) 
 def first_fault(error: ValidationError) -> str:
     """The first thing that a record type objects to, in one readable line without a full stop."""
     fault = error.errors(include_url=False)[0]
-    where = _cut(".".join(str(step) for step in fault["loc"]))
+    where = cut(".".join(str(step) for step in fault["loc"]))
     match fault["type"]:
         case "missing":
             return f"key {where} is missing"
@@ -90,11 +91,13 @@ def first_fault(error: ValidationError) -> str:
 
 def excerpt(value: object, longest: int = 60) -> str:
     """The value as an error message shows it: quoted, not longer than `longest` characters."""
-    return _cut(repr(value), longest)
+    return cut(repr(value), longest)
 
 
-def _cut(text: str, longest: int = 60) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def cut(text: str, longest: int = 60) -> str:
+    """The text as an error message shows it where no quotes are wanted: one line that leaves the terminal alone."""
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return short if short.isprintable() else repr(short)[1:-1]
 
 
 class Appender:
@@ -210,6 +213,10 @@ def not_written(path: Path, error: OSError) -> OutputError:
 
 
 def _checked(line: bytes, where: str, advice: str) -> dict[str, Any]:
+    if line.startswith(codecs.BOM_UTF8):
+        raise DamagedFileError(
+            f"{where}: begins with a byte-order mark, which an editor put there. Save the file as UTF-8 without one."
+        )
     try:
         return _parse(line)
     except (ValueError, RecursionError) as error:
@@ -235,7 +242,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {_cut(twice)} stands there twice")
+        raise ValueError(f"key {cut(twice)} stands there twice")
     return value
 
 
@@ -246,12 +253,12 @@ def _no_constant(name: str) -> Never:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{_cut(digits)} is too large a number")
+        raise ValueError(f"{cut(digits)} is too large a number")
     return number
 
 
 def _what(error: Exception, line: bytes) -> str:
-    if line.strip() and not line.endswith(b"\n"):
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not line.endswith(b"\n"):
         return f"torn, the run that wrote it was cut off: {excerpt(_shown(line))}"
     match error:
         case json.JSONDecodeError():
@@ -272,7 +279,7 @@ def _shown(line: bytes) -> str:
 def _whose(line: Mapping[str, Any]) -> str:
     """` (group QC-…, 4 photos)`: what helps to find the line again, as far as the line tells it."""
     group, images = line.get("group_id"), line.get("images")
-    told = [f"group {_cut(str(group))}"] if group else []
+    told = [f"group {cut(str(group))}"] if group else []
     if isinstance(images, list):
         told.append(f"{len(images)} photo{'' if len(images) == 1 else 's'}")
     return f" ({', '.join(told)})" if told else ""

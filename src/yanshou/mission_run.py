@@ -32,6 +32,7 @@ class MissionResult:
     written: int = 0
     failed: int = 0
     skipped: int = 0  # written by an earlier run
+    revised: int = 0  # of the skipped: another threshold gave them another verdict
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # turned as their EXIF orientation says
     seconds: float = 0.0  # from the first request to the last line
@@ -100,6 +101,7 @@ class MissionRun(Generic[RecordT, DigestT]):
     ) -> None:
         self.output, self.result, self.listener, self.present = output, result, listener, present
         result.warnings += output.warnings
+        result.revised = output.revised
         result.lines, result.errors = output.paths.lines, output.paths.errors
 
     def __enter__(self) -> "MissionRun[RecordT, DigestT]":

@@ -21,7 +21,7 @@ with the process; a forked child that outlives it would keep it.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +32,7 @@ from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
+from yanshou.differences import Change, Difference, differences, forbidden, listed
 from yanshou.errors import DamagedFileError, LockedError, ResumeError
 from yanshou.jsonl import (
     Appender,
@@ -50,11 +51,8 @@ RecordT = TypeVar("RecordT", bound=GroupRecord)
 DigestT = TypeVar("DigestT")
 
 Status = Literal["running", "finished", "interrupted", "stopped"]
-Change = Literal["grow", "any"]  # how a setting may differ from the file's: become larger, or become anything
 
 FRESH = "--fresh, which keeps the old files under another name"
-ABSENT = object()  # a setting that one side does not have
-LONGEST = 60  # characters of a setting in a message
 
 
 class EarlierEnvironment(Record):
@@ -104,6 +102,7 @@ class Output(Generic[RecordT, DigestT]):
     failed_before: frozenset[GroupKey]  # failed in an earlier run and not written since
     warnings: list[str]  # to be told: how this run's environment differs from that of the lines so far
     moved: list[Path]  # where `fresh` put the old files
+    revised: int  # lines that `revise` wrote anew
     _run: RunFile
     _lines: Appender
 
@@ -149,7 +148,7 @@ class Output(Generic[RecordT, DigestT]):
     def __init__(self, paths: Paths, digest: Callable[[RecordT], DigestT]) -> None:
         self.paths = paths
         self.done, self.failing, self.failed_before = {}, {}, frozenset()
-        self.warnings, self.moved = [], []
+        self.warnings, self.moved, self.revised = [], [], 0
         self._digest = digest
         self._held = ExitStack()  # the lock, then the open file
 
@@ -225,8 +224,8 @@ class Output(Generic[RecordT, DigestT]):
         earlier = self._earlier_run()
         moved: list[EarlierEnvironment] = []
         if earlier and _has_line(self.paths.lines):
-            self._refuse(forbidden(differences(earlier.settings, settings), may_change))
-            changes = differences(earlier.whereabouts(), {"yanshou": _version(), **environment})
+            self._refuse(forbidden(list(differences(earlier.settings, settings)), may_change))
+            changes = list(differences(earlier.whereabouts(), {"yanshou": _version(), **environment}))
             self.warnings = [f"{change}. The lines so far stay as they are." for change in changes]
             moved = list(earlier.earlier_environments)
             if changes:
@@ -258,11 +257,10 @@ class Output(Generic[RecordT, DigestT]):
         except ValidationError as error:
             raise DamagedFileError(f"{run}: {first_fault(error)}. {advice}") from error
 
-    def _refuse(self, changes: Sequence["Difference"]) -> None:
+    def _refuse(self, changes: Sequence[Difference]) -> None:
         if changes:
-            listed = "".join(f"\n  {change}" for change in changes)
             raise ResumeError(
-                f"{self.paths.run}: the lines so far were made with other settings:{listed}\n"
+                f"{self.paths.run}: the lines so far were made with other settings:{listed(changes)}\n"
                 f"Use the same settings, choose another --output-dir, or start over: {FRESH}."
             )
 
@@ -272,7 +270,8 @@ class Output(Generic[RecordT, DigestT]):
         cut_torn_line(self.paths.lines)
         before = [record for _, record in read_records(self.paths.lines, record_type)]
         after = [revise(record) for record in before]
-        if after != before:
+        self.revised = sum(one != other for one, other in zip(before, after, strict=True))
+        if self.revised:
             replace_file(self.paths.lines, b"".join(map(dump_line, after)))
 
     def _read_lines(self, record_type: type[RecordT], mission: str) -> None:
@@ -314,69 +313,6 @@ class Output(Generic[RecordT, DigestT]):
     def _write_run(self) -> None:
         self._run = self._run.model_copy(update={"updated": now()})
         replace_file(self.paths.run, dump_line(self._run, indent=2))
-
-
-class Difference(NamedTuple):
-    """A setting that stands differently in the run file and in this run."""
-
-    key: str  # nested ones with dots: sampling.temperature
-    file: Any
-    run: Any
-    only_grows: bool = False
-
-    def __str__(self) -> str:
-        file, run = _told_apart(*(_shown(value) for value in (self.file, self.run)))
-        return f"{self.key}: file has {file}, this run has {run}{' (may only grow)' if self.only_grows else ''}"
-
-
-def differences(file: Mapping[str, Any], run: Mapping[str, Any]) -> list[Difference]:
-    """Every value that differs, in the order of this run's settings."""
-    old, new = dict(_flat(file)), dict(_flat(run))
-    both = [(key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in new | old]
-    return [Difference(key, before, after) for key, before, after in both if before != after]
-
-
-def forbidden(changes: Sequence[Difference], may_change: Mapping[str, Change]) -> list[Difference]:
-    """Those changes that a resume may not make."""
-    refused = []
-    for change in changes:
-        rule = may_change.get(change.key)
-        if rule is None:
-            refused.append(change)
-        elif rule == "grow" and not _grew(change):
-            refused.append(change._replace(only_grows=True))
-    return refused
-
-
-def _told_apart(one: str, other: str) -> tuple[str, str]:
-    """Both, cut to what a line of a message can hold; long texts (prompts) from shortly before they part."""
-    if max(len(one), len(other)) <= LONGEST:
-        return one, other
-    parting = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    begin = parting - 10
-    if begin <= 0:
-        return _cut(one), _cut(other)
-    return "…" + _cut(one[begin:]), "…" + _cut(other[begin:])
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is ABSENT else json.dumps(value, ensure_ascii=False)
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, Mapping) and inner:
-            yield from _flat(inner, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", inner
-
-
-def _grew(change: Difference) -> bool:
-    return isinstance(change.file, int | float) and isinstance(change.run, int | float) and change.run > change.file
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def whereabouts(results: Sequence[MissionResult]) -> list[str]:
     """Where the lines are, and how many."""
     return [
         f"{result.written + result.skipped} of {result.groups} groups stand in {result.lines}"
+        + (f"; the other threshold changed {result.revised} verdicts" if result.revised else "")
         for result in results
         if result.lines
     ]

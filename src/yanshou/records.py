@@ -26,6 +26,8 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from yanshou.jsonl import cut
+
 Label = Literal["pass", "fail"]
 
 
@@ -35,6 +37,10 @@ class GroupKey(NamedTuple):
     mission: str
     label: Label | None  # None: a new job, not yet judged by a person
     group_id: str
+
+    def __str__(self) -> str:
+        """`QC-20241022-0015063 (挡风板安装检查, fail)`"""
+        return f"{cut(self.group_id)} ({cut(self.mission)}, {self.label or 'no label'})"
 
 
 class Record(BaseModel):

@@ -2,7 +2,7 @@
 
 A reference line (truth.jsonl, one line a group):
 
-    {"mission": "BBU接地线检查", "label": "pass", "group_id": "QC-20241022-0015063",
+    {"group_id": "QC-20241022-0015063", "mission": "BBU接地线检查", "label": "pass",
      "per_image": {"图片_1": "电线/捆扎整齐×2，标签/5G-BBU-接地线×1", "图片_2": "无关图片×1"}}
 
 What is compared with what:
@@ -21,30 +21,30 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from yanshou.errors import DamagedFileError, InputError
-from yanshou.jsonl import REDO, read_records
-from yanshou.records import GroupKey, Record, StageARecord, image_key
+from yanshou.errors import InputError
+from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
+from yanshou.missions import Missions
+from yanshou.records import GroupKey, GroupRecord, Label, StageARecord, image_key
 from yanshou.summary import COUNT_LIMIT, VOCABULARY, count_problems, parse, word_problems
 
 if TYPE_CHECKING:
     from rich.table import Column, Table
 
 OTHER = "其他"
+NAMED = 5  # groups that are named in warnings
 
 Summaries = Mapping[str, str]  # 图片_i → summary line
 EntryCounts = Counter[tuple[str, str]]  # (category, canonical entry without its count) → how many
 
 
-class TruthRecord(Record):
+class TruthRecord(GroupRecord):
     """What the photos of one group really show."""
 
-    mission: str = Field(min_length=1)
-    label: Literal["pass", "fail"]
-    group_id: str = Field(min_length=1)
+    label: Label
     per_image: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -53,10 +53,6 @@ class TruthRecord(Record):
         if wrong := sorted(set(self.per_image) ^ set(expected)):
             raise ValueError(f"per_image has not just the keys 图片_1…图片_{len(expected)}: see {wrong[0]}")
         return self
-
-    @property
-    def key(self) -> GroupKey:
-        return GroupKey(self.mission, self.label, self.group_id)
 
 
 @dataclass(slots=True)
@@ -163,7 +159,10 @@ class Score:
 
     @property
     def warnings(self) -> list[str]:
-        return [f"group {_shown(key)} is not in the truth: left out" for key in self.not_in_truth]
+        warnings = [f"group {key} is not in the truth: left out" for key in self.not_in_truth[:NAMED]]
+        if (more := len(self.not_in_truth) - NAMED) > 0:
+            warnings.append(f"{more} more groups are not in the truth: left out. --json names all of them")
+        return warnings
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares between 0 and 1, null where there is nothing to share."""
@@ -174,13 +173,13 @@ class Score:
         }
 
 
-def score(truth: Path, stage_a: Sequence[Path], missions: Container[str] | None = None) -> Score:
-    """Compares files. `missions`, named as in the files, limits what counts; None counts all of the truth."""
-    expected = _read([truth], TruthRecord, missions, "Correct the file.")
+def score(truth: Path, stage_a: Sequence[Path], known: Missions, missions: Container[str] | None = None) -> Score:
+    """Compares files. `missions`, by their own names, limits what counts; None counts all of the truth."""
+    expected = _read([truth], TruthRecord, known, missions, "Correct the file.")
     if not expected:
         limit = "" if missions is None else " of the missions asked for"
         raise InputError(f"{truth}: no group{limit} to compare with. Check the file and --mission.")
-    return compare(expected, _read(stage_a, StageARecord, missions, REDO))
+    return compare(expected, _read(stage_a, StageARecord, known, missions, SUMMARIZE_AGAIN))
 
 
 def compare(truth: Mapping[GroupKey, Summaries], written: Mapping[GroupKey, Summaries]) -> Score:
@@ -226,25 +225,12 @@ def tables(result: Score) -> "list[Table]":
 def _read(
     paths: Iterable[Path],
     record_type: type[TruthRecord] | type[StageARecord],
+    known: Missions,
     missions: Container[str] | None,
     advice: str,
 ) -> dict[GroupKey, Summaries]:
-    read: dict[GroupKey, Summaries] = {}
-    places: dict[GroupKey, str] = {}
-    for path in paths:
-        for number, record in read_records(path, record_type, advice):
-            if first := places.get(record.key):
-                raise DamagedFileError(
-                    f"{path}:{number}: group {_shown(record.key)} stands at {first} already. Keep one of the two."
-                )
-            places[record.key] = f"{path}:{number}"
-            if missions is None or record.mission in missions:
-                read[record.key] = record.per_image
-    return read
-
-
-def _shown(key: GroupKey) -> str:
-    return f"{key.group_id} ({key.mission}, {key.label or 'no label'})"
+    read = read_groups(paths, record_type, known, advice, any_mission=True)  # comparing lines takes no rule
+    return {record.key: record.per_image for _, record in read if missions is None or record.mission in missions}
 
 
 def _ordered(categories: Iterable[str]) -> list[str]:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.assembly import Assembly, Outcome
+from yanshou.differences import Change
 from yanshou.engines.base import Engine, Prompt
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.groups import Discovery, Group, discover, mission_folders
 from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
 from yanshou.missions import Mission, Missions, load_missions
-from yanshou.output import Change, Output
+from yanshou.output import Output
 from yanshou.prompts import summary_prompt
 from yanshou.records import StageARecord
 from yanshou.settings import ALL, StageASettings

@@ -36,6 +36,11 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
         (sharded / name).write_text(content)
     assert list(faults(sharded)) == []
     check(sharded)
+    numbers = '{"image_mean": 0.5, "image_std": [0.5, 1, 1], "rescale_factor": null, "model_max_length": 1e30}'
+    assert list(faults(folder(tmp_path / "numbers", preprocessor_config__json=numbers))) == []
+    for name in ("tokenizer_config__json", "processor_config__json"):
+        for odd in ("[]", "{", '{"image_processor": []}'):
+            assert list(faults(folder(tmp_path / name / odd, **{name: odd}))) == []
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,26 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
         (
             [], {"config__json": '{"model_type": "qwen2_5_vl"}'},
             "{}/config.json: model_type is 'qwen2_5_vl', wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+        ),
+        (
+            [], {"tokenizer_config__json": '{"model_max_length": "x"}'},
+            "{}/tokenizer_config.json: model_max_length is 'x', no number. Copy the file from the base checkpoint.",
+        ),
+        (
+            [], {"tokenizer_config__json": '{"model_max_length": [1]}'},
+            "{}/tokenizer_config.json: model_max_length is [1], no number.",
+        ),
+        (
+            [], {"preprocessor_config__json": '{"image_mean": "x"}'},
+            "{}/preprocessor_config.json: image_mean is 'x', no number.",
+        ),
+        (
+            [], {"processor_config__json": '{"image_processor": {"image_std": [0.5, null, "x"]}}'},
+            "{}/processor_config.json: image_std is [0.5, None, 'x'], no number.",
+        ),
+        (
+            [], {"processor_config__json": '{"image_processor": {"rescale_factor": {}}}'},
+            "{}/processor_config.json: rescale_factor is {{}}, no number.",
         ),
         (["model.safetensors"], {}, "{}: no safetensors weights: copy model.safetensors."),
         (

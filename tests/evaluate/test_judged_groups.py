@@ -12,7 +12,7 @@ from verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
-from yanshou.evaluate.groups import NOT_JUDGED, JudgedGroup, read_groups
+from yanshou.evaluate.groups import NOT_JUDGED, JudgedGroup, read_judged
 from yanshou.missions import load_missions
 from yanshou.records import GroupKey
 
@@ -21,7 +21,7 @@ Judged = Callable[..., Path]
 
 
 def read(file: Path, *stage_a_files: Path) -> list[JudgedGroup]:
-    return list(read_groups([file], stage_a_files or None, MISSIONS).groups)
+    return list(read_judged([file], stage_a_files or None, MISSIONS).groups)
 
 
 def test_a_group_holds_what_every_file_says_of_it(judged: Judged) -> None:
@@ -61,20 +61,20 @@ def test_groups_that_failed_in_stage_a_are_groups(judged: Judged) -> None:
 
 def test_a_group_without_verdict_and_fault_is_named_and_counted(judged: Judged) -> None:
     file = judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2", "fail")])
-    found = read_groups([file], None, MISSIONS)
+    found = read_judged([file], None, MISSIONS)
     assert [group.fault for group in found.groups] == [None, NOT_JUDGED]
     assert [f"group QC-2 ({MISSION}, fail)" in warning for warning in found.warnings] == [True]
 
 
 def test_a_verdict_without_summaries_is_named_and_counted(judged: Judged) -> None:
-    found = read_groups([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1")])], None, MISSIONS)
+    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1")])], None, MISSIONS)
     assert [group.rules_verdict for group in found.groups] == ["pass", None]
     assert [f"group QC-2 ({MISSION}, pass)" in warning for warning in found.warnings] == [True]
 
 
 def test_many_groups_of_one_kind_are_not_all_listed(judged: Judged) -> None:
     lines = [stage_a(f"QC-{number}") for number in range(100)]
-    found = read_groups([judged([verdict("QC-0")], lines)], None, MISSIONS)
+    found = read_judged([judged([verdict("QC-0")], lines)], None, MISSIONS)
     assert len(found.groups) == 100
     assert len(found.warnings) == 6
     assert found.warnings[-1].startswith("94 more groups")
@@ -94,7 +94,7 @@ def test_stage_a_files_can_be_given(judged: Judged, tmp_path: Path) -> None:
 def test_missions_that_were_not_judged_are_left_out_by_name(judged: Judged, tmp_path: Path) -> None:
     other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
     file = judged([verdict("QC-1")])
-    found = read_groups([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
+    found = read_judged([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
     assert [group.key.group_id for group in found.groups] == ["QC-1"]
     assert found.warnings == ("挡风板安装检查: 1 groups in the Stage-A files and no file of verdicts: left out",)
 
@@ -104,7 +104,7 @@ def test_one_of_several_missions_judged_together_is_evaluated_without_a_word(jud
     file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
     both = [str(tmp_path / f"{MISSION}_stage_a.jsonl"), str(other)]
     run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": both}}))
-    found = read_groups([file], None, MISSIONS)
+    found = read_judged([file], None, MISSIONS)
     assert ([group.key.group_id for group in found.groups], found.warnings) == (["QC-1"], ())
 
 
@@ -125,6 +125,25 @@ def test_a_run_file_that_names_no_stage_a_files_is_shown(judged: Judged, tmp_pat
     run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": named}}))
     with pytest.raises(DamagedFileError, match=r"run\.json: key settings\.stage_a is .*--stage-a"):
         read(file)
+
+
+@pytest.mark.parametrize("odd", ["[]", "", "{", "null", '{"settings": ' + "[" * 100_000])
+def test_a_damaged_run_file_is_told_as_what_it_is(judged: Judged, tmp_path: Path, odd: str) -> None:
+    file = judged([verdict("QC-1")])
+    (tmp_path / f"{MISSION}_verdicts.run.json").write_text(odd)
+    with pytest.raises(DamagedFileError, match=r"run\.json: (no object|blank|torn|nested).*--stage-a"):
+        read(file)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a" * 245 + ".jsonl"])
+def test_names_that_no_file_can_have_are_no_traceback(judged: Judged, tmp_path: Path, name: str) -> None:
+    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
+    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": [name]}}))
+    with pytest.raises(InputError, match=r"is not there any more.*--stage-a"):
+        read(file)
+    if name.endswith(".jsonl"):  # there, but its neighbours' names would be too long
+        jsonl(tmp_path / name, [stage_a("QC-1")])
+        assert len(read(file, tmp_path / name)) == 1
 
 
 def test_a_stage_a_file_that_is_gone_is_named(judged: Judged, tmp_path: Path) -> None:

@@ -82,6 +82,19 @@ def test_huggingface_datasets_load_both_files(tmp_path: Path, monkeypatch: pytes
     assert [message["role"] for message in prompts[0]["prompt"]] == ["system", "user"]
 
 
+def test_ids_that_are_dates_are_warned_of_and_can_be_read_as_text(tmp_path: Path) -> None:
+    dates = [line(group=f"2024-10-{day}") for day in range(10, 30)]
+    assert not any("dates" in warning for warning in build(tmp_path, *dates, line()).warnings)
+    assert [warning for warning in build(tmp_path, *dates).warnings if "Dataset.from_list" in warning] != []
+    from datasets import Dataset, load_dataset
+
+    path = tmp_path / "out/train.jsonl"
+    loaded = load_dataset("json", data_files=str(path), cache_dir=str(tmp_path / "hf"))["train"]
+    assert loaded.features["group_id"].dtype == "timestamp[s]"  # once this fails, the warning can go
+    text = Dataset.from_list([json.loads(line) for line in path.read_text("utf-8").splitlines()])
+    assert [dict(row) for row in text] == rows(tmp_path, "train.jsonl")
+
+
 GROUP = st.tuples(
     st.sampled_from([GROUNDING, SHIELD]), st.sampled_from(["pass", "fail"]), st.integers(0, 15).map("QC-2024-{}".format)
 )
@@ -239,7 +252,7 @@ def test_a_hostile_line_is_named_with_file_line_key_and_advice(tmp_path: Path, n
     path.write_bytes(path.read_bytes() + spoilt())
     with pytest.raises(DamagedFileError, match=rf"stage_a\.jsonl:2: {message}") as caught:
         build_from([path], tmp_path / "out")
-    assert str(caught.value).endswith("Delete the line and run again: only that group is redone.")
+    assert str(caught.value).endswith("Delete the line and run `yanshou summarize` again: only that group is redone.")
     assert len(str(caught.value)) < 1000
     assert not (tmp_path / "out").exists()
 
@@ -258,7 +271,7 @@ def test_a_group_that_stands_in_two_files_is_named_with_both_places(tmp_path: Pa
 
 
 def test_a_group_without_a_label_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"stage_a\.jsonl:2: group 'QC-20241022-7' .* has no label: key label is null"):
+    with pytest.raises(InputError, match=r"stage_a\.jsonl:2: group QC-20241022-7 .* has no label: key label is null"):
         build(tmp_path, line(), line(group="QC-20241022-7", label=None))
 
 
@@ -275,7 +288,7 @@ def test_files_without_groups_are_named(tmp_path: Path) -> None:
 
 
 def test_a_single_id_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"group 'QC-20241022-1' .* is the only one"):
+    with pytest.raises(InputError, match=r"group QC-20241022-1 .* is the only one"):
         build(tmp_path, line(), line(label="fail"))
 
 
@@ -314,5 +327,13 @@ def test_a_checkpoint_without_a_tokenizer_or_a_template_is_named(tmp_path: Path)
 
     for path in locate("demo").glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
-    with pytest.raises(CheckpointError, match=r"its chat template cannot write .* Take chat_template\.jinja from"):
+    for template in (None, "{{ 1/0 }}", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{{ messages[7].role }}"):
+        if template:
+            (tmp_path / "chat_template.jinja").write_text(template)
+        with pytest.raises(CheckpointError, match=r"its chat template cannot write .* Take chat_template\.jinja from"):
+            count_tokens([prompt], str(tmp_path))
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "tokenizer_config.json").write_text('{"model_max_length": "x"}')
+    with pytest.raises(CheckpointError, match=r"its tokenizer does not work .* Take tokenizer_config\.json from"):
         count_tokens([prompt], str(tmp_path))

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 from stage_a_lines import line, write
 
-from yanshou.cli import LISTED, main
+from yanshou.cli import main
+from yanshou.cli.stage_b import LISTED
 
 
 def run(out: Path, *arguments: object) -> Result:

@@ -124,6 +124,11 @@ def test_an_alias_is_written_under_the_missions_own_name(tmp_path: Path) -> None
     assert verdicts(tmp_path / "out", "BBU线缆布放")[0].mission == "BBU线缆布放"
 
 
+def test_a_file_given_twice_is_judged_once(stage_a: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [*command(stage_a, tmp_path / "out", "--rules"), str(stage_a)])
+    assert (result.exit_code, result.exception, len(verdicts(tmp_path / "out"))) == (0, None, 12)
+
+
 # ---- what is no verdict ----
 
 
@@ -174,15 +179,18 @@ def test_a_threshold_decides_and_another_rewrites_without_a_model(stage_a: Path,
     first = verdicts(out)
     assert [line.verdict for line in first] == ["fail"] + ["pass"] * 11
     result = run(stage_a, out, path, "--threshold", 0.55, "--json")
-    assert (result.exit_code, json.loads(result.stdout)[0]["skipped"], result.stderr) == (0, 12, "")
+    (row,) = json.loads(result.stdout)
+    assert (result.exit_code, row["skipped"], row["revised"], result.stderr) == (0, 12, 4, "")
     second = verdicts(out)
     assert [line.verdict for line in second] == ["fail"] * 5 + ["pass"] * 7
     assert [line.model_copy(update={"verdict": "pass"}) for line in second] == [
         line.model_copy(update={"verdict": "pass"}) for line in first
     ]
     assert json.loads((out / f"{SHIELD}_verdicts.run.json").read_text("utf-8"))["settings"]["threshold"] == 0.55
-    assert run(stage_a, out, path).exit_code == 0
+    result = run(stage_a, out, path)
+    assert (result.exit_code, "; the other threshold changed 4 verdicts" in result.stderr) == (0, True)
     assert verdicts(out) == first
+    assert "threshold changed" not in run(stage_a, out, path).stderr
 
 
 def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) -> None:
@@ -274,6 +282,21 @@ def test_a_resume_goes_on_and_other_settings_are_refused(stage_a: Path, tmp_path
     refused = CliRunner().invoke(main, command(stage_a, out, "--rules"))
     assert (refused.exit_code, "other settings" in refused.stderr) == (1, True)
     assert len(verdicts(out)) == 12
+
+
+def test_verdicts_of_the_rules_are_not_continued_by_a_checkpoint_and_that_takes_few_words(tmp_path: Path) -> None:
+    stage_a, out = written(tmp_path / "a.jsonl", [record(0), record(1, GROUND)]), tmp_path / "out"
+    assert CliRunner().invoke(main, command(stage_a, out, "--rules")).exit_code == 0
+    refused = run(stage_a, out, script(tmp_path, {"*": GOOD}), "--quiet")
+    assert refused.exit_code == 1
+    assert re.sub(r'"[0-9a-f]{40,}…', '"…"', refused.stderr).splitlines()[:4] == [
+        f"error: {out}/{SHIELD}_verdicts.run.json: the lines so far were made with other settings:",
+        '  checkpoint: file has "rules", this run has "…"',
+        "  only the file has rule; only this run has dtype, sampling, prompts",
+        "Use the same settings, choose another --output-dir, or start over: --fresh, which keeps the old files under "
+        "another name.",
+    ]
+    assert len(refused.stderr.splitlines()) == 8
 
 
 def test_a_verdict_older_than_its_summaries_is_an_error(stage_a: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, LockedError, ResumeError, RunError
 from yanshou.settings import TrainSettings
 from yanshou.train import run as launcher
+from yanshou.train.curves import Curves, read_curves
 from yanshou.train.run import Training
 
 Build = Callable[..., TrainSettings]
@@ -51,6 +52,26 @@ def test_a_training_ends_in_a_folder_that_checkpoint_takes(settings: Build) -> N
     assert result.last_words() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
     assert result.curves == settings().output_dir / "curves.png"
     assert result.curves.exists()
+
+
+def test_the_log_is_read_only_when_it_has_grown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, reads = [], []
+    monkeypatch.setenv("SWIFT_DOES", "hang")  # after its second step
+    monkeypatch.setattr(launcher, "LOOK_S", 0.01)
+    monkeypatch.setattr(launcher, "read_curves", lambda path: reads.append(path) or read_curves(path))
+    training = Training(settings())
+    so_far = training._so_far
+
+    def look() -> Curves:
+        looks.append(so_far())
+        if [curves.step for curves in looks[-20:]] == [2] * 20:
+            training.interrupt()
+        return looks[-1]
+
+    monkeypatch.setattr(training, "_so_far", look)
+    assert training.run().step == 2
+    assert len(looks) > 20
+    assert len(reads) <= 3  # a step each, and the result
 
 
 def test_an_interrupted_training_resumes_from_the_newest_whole_checkpoint(

@@ -13,11 +13,13 @@ from importlib import resources
 from pathlib import Path
 
 from yanshou.errors import CheckpointError
+from yanshou.jsonl import excerpt
 
 DEMO = "demo"  # the name of the checkpoint that ships with yanshou
 MODEL_TYPE = "qwen3_vl"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # what loading reads; also what a hub id downloads
+NUMBERS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists of numbers
 MERGE = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
 
 
@@ -71,6 +73,8 @@ def faults(folder: Path) -> Iterator[str]:
         yield f"{folder}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."
     if not any((folder / name).exists() for name in ("preprocessor_config.json", "processor_config.json")):
         yield f"{folder}: preprocessor_config.json is missing. Copy it from the checkpoint it was trained from."
+    for name in ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json"):
+        yield from _number_faults(folder / name)
 
 
 def _config_faults(path: Path) -> Iterator[str]:
@@ -84,6 +88,22 @@ def _config_faults(path: Path) -> Iterator[str]:
     else:
         if kind != MODEL_TYPE:
             yield f"{path}: model_type is {kind!r}, wanted {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
+
+
+def _number_faults(path: Path) -> Iterator[str]:
+    """What loading takes as it is, and the first photo fails with. What cannot be read is for loading to tell."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return
+    parts = [config, config.get("image_processor")] if isinstance(config, dict) else []
+    for part in parts:
+        if isinstance(part, dict):
+            for key in NUMBERS:
+                value = part.get(key)
+                values = value if isinstance(value, list) and key.startswith("image_") else [value]
+                if not all(isinstance(one, int | float | None) for one in values):
+                    yield f"{path}: {key} is {excerpt(value)}, no number. Copy the file from the base checkpoint."
 
 
 def _weight_faults(folder: Path) -> Iterator[str]:

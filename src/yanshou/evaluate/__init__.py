@@ -1,7 +1,7 @@
 """Verdicts against what people said: how often the system is right, and what its mistakes cost.
 
     <mission>_verdicts.jsonl ──────┐
-    <mission>_verdicts.errors.jsonl ├─ groups.read_groups ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ tables, JSON
+    <mission>_verdicts.errors.jsonl ├─ groups.read_judged ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ tables, JSON
     <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             ├─ sheet: groups.csv
                                                                                                 └─ report: report.html
 

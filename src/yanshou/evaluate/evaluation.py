@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.groups import JudgedGroup, read_groups, run_settings, shown
+from yanshou.evaluate.groups import JudgedGroup, read_judged, run_settings
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.threshold import Choice, choose
 from yanshou.jsonl import first_fault
@@ -94,7 +94,7 @@ def evaluate(
 ) -> Evaluation:
     """Reads the files and compares. `stage_a_files`: None takes those that the verdicts' run files name."""
     settings = _settings(threshold, max_false_release, confidence)
-    read = read_groups(verdict_files, stage_a_files, missions)
+    read = read_judged(verdict_files, stage_a_files, missions)
     choice = None
     if settings.max_false_release is not None:
         choice = _choose(read.groups, settings.max_false_release, settings.confidence)
@@ -160,7 +160,7 @@ def _thresholded(groups: Iterable[JudgedGroup], threshold: float) -> tuple[Judge
 def _p_pass(group: JudgedGroup) -> float:
     if group.p_pass is None:
         raise UsageError(
-            f"group {shown(group.key)} has no p_pass: verdicts of the rules know no probability, so there is no "
+            f"group {group.key} has no p_pass: verdicts of the rules know no probability, so there is no "
             "threshold for them. Leave --threshold and --max-false-release out, or judge with a checkpoint."
         )
     return group.p_pass

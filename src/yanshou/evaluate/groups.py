@@ -12,26 +12,24 @@ verdict nor fault it was not judged; with a verdict and no summaries the rules c
 released by whoever has nothing to say.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
+from yanshou.group_files import JUDGE_AGAIN, once, own_name, read_groups
 from yanshou.jsonl import excerpt, first_fault, read_object, read_records
 from yanshou.missions import Missions
 from yanshou.output import Paths, RunFile
-from yanshou.records import Fault, GroupKey, GroupRecord, Label, StageARecord, VerdictRecord
+from yanshou.records import Fault, GroupKey, Label, StageARecord, VerdictRecord
 from yanshou.rules import Decision, decide
 from yanshou.summary import parse
 
-RecordT = TypeVar("RecordT", bound=GroupRecord)
-
-JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
-SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
 NOT_JUDGED = "not judged: no verdict, and no fault that tells why"
@@ -76,13 +74,14 @@ class ReadGroups:
     warnings: tuple[str, ...]
 
 
-def read_groups(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
+def read_judged(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
     """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name."""
     _refuse_other_files(verdict_files)
-    verdicts = _read(verdict_files, VerdictRecord, JUDGE_AGAIN, missions)
+    verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
-    sources = _named(verdict_files) if stage_a_files is None else _once(stage_a_files)
-    written = _read(sources, StageARecord, SUMMARIZE_AGAIN, missions)
+    sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
+    lines = read_groups(sources, StageARecord, missions, any_mission=True)  # judged or not
+    written = {record.key: record for _, record in lines}
     missing = _faults(sources, missions)
 
     judged = _missions_of(verdict_files, [*verdicts, *faults], missions)
@@ -108,11 +107,6 @@ def run_settings(file: Path) -> Mapping[str, Any] | None:
         return _run_file(_beside(file).run).settings
     except (InputError, DamagedFileError):
         return None
-
-
-def shown(key: GroupKey) -> str:
-    """`QC-20241022-0015063 (挡风板安装检查, fail)`"""
-    return f"{key.group_id} ({key.mission}, {key.label or 'no label'})"
 
 
 def _group(
@@ -166,7 +160,7 @@ def _other_missions(keys: Iterable[GroupKey], judged: set[str]) -> Iterable[str]
 
 def _naming(keys: Sequence[GroupKey], what: str) -> Iterable[str]:
     for key in keys[:NAMED]:
-        yield f"group {shown(key)}: {what}"
+        yield f"group {key}: {what}"
     if len(keys) > NAMED:
         yield f"{len(keys) - NAMED} more groups have {what}. All stand in groups.csv"
 
@@ -184,15 +178,15 @@ def _named(verdict_files: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for file in verdict_files:
         run = _beside(file).run
-        if not run.exists():
+        if not _exists(run):
             raise InputError(
                 f"{file}: {run.name} is missing beside it, so its Stage-A files are not known. {GIVE_THEM}"
             )
         for path in _stage_a_of(run):
-            if not path.exists():
+            if not _exists(path):
                 raise InputError(f"{run}: its Stage-A file {path} is not there any more. {GIVE_THEM}")
             paths.append(path)
-    return _once(paths)
+    return once(paths)
 
 
 def _run_file(run: Path) -> RunFile:
@@ -211,39 +205,16 @@ def _stage_a_of(run: Path) -> list[Path]:
     return [run.parent / path for path in named]
 
 
-def _read(
-    paths: Iterable[Path], record_type: type[RecordT], advice: str, missions: Missions
-) -> dict[GroupKey, RecordT]:
-    read: dict[GroupKey, RecordT] = {}
-    places: dict[GroupKey, str] = {}
-    for path in _once(paths):
-        for number, record in read_records(path, record_type, advice):
-            key = _own(record.key, missions)
-            if first := places.get(key):
-                raise DamagedFileError(
-                    f"{path}:{number}: group {shown(key)} stands at {first} already. Keep one of the two; "
-                    "files of two runs are evaluated one at a time."
-                )
-            places[key] = f"{path}:{number}"
-            read[key] = record
-    return read
-
-
 def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
     """Of every group the latest attempt, from the errors files beside the lines."""
     faults: dict[GroupKey, list[Fault]] = {}
-    for path in (_beside(path).errors for path in _once(paths)):
-        for _, fault in read_records(path, Fault, ANY_CASE) if path.exists() else ():
-            attempt = faults.setdefault(_own(fault.key, missions), [])
+    for path in (_beside(path).errors for path in once(paths)):
+        for _, fault in read_records(path, Fault, ANY_CASE) if _exists(path) else ():
+            attempt = faults.setdefault(own_name(fault.key, missions), [])
             if attempt and attempt[0].timestamp != fault.timestamp:
                 attempt.clear()
             attempt.append(fault)
     return faults
-
-
-def _own(key: GroupKey, missions: Missions) -> GroupKey:
-    """Under the mission's own name, where a file has an alias: `judge` writes that name."""
-    return key._replace(mission=missions.get(key.mission).name) if key.mission in missions else key
 
 
 def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> set[str]:
@@ -256,8 +227,8 @@ def _beside(path: Path) -> Paths:
     return Paths.of(path.parent, path.stem)
 
 
-def _once(paths: Iterable[Path]) -> list[Path]:
-    return list({path.resolve(): path for path in paths}.values())
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises for a name that is too long
 
 
 def _listed(paths: Sequence[Path]) -> str:

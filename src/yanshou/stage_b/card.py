@@ -12,6 +12,7 @@ is `best_accuracy`, which no model can pass. The figures cover train and val tog
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from yanshou.stage_b.dataset import Example
 
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 LABELS: tuple[Label, ...] = ("pass", "fail")
 LabelCounts = dict[Label, int]
 
@@ -92,7 +94,7 @@ class LeftOut(GroupRecord):
     reason: str
 
     def __str__(self) -> str:
-        return f"group {self.group_id[:60]} ({self.mission}, {self.label}): {self.reason}"
+        return f"group {self.key}: {self.reason}"
 
 
 class Card(Record):
@@ -131,7 +133,11 @@ def draw_card(
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
-        warnings=[*chain.from_iterable(_warnings(*part) for part in parts.items()), *_omitted(left_out)],
+        warnings=[
+            *chain.from_iterable(_warnings(*part) for part in parts.items()),
+            *_dated([*train, *val]),
+            *_omitted(left_out),
+        ],
     )
 
 
@@ -224,6 +230,14 @@ def _warnings(mission: str, part: Part) -> Iterable[str]:
         for name, side in (("train", part.train), ("val", part.val)):
             if labels[label] and not side[label]:
                 yield f"{mission}: no group with the label {label} in {name}, there are too few ({labels[label]})"
+
+
+def _dated(examples: "Sequence[Example]") -> Iterable[str]:
+    if all(DATE.match(example.group_id) for example in examples):
+        yield (
+            "all group ids are dates: datasets.load_dataset takes them for times. Use "
+            "Dataset.from_list([json.loads(line) for line in open(…)]) where they matter"
+        )
 
 
 def _omitted(left_out: Sequence[LeftOut]) -> Iterable[str]:

@@ -9,6 +9,11 @@ ms-swift reads the files as they are. TRL calls the messages `prompt`:
 
     load_dataset("json", data_files="train.jsonl").rename_column("messages", "prompt")
 
+load_dataset takes ids that are all bare dates (2024-10-22) for times, whatever `features` say; the card warns. This
+leaves them text:
+
+    Dataset.from_list([json.loads(line) for line in open("train.jsonl", encoding="utf-8")])
+
 A photo's path holds its label and an id is easily learned by heart, so neither stands in a message. Summaries go in as
 they were written; a group whose summaries themselves tell the label's folder, a path or the id, or hold a token of the
 chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
@@ -24,14 +29,14 @@ from typing import Any
 from yanshou.checks import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.jsonl import REDO, dump_line, excerpt, not_written, replace_file
+from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
+from yanshou.jsonl import dump_line, excerpt, not_written, replace_file
 from yanshou.missions import Missions
 from yanshou.prompts import verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord
 from yanshou.rules import LABEL_WORDS
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
-from yanshou.stage_b.groups import read_groups
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.stage_b.verdict import FAIL, PASS
@@ -84,7 +89,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
     if len({example.group_id for example in kept}) == 1:
-        raise InputError(f"group {_named(kept[0])} is the only one: it cannot be on both sides. Give more groups.")
+        raise InputError(f"group {kept[0].key} is the only one: it cannot be on both sides. Give more groups.")
     val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
@@ -99,11 +104,11 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
 
 def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
     """The labelled groups of Stage-A files, in their order."""
-    for place, record in read_groups(paths, missions):
+    for place, record in read_groups(paths, StageARecord, missions):
         _check_length(place, record)
         if record.label is None:
             raise InputError(
-                f"{place}: group {excerpt(record.group_id)} ({record.mission}) has no label: key label is null, and "
+                f"{place}: group {record.key} has no label: key label is null, and "
                 "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
             )
         summaries = tuple(map(_readable, record.per_image.values()))
@@ -118,8 +123,8 @@ def _check_length(place: str, record: StageARecord) -> None:
         length = sum(map(len, texts))
         if length > LONGEST:
             raise DamagedFileError(
-                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} "
-                f"(group {excerpt(record.group_id)}). {REDO}"
+                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
+                f"{SUMMARIZE_AGAIN}"
             )
 
 
@@ -165,10 +170,6 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         raise not_written(folder, error) from error
     for name, data in files.items():
         replace_file(folder / name, data)
-
-
-def _named(example: Example) -> str:
-    return f"{excerpt(example.group_id)} ({example.mission}, {example.label})"
 
 
 def _readable(text: str) -> str:

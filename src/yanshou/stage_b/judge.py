@@ -15,17 +15,18 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from yanshou.assembly import TRUNCATED, Answer, Outcome
+from yanshou.differences import Change
 from yanshou.engines.base import Engine, Failure, Request, answering
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
+from yanshou.group_files import read_groups
 from yanshou.jsonl import excerpt
 from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
 from yanshou.missions import Mission, load_missions
-from yanshou.output import Change, Output
+from yanshou.output import Output
 from yanshou.prompts import VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now
 from yanshou.rules import decide
 from yanshou.settings import JudgeSettings
-from yanshou.stage_b.groups import read_groups
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
 from yanshou.summary import parse
 
@@ -60,7 +61,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None) -> tuple[list
 
     known = load_missions(settings.mission_files)
     found: dict[str, Work] = {}
-    for _, record in read_groups(settings.stage_a, known):
+    for _, record in read_groups(settings.stage_a, StageARecord, known):
         found.setdefault(record.mission, Work(known.get(record.mission), [])).groups.append(record)
     if not found:
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to judge. Run `yanshou summarize` first.")

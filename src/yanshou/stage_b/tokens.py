@@ -1,6 +1,7 @@
 """How many tokens a prompt has: the checkpoint's own chat template and tokenizer, no weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from yanshou.engines.base import Prompt
@@ -13,18 +14,15 @@ AT_ONCE = 256  # prompts rendered before the tokenizer is called
 def count_tokens(prompts: Sequence[Prompt], checkpoint: str) -> list[int]:
     """Tokens of each prompt as the model reads it: system, user, and the beginning of the answer."""
     folder = locate(checkpoint)
-    processor = _processor(str(folder))
+    processor = _processor(folder)
     return [
-        count for begin in range(0, len(prompts), AT_ONCE) for count in _count(processor, prompts[begin:][:AT_ONCE])
+        count
+        for begin in range(0, len(prompts), AT_ONCE)
+        for count in _count(processor, prompts[begin:][:AT_ONCE], folder)
     ]
 
 
-def _count(processor: Any, prompts: Sequence[Prompt]) -> Iterator[int]:
-    texts = [_rendered(processor, prompt) for prompt in prompts]
-    return map(len, processor.tokenizer(texts)["input_ids"])
-
-
-def _processor(folder: str) -> Any:
+def _processor(folder: Path) -> Any:
     from transformers import AutoProcessor
 
     from yanshou.engines.qwen3_vl import LOADING_ERRORS
@@ -38,16 +36,26 @@ def _processor(folder: str) -> Any:
         ) from error
 
 
-def _rendered(processor: Any, prompt: Prompt) -> str:
+def _count(processor: Any, prompts: Sequence[Prompt], folder: Path) -> list[int]:
     from jinja2 import TemplateError
 
-    user = [{"type": "text", "text": prompt.user}]  # the engine's own spelling of a message without a photo
-    messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
     try:
-        text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    except (TemplateError, TypeError, ValueError) as error:
+        texts = [_rendered(processor, prompt) for prompt in prompts]
+    except (TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"its chat template cannot write system and text ({error}). "
+            f"{folder}: its chat template cannot write system and text ({error}). "
             "Take chat_template.jinja from the base checkpoint."
         ) from error
+    try:
+        return list(map(len, processor.tokenizer(texts)["input_ids"]))
+    except (TypeError, ValueError) as error:  # odd values in tokenizer_config.json
+        raise CheckpointError(
+            f"{folder}: its tokenizer does not work ({error}). Take tokenizer_config.json from the base checkpoint."
+        ) from error
+
+
+def _rendered(processor: Any, prompt: Prompt) -> str:
+    user = [{"type": "text", "text": prompt.user}]  # the engine's own spelling of a message without a photo
+    messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
+    text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text

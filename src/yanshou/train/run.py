@@ -81,6 +81,8 @@ class Training:
         self.folder = TrainFolder(settings.output_dir.absolute())
         self.source = checkpoint.locate(settings.checkpoint)
         self.interrupted = False
+        self._curves = Curves()  # of the log, when it was last read
+        self._seen: tuple[int, int] | None = None  # its size and time of change then
 
     def interrupt(self) -> None:
         """Ends the training; the newest checkpoint stays. Safe from a signal handler."""
@@ -246,7 +248,12 @@ class Training:
         self.view.update(self._so_far())
 
     def _so_far(self) -> Curves:
-        return read_curves(self.folder.logging)
+        """The curves, read again where the log is no longer what it was."""
+        with suppress(FileNotFoundError):
+            found = self.folder.logging.stat()
+            if self._seen != (seen := (found.st_size, found.st_mtime_ns)):
+                self._curves, self._seen = read_curves(self.folder.logging), seen
+        return self._curves
 
 
 def _installed() -> None:

@@ -1,0 +1,75 @@
+"""Promises about standard output and standard error: what cannot be told is no traceback and loses nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PhotoTree = Callable[..., Path]
+Script = Callable[..., Path]
+SHIELD = "挡风板安装检查"
+TOLD = (
+    "Error: standard output cannot be written: No space left on device. "
+    "Make room and run again: what is in files stays."
+)
+
+
+def shell(words: str, *arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `yanshou <arguments>` as "$@" of a line of bash."""
+    command = ["bash", "-c", words, "yanshou", sys.executable, "-m", "yanshou.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, capture_output=True, encoding="utf-8", timeout=60, env=os.environ | environment
+    )
+
+
+@pytest.fixture
+def job(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> list[str | Path]:
+    root = photo_tree({f"{SHIELD}/审核不通过/QC-1": 2, f"{SHIELD}/审核通过/QC-2": 1})
+    options = {"engine": "scripted", "checkpoint": script(), "input-dir": root, "output-dir": tmp_path / "out"}
+    return [
+        "summarize",
+        "--mission",
+        "all",
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+    ]
+
+
+def lines(tmp_path: Path) -> int:
+    return len((tmp_path / "out" / f"{SHIELD}_stage_a.jsonl").read_text("utf-8").splitlines())
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["judge", "--help"]])
+def test_a_full_disk_behind_stdout_is_an_error(arguments: list[str], unbuffered: str) -> None:
+    ran = shell('"$@" > /dev/full', *arguments, PYTHONUNBUFFERED=unbuffered)
+    assert (ran.returncode, ran.stderr.splitlines()) == (1, [TOLD])
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_result_that_cannot_be_told_stands_in_its_files(
+    job: list[str | Path], tmp_path: Path, unbuffered: str
+) -> None:
+    ran = shell('"$@" > /dev/full', *job, "--json", PYTHONUNBUFFERED=unbuffered)
+    assert (ran.returncode, ran.stderr.splitlines()) == (1, [TOLD])
+    assert lines(tmp_path) == 2
+
+
+@pytest.mark.parametrize("redirection", ["2> /dev/full", "2>&-", "2> >(true)"])
+def test_a_run_goes_on_where_nobody_can_be_told_of_it(job: list[str | Path], tmp_path: Path, redirection: str) -> None:
+    ran = shell(f'"$@" {redirection}', *job)
+    assert (ran.returncode, ran.stdout, ran.stderr, lines(tmp_path)) == (0, "", "", 2)
+
+
+def test_whoever_reads_only_the_beginning_gets_it(job: list[str | Path], tmp_path: Path) -> None:
+    ran = shell('"$@" | head -1; echo "${PIPESTATUS[@]}"', *job, "--json")
+    assert (ran.stdout.splitlines()[0], ran.stderr, lines(tmp_path)) == ("[", "", 2)
+
+
+def test_closed_streams_change_no_status(job: list[str | Path], tmp_path: Path) -> None:
+    ran = shell('"$@" >&- 2>&-', *job, "--json")
+    assert (ran.returncode, lines(tmp_path)) == (0, 2)
+    assert json.loads(shell('"$@" 2>&-', *job, "--json").stdout)[0]["skipped"] == 2
