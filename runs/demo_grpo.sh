@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The loop closed in the demo world: photos → Stage-A → dataset → GRPO → verdicts → figures, one training a seed.
-#   bash runs/demo_grpo.sh                                                        # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
-#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 STEPS=2 ANSWERS=32 OUT=/tmp/small bash runs/demo_grpo.sh    # to see that it runs
+#   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
+#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
 # behind the settings here. Figures: $OUT/figures.json; seconds a step: $OUT/times.tsv; what each said: $OUT/logs.
 set -euo pipefail
@@ -18,10 +18,13 @@ TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
 CHECKPOINT=${CHECKPOINT:-demo}
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
-STEPS=${STEPS:-120} ANSWERS=${ANSWERS:-1024} GENERATIONS=${GENERATIONS:-16}    # answers a step, answers a group
-RATE=${RATE:-2e-4} TUNER=${TUNER:-full} TEMPERATURE=${TEMPERATURE:-1.3} BETA=${BETA:-0.02}
-# fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums
-SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false}
+STEPS=${STEPS:-100} GENERATIONS=${GENERATIONS:-16}             # of GRPO; answers a group
+ANSWERS=${ANSWERS:-2048} MICRO=${MICRO:-256}                   # answers a step; of them at once
+RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.02}
+# Hot, between the two likeliest tokens: the first line goes on trying both words, and the reason stays a sentence.
+TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
+# fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
+SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05}
 SAVE_STEPS=${SAVE_STEPS:-20}
 OTHER_GROUPS=${OTHER_GROUPS:-330}                              # of another world, for Stage-A's score before and after
 UNTIL=${UNTIL:-figures}                                        # lines: stop before training
@@ -87,8 +90,9 @@ train() { # SEED …: what follows goes to `yanshou train`
   shift
   yanshou train --checkpoint "$CHECKPOINT" --train-file "$OUT/data/train.jsonl" --output-dir "$OUT/seed-$seed" \
     --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
-    --generations "$GENERATIONS" --batch-size "$ANSWERS" --accumulation 1 --temperature "$TEMPERATURE" --top-p 1.0 \
-    --no-dynamic-sampling --max-new-tokens 96 --max-steps "$STEPS" --save-steps "$SAVE_STEPS" "$@" -- $SWIFT
+    --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
+    --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens 96 \
+    "$@" -- --top_k "$TOP_K" $SWIFT
 }
 
 judged() { # WHO LINES CHECKPOINT: verdicts and figures
