@@ -1,0 +1,102 @@
+"""What runs/demo_grpo.sh is made of, besides yanshou's own commands."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from safetensors.torch import load_file, save_file
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+
+import in_bf16
+import loop_figures
+import true_lines
+
+from yanshou.cli import main
+from yanshou.engines import checkpoint
+from yanshou.errors import InputError
+from yanshou.jsonl import dump_line, read_records
+from yanshou.records import StageARecord
+from yanshou.score import TruthRecord
+
+ROOT = Path(__file__).parents[1]
+MISSION = "挡风板安装检查"
+RIGHT, WRONG = "BBU设备/华为,显示完整,无需安装×1", "无关图片×1"
+
+
+def record(number: int, label: str, line: str) -> StageARecord:
+    given = {
+        "group_id": f"QC-{number}", "mission": MISSION, "label": label, "images": ["a.jpeg"], "raw_texts": [line],
+        "per_image": {"图片_1": line}, "clean_texts": [line], "timestamp": "2026-11-24T09:30:00+08:00",
+    }  # fmt: skip
+    return StageARecord.model_validate(given)
+
+
+def truth(number: int, label: str, line: str) -> TruthRecord:
+    return TruthRecord.model_validate(
+        {"mission": MISSION, "label": label, "group_id": f"QC-{number}", "per_image": {"图片_1": line}}
+    )
+
+
+def test_true_lines_stand_in_the_place_of_what_was_written(tmp_path: Path) -> None:
+    written = tmp_path / f"{MISSION}_stage_a.jsonl"
+    written.write_bytes(dump_line(record(1, "pass", WRONG)))
+    (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "pass", RIGHT)) + dump_line(truth(2, "fail", WRONG)))
+    (path,) = true_lines.write_true_lines(tmp_path / "truth.jsonl", [written], tmp_path / "true")
+    assert [line for _, line in read_records(path, StageARecord)] == [record(1, "pass", RIGHT)]
+
+
+def test_a_group_without_its_truth_is_an_error(tmp_path: Path) -> None:
+    written = tmp_path / f"{MISSION}_stage_a.jsonl"
+    written.write_bytes(dump_line(record(1, "pass", WRONG)))
+    (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "fail", RIGHT)))
+    with pytest.raises(InputError, match=r"stage_a\.jsonl:1: group QC-1: .* does not hold its truth"):
+        true_lines.write_true_lines(tmp_path / "truth.jsonl", [written], tmp_path / "true")
+
+
+def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
+    stage_a = tmp_path / f"{MISSION}_stage_a.jsonl"
+    lines = [record(1, "pass", RIGHT), record(2, "fail", WRONG), record(3, "fail", RIGHT)]
+    stage_a.write_bytes(b"".join(map(dump_line, lines)))
+    verdicts, run = tmp_path / "verdicts", CliRunner()
+    judged = run.invoke(main, ["judge", "--rules", "--quiet", "--output-dir", str(verdicts), str(stage_a)])
+    assert judged.exit_code == 0, judged.output
+    evaluated = run.invoke(
+        main,
+        ["evaluate", "--json", "--output-dir", str(tmp_path / "report"), str(verdicts / f"{MISSION}_verdicts.jsonl")],
+    )
+    (tmp_path / "loop" / "before").mkdir(parents=True)
+    (tmp_path / "loop" / "before" / "true.json").write_text(evaluated.stdout, encoding="utf-8")
+    found = loop_figures.main([str(tmp_path / "loop"), "--json", str(tmp_path / "figures.json")])
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8")) == found
+    assert found["true"]["before"] == found["true"]["rules"]
+    assert found["true"]["before"]["accuracy"]["count"] == 2
+    assert found["true"]["before"]["false_release"]["share"] == 0.5
+    assert found["true"]["before"]["format_followed"] == 1
+    assert "| true lines | before | 3 | 2 / 3 = 66.7% [20.8–93.9] | 1 / 2 = 50.0%" in "\n".join(
+        loop_figures.table(found)
+    )
+
+
+def test_a_trained_checkpoint_gets_the_demo_checkpoints_form(tmp_path: Path) -> None:
+    demo = checkpoint.locate("demo")
+    shipped = {name: weight for path in demo.glob("*.safetensors") for name, weight in load_file(path).items()}
+    trained = {name: weight.float() + 1 for name, weight in shipped.items() if "visual" not in name}
+    (tmp_path / "trained").mkdir()
+    save_file(trained, tmp_path / "trained" / "model.safetensors")
+    in_bf16.main([str(tmp_path / "trained"), str(tmp_path / "out")])
+    checkpoint.check(tmp_path / "out")
+    written = {name: w for path in (tmp_path / "out").glob("*.safetensors") for name, w in load_file(path).items()}
+    assert set(written) == set(shipped)
+    for name, weight in written.items():
+        assert weight.equal(trained[name].to(weight.dtype) if name in trained else shipped[name])
+    assert {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()} == {
+        path.name: path.stat().st_size for path in demo.iterdir()
+    }
+
+
+def test_the_script_is_one_that_bash_can_read() -> None:
+    subprocess.run(["bash", "-n", ROOT / "runs" / "demo_grpo.sh"], check=True)
