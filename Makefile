@@ -1,6 +1,7 @@
 # make demo    draws photos; the shipped checkpoint summarises and judges them; scores and figures
 # make test    ruff, mypy, pytest
 # make test-train    ms-swift's real trainer on the small checkpoint, a few steps on a CPU
+# make test-browser  the report in a real headless Chromium (Debian: apt-get install chromium chromium-driver)
 # Each sets .venv up first, from nothing.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 VOCABULARY := dashscope==2.0.2  # its wheel holds Qwen's BPE ranks, which tests and benchmarks read as a file
 
-.PHONY: demo test test-train install clean
+.PHONY: demo test test-train test-browser install clean
 
 demo: $(VENV)/.installed
 	$(RUN)/yanshou demo
@@ -17,10 +18,13 @@ test: $(VENV)/.installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
-	$(RUN)/pytest -m "not train"
+	$(RUN)/pytest -m "not train and not browser"
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train
+
+test-browser: $(VENV)/.browser
+	$(RUN)/pytest -m browser
 
 install: $(VENV)/.installed
 
@@ -33,6 +37,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.trainer: $(VENV)/.installed
 	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,train]'
+	touch $@
+
+$(VENV)/.browser: $(VENV)/.installed
+	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,browser]'
 	touch $@
 
 clean:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from yanshou.evaluate.groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts
 
-WIDTH, HEIGHT = 460.0, 340.0  # of the drawing, in its own units
+WIDTH, HEIGHT = 364.0, 290.0  # of the drawing, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 16.0, 14.0, 50.0  # margins for the labels
 TICKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 

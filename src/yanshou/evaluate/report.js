@@ -25,7 +25,7 @@
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   const percent = (share) => (100 * share).toFixed(1) + "%";
   const outcomeWord = (group) => words["outcome_" + group.outcome.replace(/-/g, "_")];
-  const humanWord = (label) => words["human_" + (label || "none")];
+  const says = (label) => words["says_" + (label || "none")];
   const verdictWord = (verdict) => words["verdict_" + (verdict || "none")];
 
   // Filters: the address after # holds them, so that a link leads to its groups.
@@ -69,7 +69,7 @@
 
   const writeAddress = () => {
     const parts = FILTERS.concat("search").map((name) => [name, byId(name).value]).filter((pair) => pair[1]);
-    if (at >= 0) parts.push(["group", shown[at] + 1]);
+    if (at > 0) parts.push(["group", shown[at] + 1]); // the first is chosen anyway, and a fresh report keeps its plain address
     try {
       history.replaceState(null, "", "#" + parts.map(([name, value]) => name + "=" + encodeURIComponent(value)).join("&"));
     } catch { /* a text that no address can hold (half a character), or a browser that lets a file have none */ }
@@ -132,7 +132,7 @@
     open = group.photos.filter((photo) => photo.thumbnail);
     const photos = make("div", "photos");
     photos.append(...group.photos.map((photo, number) => figure(photo, number)));
-    article.replaceChildren(head(group), said(group), group.photos.length ? photos : make("p", "quiet", words.no_photos));
+    article.replaceChildren(head(group), facts(group), said(group), group.photos.length ? photos : make("p", "quiet", words.no_photos));
   };
 
   const head = (group) => {
@@ -148,22 +148,33 @@
     return element;
   };
 
-  const said = (group) => {
-    const element = make("dl", "said");
+  const facts = (group) => { // who says what, in one line
+    const element = make("dl", "facts");
     const tell = (name, text) => {
-      const value = make("dd", "", text);
-      element.append(make("dt", "", name), value);
+      const pair = make("div"), value = make("dd", "", text);
+      pair.append(make("dt", "", name), value);
+      element.append(pair);
       return value;
     };
-    tell(words.human, humanWord(group.label));
-    tell(words.verdict, verdictWord(group.verdict));
-    if (group.written !== group.verdict) {
-      tell("", fill(words.written, { verdict: verdictWord(group.written), now: verdictWord(group.verdict) }));
+    tell(words.human, says(group.label));
+    tell(words.verdict, says(group.verdict));
+    if (group.rules !== null) tell(words.rules_say, says(group.rules));
+    if (group.p !== null) {
+      const limit = data.threshold === null ? "" : fill(words.at_threshold, { p: data.threshold });
+      tell(words.p_pass, group.p + limit).append(scale(group.p));
     }
-    if (group.p !== null) tell(words.p_pass, String(group.p)).append(scale(group.p));
+    return element;
+  };
+
+  const said = (group) => {
+    const element = make("dl", "said");
+    const tell = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
     if (group.reason !== null) tell(words.reason, group.reason);
+    if (group.written !== group.verdict) {
+      tell(words.verdict, fill(words.written, { verdict: verdictWord(group.written), now: verdictWord(group.verdict) }));
+    }
     if (group.fault !== null) tell(words.fault, group.fault);
-    if (group.rules !== null) tell(words.rules_say, verdictWord(group.rules) + " · " + group.rulesReason);
+    if (group.rules !== null) tell(words.rules_reason, group.rulesReason);
     return element;
   };
 
@@ -184,8 +195,14 @@
 
   const figure = (photo, number) => {
     const element = make("figure"), caption = make("figcaption");
-    caption.append(make("strong", "", nameOf(number)), make("span", "file", photo.name), make("p", "", photo.text || words.no_summary));
+    caption.append(make("strong", "", nameOf(number)), photo.text ? summary(photo.text) : make("p", "quiet", words.no_summary), make("span", "file", photo.name));
     element.append(photo.thumbnail ? thumbnail(photo, number) : make("div", "gone", words["photo_" + photo.state]), caption);
+    return element;
+  };
+
+  const summary = (text) => { // a line an entry; all that is written stays
+    const element = make("p", "summary");
+    element.append(...text.match(/[^，]*，|[^，]+/g).map((entry) => make("span", "", entry)));
     return element;
   };
 
@@ -219,6 +236,10 @@
     if (!large.open) large.showModal();
   };
 
+  const enlargeNumber = (number) => { // as the photos are numbered; those without a thumbnail do not open
+    if (at >= 0) enlarge(open.indexOf(data.groups[shown[at]].photos[number - 1]));
+  };
+
   largePhoto.addEventListener("error", () => {
     const photo = open[opened];
     const instead = photo ? "thumbnails/" + photo.thumbnail : "";
@@ -238,20 +259,25 @@
 
   const pressed = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const step = STEPS[event.key];
+    const step = STEPS[event.key], inside = review.contains(document.activeElement);
     if (large.open) {
-      if (!step) return; // Esc closes a dialog by itself
-      enlarge(opened + step);
-    } else if (event.target.matches("input, select")) {
+      if (step) enlarge(opened + step);
+      else if (/^[1-9]$/.test(event.key)) enlargeNumber(event.key);
+      else return; // Esc closes a dialog by itself
+    } else if (event.target.matches("input, select") && !(event.target.matches("select") && /^[jk/1-9]$/.test(event.key))) {
       if (event.key === "Escape" || (event.key === "Enter" && event.target === search)) list.focus({ preventScroll: true });
       else return;
     } else if (event.key === "/") {
       review.scrollIntoView();
       search.focus();
       search.select();
-    } else if (step && (review.contains(document.activeElement) || !/Up|Down/.test(event.key))) { // above, they scroll
+    } else if (/^[1-9]$/.test(event.key)) {
+      enlargeNumber(event.key);
+    } else if (event.key === " " && inside && !event.target.closest("button, a")) {
+      article.scrollBy({ top: (event.shiftKey ? -0.85 : 0.85) * article.clientHeight });
+    } else if (step && (inside || !/Up|Down/.test(event.key))) { // above, these two scroll
       review.scrollIntoView();
-      if (!review.contains(document.activeElement) || !document.activeElement.isConnected) list.focus({ preventScroll: true });
+      if (!inside) list.focus({ preventScroll: true });
       choose(at + step);
       if (document.activeElement === document.body) list.focus({ preventScroll: true }); // the button that had it is gone
     } else return;
@@ -292,6 +318,7 @@
     for (const name of FILTERS.concat("search")) byId(name).value = "";
     filter(shown[at]);
   });
+  byId("up").addEventListener("click", () => scrollTo(0, 0));
   list.addEventListener("scroll", repaint);
   addEventListener("resize", repaint);
   const follow = () => {

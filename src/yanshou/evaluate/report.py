@@ -37,8 +37,7 @@ NAME = "report.html"
 HERE = Path(__file__).parent
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 RULES = "rules"  # in run.json in the checkpoint's place
-SEVERITY = {"false release": 0, "error": 1, "false block": 2}  # then the rest, as it stands in the files
-SHORT = 12  # characters of a fingerprint in the page's head; whole below
+SEVERITY = {"false release": 0, "error": 1, "false block": 2}  # then the rest
 
 
 def write_report(
@@ -93,12 +92,17 @@ def as_script_data(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
 
 
-def worst_first(groups: Sequence[JudgedGroup]) -> list[JudgedGroup]:
-    """False releases that were surest of themselves, errors, false blocks that were surest, then the rest."""
+def worst_first(groups: Sequence[JudgedGroup], threshold: float | None = None) -> list[JudgedGroup]:
+    """False releases that were surest of themselves, errors, false blocks that were surest; the rest, doubtful first.
+
+    In doubt is what lies near the threshold, or near 0.5. What has no p_pass stays as it stands in the files.
+    """
+    middle = 0.5 if threshold is None else threshold
 
     def place(group: JudgedGroup) -> tuple[int, float]:
-        p = 0.5 if group.p_pass is None else group.p_pass
-        return SEVERITY.get(group.outcome, len(SEVERITY)), {"false release": -p, "false block": p}.get(group.outcome, 0)
+        p = middle if group.p_pass is None else group.p_pass
+        sure = {"false release": -p, "false block": p}.get(group.outcome, abs(p - middle))
+        return SEVERITY.get(group.outcome, len(SEVERITY)), sure
 
     return sorted(groups, key=place)
 
@@ -111,19 +115,20 @@ def _data(
 ) -> dict[str, Any]:
     """What the script shows. Missions by their number: 5,000 groups repeat few names."""
     numbers = {name: number for number, name in enumerate(evaluation.missions)}
+    threshold = in_force(evaluation)
     return {
         "words": dict(words),
         "missions": list(numbers),
-        "threshold": in_force(evaluation),
+        "threshold": threshold,
         "curves": {
             name: [[round(x, 5) for x in (p.x, p.y, p.false_block, p.false_release)] + [p.threshold] for p in c.points]
             for name, c in curves.items()
             if c
         },
         "groups": [
-            _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups)
+            _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups, threshold)
         ],
-    }  # fmt: skip
+    }
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:
@@ -232,9 +237,9 @@ def _promise(evaluation: Evaluation, words: Mapping[str, str]) -> str | None:
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, Part]]:
-    """Each mission, and all together (None) where there is more than one."""
+    """All together (None) where there is more than one mission, and each of them."""
     parts: list[tuple[str | None, Part]] = list(evaluation.missions.items())
-    return [*parts, (None, evaluation.overall)] if len(parts) > 1 else parts
+    return [(None, evaluation.overall), *parts] if len(parts) > 1 else parts
 
 
 def _by_part(evaluation: Evaluation) -> Iterator[tuple[str, list[JudgedGroup]]]:
@@ -253,7 +258,7 @@ def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
     """A small table for each part: human label down, verdict across, and where each number leads."""
     confusions = []
     parts = list(_by_part(evaluation))
-    for name, groups in parts[1:] + (parts[:1] if len(parts) > 2 else []):
+    for name, groups in parts if len(parts) > 2 else parts[1:]:  # one mission alone is all of them
         counted = Counter((group.key.label, group.verdict) for group in groups)
         labels: list[Label | None] = ["pass", "fail"]
         labels += [None] if any(group.key.label is None for group in groups) else []

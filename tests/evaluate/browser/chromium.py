@@ -1,0 +1,165 @@
+"""A real headless Chromium that opens pages from disk, for tests and for the pictures in the docs.
+
+    with chromium(tmp_path) as browser:
+        browser.open(tmp_path / "report.html")
+        browser.click("#list .row:nth-child(2)")
+        assert browser.text("#group h2") == "QC-2"
+
+Selenium drives it by chromedriver, both as installed: nothing is downloaded. Selenium is imported only when a browser
+starts, so that tests which need none are collected without it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_S = 60  # the most that anything is waited for; a machine may be busy
+ARGUMENTS = (
+    "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+)  # fmt: skip
+
+
+class NoBrowserError(Exception):
+    """What these tests need is not installed."""
+
+
+def programs() -> tuple[str, str]:
+    """Paths of Chromium and of its driver. Raises NoBrowserError, which says what to install."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if not (browser and driver):
+        missing = " and ".join(name for name, path in (("Chromium", browser), ("chromedriver", driver)) if not path)
+        raise NoBrowserError(
+            f"{missing} not found on PATH: apt-get install --no-install-recommends chromium chromium-driver "
+            "fonts-wqy-microhei (Debian; the last is for Chinese in pictures)."
+        )
+    if find_spec("selenium") is None:
+        raise NoBrowserError(
+            "selenium is not installed: make test-browser, or pip install -c constraints.txt '.[browser]'"
+        )
+    return browser, driver
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator["Browser"]:
+    """A browser with a profile of its own, closed at the end."""
+    browser, driver = programs()
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    options = ChromeOptions()
+    options.binary_location = browser
+    for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options=options, service=Service(driver))
+    try:
+        chrome.set_script_timeout(PATIENCE_S)
+        yield Browser(chrome)
+    finally:
+        chrome.quit()
+
+
+class Browser:
+    """One page at a time. Elements are named by CSS selectors; one that several fit is the first."""
+
+    def __init__(self, chrome: "Chrome") -> None:
+        self.chrome = chrome
+
+    def open(self, page: Path, fragment: str = "", width: int = 1440, height: int = 900) -> None:
+        """Loads the page anew, at a width and height in CSS pixels. What was logged before is forgotten."""
+        self.size(width, height)
+        self.chrome.get("about:blank")  # else another fragment of the same page would load nothing
+        self.complaints()
+        self.requests()
+        self.chrome.get(page.as_uri() + (f"#{fragment}" if fragment else ""))
+
+    def size(self, width: int, height: int) -> None:
+        """Of the page, as a phone or a desk has it; the window itself stays as it is."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+    # What is seen
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """The value of a function body in JavaScript; `arguments[0]` … are its arguments."""
+        return self.chrome.execute_script(script, *arguments)
+
+    def texts(self, selector: str) -> list[str]:
+        """What a reader sees of each element: nothing of hidden ones."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => (e.innerText ?? e.textContent).trim())"
+        return list(self.run(script, selector))
+
+    def text(self, selector: str) -> str:
+        return self.texts(selector)[0]
+
+    def count(self, selector: str) -> int:
+        return int(self.run("return document.querySelectorAll(arguments[0]).length", selector))
+
+    def element(self, selector: str) -> "WebElement":
+        return self.chrome.find_element("css selector", selector)
+
+    def elements(self, selector: str) -> list["WebElement"]:
+        return self.chrome.find_elements("css selector", selector)
+
+    def picture(self, selector: str) -> bytes:
+        """The element as it is drawn, a PNG."""
+        return bytes(self.element(selector).screenshot_as_png)
+
+    # What is done
+
+    def click(self, selector: str) -> None:
+        self.element(selector).click()
+
+    def press(self, *keys: str) -> None:
+        """Keys go to whatever has the focus."""
+        from selenium.webdriver import ActionChains
+
+        for key in keys:
+            ActionChains(self.chrome, duration=0).send_keys(key).perform()
+
+    def point(self, selector: str, x: float, y: float) -> None:
+        """Moves the pointer to a place of the element, in CSS pixels from its upper left."""
+        from selenium.webdriver import ActionChains
+
+        element = self.element(selector)
+        box = self.run("const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", element)
+        from_centre = round(x - box[0] / 2), round(y - box[1] / 2)
+        ActionChains(self.chrome, duration=0).move_to_element_with_offset(element, *from_centre).perform()
+
+    def choose(self, selector: str, value: str) -> None:
+        """An option of a select, by its value."""
+        from selenium.webdriver.support.ui import Select
+
+        Select(self.element(selector)).select_by_value(value)
+
+    def until(self, condition: Callable[[], Any], what: str) -> None:
+        """Waits for something that comes by itself; `what` stands in the error if it does not."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.chrome, PATIENCE_S, poll_frequency=0.05).until(lambda _: condition(), f"waited for: {what}")
+
+    # What went on behind
+
+    def complaints(self) -> list[str]:
+        """What stands in the console since the page was opened, or since the last call."""
+        return [entry["message"] for entry in self.chrome.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Addresses that were asked for since the page was opened, or since the last call."""
+        messages = (json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance"))
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]

@@ -1,0 +1,50 @@
+"""One browser, and one report a language, for all tests of the report in a browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from chromium import Browser, chromium
+from report_page import FINGERPRINT, LANGUAGES, OTHER, Report, with_photos, written
+from verdict_files import BAD, GOOD, amend, fault, photo, stage_a, verdict, write_judged
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Where it is missing, the tests fail: who asks for them wants them run."""
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
+    """Two missions, every kind of group, photos that are upright, turned, torn, and gone; in each language."""
+    folder = tmp_path_factory.mktemp("judged")
+    photos = [folder / "照 片#1" / f"QC-3b_{number}.jpg" for number in range(1, 5)]
+    photo(photos[0])
+    photo(photos[1], orientation=6)
+    photo(photos[2]).write_bytes(b"\xff\xd8 torn")
+    verdicts = [
+        verdict("QC-1", "pass", "pass", 0.9),
+        verdict("QC-2", "pass", "fail", 0.4),
+        verdict("QC-2b", "pass", "fail", 0.2),
+        verdict("QC-2c", "pass", "pass", 0.65, reason="写的是通过"),
+        verdict("QC-3", "fail", "pass", 0.75),
+        verdict("QC-3b", "fail", "pass", 0.95, reason="两处接地螺丝都符合要求"),
+        verdict("QC-4", "fail", "fail", 0.1),
+        verdict("QC-5", None, "pass", 0.8),
+    ]
+    lines = [stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
+    lines[5] = with_photos("QC-3b", "fail", photos)
+    first = write_judged(folder, verdicts, [*lines, stage_a("QC-6")], [fault("QC-6")])
+    others = [verdict("QC-1", "pass", "pass", 0.85), verdict("QC-1", "fail", "fail", 0.3)]
+    second = write_judged(folder, [{**line, "mission": OTHER} for line in others], mission=OTHER)
+    for file in (first, second):
+        amend(
+            file, checkpoint=FINGERPRINT, prompts={"system": "你是验收员", "rule": "必须看到<地排>"}, dtype="bfloat16"
+        )
+    return {lang: written([first, second], folder / lang, lang) for lang in LANGUAGES}
+
+
+@pytest.fixture
+def report(reports: dict[str, Report]) -> Report:
+    return reports["zh"]

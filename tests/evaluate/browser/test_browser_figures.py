@@ -1,0 +1,111 @@
+"""What it shows of all groups is what `evaluate --json` says, and leads to the groups behind it."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+from chromium import Browser
+from report_page import FINGERPRINT, LANGUAGES, OTHER, THRESHOLD, Report, shown, wait_for_list
+from verdict_files import MISSION
+
+from yanshou.evaluate.curve import WIDTH, Curve
+
+pytestmark = pytest.mark.browser
+
+
+def cells(counts: dict[str, Any]) -> list[str]:
+    """A row of the table from the figures of the JSON."""
+
+    def rate(told: dict[str, Any]) -> str:
+        return f"{told['share']:.1%} [{told['low'] * 100:.1f}–{told['high'] * 100:.1f}]"
+
+    def counted(told: dict[str, Any]) -> str:
+        return f"{told['count']} / {told['of']} {rate(told)}"
+
+    return [
+        rate(counts["accuracy"]), f"{counts['balanced_accuracy']:.1%}", f"{counts['mcc']:.2f}",
+        counted(counts["false_release"]), counted(counts["false_block"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_table_shows_the_figures_of_the_json(browser: Browser, reports: dict[str, Report], lang: str) -> None:
+    report = reports[lang]
+    browser.open(report.page)
+    rows = "return [...document.querySelectorAll('.figures tbody tr')].map((r) => [...r.cells].map((c) => c.innerText))"
+    seen = [[" ".join(cell.split()) for cell in row] for row in browser.run(rows)]
+    parts = {report.words["all"]: report.told["overall"], **report.told["missions"]}
+    expected = []
+    for name, part in parts.items():
+        heading = [f"{name} {part['judge']['groups']} {report.words['groups']}"]
+        for who in ("judge", "rules", "always_pass"):
+            expected.append([*heading, report.words[who], *cells(part[who])])
+            heading = []
+    assert seen == expected
+
+
+def test_every_number_of_the_confusion_leads_to_exactly_its_groups(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    assert browser.count(".confusion") == 3
+    tables, labels, verdicts = (None, MISSION, OTHER), ("pass", "fail", None), ("pass", "fail", None)
+    followed = 0
+    for (table, mission), (row, label), (column, said) in product(
+        enumerate(tables, 1), enumerate(labels, 1), enumerate(verdicts, 2)
+    ):
+        expected = [
+            group
+            for group in report.worst_first
+            if (group.key.label, group.verdict) == (label, said) and mission in (None, group.key.mission)
+        ]
+        cell = f".cards > :nth-child({table}) tbody tr:nth-child({row}) > :nth-child({column})"
+        if not browser.count(cell):  # no group without a label, no row for it
+            assert expected == []
+        elif not expected:
+            assert (browser.text(cell), browser.count(f"{cell} a")) == ("0", 0)
+        else:
+            assert browser.text(cell) == str(len(expected))
+            browser.click(f"{cell} a")
+            wait_for_list(browser, expected)
+            assert shown(browser) == expected[0].key.group_id
+            followed += 1
+    assert followed == 6 + 6 + 2
+
+
+def test_the_curve_has_the_chosen_threshold_where_the_table_says(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    curve = Curve.of(report.groups, THRESHOLD)
+    assert curve is not None
+    mark = [browser.run(f"return document.querySelector('circle.mark').{axis}.baseVal.value") for axis in ("cx", "cy")]
+    assert mark == pytest.approx([curve.mark.x, curve.mark.y], abs=0.06)
+    assert browser.text("figure.curve .marked") == report.words["chosen"].format(p=THRESHOLD)
+    release, block = (report.told["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
+    assert f"{release:.1%}" in browser.text("figure.curve .readout")
+    assert f"{block:.1%}" in browser.text("figure.curve .readout")
+
+
+def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, report: Report) -> None:
+    def reads(words: str) -> None:
+        browser.until(lambda: browser.text("figure.curve .readout") == words, words)
+
+    browser.open(report.page)
+    before = browser.text("figure.curve .readout")
+    curve = Curve.of(report.groups, THRESHOLD)
+    assert curve is not None
+    unit = browser.run("return document.querySelector('figure.curve svg').getBoundingClientRect().width") / WIDTH
+    for point in curve.points[1:]:
+        browser.point("figure.curve svg", point.x * unit, point.y * unit)
+        told = {"p": point.threshold, "release": f"{point.false_release:.1%}", "block": f"{point.false_block:.1%}"}
+        reads(report.words["probe"].format(**told))
+    browser.point("h1", 1, 1)
+    reads(before)
+
+
+def test_fingerprint_prompts_and_threshold_stand_in_it(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    assert FINGERPRINT in browser.text("header")
+    assert report.words["threshold_now"].format(p=THRESHOLD) in browser.text("header")
+    assert browser.texts(".origin pre") == [""] * browser.count(".origin pre")  # folded
+    browser.click("section details summary")
+    prompts = browser.texts(".origin pre")
+    assert prompts[:2] == ["你是验收员", "必须看到<地排>"]
+    assert '"dtype": "bfloat16"' in prompts[2]

@@ -1,0 +1,134 @@
+"""Going through the groups: the worst first, filters, keys."""
+
+from pathlib import Path
+
+import pytest
+from chromium import Browser
+from report_page import OTHER, THRESHOLD, Report, listed, names, shown
+from verdict_files import MISSION
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_worst_groups_come_first(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    assert listed(browser)[:5] == names(report.worst_first)[:5] == [
+        ("QC-3b", MISSION), ("QC-3", MISSION), ("QC-6", MISSION), ("QC-2b", MISSION), ("QC-2", MISSION),
+    ]  # fmt: skip
+    assert listed(browser) == names(report.worst_first)
+    assert shown(browser) == "QC-3b"
+
+
+def test_a_group_shows_label_verdict_rule_probability_reason_and_a_summary_a_photo(
+    browser: Browser, report: Report
+) -> None:
+    browser.open(report.page)
+    words = report.words
+    facts = dict(zip(browser.texts("#group .facts dt"), browser.texts("#group .facts dd"), strict=True))
+    assert facts == {
+        words["human"]: words["says_fail"],
+        words["verdict"]: words["says_pass"],
+        words["rules_say"]: words["says_fail"],
+        words["p_pass"]: "0.95" + words["at_threshold"].format(p=THRESHOLD),
+    }
+    group = report.worst_first[0]
+    assert group.rules is not None
+    told = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
+    assert told == {words["reason"]: group.reason, words["rules_reason"]: group.rules.reason}
+    summaries = browser.run("return [...document.querySelectorAll('.photos .summary')].map((e) => e.textContent)")
+    assert summaries == list(group.summaries)
+    assert browser.texts(".photos strong") == ["图片_1", "图片_2", "图片_3", "图片_4"]
+    assert browser.texts(".photos .file") == [Path(image).name for image in group.images]
+
+
+def test_a_verdict_that_the_threshold_turned_and_one_that_failed_say_so(browser: Browser, report: Report) -> None:
+    browser.open(report.page, "search=QC-2c")
+    words = report.words
+    turned = words["written"].format(verdict=words["verdict_pass"], now=words["verdict_fail"])
+    assert turned in browser.texts("#group .said dd")
+    browser.open(report.page, "outcome=error")
+    assert "generate: out of memory" in browser.texts("#group .said dd")
+    assert browser.texts("#group .facts dd")[1] == words["says_none"]
+
+
+def test_filters_narrow_the_list_and_are_cleared_at_once(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    everything, words = len(report.groups), report.words
+
+    def status(count: int) -> bool:
+        return browser.text("#status") == words["shown"].format(shown=count, groups=everything)
+
+    assert status(everything)
+    browser.choose("#outcome", "wrong")
+    assert set(browser.texts("#list .badge")) == {
+        words[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
+    }
+    browser.choose("#mission", OTHER)
+    assert status(0)
+    assert browser.text("#group") == words["nothing"]
+    browser.click("#reset")
+    assert status(everything)
+    browser.choose("#label", "none")
+    assert listed(browser) == [("QC-5", MISSION)]
+    browser.click("#reset")
+    browser.choose("#verdict", "none")
+    assert listed(browser) == [("QC-6", MISSION)]
+    browser.click("#reset")
+    browser.click("#search")
+    browser.press("两处接地")
+    browser.until(lambda: status(1), "the group whose reason has the words")
+    assert listed(browser) == [("QC-3b", MISSION)]
+
+
+def test_the_address_keeps_filter_and_group_over_a_reload(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    assert browser.run("return location.hash") == ""  # opened afresh, it opens at the top again
+    assert browser.run("return scrollY") == 0
+    browser.choose("#outcome", "false-block")
+    browser.press("j")
+    before = shown(browser), listed(browser)
+    assert before[0] == before[1][1][0]
+    browser.chrome.refresh()
+    assert (shown(browser), listed(browser)) == before
+
+
+def test_keys_go_from_group_to_group_and_to_the_search(browser: Browser, report: Report) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(report.page)
+    order = [name for name, _ in names(report.worst_first)]
+    for key, place in [("j", 1), ("j", 2), ("k", 1), (Keys.ARROW_DOWN, 2), (Keys.ARROW_UP, 1), (Keys.ARROW_RIGHT, 2)]:
+        browser.press(key)
+        assert shown(browser) == order[place], key
+        assert browser.text("#list [aria-selected=true] .id") == order[place]
+    browser.press(*"k" * len(order))
+    assert shown(browser) == order[0]
+    browser.press(*"j" * (len(order) + 3))
+    assert shown(browser) == order[-1]
+    browser.press("/")
+    browser.press("j", "QC-5")  # in the search, letters are letters
+    assert browser.run("return document.activeElement.value") == "jQC-5"
+    browser.press(Keys.BACKSPACE * 5, "QC-5", Keys.ESCAPE)
+    browser.until(lambda: listed(browser) == [("QC-5", MISSION)], "the search")
+    assert browser.run("return document.activeElement.id") == "list"
+
+
+def test_the_buttons_go_from_group_to_group_and_keys_go_on_from_there(browser: Browser, report: Report) -> None:
+    browser.open(report.page)
+    order = [name for name, _ in names(report.worst_first)]
+    browser.click("#group nav button:nth-child(2)")
+    assert shown(browser) == order[1]
+    browser.press("j")
+    assert shown(browser) == order[2]
+    browser.click("#group nav button:nth-child(1)")
+    assert shown(browser) == order[1]
+    browser.click("#list .row:nth-child(1)")
+    assert shown(browser) == order[0]
+    assert not browser.element("#group nav button:nth-child(1)").is_enabled()
+
+
+def test_space_goes_down_the_photos_of_a_group(browser: Browser, report: Report) -> None:
+    browser.open(report.page, height=500)
+    browser.press("k", " ")
+    assert browser.run("return document.getElementById('group').scrollTop") > 0
+    assert shown(browser) == "QC-3b"

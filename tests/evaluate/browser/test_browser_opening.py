@@ -1,0 +1,80 @@
+"""It opens from disk, asks no network, speaks the language asked for, and takes 5,000 groups."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from chromium import Browser
+from report_page import LANGUAGES, Report, loaded, shown, written
+from verdict_files import many, write_judged
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_it_opens_from_disk_without_a_complaint_and_asks_no_network(
+    browser: Browser, reports: dict[str, Report], lang: str
+) -> None:
+    report = reports[lang]
+    browser.open(report.page)
+    for _ in report.groups:
+        browser.press("j")
+    browser.open(report.page)
+    browser.point("figure.curve svg", 200, 150)
+    browser.click(".photos figure:nth-child(1) button")
+    loaded(browser, "#large-photo")
+    asked = browser.requests()
+    assert browser.complaints() == []
+    folder = report.page.parent.parent.as_uri()
+    assert [url for url in asked if not url.startswith(f"{folder}/")] == []
+    assert any("/thumbnails/" in url for url in asked)  # else nothing was listened to
+    assert any(unquote(url).endswith("照 片#1/QC-3b_1.jpg") for url in asked)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_its_words_are_of_the_language_asked_for(browser: Browser, reports: dict[str, Report], lang: str) -> None:
+    report = reports[lang]
+    browser.open(report.page)
+    assert browser.text("h1") == report.words["title"]
+    assert browser.run("return document.documentElement.lang") == lang
+    first = report.words["outcome_false_release"]
+    assert browser.text("#list .badge") == first == browser.text("#group .badge")
+    assert browser.text(".keys") == report.words["shortcuts"]
+    assert not re.search("undefined|built-in|None", browser.text("body"))
+    assert not re.search(r"\{\w+\}", browser.text("body"))
+    others = {"zh": "False releases", "en": "误放行"}
+    assert others[lang] not in browser.text("body")
+
+
+def test_without_scripts_the_figures_are_there_and_it_says_what_is_not(browser: Browser, report: Report) -> None:
+    browser.chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open(report.page)
+        assert browser.text("noscript") == report.words["needs_script"]
+        assert len(browser.texts(".figures tbody")) == 3
+    finally:
+        browser.chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_five_thousand_groups_open_filter_and_scroll_to_the_end(browser: Browser, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    report = written([write_judged(tmp_path, *many(5000))], tmp_path / "report")
+    browser.open(report.page)
+    order = [group.key.group_id for group in report.worst_first]
+    assert browser.text("#status") == report.words["shown"].format(shown=5000, groups=5000)
+    assert browser.texts("#list .id")[:10] == order[:10]
+    assert browser.count("#list .row") < 60  # those in sight
+    browser.choose("#outcome", "wrong")
+    wrong = [group.key.group_id for group in report.groups if group.outcome in ("false release", "false block")]
+    assert browser.text("#status") == report.words["shown"].format(shown=len(wrong), groups=5000)
+    browser.press("/", order[7], Keys.ENTER)
+    browser.until(lambda: browser.texts("#list .id") == [order[7]], "the search")
+    browser.click("#reset")
+    browser.press("/", Keys.ESCAPE)
+    browser.run("document.getElementById('list').scrollTop = 1e9")
+    browser.until(lambda: browser.texts("#list .id")[-1] == order[-1], "the last row")
+    browser.press(*"j" * 50)
+    assert shown(browser) == order[order.index(order[7]) + 50]
+    assert browser.complaints() == []

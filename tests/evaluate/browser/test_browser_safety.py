@@ -1,0 +1,95 @@
+"""What a model wrote is text, and the page's policy stops what is not."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import Browser
+from report_page import LANGUAGES, Report, shown, written
+from verdict_files import amend, fault, stage_a, verdict, write_judged
+
+pytestmark = pytest.mark.browser
+SCRIPTS = (
+    "<script>window.ran = 1</script>",
+    "</script><script>window.ran = 2</script>",
+    "<img src=x onerror='window.ran = 3'>",
+    '"><svg onload="window.ran = 4">',
+    "javascript:window.ran=5",
+    "<style>body { display: none }</style>",
+    "<!--<script>",
+)
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_script_in_what_a_model_wrote_does_not_run_and_is_seen_as_text(
+    browser: Browser, tmp_path: Path, lang: str
+) -> None:
+    text = " ".join(SCRIPTS)
+    name = f"QC {text}".replace("/", "∕")  # a folder's name holds no slash
+    line = stage_a(name, text=text, images=[f"/photos/{name}.jpg"])
+    file = write_judged(tmp_path, [verdict(name, reason=text)], [line, stage_a("QC-2")], [fault("QC-2", message=text)])
+    amend(file, checkpoint=text, prompts={"system": text})
+    report = written([file], tmp_path / "report", lang, threshold=None)
+    browser.open(report.page, "outcome=release")
+    assert shown(browser) == name
+    assert text in browser.texts("#group .said dd")
+    assert browser.text(".photos .summary").replace("\n", "") == text
+    assert browser.text(".photos .file") == f"{name}.jpg"
+    browser.choose("#outcome", "error")
+    assert f"generate: {text}" in browser.texts("#group .said dd")
+    assert text in browser.text("header")
+    browser.click("section details summary")
+    assert browser.text(".origin pre") == text
+    assert browser.run("return window.ran === undefined")
+    assert browser.complaints() == []  # not even one that the policy had to stop
+    assert browser.count("script") == 2
+    assert browser.count("img:not(#large-photo), style:not(head style), svg") == 0
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    """Its address, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}", asked
+        listening.shutdown()
+
+
+def test_the_policy_stops_a_script_and_a_request_that_got_in_all_the_same(
+    browser: Browser, report: Report, server: tuple[str, list[str]]
+) -> None:
+    """The second wall, tried by putting in what the first keeps out."""
+    address, asked = server
+    browser.open(report.page)
+    stopped = browser.chrome.execute_async_script(
+        """
+        const [address, done] = arguments, stopped = [];
+        document.addEventListener("securitypolicyviolation", (event) => {
+          stopped.push(event.effectiveDirective);
+          if (stopped.length === 4) done(stopped.sort());
+        });
+        const put = (tag, values) => document.body.append(Object.assign(document.createElement(tag), values));
+        put("script", { textContent: "window.ran = 1" });
+        put("script", { src: address + "/script" });
+        put("img", { src: address + "/img" });
+        fetch(address + "/fetch").catch(() => {});
+        """,
+        address,
+    )
+    assert stopped == ["connect-src", "img-src", "script-src-elem", "script-src-elem"]
+    assert asked == []
+    assert browser.run("return window.ran === undefined")

@@ -1,0 +1,12 @@
+"""The browser itself. Needs none: it runs with `make test`."""
+
+from pathlib import Path
+
+import pytest
+from chromium import NoBrowserError, programs
+
+
+def test_without_chromium_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NoBrowserError, match=r"Chromium and chromedriver not found.*apt-get install .*chromium-driver"):
+        programs()
