@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import invariance
 import make_checkpoint
 import promise
 import throughput
+import trl_step
 import workload
 
 from yanshou.cli import main
@@ -124,3 +126,31 @@ def test_a_threshold_is_held_against_the_other_half() -> None:
     assert (result["splits"], result["P found"]) == (3, 3)
     assert 0 <= result["held"] <= 3
     assert 0 <= result["false blocks, mean"] <= 1
+
+
+def test_the_code_for_trl_finds_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it but the trainer itself."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    trl_step.write_dataset(tmp_path, 8)
+    trl_step.filled(trl_step.snippet(), trl_step.HERE)  # each of them stands there once
+    code, _, trainer = trl_step.snippet().partition("settings = ")
+    names: dict[str, Any] = {}
+    exec("".join(line for line in code.splitlines(keepends=True) if "trl" not in line), names)
+    data = names["data"]
+    assert data.column_names == ["prompt", "solution", "group_id", "mission", "summaries", "image_paths"]
+    assert [[message["role"] for message in prompt] for prompt in data["prompt"]] == [["system", "user"]] * len(data)
+    answers = [[{"role": "assistant", "content": f"{solution}\n理由: 齐全"}] for solution in data["solution"]]
+    columns = {name: data[name] for name in data.column_names if name != "prompt"}
+    assert "reward_funcs=[label, format_]" in trainer
+    for reward in (names["label"], names["format_"]):
+        assert reward(prompts=data["prompt"], completions=answers, trainer_state=None, **columns) == [1.0] * len(data)
+
+
+@pytest.mark.train
+@pytest.mark.skipif(find_spec("trl") is None, reason="trl is not installed: pip install 'yanshou[train]'")
+def test_the_code_for_trl_runs_in_the_trl_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    steps = trl_step.main([])
+    assert [step["step"] for step in steps] == [1, 2, 3]

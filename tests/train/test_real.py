@@ -24,6 +24,7 @@ from yanshou.missions import load_missions
 from yanshou.prompts import verdict_prompt
 from yanshou.settings import EngineSettings, SamplingSettings, TrainSettings
 from yanshou.stage_b.verdict import FAIL, PASS
+from yanshou.train.curves import KL, read_curves
 from yanshou.train.run import Training
 
 pytestmark = [
@@ -99,7 +100,7 @@ def changed(final: Path) -> set[str]:
 
 
 def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
-    few = settings(**SMALL, max_steps=3, learning_rate=1e-3, temperature=1.5, last_blocks=2)
+    few = settings(**SMALL, max_steps=3, learning_rate=1e-2, temperature=1.5, last_blocks=2)
     assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
     time.sleep(3)
     assert trainers(few.output_dir) == []  # the trainer ended with its launcher
@@ -109,6 +110,9 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     assert Training(few).command_line().count("--resume_from_checkpoint") == 1
     assert run(few) == 0
     assert (few.output_dir / "curves.png").stat().st_size > 10_000
+    steps, divergences = read_curves(few.output_dir / "swift/logging.jsonl").of(KL)
+    assert steps == [1, 2, 3]
+    assert divergences[0] == 0 < divergences[-1]  # it starts at the checkpoint and moves away from it
     names = changed(few.output_dir / "final")
     assert names
     assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)

@@ -1,0 +1,127 @@
+"""Do rewards and dataset run in TRL's trainer as they are? The code of docs/grpo.md, executed on the small checkpoint.
+
+    python3 -m venv trl-env                              # not ms-swift's environment: its TRL is older
+    trl-env/bin/pip install --upgrade trl .
+    trl-env/bin/python benchmarks/trl_step.py
+
+Draws jobs of the demo world, writes train.jsonl by `yanshou dataset`'s own code, runs what the page shows under "TRL"
+with CHECKPOINT and HERE filled in, and wants finite rewards, changed weights, and a final folder that speaks. At
+temperature 0.7 the small checkpoint is so sure that all answers of a group earn the same, and nothing would change.
+"""
+
+import argparse
+import math
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from safetensors.torch import load_file
+
+from yanshou.engines import Completion, Request
+from yanshou.engines.checkpoint import locate
+from yanshou.engines.transformers import TransformersEngine
+from yanshou.missions import load_missions
+from yanshou.prompts import verdict_prompt
+from yanshou.records import StageARecord, image_key, now
+from yanshou.settings import DatasetSettings, EngineSettings, SamplingSettings
+from yanshou.stage_b.dataset import build_dataset
+from yanshou.stage_b.verdict import read_verdict
+from yanshou.world.jobs import Job, any_job
+
+PAGE = Path(__file__).parents[1] / "docs" / "grpo.md"
+FINITE = ("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "frac_reward_zero_std", "kl")
+HERE = {"use_cpu=False": "use_cpu=True", "temperature=0.7": "temperature=1.5", "top_p=0.9": "top_p=1.0"}
+
+
+def filled(code: str, values: Mapping[str, str]) -> str:
+    for shown, value in values.items():
+        assert code.count(shown) == 1, shown
+        code = code.replace(shown, value)
+    return code
+
+
+def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
+    """data/train.jsonl and data/val.jsonl of drawn jobs."""
+    rng, missions = Random(f"trl:{seed}"), load_missions()
+    named = list(missions)
+    jobs = [any_job(rng, named[number % len(named)]) for number in range(groups)]
+    stage_a = folder / "stage_a.jsonl"
+    lines = [_record(job, f"QC-20261124-{number:07}").model_dump_json() for number, job in enumerate(jobs)]
+    stage_a.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    build_dataset(DatasetSettings(stage_a=(stage_a,), output_dir=folder / "data"), missions)
+
+
+def snippet() -> str:
+    """The code that the page shows."""
+    _, _, section = PAGE.read_text(encoding="utf-8").partition("\n## TRL\n")
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found, PAGE
+    return found[1]
+
+
+def _record(job: Job, group_id: str) -> StageARecord:
+    lines = job.lines()
+    return StageARecord(
+        group_id=group_id, mission=job.mission.name, label=job.label, timestamp=now(),
+        images=[f"{number}.jpeg" for number, _ in enumerate(lines, 1)],
+        per_image={image_key(number): line for number, line in enumerate(lines, 1)},
+        raw_texts=lines, clean_texts=lines,
+    )  # fmt: skip
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    return {name: weight for path in folder.glob("*.safetensors") for name, weight in load_file(path).items()}
+
+
+def _changed(before: Path, after: Path) -> list[str]:
+    old, new = _weights(before), _weights(after)
+    return [name for name, weight in new.items() if not weight.equal(old[name].to(weight.dtype))]
+
+
+def _verdict(checkpoint: Path) -> str:
+    """What yanshou's own engine reads from the trained folder."""
+    job = any_job(Random(1), next(iter(load_missions())))
+    engine = TransformersEngine(
+        EngineSettings(checkpoint=str(checkpoint), device="cpu", sampling=SamplingSettings(max_new_tokens=128))
+    )
+    (answer,) = engine.generate([Request(0, verdict_prompt(job.mission, job.lines()), None)])
+    assert isinstance(answer, Completion), answer
+    return answer.text
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(description="The code of docs/grpo.md in TRL's trainer, on the small checkpoint.")
+    parser.add_argument("--groups", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    print(*(f"{name} {version(name)}" for name in ("trl", "transformers", "torch", "datasets")), flush=True)
+    demo, here = locate("demo"), Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        try:
+            write_dataset(Path(name), given.groups, given.seed)
+            names: dict[str, Any] = {}
+            exec(filled(snippet(), {"CHECKPOINT": str(demo), **HERE}), names)
+            steps = [line for line in names["trainer"].state.log_history if "reward" in line]
+            changed = _changed(demo, Path("run/final"))
+            text = _verdict(Path("run/final"))
+        finally:
+            os.chdir(here)
+    assert steps
+    assert all(math.isfinite(step[name]) for step in steps for name in FINITE), steps
+    assert steps[-1]["kl"] > 0, steps
+    assert changed
+    assert not [weight for weight in changed if "visual" in weight], changed
+    assert read_verdict(text).passed is not None, text
+    print(f"{len(changed)} weights changed, none of the vision tower. run/final says {text!r}")
+    return steps
+
+
+if __name__ == "__main__":
+    sys.exit(not main())
