@@ -134,9 +134,7 @@ class Qwen3VL:
         expanded = self._with_visual_tokens(ids, grid)
         self._prove(request, photo.image, expanded)
         before = expanded.index(self.image_token)
-        return Prepared(
-            request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before
-        )
+        return Prepared(request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before)
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Pixels (patches, 1536) and grid (1, 3) of one photo. Raises ValueError for one that is too narrow."""

@@ -5,6 +5,8 @@ The query heads that share a key head go through the matrix unit together. Keys 
 lie once, so that they come from the cache and not from memory.
 """
 
+import math
+
 import torch
 import triton
 import triton.language as tl
@@ -57,7 +59,7 @@ def decode(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: floa
     assert v.is_contiguous()
     out = torch.empty_like(q)
     _decode[(slots, key_heads)](
-        q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale * 1.4426950408889634,  # exp2 instead of exp
+        q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale / math.log(2),  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, ROWS=max(LEAST_ROWS, triton.next_power_of_2(heads // key_heads)),
         KEYS=BLOCK, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4, num_stages=3,
     )  # fmt: skip

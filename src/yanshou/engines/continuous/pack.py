@@ -70,7 +70,7 @@ class Pack:
     def on(self, device: torch.device, stream: Any) -> "Pack":
         """The same with its tensors on a GPU, copied beside what runs there."""
         with torch.cuda.stream(stream):
-            there = {name: put(tensor, device) for name, tensor in self._tensors().items()}
+            there: dict[str, Any] = {name: put(tensor, device) for name, tensor in self._tensors().items()}
             return replace(self, **there, arrived=stream.record_event())
 
     def await_arrival(self) -> None:

@@ -1,7 +1,7 @@
 """A photo's pixels on their way: resized and cut by the processor in a thread, made into numbers by it on the device.
 
-    thread    photo → resized → patches of bytes      (patches, 768)   2 MB, and no arithmetic that the GPU does better
-    device    bytes → rescaled, normalized, twice     (patches, 1536)  a still picture is two equal frames
+thread    photo → resized → patches of bytes      (patches, 768)   2 MB, and no arithmetic that the GPU does better
+device    bytes → rescaled, normalized, twice     (patches, 1536)  a still picture is two equal frames
 """
 
 from typing import Any
@@ -32,4 +32,5 @@ class Pixels:
             own.do_normalize, own.image_mean, own.image_std,
         )  # fmt: skip
         twice = values.to(self.dtype)[:, :, None].expand(-1, -1, frames, -1, -1)
-        return twice.reshape(len(patches), -1)
+        numbers: Tensor = twice.reshape(len(patches), -1)
+        return numbers

@@ -104,7 +104,7 @@ class ContinuousRunner:
         pack = collate(prepared, lines, positions, self.checkpoint.image_token, self._session.shape, pinned=cuda)
         if not cuda:
             return pack
-        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)
+        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)  # type: ignore[no-untyped-call]
         return pack.on(self.checkpoint.device, self._copies)
 
     def admit(self, staged: Pack, slots: Sequence[int]) -> Ticket:
@@ -148,11 +148,10 @@ class ContinuousRunner:
         spare = max(0, self.checkpoint.most_visual_tokens - visual) if photo else 0
         rows = max(self._rows(prepared) + spare, self._tokens(prepared), self.size.room if self.size else 0)
         wanted = replace(self._size_for(rows, bool(prepared.request.choices)), shared=PREFIXES * prepared.before)
-        while True:
+        while self._session is None or not self.holds(prepared):
             self._drop()
             try:
                 self._guarded(partial(self._open, wanted.halved(self.halvings)))
-                return
             except OutOfMemoryError:
                 if not self._halve(wanted):
                     raise

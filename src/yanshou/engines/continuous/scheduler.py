@@ -29,6 +29,7 @@ AHEAD = 4  # photos prepared ahead, times the worker threads; some 10 MB each
 NOTHING = -1  # what a launch writes for a slot that is not at work
 
 PreparedT = TypeVar("PreparedT")
+RequestT = TypeVar("RequestT", contravariant=True)  # as prepared, for the protocol
 StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
@@ -43,7 +44,7 @@ class Written(NamedTuple):
 Ticket = Callable[[], Written]  # waits for the launch
 
 
-class Runner(Protocol[PreparedT, StagedT]):
+class Runner(Protocol[RequestT, StagedT]):
     """The device. Launches are in order; each gives a ticket for what it wrote."""
 
     @property
@@ -51,7 +52,7 @@ class Runner(Protocol[PreparedT, StagedT]):
         """Answers at once."""
         ...
 
-    def limit(self, prepared: PreparedT) -> int:
+    def limit(self, prepared: RequestT) -> int:
         """Tokens of its answer at most."""
         ...
 
@@ -59,19 +60,19 @@ class Runner(Protocol[PreparedT, StagedT]):
         """Whether the token ends an answer."""
         ...
 
-    def holds(self, prepared: PreparedT) -> bool:
+    def holds(self, prepared: RequestT) -> bool:
         """Whether a slot is long enough for it."""
         ...
 
-    def make_room(self, prepared: PreparedT) -> None:
+    def make_room(self, prepared: RequestT) -> None:
         """Slots that hold it, all of them empty. Nothing is under way when this is called."""
         ...
 
-    def fits(self, pack: Sequence[PreparedT], prepared: PreparedT) -> bool:
+    def fits(self, pack: Sequence[RequestT], prepared: RequestT) -> bool:
         """Whether it can go with the others in one launch. One alone always can."""
         ...
 
-    def stage(self, pack: Sequence[PreparedT]) -> StagedT:
+    def stage(self, pack: Sequence[RequestT]) -> StagedT:
         """Brings a pack to the device. Runs in a thread of its own."""
         ...
 
@@ -92,7 +93,7 @@ class Runner(Protocol[PreparedT, StagedT]):
         ...
 
     def complete(
-        self, prepared: PreparedT, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
+        self, prepared: RequestT, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion: ...
 
 
@@ -224,7 +225,7 @@ class _Run(Generic[PreparedT, StagedT]):
     # ---- photos on their way to the device ----
 
     def _gather(self) -> Iterator[Failure]:
-        """Reads ahead, and fills the next pack with what is prepared; waits for photos only if nothing else is to do."""
+        """Reads ahead and fills the next pack with what is prepared; waits for photos only if nothing else is to do."""
         while not self._stopped:
             self._read()
             if self._staged is not None:

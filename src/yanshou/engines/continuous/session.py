@@ -1,4 +1,4 @@
-"""What lives on the device between two changes of its shape: keys and values, the state of every slot, the step's graph.
+"""What lives on the device: keys and values, the state of every slot, the graph of a step. One shape of launches.
 
 state of a slot    token · rows filled · position · tokens written · limit · at work?
 step               every slot at work: one token in, one token out, all in one CUDA graph
@@ -156,7 +156,7 @@ class Session:
 
     def capture(self) -> None:
         """Records the step: after this it is one launch. Nothing may be at work."""
-        side = torch.cuda.Stream(self.device)
+        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):  # libraries choose kernels and reserve memory
