@@ -50,7 +50,7 @@ def open_output(folder: Path, stem: str = STEM, **changes: Any) -> Output[StageA
         "mission": record(1).mission,
         "digest": lambda record: record.images,
         "settings": SETTINGS,
-        "environment": {"device": "cuda:0", "versions": {"torch": "2.9"}},
+        "environment": lambda earlier: {"device": "cuda:0", "versions": {"torch": "2.9"}},
         "may_change": MAY_CHANGE,
     }
     return Output.open(folder, stem, StageARecord, **(given | changes))
@@ -235,12 +235,25 @@ def test_settings_are_compared_as_the_file_holds_them(tmp_path: Path) -> None:
     assert lines(tmp_path) == written(1, 2)
 
 
+def test_a_run_is_told_the_environment_that_it_goes_on_with(tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+
+    def environment(earlier: dict[str, Any]) -> dict[str, Any]:
+        told.append(earlier)
+        return {"slots": 8}
+
+    for number in (1, 2):
+        write(tmp_path, number, environment=environment)
+    write(tmp_path, 3, environment=environment, fresh=True)
+    assert told == [{}, {"slots": 8}, {}]
+
+
 def test_another_environment_is_told_and_recorded(tmp_path: Path) -> None:
     write(tmp_path, 1)
     elsewhere = {"device": "cpu", "versions": {"torch": "2.9"}}
-    with open_output(tmp_path, environment=elsewhere) as output:
+    with open_output(tmp_path, environment=lambda earlier: elsewhere) as output:
         assert output.warnings == ['device: file has "cuda:0", this run has "cpu". The lines so far stay as they are.']
-    with open_output(tmp_path, environment=elsewhere) as output:
+    with open_output(tmp_path, environment=lambda earlier: elsewhere) as output:
         assert output.warnings == []
     assert run_file(tmp_path)["environment"] == elsewhere
     (earlier,) = run_file(tmp_path)["earlier_environments"]

@@ -20,6 +20,7 @@ from yanshou.errors import GenerationError, GroupError
 from yanshou.groups import Group
 from yanshou.records import Fault, GroupKey, GroupRecord, StageARecord, image_key, now
 
+ENDLESS = "set --repetition-penalty, e.g. 1.05, or look at the photo: such loops begin where it shows many alike things"
 TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"
 
 Answer = Completion | Failure
@@ -138,7 +139,15 @@ def read(answer: Answer, allow_truncated: bool = False) -> tuple[str, str]:
     if answer.finish_reason == "length" and not allow_truncated:
         ending = answer.text[-40:]
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: …{ending!r}", TRUNCATED)
+    if answer.finish_reason == "loop":
+        raise endless(answer)
     return answer.text, clean_text(answer.text)
+
+
+def endless(answer: Completion) -> GenerationError:
+    """What an answer that repeats itself fails with."""
+    ending = answer.text[-40:]
+    return GenerationError(f"the answer repeats itself, ended after {answer.tokens} tokens: …{ending!r}", ENDLESS)
 
 
 def _sampling_key(key: GroupKey, photo: Path) -> str:

@@ -116,7 +116,7 @@ class Output(Generic[RecordT, DigestT]):
         mission: str,
         digest: Callable[[RecordT], DigestT],
         settings: Mapping[str, Any],
-        environment: Mapping[str, Any],
+        environment: Callable[[Mapping[str, Any]], Mapping[str, Any]],
         may_change: Mapping[str, Change] | None = None,
         revise: Callable[[RecordT], RecordT] | None = None,
         fresh: bool = False,
@@ -124,16 +124,16 @@ class Output(Generic[RecordT, DigestT]):
         """Locks the files, sees whether this run may continue them, and reads what is done.
 
         Every line has to be about `mission`. Differing `settings` refuse, save those that `may_change` names
-        (`sampling.max_new_tokens`); a differing `environment` is a warning. `revise` says how a line reads under this
-        run's settings: the file is rewritten, whole, where one reads otherwise. A run that is refused leaves every file
-        as it was.
+        (`sampling.max_new_tokens`). `environment` is given that of the lines so far, empty for none, and gives this
+        run's; that they differ is a warning. `revise` says how a line reads under this run's settings: the file is
+        rewritten, whole, where one reads otherwise. A run that is refused leaves every file as it was.
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:
             output._acquire()
             if fresh:
                 output._move_aside()
-            output._begin(_as_json(settings), _as_json(environment), may_change or {})
+            output._begin(_as_json(settings), environment, may_change or {})
             if revise:
                 output._revise(record_type, revise)
             output._read_lines(record_type, mission)
@@ -219,17 +219,26 @@ class Output(Generic[RecordT, DigestT]):
                 raise not_written(aside, error) from error
             self.moved.append(aside)
 
-    def _begin(self, settings: dict[str, Any], environment: dict[str, Any], may_change: Mapping[str, Change]) -> None:
+    def _begin(
+        self,
+        settings: dict[str, Any],
+        environment_after: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        may_change: Mapping[str, Change],
+    ) -> None:
         """Decides whether this run may continue, and what its run file says."""
         earlier = self._earlier_run()
+        environment: dict[str, Any]
         moved: list[EarlierEnvironment] = []
         if earlier and _has_line(self.paths.lines):
             self._refuse(forbidden(list(differences(earlier.settings, settings)), may_change))
+            environment = _as_json(environment_after(earlier.environment))
             changes = list(differences(earlier.whereabouts(), {"yanshou": _version(), **environment}))
             self.warnings = [f"{change}. The lines so far stay as they are." for change in changes]
             moved = list(earlier.earlier_environments)
             if changes:
                 moved.append(EarlierEnvironment(until=now(), environment=earlier.whereabouts()))
+        else:
+            environment = _as_json(environment_after({}))
         self._run = RunFile(
             yanshou=_version(),
             status="running",

@@ -5,13 +5,13 @@
 A mission that cannot be run at all (locked, damaged, other settings) does not keep the others from running.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yanshou.assembly import Assembly, Outcome
 from yanshou.differences import Change
-from yanshou.engines.base import Engine, Prompt
+from yanshou.engines.base import Engine, Prompt, Run
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.groups import Discovery, Group, discover, mission_folders
 from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
@@ -25,6 +25,8 @@ MAY_CHANGE: dict[str, Change] = {
     "sampling.max_new_tokens": "grow",
     "allow_truncated": "any",
 }  # the cures of a failed group
+
+PHOTOS_A_GROUP = 3  # to guess how large a run is; listing all photos first would take long
 
 PhotoNames = tuple[str, ...]
 Found = tuple[Mission, Discovery, str]  # what its folder holds, or why it cannot be read
@@ -94,18 +96,26 @@ class StageA:
             raise InputError(f"{mission.name}: no group of photos in {self.settings.input_dir}. Nothing to do.")
         prompt = summary_prompt(mission, self.settings.prompts)  # once: what is recorded is what the model is told
         present = {group.key for group in discovery.groups} | {problem.key for problem in discovery.faults}
-        with self._output(mission, prompt) as output, MissionRun(output, result, self.listener, present) as run:
+        with (
+            self._output(mission, prompt, len(groups)) as output,
+            MissionRun(output, result, self.listener, present) as run,
+        ):
             for problem in discovery.faults:  # groups that cannot be worked on at all: told before the model loads
                 run.settle(Outcome(problem.key, None, ((None, problem.error),)))
             pending = list(_pending(groups, run))
             run.take(self._outcomes(pending, prompt, run), lambda: self.interrupted)
 
-    def _output(self, mission: Mission, prompt: Prompt) -> Output[StageARecord, PhotoNames]:
+    def _output(self, mission: Mission, prompt: Prompt, groups: int) -> Output[StageARecord, PhotoNames]:
         stem = f"{mission.name}_stage_a"
+
+        def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:
+            self.engine.ready(Run(prompt, photos=True, requests=PHOTOS_A_GROUP * groups, earlier=earlier))
+            return {"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()}
+
         return Output.open(
             self.settings.output_dir, stem, StageARecord, mission=mission.name, digest=_photo_names,
             settings=self._identity(prompt),
-            environment={"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()},
+            environment=environment,
             may_change=MAY_CHANGE, fresh=self.settings.fresh,
         )  # fmt: skip
 

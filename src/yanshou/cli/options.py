@@ -43,9 +43,10 @@ def together(*options: Decorator[Any]) -> Decorator[Any]:
 def engine_options(at_once: str) -> Decorator[Any]:
     """What every command that runs a checkpoint takes. `at_once`: what a batch holds."""
     return together(
-        setting("--engine", EngineSettings, "transformers, or scripted for tests."),
+        setting("--engine", EngineSettings, "auto: continuous on CUDA, transformers on the CPU. scripted: for tests."),
         setting("--device", EngineSettings, "auto, cpu, cuda or cuda:N."),
         setting("--batch-size", EngineSettings, at_once, type=int),
+        setting("--gpu-memory", EngineSettings, "Share of its memory that the continuous engine takes.", type=float),
         setting("--dtype", EngineSettings, "auto: bfloat16 on CUDA, float32 on the CPU.",
                 type=click.Choice(["auto", "bfloat16", "float16", "float32"])),
         setting("--attn", EngineSettings, "auto: FlashAttention 2 where installed, else SDPA.",

@@ -60,12 +60,21 @@ class Failure:
     error: GroupError
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is to come."""
+
+    prompt: Prompt  # the longest one
+    photos: bool  # whether a photo goes with it
+    requests: int  # about so many
+    earlier: Mapping[str, Any]  # `environment` of the run that this one goes on with; empty for none
+
+
 class Engine(Protocol):
     """What Stage-A and Stage-B ask of a model."""
 
-    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
-        """Told before a run: its longest prompt, whether a photo goes with it, about how many requests, and the
-        `environment` of the run that this one goes on with (empty for none)."""
+    def ready(self, run: Run) -> None:
+        """Told before the requests of a run, and before `environment` is asked: the time to plan."""
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:

@@ -5,10 +5,10 @@ The scheduler does the rest: preparing ahead in threads, batches across groups, 
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic
 
-from yanshou.engines.base import Completion, Failure, Prompt, Request
+from yanshou.engines.base import Completion, Failure, Request, Run
 from yanshou.scheduler import PreparedT, Scheduler
 
 MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core
@@ -39,7 +39,7 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     @abstractmethod
     def environment(self) -> dict[str, Any]: ...
 
-    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
+    def ready(self, run: Run) -> None:
         """Batch by batch there is nothing to plan."""
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:

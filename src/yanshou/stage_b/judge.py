@@ -10,13 +10,13 @@ p_pass reaches it, and another threshold rewrites the verdicts on disk from the 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from yanshou.assembly import TRUNCATED, Answer, Outcome
+from yanshou.assembly import TRUNCATED, Answer, Outcome, endless
 from yanshou.differences import Change
-from yanshou.engines.base import Engine, Failure, Request, answering
+from yanshou.engines.base import Engine, Failure, Request, Run, answering
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
 from yanshou.group_files import read_groups
 from yanshou.jsonl import excerpt
@@ -92,15 +92,23 @@ class Judge:
         groups = work.groups[: self.settings.limit]
         result.groups = len(groups)
         present = {record.key for record in work.groups}
-        with self._output(work.mission) as output, MissionRun(output, result, self.listener, present) as run:
+        with self._output(work.mission, groups) as output, MissionRun(output, result, self.listener, present) as run:
             pending = list(_pending(groups, run))
             run.take(self._outcomes(work.mission, pending, run), lambda: self.interrupted)
 
-    def _output(self, mission: Mission) -> Output[VerdictRecord, str]:
+    def _output(self, mission: Mission, groups: Sequence[StageARecord]) -> Output[VerdictRecord, str]:
+        def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:
+            if self.engine is None:
+                return {}
+            longest = max(groups, key=lambda record: sum(map(len, record.per_image.values())))
+            prompt = verdict_prompt(mission, _lines(longest))
+            self.engine.ready(Run(prompt, photos=False, requests=len(groups), earlier=earlier))
+            return self.engine.environment()
+
         return Output.open(
             self.settings.output_dir, f"{mission.name}_verdicts", VerdictRecord, mission=mission.name,
             digest=lambda record: record.timestamp, settings=self._identity(mission),
-            environment=self.engine.environment() if self.engine else {}, may_change=MAY_CHANGE,
+            environment=environment, may_change=MAY_CHANGE,
             revise=self._revised, fresh=self.settings.fresh,
         )  # fmt: skip
 
@@ -165,6 +173,8 @@ class Judge:
             raise answer.error
         if answer.finish_reason == "length":
             raise GenerationError(f"the answer was cut off: …{answer.text[-40:]!r}", TRUNCATED.split(", or")[0])
+        if answer.finish_reason == "loop":
+            raise endless(answer)
         said = read_verdict(answer.text)
         if said.passed is None or said.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(answer.text)}", TWO_LINES)

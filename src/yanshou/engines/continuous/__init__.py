@@ -8,7 +8,7 @@ choice      the next token, a random stream a photo loops     answers that repea
 runner      all of these as the scheduler sees them
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Qwen3VLConfig
 
-from yanshou.engines.base import Completion, Failure, Prompt, Request
+from yanshou.engines.base import Completion, Failure, Request, Run
 from yanshou.engines.batched import workers
 from yanshou.engines.continuous.pixels import Pixels
 from yanshou.engines.continuous.runner import ContinuousRunner
@@ -44,13 +44,14 @@ class ContinuousEngine(Qwen3VL):
         self._stopped = False
         self._expected: Size | None = None
 
-    def ready(self, prompt: Prompt, photos: bool, requests: int, earlier: Mapping[str, Any]) -> None:
+    def ready(self, run: Run) -> None:
         """Slots and mode of an earlier run are kept: the promise that lines stay the same holds within one of each."""
         if self._runner is None and self.device.type == "cuda":
-            self.mode = earlier.get("mode") or ("compiled" if requests >= COMPILE_FROM else "eager")
-        self._slots = earlier.get("slots")
-        rows = len(self.prompt_ids(prompt, photos)) + self.settings.sampling.max_new_tokens
-        self._expected = self._size_for(rows + (self.most_visual_tokens if photos else TEXT_TOKENS), scored=not photos)
+            self.mode = run.earlier.get("mode") or ("compiled" if run.requests >= COMPILE_FROM else "eager")
+        self._slots = run.earlier.get("slots")
+        rows = len(self.prompt_ids(run.prompt, run.photos)) + self.settings.sampling.max_new_tokens
+        spare = self.most_visual_tokens if run.photos else TEXT_TOKENS
+        self._expected = self._size_for(rows + spare, scored=not run.photos)
 
     def environment(self) -> dict[str, Any]:
         now = self._runner.size if self._runner and self._runner.size else self._expected

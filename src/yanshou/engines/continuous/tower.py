@@ -37,7 +37,7 @@ def out_of_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 
 
 class VisionTower:
-    """The checkpoint's vision tower. `numbers` makes bytes into what it reads; `wrap` compiles parts, or does nothing."""
+    """The checkpoint's vision tower. `numbers` makes bytes into what it reads; `wrap` may compile a part."""
 
     def __init__(self, visual: Any, numbers: Callable[[Tensor], Tensor], wrap: Wrap) -> None:
         self.visual, self.numbers, self.merge = visual, numbers, visual.spatial_merge_size

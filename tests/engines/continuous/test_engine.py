@@ -1,0 +1,159 @@
+"""Promises of the continuous engine on a CPU: what the reference engine writes, whatever stands beside a photo."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from checkpoints import MAX_NEW_TOKENS, PHOTO, noise, settings, write_tiny
+
+from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
+from yanshou.engines.base import Run
+from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
+from yanshou.engines.transformers import TransformersEngine
+from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
+
+Answers = dict[int, Completion | Failure]
+
+SIZES = [(64, 64), (96, 160), (200, 90), (64, 64), (33, 47), (300, 300), (128, 64), (70, 210), (96, 96), (96, 160)]
+SHORT, LONG = Prompt("看图。", "写一行。"), Prompt("你是助手，把照片写成一行。", "请写出照片中可见的全部内容。" * 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> Callable[..., Answers]:
+    """What the reference engine answers to the same requests."""
+    engines: dict[str, TransformersEngine] = {}
+
+    def answers(requests: Sequence[Request], **sampling: Any) -> Answers:
+        engine = engines.setdefault(str(sampling), TransformersEngine(settings(folder, **sampling)))
+        return {answer.id: answer for answer in engine.generate(requests)}
+
+    return answers
+
+
+def continuous(folder: Path, requests: Sequence[Request], batch_size: int | None = None, **sampling: Any) -> Answers:
+    engine = ContinuousEngine(settings(folder, **sampling).model_copy(update={"batch_size": batch_size}))
+    return {answer.id: answer for answer in engine.generate(requests)}
+
+
+def photos(count: int = 10, prompt: Prompt | None = None) -> list[Request]:
+    """Photos of many sizes, with two prompts by halves so that packs hold several."""
+    prompts = [prompt or (SHORT if at < count // 2 else LONG) for at in range(count)]
+    return [
+        Request(at, prompts[at], noise(at, *SIZES[at % len(SIZES)]), f"photo {at}") for at in range(count)
+    ]  # fmt: skip
+
+
+def mixed() -> list[Request]:
+    """Photos, and prompts without one between them."""
+    text = [Request(20 + at, (SHORT, LONG)[at % 2], None, f"text {at}") for at in range(4)]
+    return [*photos()[:4], *text[:2], *photos()[4:], *text[2:]]
+
+
+SAMPLINGS = [
+    {}, {"temperature": 1.0, "top_p": 0.9}, {"repetition_penalty": 1.3},
+    {"temperature": 0.8, "repetition_penalty": 1.2, "seed": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=["greedy", "top-p", "penalty", "all"])
+def test_its_answers_are_those_of_the_reference(
+    folder: Path, reference: Callable[..., Answers], sampling: dict[str, Any]
+) -> None:
+    """Vision, prefix, positions, decode and choice, all at once: one wrong number would write another text."""
+    assert continuous(folder, mixed(), **sampling) == reference(mixed(), **sampling)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_a_photo_is_told_the_same_whatever_stands_beside_it(folder: Path, batch_size: int) -> None:
+    asked = photos()
+    whole = continuous(folder, asked, temperature=1.0)
+    assert continuous(folder, asked[::-1], batch_size, temperature=1.0) == whole
+    assert continuous(folder, asked[4:5], batch_size, temperature=1.0) == {4: whole[4]}
+
+
+def test_likelihoods_of_lines_are_those_of_the_reference(folder: Path, reference: Callable[..., Answers]) -> None:
+    asked = [Request(at, (SHORT, LONG)[at % 2], None, str(at), choices=("通过", "不通过")) for at in range(7)]
+    found, wanted = continuous(folder, asked), reference(asked)
+    for at in range(7):
+        one, other = found[at], wanted[at]
+        assert isinstance(one, Completion)
+        assert isinstance(other, Completion)
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+        assert replace(one, logprobs=()) == replace(other, logprobs=())
+
+
+def test_a_longer_prompt_than_the_slots_hold_makes_longer_slots(
+    folder: Path, reference: Callable[..., Answers]
+) -> None:
+    endless = Prompt("看图。", "请写出全部内容。" * 90)
+    asked = [*photos(2, SHORT), Request(5, endless, None, "long"), Request(6, endless, noise(1, 64, 64), "long too")]
+    assert continuous(folder, asked) == reference(asked)
+
+
+def test_a_photo_that_cannot_be_read_fails_alone(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff nothing")
+    found = continuous(folder, [*photos(3), Request(9, SHORT, broken, "broken")])
+    assert isinstance(found[9], Failure)
+    assert all(isinstance(found[at], Completion) for at in range(3))
+
+
+def test_pixels_are_those_of_the_processor(folder: Path) -> None:
+    """Bytes that the device makes into numbers: not a bit of difference."""
+    for dtype in ("float32", "bfloat16"):
+        given = settings(folder).model_copy(update={"dtype": dtype})
+        engine, other = ContinuousEngine(given), TransformersEngine(given)
+        for size in SIZES:
+            cut, grid = engine.patches(noise(3, *size))
+            whole, same = other.patches(noise(3, *size))
+            assert cut.dtype == torch.uint8
+            assert torch.equal(grid, same)
+            assert torch.equal(engine.pixels.numbers(cut), whole.to(engine.dtype))
+
+
+def test_a_run_that_goes_on_keeps_slots_and_mode(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    engine.ready(Run(SHORT, photos=True, requests=10, earlier={"slots": 3, "mode": "eager"}))
+    assert engine.environment()["slots"] == 3
+    assert list(engine.generate(photos(7)))
+    assert engine.environment()["slots"] == 3
+
+
+def test_it_is_the_engine_by_name_and_the_reference_is_that_of_a_cpu(folder: Path) -> None:
+    given = settings(folder)
+    assert isinstance(load_engine(given.model_copy(update={"engine": "continuous"})), ContinuousEngine)
+    assert isinstance(load_engine(given.model_copy(update={"engine": "auto"})), TransformersEngine)
+
+
+def test_compiled_it_writes_the_same(folder: Path) -> None:
+    """Two photos of one size: every part is compiled once."""
+    given = EngineSettings(
+        checkpoint=str(folder), device="cpu", photo=PhotoSettings(**PHOTO),
+        sampling=SamplingSettings(max_new_tokens=MAX_NEW_TOKENS),
+    )  # fmt: skip
+    asked = [Request(at, SHORT, noise(at, 64, 64), str(at)) for at in range(2)]
+    engine = ContinuousEngine(given)
+    engine.mode = "compiled"
+    assert {answer.id: answer for answer in engine.generate(asked)} == continuous(folder, asked)
+
+
+def test_attention_over_a_prefix_sees_what_causal_attention_sees() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(9, heads, 8, generator=generator) for heads in (4, 2, 2))
+    whole = packed_attention(q, k, v, Spans([(0, 9)], [(0, 9)]), 0.3, causal=True)
+    rest = packed_attention(q[5:], k, v, Spans([(0, 4)], [(0, 9)]), 0.3, causal=True)
+    torch.testing.assert_close(rest, whole[5:])
+    reach = Reach(torch.tensor([0, 9], dtype=torch.int32), torch.zeros(2).int(), torch.zeros(2).long())
+    room = torch.cat([torch.full_like(k, torch.nan), k]), torch.cat([torch.full_like(v, torch.nan), v])
+    last = decode_attention(torch.stack([q[0], q[8]]), *room, reach, 9, 0.3)
+    torch.testing.assert_close(last[1], whole[8])
+    assert not last[0].any()  # a slot at rest reads nothing
