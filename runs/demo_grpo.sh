@@ -69,13 +69,13 @@ summarize() { # WORLD CHECKPOINT LINES: a process a mission
   local pids=() worst=0 folder
   for folder in "$OUT/$1/photos"/*/; do
     aside yanshou summarize --checkpoint "$2" --input-dir "$OUT/$1/photos" --output-dir "$OUT/$1/$3" \
-      --mission "$(basename "$folder")" --device "$DEVICE" --batch-size "$BATCH"
+      --mission "$(basename "$folder")" --device "$DEVICE" --batch-size "$BATCH" --gpu-memory 0.1
   done
   together
 }
 
 judge() { # WHO LINES CHECKPOINT
-  yanshou judge --checkpoint "$3" --output-dir "$OUT/verdicts/$1/$2" --device "$DEVICE" --batch-size "$BATCH" \
+  yanshou judge --checkpoint "$3" --output-dir "$OUT/verdicts/$1/$2" --device "$DEVICE" --batch-size "$BATCH" --gpu-memory 0.1 \
     "$OUT/held/$2"/*_stage_a.jsonl
 }
 
