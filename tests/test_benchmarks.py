@@ -114,11 +114,27 @@ def test_a_folder_without_weights_is_measured_with_random_ones(real: Path, tmp_p
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
 
-def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path) -> None:
-    report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8",
-                              "--folder", str(tmp_path), "--json", str(tmp_path / "report.json")])  # fmt: skip
+@pytest.mark.parametrize("engine", ["transformers", "continuous"])
+def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, engine: str) -> None:
+    report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8", "--reference",
+                              "--folder", str(tmp_path), "--json", str(tmp_path / "report.json"),
+                              "--engine", engine])  # fmt: skip
     assert set(report["differing"].values()) == {0}
+    assert len(report["differing"]) == 6
+    assert report["margins"] == {}
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+
+
+def test_a_margin_is_what_the_reference_liked_its_token_more(real: Path, tmp_path: Path) -> None:
+    """Another token put in by hand, at two places: found there, and less liked."""
+    requests = invariance.asked(invariance.draw_photos(tmp_path, 2, 1))
+    settings = EngineSettings(checkpoint=str(real), device="cpu", sampling={"max_new_tokens": 4})
+    reference = invariance.Reference(settings)
+    wanted = reference.answers(requests)
+    found = {0: [*wanted[0][:2], wanted[0][2] + 1, 9], 1: wanted[1]}
+    ((at, margin),) = invariance.margins(reference, requests, found, wanted)
+    assert at == 0
+    assert margin > 0
 
 
 def test_a_threshold_is_held_against_the_other_half() -> None:
