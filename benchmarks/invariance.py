@@ -1,6 +1,6 @@
 """Does a photo's text depend on what stands beside it? The same photos in several orders, batches and parts.
 
-    python benchmarks/invariance.py demo --photos 1000 --device cuda                               # the reference engine
+    python benchmarks/invariance.py demo --photos 1000 --device cuda                            # the reference engine
     python benchmarks/invariance.py demo --photos 2000 --device cuda --engine continuous --reference  # and against it
 
 Prints how many answers differ, token by token, from those of the first way. On a CPU in float32 none does (a test says
