@@ -26,12 +26,14 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from workload import PROMPT, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.cache import roomy_cache
 from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.grouped import BACKENDS
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings
@@ -113,7 +115,7 @@ class Imposed(Qwen3VL):
         torch.manual_seed(0)
         with self.device:
             model = Qwen3VLForConditionalGeneration._from_config(
-                config, dtype=self.dtype, attn_implementation=self.attention
+                config, dtype=self.dtype, attn_implementation=self.interface
             )
         tokenizer = self.processor.tokenizer
         model.generation_config = GenerationConfig(
@@ -138,9 +140,10 @@ class ImposedLengths(Imposed, TransformersEngine):
     def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
         wanted = [prepared.limit for prepared in batch]
         inputs, steps = self._collate(batch), max(wanted)
-        out = self.model.generate(
-            **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
-        )
+        with sdpa_kernel(BACKENDS):
+            out = self.model.generate(
+                **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
+            )
         rows = out[:, inputs["input_ids"].shape[1] :].tolist()
         assert all(len(row) == steps for row in rows), "an answer ended early"
         self.decoded += steps * len(rows)

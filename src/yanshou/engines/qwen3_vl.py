@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.utils import is_flash_attn_2_available, logging
 
-from yanshou.engines import checkpoint
+from yanshou.engines import checkpoint, grouped
 from yanshou.engines.base import Completion, FinishReason, Prompt, Request
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.images import load_photo
@@ -82,6 +82,11 @@ class Qwen3VL:
 
     # ---- the checkpoint ----
 
+    @property
+    def interface(self) -> str:
+        """Attention by the name that transformers knows it by."""
+        return grouped.NAME if self.attention == "sdpa" else self.attention
+
     @cached_property
     def processor(self) -> Any:
         with _loading(self.folder):
@@ -95,7 +100,7 @@ class Qwen3VL:
     def model(self) -> Any:
         with _loading(self.folder):
             model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-                self.folder, dtype=self.dtype, attn_implementation=self.attention, use_safetensors=True,
+                self.folder, dtype=self.dtype, attn_implementation=self.interface, use_safetensors=True,
                 output_loading_info=True,
             )  # fmt: skip
         if missing := sorted(report["missing_keys"]):

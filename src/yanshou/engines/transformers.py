@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import sdpa_kernel
 
+from yanshou.engines import grouped
 from yanshou.engines.base import Completion, Failure, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.engines.cache import roomy_cache
@@ -62,13 +64,14 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         inputs = self._collate(batch)
         length = inputs["input_ids"].shape[1]
         keys = [prepared.request.key for prepared in batch]
-        out = self.model.generate(
-            **inputs,
-            past_key_values=roomy_cache(),
-            max_new_tokens=self.settings.sampling.max_new_tokens,
-            do_sample=False,
-            logits_processor=processors(self.settings.sampling, keys, self.model.generation_config.pad_token_id),
-        )
+        with sdpa_kernel(grouped.BACKENDS):
+            out = self.model.generate(
+                **inputs,
+                past_key_values=roomy_cache(),
+                max_new_tokens=self.settings.sampling.max_new_tokens,
+                do_sample=False,
+                logits_processor=processors(self.settings.sampling, keys, self.model.generation_config.pad_token_id),
+            )
         rows: list[list[int]] = out[:, length:].tolist()
         return rows
 
