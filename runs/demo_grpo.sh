@@ -19,7 +19,8 @@ TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the ph
 CHECKPOINT=${CHECKPOINT:-demo}
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 STEPS=${STEPS:-100} GENERATIONS=${GENERATIONS:-16}             # of GRPO; answers a group
-ANSWERS=${ANSWERS:-2048} MICRO=${MICRO:-256}                   # answers a step; of them at once
+# Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
+ANSWERS=${ANSWERS:-1024} MICRO=${MICRO:-1024}
 RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.02}
 # Hot, between the two likeliest tokens: the first line goes on trying both words, and the reason stays a sentence.
 TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
@@ -91,7 +92,7 @@ train() { # SEED …: what follows goes to `yanshou train`
   yanshou train --checkpoint "$CHECKPOINT" --train-file "$OUT/data/train.jsonl" --output-dir "$OUT/seed-$seed" \
     --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
     --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
-    --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens 96 \
+    --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens 64 \
     "$@" -- --top_k "$TOP_K" $SWIFT
 }
 
