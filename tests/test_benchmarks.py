@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import host
 import invariance
 import make_checkpoint
 import promise
@@ -170,3 +171,10 @@ def test_the_code_for_trl_runs_in_the_trl_that_is_here(monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     steps = trl_step.main([])
     assert [step["step"] for step in steps] == [1, 2, 3]
+
+
+def test_the_host_side_is_measured(tmp_path: Path) -> None:
+    results = host.main(["--groups", "12", "--folder", str(tmp_path / "host")])
+    assert list(results) == ["discovery", "the whole run", "the same again, all done"]
+    assert all(result["seconds"] > 0 and result["largest_mib"] > 0 for result in results.values())
+    assert not (tmp_path / "host").exists()
