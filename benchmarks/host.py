@@ -77,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
         json.dumps({"answers": {"*": "BBU设备/华为,显示完整,无需安装×1"}, "decode": False}), encoding="utf-8"
     )
     run = (
-        "-m", "yanshou.cli", "summarize", "--engine", "scripted", "--checkpoint", script, "--quiet", "--mission", MISSION,
-        "--input-dir", given.folder / "in", "--output-dir", given.folder / "out", "--batch-size", "64",
+        "-m", "yanshou.cli", "summarize", "--engine", "scripted", "--checkpoint", script, "--quiet",
+        "--mission", MISSION, "--input-dir", given.folder / "in", "--output-dir", given.folder / "out", "--batch-size", "64",
     )  # fmt: skip
     results = {
         "discovery": watched("-c", DISCOVER, given.folder / "in"),
