@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from yanshou.errors import DamagedFileError, InputError
+from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.group_files import read_groups
 from yanshou.missions import load_missions
-from yanshou.records import GroupKey, GroupRecord
+from yanshou.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
 
 KNOWN = load_missions()
 
@@ -53,6 +53,18 @@ def test_an_unknown_mission_is_told_with_its_place_or_kept(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"/a:1: group QC-1 .*unknown mission '门禁检查'. Known are: "):
         read(file)
     assert read(file, any_mission=True) == [("a:1", "QC-1 (门禁检查, pass)")]
+
+
+@pytest.mark.parametrize("record_type", [StageARecord, VerdictRecord])
+def test_files_of_another_kind_are_wrong_usage_and_nothing_is_to_be_deleted(
+    tmp_path: Path, record_type: type[GroupRecord]
+) -> None:
+    endings = {StageARecord: ("_stage_a", "_verdicts"), VerdictRecord: ("_verdicts", "_stage_a")}
+    own, other = endings[record_type]
+    for name in (f"a{own}.errors.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
+        file = groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass"))
+        with pytest.raises(UsageError, match=rf"not a file of .* Give <mission>{own}\.jsonl"):
+            list(read_groups([file], record_type, KNOWN))
 
 
 def test_the_mark_of_an_editor_is_named_and_no_line_is_to_be_deleted(tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def test_whoever_reads_only_the_beginning_gets_it(job: list[str | Path], tmp_pat
     assert (ran.stdout.splitlines()[0], ran.stderr, lines(tmp_path)) == ("[", "", 2)
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_chinese_gets_it_spelt_out(job: list[str | Path], encoding: str) -> None:
+    ran = shell('"$@"', *job, PYTHONIOENCODING=encoding)
+    assert (ran.returncode, ran.stdout, r"\u6321\u98ce\u677f" in ran.stderr) == (0, "", True)
+    ran = shell('"$@"', *job, "--json", PYTHONIOENCODING=encoding)
+    assert (ran.returncode, ran.stderr, json.loads(ran.stdout)[0]["mission"]) == (0, "", SHIELD)
+
+
 def test_closed_streams_change_no_status(job: list[str | Path], tmp_path: Path) -> None:
     ran = shell('"$@" >&- 2>&-', *job, "--json")
     assert (ran.returncode, lines(tmp_path)) == (0, 2)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -163,6 +164,17 @@ def test_usual_lines_have_no_problems() -> None:
         "螺丝/BBU安装螺丝,符合要求×1",
     ]
     assert [problems(parse(line)) for line in lines] == [[]] * len(lines)
+
+
+def test_long_runs_of_spaces_take_no_longer_than_other_text() -> None:
+    begin = time.monotonic()
+    for line in (
+        " " * 200_000 + "电线/捆扎整齐×1",
+        "电线/捆扎整齐" + " " * 200_000 + "×1",
+        "标签/甲" + "\u3000" * 200_000 + "乙×1",
+    ):
+        assert str(parse(line).canonical()).startswith(("电线/捆扎整齐×1", "标签/甲\u3000"))
+    assert time.monotonic() - begin < 30  # the square of the length took minutes
 
 
 def test_grammar_rules_and_missions_load_without_a_tensor_library() -> None:

@@ -15,10 +15,15 @@ from typing import TypeVar
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.jsonl import read_records
 from yanshou.missions import Missions
-from yanshou.records import GroupKey, GroupRecord
+from yanshou.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
 
 SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
+
+KINDS: dict[type[GroupRecord], tuple[str, str]] = {
+    StageARecord: ("summaries", "_stage_a.jsonl"),
+    VerdictRecord: ("verdicts", "_verdicts.jsonl"),
+}
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
@@ -33,11 +38,12 @@ def read_groups(
 ) -> Iterator[tuple[str, RecordT]]:
     """`file:line` and record of every group, in the files' order; missions by their own names, not by an alias.
 
-    Raises DamagedFileError for a line that no run writes, ending with `advice`, and for a group that stands there
-    twice; InputError for a mission that is not known, unless `any_mission` is welcome.
+    Raises UsageError for a file of another kind, DamagedFileError for a line that no run writes, ending with `advice`,
+    and for a group that stands there twice; InputError for a mission that is not known, unless `any_mission` will do.
     """
     places: dict[GroupKey, str] = {}
     for path in once(paths):
+        _refuse_neighbour(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
             key = own_name(record.key, known) if any_mission else _known(record.key, known, place)
@@ -53,6 +59,14 @@ def read_groups(
 def once(paths: Iterable[Path]) -> list[Path]:
     """The paths without those that lead to the same file again."""
     return list({path.resolve(): path for path in paths}.values())
+
+
+def _refuse_neighbour(path: Path, record_type: type[GroupRecord]) -> None:
+    """`out/*.jsonl` holds files of several kinds; a line of another kind is no damage, and not to be deleted."""
+    what, ending = KINDS.get(record_type, ("", ""))
+    others = {other for _, other in KINDS.values()} - {ending}
+    if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
+        raise UsageError(f"{path}: not a file of {what}. Give <mission>{ending}; its neighbours are found.")
 
 
 def own_name(key: GroupKey, known: Missions) -> GroupKey:

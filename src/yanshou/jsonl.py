@@ -200,6 +200,15 @@ def replace_file(path: Path, data: bytes) -> None:
         raise not_written(path, error) from error
 
 
+def unused(path: Path, ending: str = "") -> Path:
+    """The path with this ending, with a number before it where that exists: what is old is never overwritten."""
+    number, found = 1, path.with_name(path.name + ending)
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}{ending}")
+    return found
+
+
 def not_written(path: Path, error: OSError) -> OutputError:
     """The error for a file that refuses to be written, with what the disk has left."""
     try:

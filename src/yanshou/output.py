@@ -44,6 +44,7 @@ from yanshou.jsonl import (
     read_object,
     read_records,
     replace_file,
+    unused,
 )
 from yanshou.records import Fault, GroupKey, GroupRecord, Record, now
 
@@ -212,7 +213,7 @@ class Output(Generic[RecordT, DigestT]):
         for path in (self.paths.lines, self.paths.errors, self.paths.run):
             if not path.exists():
                 continue
-            aside = _unused(path, moment)
+            aside = unused(path.with_name(f"{path.name}.{moment}"), ".old")
             try:
                 path.rename(aside)
             except OSError as error:
@@ -345,12 +346,3 @@ def _has_line(path: Path) -> bool:
             return file.readline().endswith(b"\n")
     except OSError as error:
         raise not_written(path, error) from error
-
-
-def _unused(path: Path, moment: str) -> Path:
-    """`<name>.<moment>.old`, with a number where that exists: an old file is never overwritten."""
-    number, aside = 1, path.with_name(f"{path.name}.{moment}.old")
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.{moment}-{number}.old")
-    return aside

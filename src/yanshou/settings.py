@@ -115,7 +115,9 @@ class EvaluateSettings(Settings):
 
     threshold: float | None = Field(default=None, ge=0, le=1)  # pass is p_pass ≥ this; None: the verdicts as written
     max_false_release: float | None = Field(default=None, gt=0, lt=1)  # false releases / human fails: finds a threshold
-    confidence: float = Field(default=0.95, gt=0, lt=1)  # of the intervals, and of what max_false_release promises
+    confidence: float = Field(
+        default=0.95, gt=0, le=0.999999
+    )  # of the intervals, and of what max_false_release promises
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -53,7 +53,8 @@ OTHER_NAMES: Mapping[str, str] = {"螺丝": "螺丝、光纤插头", "标签无�
 _COUNT = re.compile(r"×(0|[1-9][0-9]{0,999})\Z")  # int() refuses more than 4,300 digits
 _NOTE = re.compile(r",?备注[:：,]")
 _NOTE_MARKS = re.compile(r"(?:,?备注[:：,])+")
-_SPACED_MARK = re.compile(r"\s*([，,/×:：])\s*|\s+(?=备注)")
+# A run of spaces is looked at from its beginning only: from each of its places it would take the square of its length.
+_SPACED_MARK = re.compile(r"(?:(?<!\s)\s++)?([，,/×:：])\s*+|(?<!\s)\s++(?=备注)")
 _TIGHT_BEND = re.compile(r"弯曲半径不合理(?:[(（].*)?")  # models drop the `<`, some all of the brackets
 _ENTRY_START = re.compile(rf"\s*(?:{'|'.join(map(re.escape, (*VOCABULARY, *OTHER_NAMES)))})\s*[/×]")
 

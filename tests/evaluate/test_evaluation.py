@@ -105,6 +105,7 @@ def test_verdicts_of_the_rules_have_no_threshold(judged: Judged, options: dict[s
         {"max_false_release": 0.0},
         {"max_false_release": 1.0},
         {"confidence": 1.0},
+        {"confidence": 1 - 1e-16},  # an interval that nobody can compute
         {"threshold": 0.5, "max_false_release": 0.1},
     ],
 )

@@ -1,17 +1,20 @@
 """The launcher, with a stand-in for ms-swift: what it starts, follows, ends, resumes and refuses."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 from training_rows import rows, written
 
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, LockedError, ResumeError, RunError
+from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError
 from yanshou.settings import TrainSettings
 from yanshou.train import run as launcher
 from yanshou.train.curves import Curves, read_curves
@@ -125,6 +128,37 @@ def test_fresh_starts_over_and_keeps_the_old(settings: Build) -> None:
     assert Training(settings(lora_rank=16, fresh=True)).run().status == 0
     (old,) = settings().output_dir.glob("old-*")
     assert (old / "final").is_dir()
+
+
+def test_fresh_twice_within_a_second_keeps_both(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 1, 18, 9, 30)
+    monkeypatch.setattr(launcher, "datetime", SimpleNamespace(now=lambda: moment))
+    for _ in range(3):
+        assert Training(settings(fresh=True)).run().status == 0
+    old = sorted(settings().output_dir.glob("old-*"))
+    assert [folder.name for folder in old] == ["old-20260118-093000", "old-20260118-093000-2"]
+    assert all((folder / "final").is_dir() for folder in old)
+
+
+def test_fresh_in_a_folder_with_nothing_but_old_trainings_makes_no_empty_one(settings: Build) -> None:
+    (settings().output_dir / "old-1").mkdir(parents=True)
+    Training(settings(fresh=True)).run()
+    assert [folder.name for folder in settings().output_dir.glob("old-*")] == ["old-1"]
+
+
+def test_a_pipe_is_no_training_file(settings: Build, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"/pipe: no file that can be read several times"):
+        Training(settings(train_file=tmp_path / "pipe")).command_line()
+
+
+def test_folders_where_files_should_be_are_no_traceback(settings: Build) -> None:
+    (settings().output_dir / "swift.log").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"/swift\.log: cannot be written: Is a directory"):
+        Training(settings()).run()
+    (settings().output_dir / "swift" / "logging.jsonl").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"/logging\.jsonl: cannot be read: Is a directory"):
+        Training(settings()).run()
 
 
 def test_two_trainings_in_one_folder_are_refused(settings: Build) -> None:

@@ -1,9 +1,10 @@
-"""Standard output and standard error on a full disk or a closed pipe.
+"""Standard output and standard error on a full disk, behind a closed pipe, in an encoding without Chinese.
 
 A result that cannot be written is a run-level error. What is told on the way (progress, warnings) is not the result: a
 run goes on without it, and its exit status stays true.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -55,11 +56,26 @@ class _Stream:
 def guarded_streams() -> Iterator[None]:
     """Both streams guarded; a closed one (None) stays closed."""
     before = sys.stdout, sys.stderr
-    if sys.stdout is not None:
-        sys.stdout = _Stream(sys.stdout, needed=True)
-    if sys.stderr is not None:
-        sys.stderr = _Stream(sys.stderr, needed=False)
+    with _escaping(sys.stdout), _escaping(sys.stderr):
+        if sys.stdout is not None:
+            sys.stdout = _Stream(sys.stdout, needed=True)
+        if sys.stderr is not None:
+            sys.stderr = _Stream(sys.stderr, needed=False)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def _escaping(stream: Any) -> Iterator[None]:
+    """What the stream's encoding has no characters for (PYTHONIOENCODING=latin-1) is spelt out."""
+    if not isinstance(stream, io.TextIOWrapper):
+        yield
+        return
+    before = stream.errors
+    stream.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        stream.reconfigure(errors=before)

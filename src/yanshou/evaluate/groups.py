@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from yanshou.errors import DamagedFileError, InputError, UsageError
+from yanshou.errors import DamagedFileError, InputError
 from yanshou.group_files import JUDGE_AGAIN, once, own_name, read_groups
 from yanshou.jsonl import excerpt, first_fault, read_object, read_records
 from yanshou.missions import Missions
@@ -76,7 +76,6 @@ class ReadGroups:
 
 def read_judged(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
     """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name."""
-    _refuse_other_files(verdict_files)
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
     sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
@@ -163,14 +162,6 @@ def _naming(keys: Sequence[GroupKey], what: str) -> Iterable[str]:
         yield f"group {key}: {what}"
     if len(keys) > NAMED:
         yield f"{len(keys) - NAMED} more groups have {what}. All stand in groups.csv"
-
-
-def _refuse_other_files(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.name.endswith((".errors.jsonl", "_stage_a.jsonl")) or path.suffix != ".jsonl":
-            raise UsageError(
-                f"{path}: not a file of verdicts. Give <mission>_verdicts.jsonl; its neighbours are found."
-            )
 
 
 def _named(verdict_files: Sequence[Path]) -> list[Path]:

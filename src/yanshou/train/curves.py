@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from yanshou.errors import OutputError
+from yanshou.errors import InputError, OutputError
 
 STEP = "global_step/max_steps"
 REWARD, KL, LENGTH, ZERO_STD = "reward", "kl", "completions/mean_length", "frac_reward_zero_std"
@@ -144,10 +144,14 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror}. Check the path, or start over: --fresh."
+        ) from error
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             yield value

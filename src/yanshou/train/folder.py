@@ -81,6 +81,6 @@ def step_of(checkpoint: Path) -> int:
 def _whole(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return True

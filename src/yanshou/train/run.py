@@ -27,13 +27,13 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, LockedError, ResumeError, RunError
-from yanshou.jsonl import dump_line, excerpt, not_written, read_object, replace_file
+from yanshou.errors import CheckpointError, InputError, LockedError, ResumeError, RunError
+from yanshou.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.train.command import environment, train_words
@@ -46,6 +46,7 @@ from yanshou.train.view import Silence, TrainView
 
 INSTALL = "pip install 'yanshou[train]'"
 LOOK_S = 0.5  # between two looks at the trainer
+OLD = "old-"  # of the folders that --fresh puts a training into
 PATIENCE_S = 10.0  # from an interrupt to the kill
 MAY_CHANGE = frozenset({"output_dir", "device", "save_steps", "keep_checkpoints", "fresh"})
 
@@ -144,7 +145,10 @@ class Training:
             if self.settings.sft:
                 write_rows(path, self.folder.rows(name), load_missions(self.settings.mission_files))
         for torn in self.folder.torn():
-            shutil.rmtree(torn)
+            try:
+                shutil.rmtree(torn)
+            except OSError as error:
+                raise not_written(torn, error) from error
         newest = self.folder.newest()
         if newest:
             self.view.say(f"going on from step {step_of(newest)}: {newest}")
@@ -182,6 +186,8 @@ class Training:
         checkpoint.check(self.source)
         _check_code(self.source)
         for path in self._files.values():
+            if not path.is_file():  # a pipe: it is read here, for the run file, and by swift
+                raise InputError(f"{path}: no file that can be read several times. Write the rows into one.")
             check_rows(path)
 
     def _words(self, resume: Path | None) -> list[str]:
@@ -208,19 +214,22 @@ class Training:
 
     def _move_aside(self) -> None:
         """An old training keeps everything, in a folder beside."""
-        old = [path for path in self.folder.root.iterdir() if path != self.folder.lock]
+        kept = (self.folder.lock.name, OLD)
+        old = [path for path in self.folder.root.iterdir() if not path.name.startswith(kept)]
         if old:
-            aside = self.folder.root / f"old-{datetime.now():%Y%m%d-%H%M%S}"
-            aside.mkdir()
-            for path in old:
-                if not path.name.startswith("old-"):
+            aside = unused(self.folder.root / f"{OLD}{datetime.now():%Y%m%d-%H%M%S}")
+            try:
+                aside.mkdir()
+                for path in old:
                     path.rename(aside / path.name)
+            except OSError as error:
+                raise not_written(aside, error) from error
 
     # ---- the trainer's process ----
 
     def _swift(self, words: list[str]) -> bool:
         """Runs swift; False where it was interrupted. Raises RunError with its last words."""
-        with self.folder.log.open("ab") as log:
+        with self._log() as log:
             begin = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "swift.cli.main", *words], cwd=self.folder.root, stdin=subprocess.PIPE,
@@ -235,6 +244,12 @@ class Training:
         if not self.interrupted and process.returncode != 0:
             raise RunError(_last_words(self.folder.log, begin, process.returncode))
         return not self.interrupted
+
+    def _log(self) -> BinaryIO:
+        try:
+            return self.folder.log.open("ab")
+        except OSError as error:
+            raise not_written(self.folder.log, error) from error
 
     def _follow(self, process: "subprocess.Popen[bytes]") -> None:
         while process.poll() is None:
@@ -315,5 +330,6 @@ def _last_words(log: Path, begin: int, status: int) -> str:
     told = [
         line for line in lines if ": " in line and line.split(": ")[0].rpartition(".")[2].endswith(("Error", "error"))
     ]
-    words = (told or lines or ["it said nothing"])[-1]
-    return f"the trainer ended with status {status}: {excerpt(words, 300)}. See {log}."
+    free = shutil.disk_usage(log.parent).free / 2**30
+    words = excerpt((told or lines)[-1], 300) if lines else f"it said nothing ({free:.1f} GiB free there)"
+    return f"the trainer ended with status {status}: {words}. See {log}."
