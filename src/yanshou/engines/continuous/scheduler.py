@@ -14,7 +14,7 @@ Out of memory: the runner makes itself smaller, and the photos in flight begin a
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -336,6 +336,8 @@ class _Run(Generic[PreparedT, StagedT]):
         again += [
             request for pack in ((self._staged[0] if self._staged else Pack()), self._pack) for request in pack.requests
         ]
+        if self._staged:
+            wait([self._staged[1]])  # the runner changes: nothing may still be made for the old one
         self._flying.clear()
         self._staged, self._pack = None, Pack()
         if not self._runner.shrink():
