@@ -13,6 +13,8 @@ from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
 from yanshou.engines.continuous import ContinuousEngine
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
+from yanshou.engines.continuous.pack import Pack
+from yanshou.engines.continuous.session import Session
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
@@ -126,6 +128,40 @@ def test_a_run_that_goes_on_keeps_slots_and_mode(folder: Path) -> None:
     assert engine.environment()["slots"] == 3
     assert list(engine.generate(photos(7)))
     assert engine.environment()["slots"] == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+    ],
+)
+def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """Every launch is too large but the smallest; no photo is lost, none fails."""
+    shapes, admit = [], Session.admit
+
+    def short(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+        shapes.append((session.table.slots, session.shape.tokens))
+        if shapes[-1] != (1, session.table.room):
+            raise error
+        return admit(session, pack, slots)
+
+    whole = continuous(folder, photos(4))
+    monkeypatch.setattr(Session, "admit", short)
+    assert continuous(folder, photos(4)) == whole
+    assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
+
+
+def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(Session, "admit", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        continuous(folder, photos(1))
 
 
 def test_it_is_the_engine_by_name_and_the_reference_is_that_of_a_cpu(folder: Path) -> None:
