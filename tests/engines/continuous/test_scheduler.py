@@ -84,6 +84,9 @@ class Scripted:
     def end(self, slot: int) -> None:
         self.state.pop(slot, None)
 
+    def kept(self, prepared: Request) -> Request:
+        return prepared
+
     def shrink(self) -> bool:
         assert not self.staging, "a pack is being made for slots that are given up"
         self.state.clear()

@@ -134,6 +134,9 @@ class ContinuousRunner:
         assert self._session
         self._guarded(partial(self._session.end, slot))
 
+    def kept(self, prepared: Prepared) -> Prepared:
+        return replace(prepared, pixels=None)  # 2 MB a slot
+
     def complete(
         self, prepared: Prepared, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
@@ -158,6 +161,18 @@ class ContinuousRunner:
             except OutOfMemoryError:
                 if not self._halve(wanted.halved(self.halvings)):
                     raise
+
+    def expect(self, wanted: Size, exactly: bool) -> Size:
+        """The size that a run to come will have, which wants this one, `exactly` with its slots.
+
+        A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
+        """
+        size, wanted = self.size, wanted.halved(self.halvings)
+        long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
+        if size and long and (size.slots == wanted.slots or not exactly):
+            return size
+        self._drop()
+        return wanted
 
     def shrink(self) -> bool:
         """Half of everything; the next request builds it anew. False if it was as small as can be."""
