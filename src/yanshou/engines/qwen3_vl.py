@@ -6,6 +6,7 @@ What all engines that run a checkpoint have in common. Weights load when they ar
 nothing to do loads nothing.
 """
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from jinja2 import TemplateError
 from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.utils import is_flash_attn_2_available, logging
@@ -95,6 +96,12 @@ class Qwen3VL:
         for fault in _processor_faults(processor, config):
             raise CheckpointError(f"{self.folder}: {fault}")
         return processor
+
+    @cached_property
+    def parameters(self) -> int:
+        """How many there are, by the weight files' headers."""
+        with _loading(self.folder):
+            return sum(map(_numbers, self.folder.glob("*.safetensors")))
 
     @cached_property
     def model(self) -> Any:
@@ -261,6 +268,11 @@ def _are_token_ids(stop: object, vocabulary: int) -> bool:
     """Whether these can be stop tokens; None leaves them to the tokenizer."""
     ids = stop if isinstance(stop, list) else [stop]
     return stop is None or all(isinstance(token, int) and 0 <= token < vocabulary for token in ids)
+
+
+def _numbers(path: Path) -> int:
+    with safe_open(path, "pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
 
 
 def pick_device(name: str) -> torch.device:

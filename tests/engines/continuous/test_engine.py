@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import MAX_NEW_TOKENS, PHOTO, noise, settings, write_tiny
+from checkpoints import MAX_NEW_TOKENS, PHOTO, TEXT, edited, noise, settings, spoilt, write_tiny
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
 from yanshou.engines.continuous import ContinuousEngine
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
+from yanshou.engines.continuous.pack import Pack
+from yanshou.engines.continuous.runner import ContinuousRunner
+from yanshou.engines.continuous.session import Session
 from yanshou.engines.transformers import TransformersEngine
+from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 Answers = dict[int, Completion | Failure]
@@ -42,6 +46,13 @@ def reference(folder: Path) -> Callable[..., Answers]:
 def continuous(folder: Path, requests: Sequence[Request], batch_size: int | None = None, **sampling: Any) -> Answers:
     engine = ContinuousEngine(settings(folder, **sampling).model_copy(update={"batch_size": batch_size}))
     return {answer.id: answer for answer in engine.generate(requests)}
+
+
+def held(engine: ContinuousEngine) -> int:
+    """Slots of its session."""
+    assert engine._runner
+    assert engine._runner.size
+    return engine._runner.size.slots
 
 
 def photos(count: int = 10, prompt: Prompt | None = None) -> list[Request]:
@@ -122,10 +133,101 @@ def test_pixels_are_those_of_the_processor(folder: Path) -> None:
 
 def test_a_run_that_goes_on_keeps_slots_and_mode(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, requests=10, earlier={"slots": 3, "mode": "eager"}))
+    earlier = {"device": "cpu", "slots": 3, "mode": "eager"}
+    engine.ready(Run(SHORT, photos=True, requests=10, earlier=earlier))
     assert engine.environment()["slots"] == 3
     assert list(engine.generate(photos(7)))
-    assert engine.environment()["slots"] == 3
+    assert held(engine) == 3
+    engine.ready(Run(SHORT, photos=True, requests=10, earlier=earlier | {"slots": 5}))  # the next mission's run
+    assert engine.environment()["slots"] == 5
+    assert list(engine.generate(photos(7)))
+    assert held(engine) == 5
+
+
+def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    engine.ready(Run(SHORT, photos=True, requests=10, earlier={"device": "a large GPU", "slots": 256}))
+    assert engine.environment()["slots"] == 16
+
+
+def test_a_mission_of_longer_prompts_is_planned_before_it_begins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another shape of launches in the middle of a run would be another kernel for the photos behind it."""
+    opened, open_ = [], ContinuousRunner._open
+    monkeypatch.setattr(ContinuousRunner, "_open", lambda runner, size: opened.append(size) or open_(runner, size))
+    engine, long = ContinuousEngine(settings(folder)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
+    small, large = noise(1, 64, 64), noise(2, 180, 180)
+    for prompt in (SHORT, long, SHORT):
+        engine.ready(Run(prompt, photos=True, requests=2, earlier={}))
+        list(engine.generate([Request(0, prompt, small, "small")]))
+        begun = len(opened)
+        list(engine.generate([Request(1, prompt, large, "large")]))
+        assert len(opened) == begun, "another session behind the first photo"
+    assert len(opened) == 2
+
+
+def test_two_runs_at_once_are_a_bug(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    first = engine.generate(photos(2))
+    next(first)
+    with pytest.raises(AssertionError, match="one run"):
+        next(engine.generate(photos(2)))
+    first.close()  # type: ignore[attr-defined]
+    assert {answer.id: answer for answer in engine.generate(photos(2))} == continuous(folder, photos(2))
+
+
+def test_pixels_are_not_kept_while_answers_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, complete = [], ContinuousRunner.complete
+    monkeypatch.setattr(
+        ContinuousRunner, "complete", lambda runner, one, *rest: done.append(one) or complete(runner, one, *rest)
+    )
+    continuous(folder, photos(4))
+    assert [one.pixels for one in done] == [None] * 4
+
+
+def test_a_checkpoint_that_only_the_reference_can_run_is_refused(folder: Path, tmp_path: Path) -> None:
+    rope = TEXT["rope_parameters"] | {"rope_type": "dynamic", "factor": 2.0}
+    other = spoilt(folder, tmp_path / "other", edited("config.json", text_config__rope_parameters=rope))
+    with pytest.raises(CheckpointError, match="transformers"):
+        continuous(other, photos(1))
+
+
+def test_weights_are_counted_as_the_device_holds_them(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    assert engine.parameters == sum(weights.numel() for weights in engine.model.parameters())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+    ],
+)
+def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """Every launch is too large but the smallest; no photo is lost, none fails."""
+    shapes, admit = [], Session.admit
+
+    def short(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+        shapes.append((session.table.slots, session.shape.tokens))
+        if shapes[-1] != (1, session.table.room):
+            raise error
+        return admit(session, pack, slots)
+
+    whole = continuous(folder, photos(4))
+    monkeypatch.setattr(Session, "admit", short)
+    assert continuous(folder, photos(4)) == whole
+    assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
+
+
+def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(Session, "admit", broken)
+    with pytest.raises(RuntimeError, match="illegal"):
+        continuous(folder, photos(1))
 
 
 def test_it_is_the_engine_by_name_and_the_reference_is_that_of_a_cpu(folder: Path) -> None:

@@ -34,6 +34,8 @@ class Scripted:
     state: dict[int, list[int]] = field(default_factory=dict)  # slot → tokens still to come
     unread: int = 0  # tickets
     step_s: float = 0.0  # a device takes its time
+    stage_s: float = 0.0
+    staging: int = 0  # packs on their way to the device
 
     def limit(self, prepared: Request) -> int:
         return self.limit_
@@ -51,6 +53,9 @@ class Scripted:
         return len(pack) < self.most
 
     def stage(self, pack: Sequence[Request]) -> list[Request]:
+        self.staging += 1
+        time.sleep(self.stage_s)
+        self.staging -= 1
         return list(pack)
 
     def admit(self, staged: list[Request], slots: Sequence[int]) -> Ticket:
@@ -66,8 +71,8 @@ class Scripted:
         return self._ticket(Written(first, [(float(request.id),) for request in staged]))
 
     def step(self) -> Ticket:
-        self._launch()
         time.sleep(self.step_s)
+        self._launch()
         self.at_work.append(len(self.state))
         tokens = [NOTHING] * self.slots
         for slot in list(self.state):
@@ -79,7 +84,11 @@ class Scripted:
     def end(self, slot: int) -> None:
         self.state.pop(slot, None)
 
+    def kept(self, prepared: Request) -> Request:
+        return prepared
+
     def shrink(self) -> bool:
+        assert not self.staging, "a pack is being made for slots that are given up"
         self.state.clear()
         self.unread = 0
         smaller = self.slots > 1
@@ -171,6 +180,12 @@ def test_out_of_memory_begins_again_with_fewer_slots_and_loses_nothing(short: se
     runner = Scripted(answers, slots=8, most=4, short=short)
     assert texts(run(runner, requests(20))) == expected(answers)
     assert runner.slots == max(1, 8 >> len(short))
+
+
+def test_out_of_memory_waits_for_a_pack_that_is_on_its_way() -> None:
+    answers = {at: [1, 1, 1, STOP] for at in range(12)}
+    runner = Scripted(answers, slots=4, most=2, short={1}, step_s=0.005, stage_s=0.02)
+    assert texts(run(runner, requests(12))) == expected(answers)
 
 
 def test_what_never_fits_fails_and_the_others_go_on() -> None:

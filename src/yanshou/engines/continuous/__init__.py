@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
+import torch
 from PIL import Image
 from torch import Tensor
 from transformers import Qwen3VLConfig
@@ -22,13 +23,15 @@ from yanshou.engines.batched import workers
 from yanshou.engines.continuous.pixels import Pixels
 from yanshou.engines.continuous.runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
-from yanshou.engines.continuous.size import Size, size
+from yanshou.engines.continuous.size import PATCHES, Size, size
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings
 
 Mode = Literal["compiled", "eager"]
 
 COMPILE_FROM = 2_000  # requests: fewer do not earn back the time that compiling takes
+MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in a launch
 TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
 
 
@@ -41,30 +44,45 @@ class ContinuousEngine(Qwen3VL):
         self._slots: int | None = None  # of an earlier run that this one goes on with
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
-        self._stopped = False
+        self._stopped = self._answering = False
         self._expected: Size | None = None
 
     def ready(self, run: Run) -> None:
         """Slots and mode of an earlier run are kept: the promise that lines stay the same holds within one of each."""
+        here = super().environment()
+        earlier = run.earlier if run.earlier.get("device") == here["device"] else {}  # elsewhere the bits differ anyway
         if self._runner is None and self.device.type == "cuda":
-            self.mode = run.earlier.get("mode") or ("compiled" if run.requests >= COMPILE_FROM else "eager")
-        self._slots = run.earlier.get("slots")
+            self.mode = earlier.get("mode") or ("compiled" if run.requests >= COMPILE_FROM else "eager")
+        self._slots = earlier.get("slots")
         rows = len(self.prompt_ids(run.prompt, run.photos)) + self.settings.sampling.max_new_tokens
         spare = self.most_visual_tokens if run.photos else TEXT_TOKENS
+        self._expected = None
         self._expected = self._size_for(rows + spare, scored=not run.photos)
+        if self._runner:
+            self._expected = self._runner.expect(self._expected, exactly=self._slots is not None)
 
     def environment(self) -> dict[str, Any]:
-        now = self._runner.size if self._runner and self._runner.size else self._expected
-        slots = {"slots": now.slots} if now else {}
+        size = self._expected or (self._runner.size if self._runner else None)
+        slots = {"slots": size.slots} if size else {}
         return {"engine": "continuous", **super().environment(), **slots, "mode": self.mode}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
+            for fault in _faults(self.model.config, self.device):
+                raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
             self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for, self.mode == "compiled")
         self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
         if self._stopped:
             self._scheduler.stop()
-        return self._scheduler.run(requests)
+        return self._alone(self._scheduler.run(requests))
+
+    def _alone(self, answers: Iterator[Completion | Failure]) -> Iterator[Completion | Failure]:
+        assert not self._answering, "one `generate` at a time: the slots are one run's"
+        self._answering = True
+        try:
+            yield from answers
+        finally:
+            self._answering = False
 
     def stop(self) -> None:
         self._stopped = True
@@ -82,6 +100,17 @@ class ContinuousEngine(Qwen3VL):
         """Never smaller than what `ready` expected."""
         rows = max(rows, self._expected.room if self._expected else 0)
         config = Qwen3VLConfig.from_pretrained(self.folder)
-        weights = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        weights = self.parameters * self.dtype.itemsize  # on the disk they may have another dtype
         found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, rows, scored)
         return replace(found, slots=self._slots) if self._slots else found
+
+
+def _faults(config: Any, device: torch.device) -> Iterator[str]:
+    """What this engine cannot do for a checkpoint."""
+    text, vision = config.text_config, config.vision_config
+    if (kind := text.rope_parameters["rope_type"]) in MOVING_ROPES:
+        yield f"its rope_type is {kind}, whose angles would change with the photos beside one"
+    if vision.spatial_merge_size**2 != PATCHES:
+        yield f"a visual token is {vision.spatial_merge_size**2} patches, wanted {PATCHES}"
+    if device.type == "cuda" and text.head_dim & (text.head_dim - 1):
+        yield f"its attention heads are {text.head_dim} wide, wanted a power of two"

@@ -39,6 +39,11 @@ class Reach:
     shared_at: Tensor  # int64, a row
 
 
+def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether FlashAttention runs there: in 16 bits, on Ampere and later."""
+    return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
     """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
     if spans.starts is None:

@@ -1,6 +1,7 @@
 """The device as the scheduler sees it: slots, packs, launches, and what becomes of them when the memory is short."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +19,9 @@ from yanshou.engines.continuous.size import PATCHES, SEQUENCES, Size
 from yanshou.engines.continuous.tower import VisionTower
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.scheduler import OutOfMemoryError
+
+# What stands in the message of a RuntimeError that is not torch's own OutOfMemoryError.
+SHORT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
 ResultT = TypeVar("ResultT")
 SizeFor = Callable[[int, bool], Size]  # of rows a slot, and whether lines are scored
@@ -128,8 +132,10 @@ class ContinuousRunner:
 
     def end(self, slot: int) -> None:
         assert self._session
-        with torch.inference_mode():
-            self._session.end(slot)
+        self._guarded(partial(self._session.end, slot))
+
+    def kept(self, prepared: Prepared) -> Prepared:
+        return replace(prepared, pixels=None)  # 2 MB a slot
 
     def complete(
         self, prepared: Prepared, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
@@ -141,7 +147,7 @@ class ContinuousRunner:
     def make_room(self, prepared: Prepared) -> None:
         """A session whose slots hold the request, and any other photo with the same words.
 
-        Raises OutOfMemoryError where not even one slot fits.
+        Raises OutOfMemoryError where not even one slot and the smallest launch fit.
         """
         photo = prepared.grid is not None
         visual = int((prepared.ids == self.checkpoint.image_token).sum())
@@ -153,8 +159,20 @@ class ContinuousRunner:
             try:
                 self._guarded(partial(self._open, wanted.halved(self.halvings)))
             except OutOfMemoryError:
-                if not self._halve(wanted):
+                if not self._halve(wanted.halved(self.halvings)):
                     raise
+
+    def expect(self, wanted: Size, exactly: bool) -> Size:
+        """The size that a run to come will have, which wants this one, `exactly` with its slots.
+
+        A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
+        """
+        size, wanted = self.size, wanted.halved(self.halvings)
+        long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
+        if size and long and (size.slots == wanted.slots or not exactly):
+            return size
+        self._drop()
+        return wanted
 
     def shrink(self) -> bool:
         """Half of everything; the next request builds it anew. False if it was as small as can be."""
@@ -163,7 +181,7 @@ class ContinuousRunner:
         return size is not None and self._halve(size)
 
     def _halve(self, size: Size) -> bool:
-        if size.halved(self.halvings).slots == 1:
+        if size.halved(1) == size:
             return False
         self.halvings += 1
         return True
@@ -188,12 +206,24 @@ class ContinuousRunner:
         self._session, self.size = session, size
 
     def _guarded(self, work: Callable[[], ResultT]) -> ResultT:
+        device = self.checkpoint.device
         try:
-            with torch.inference_mode():
+            # Streams and Triton kernels are those of the current device, which is a thread's own.
+            with torch.inference_mode(), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 return work()
-        except torch.cuda.OutOfMemoryError:
-            pass  # left before raising: the traceback would keep the launch's tensors alive
-        raise OutOfMemoryError
+        except RuntimeError as error:
+            if not _short_of_memory(error):
+                raise
+        raise OutOfMemoryError  # out here: the traceback would keep the launch's tensors alive
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Whether the device's memory did not suffice: by torch's allocator or a library, or behind another error."""
+    while error is not None:
+        if isinstance(error, torch.cuda.OutOfMemoryError) or any(words in str(error) for words in SHORT_OF_MEMORY):
+            return True
+        error = error.__context__
+    return False
 
 
 def _as_it_is(work: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ Out of memory: the runner makes itself smaller, and the photos in flight begin a
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -25,11 +25,10 @@ from yanshou.errors import GroupError
 from yanshou.scheduler import OutOfMemoryError, does_not_fit
 
 LAG = 2  # launches under way before the first one's tokens are read
-AHEAD = 4  # photos prepared ahead, times the worker threads; some 10 MB each
+AHEAD = 4  # photos prepared ahead, times the worker threads; some 2 MB each
 NOTHING = -1  # what a launch writes for a slot that is not at work
 
 PreparedT = TypeVar("PreparedT")
-RequestT = TypeVar("RequestT", contravariant=True)  # as prepared, for the protocol
 StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
@@ -44,7 +43,7 @@ class Written(NamedTuple):
 Ticket = Callable[[], Written]  # waits for the launch
 
 
-class Runner(Protocol[RequestT, StagedT]):
+class Runner(Protocol[PreparedT, StagedT]):
     """The device. Launches are in order; each gives a ticket for what it wrote."""
 
     @property
@@ -52,7 +51,7 @@ class Runner(Protocol[RequestT, StagedT]):
         """Answers at once."""
         ...
 
-    def limit(self, prepared: RequestT) -> int:
+    def limit(self, prepared: PreparedT) -> int:
         """Tokens of its answer at most."""
         ...
 
@@ -60,19 +59,19 @@ class Runner(Protocol[RequestT, StagedT]):
         """Whether the token ends an answer."""
         ...
 
-    def holds(self, prepared: RequestT) -> bool:
+    def holds(self, prepared: PreparedT) -> bool:
         """Whether a slot is long enough for it."""
         ...
 
-    def make_room(self, prepared: RequestT) -> None:
+    def make_room(self, prepared: PreparedT) -> None:
         """Slots that hold it, all of them empty. Nothing is under way when this is called."""
         ...
 
-    def fits(self, pack: Sequence[RequestT], prepared: RequestT) -> bool:
+    def fits(self, pack: Sequence[PreparedT], prepared: PreparedT) -> bool:
         """Whether it can go with the others in one launch. One alone always can."""
         ...
 
-    def stage(self, pack: Sequence[RequestT]) -> StagedT:
+    def stage(self, pack: Sequence[PreparedT]) -> StagedT:
         """Brings a pack to the device. Runs in a thread of its own."""
         ...
 
@@ -92,8 +91,12 @@ class Runner(Protocol[RequestT, StagedT]):
         """After out-of-memory: fewer slots, smaller packs, all empty. False if it was as small as can be."""
         ...
 
+    def kept(self, prepared: PreparedT) -> PreparedT:
+        """What `complete` needs of it: all that is kept once its launch is under way."""
+        ...
+
     def complete(
-        self, prepared: RequestT, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
+        self, prepared: PreparedT, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion: ...
 
 
@@ -284,7 +287,7 @@ class _Run(Generic[PreparedT, StagedT]):
         staged = self._await(future)
         slots = [self._free.pop() for _ in pack.requests]
         opened = [
-            (slot, Open(request, prepared, self._runner.limit(prepared)))
+            (slot, Open(request, self._runner.kept(prepared), self._runner.limit(prepared)))
             for slot, request, prepared in zip(slots, pack.requests, pack.prepared, strict=True)
         ]
         self._taken.update(slots)
@@ -336,6 +339,8 @@ class _Run(Generic[PreparedT, StagedT]):
         again += [
             request for pack in ((self._staged[0] if self._staged else Pack()), self._pack) for request in pack.requests
         ]
+        if self._staged:
+            wait([self._staged[1]])  # the runner changes: nothing may still be made for the old one
         self._flying.clear()
         self._staged, self._pack = None, Pack()
         if not self._runner.shrink():

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.attention import Reach, Spans, has_flash
 from yanshou.engines.continuous.choice import Choice
 from yanshou.engines.continuous.language import LanguageModel, Table
 from yanshou.engines.continuous.pack import Line, Pack, Shape, Span, put
@@ -31,7 +31,7 @@ class Session:
     ) -> None:  # fmt: skip
         self.tower, self.language, self.choice, self.table, self.shape = tower, language, choice, table, shape
         self.device, dtype = table.keys[0].device, table.keys[0].dtype
-        self.flash = self.device.type == "cuda" and dtype != torch.float32  # FlashAttention takes 16 bits
+        self.flash = has_flash(self.device, dtype)
         slots = table.slots
         self.token, self.filled, self.position, self.written, self.limit = (self._zeros(slots + 1) for _ in range(5))
         self.working = self._zeros(slots + 1).bool()  # one more than slots: for what nobody reads
