@@ -78,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
     )
     run = (
         "-m", "yanshou.cli", "summarize", "--engine", "scripted", "--checkpoint", script, "--quiet",
-        "--mission", MISSION, "--input-dir", given.folder / "in", "--output-dir", given.folder / "out", "--batch-size", "64",
+        "--mission", MISSION, "--input-dir", given.folder / "in",
+        "--output-dir", given.folder / "out", "--batch-size", "64",
     )  # fmt: skip
     results = {
         "discovery": watched("-c", DISCOVER, given.folder / "in"),
