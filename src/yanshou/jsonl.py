@@ -100,6 +100,11 @@ def cut(text: str, longest: int = 60) -> str:
     return short if short.isprintable() else repr(short)[1:-1]
 
 
+def spelt_out(text: str) -> str:
+    """Lone surrogates (names that are not UTF-8) as escapes: Arrow, tokenizers and pydantic refuse them."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 class Appender:
     """A file that grows by whole lines.
 

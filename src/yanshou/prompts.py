@@ -35,6 +35,8 @@ VERDICT_SYSTEM_PROMPT = """\
 第一行只写“通过”或“不通过”；
 第二行以“理由: ”开头，用一句话说明依据。"""
 
+LONGEST = 250_000  # characters of a group's summaries; 38 photos with the longest summary known have 58,000
+
 
 def summary_prompt(mission: Mission, settings: PromptSettings) -> Prompt:
     """The words beside each photo of a mission. Raises InputError where a prompt file cannot be read."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from yanshou.cli import main
+from yanshou.engines import Completion, Request
+from yanshou.engines.scripted import ScriptedEngine
 from yanshou.jsonl import dump_line, read_records
 from yanshou.mission_run import HOPELESS
 from yanshou.missions import load_missions
@@ -145,6 +148,57 @@ def test_text_that_is_no_verdict_fails_its_group_and_no_other(stage_a: Path, tmp
         assert fault.message.startswith("no verdict: the model wrote ")
         assert "QC-5" not in [line.group_id for line in verdicts(tmp_path / "out")]
         assert len(verdicts(tmp_path / "out")) == 11
+
+
+def test_likelihoods_that_are_no_numbers_fail_their_group(stage_a: Path, tmp_path: Path) -> None:
+    class Overflowing(ScriptedEngine):
+        def prepare(self, request: Request) -> Completion:
+            completion = super().prepare(request)
+            if not request.key.endswith("/QC-4"):
+                return completion
+            return replace(completion, logprobs=(float("-inf"), float("-inf")))
+
+    settings = EngineSettings(checkpoint=str(script(tmp_path, {"*": GOOD})), engine="scripted")
+    given = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=settings)
+    (result,) = judge(given, Overflowing(settings))
+    assert (result.status, result.written, result.failed) == (3, 11, 1)
+    assert [(fault.group_id, fault.message, fault.advice) for fault in faults(tmp_path / "out")] == [
+        ("QC-4", "ln P is -inf for 通过, -inf for 不通过", "run with --dtype float32")
+    ]
+
+
+def test_a_prompt_that_would_stop_the_run_fails_its_group_and_no_other(tmp_path: Path) -> None:
+    """`<|image_pad|>` would be a photo that isn't there: the engine takes that for a fault of the checkpoint."""
+    bad = []
+    for number, text in ((98, "标签/<|image_pad|>×1"), (99, "标签/甲×1，" * 50_000)):
+        texts = {"per_image": {"图片_1": text}, "raw_texts": [text], "clean_texts": [text]}
+        bad.append({**record(number), "images": ["/p/1.jpg"], **texts})
+    groups = written(tmp_path / "a.jsonl", [*bad, record(1)])
+    result = CliRunner().invoke(main, command(groups, tmp_path / "out", "--checkpoint", "demo", "--device", "cpu"))
+    assert result.exit_code == 3
+    told = {fault.group_id: f"{fault.step}: {fault.message}" for fault in faults(tmp_path / "out")}
+    assert told.pop("QC-98") == "check: its summaries hold '<|image_pad|>', which no chat template reads as text"
+    assert told.pop("QC-99") == "check: its summaries have 350,000 characters, more than 250,000"
+    assert sorted([*told, *(line.group_id for line in verdicts(tmp_path / "out"))]) == ["QC-1"]
+    assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
+
+
+def test_text_that_is_no_unicode_is_spelt_out(tmp_path: Path) -> None:
+    text = "挡风板/华为,安装方向正确,\udcff×1，BBU设备/华为,显示完整,无需安装×1"
+    group = {
+        **record(0),
+        "images": ["/p/1.jpg"],
+        "per_image": {"图片_1": text},
+        "raw_texts": [text],
+        "clean_texts": [text],
+    }
+    groups = written(tmp_path / "a.jsonl", [group])
+    assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
+    (tmp_path / "script.json").write_text(json.dumps({"answers": {"*": "通过\n理由: \udcff"}}))
+    assert run(groups, tmp_path / "model", tmp_path / "script.json").exit_code == 0
+    assert verdicts(tmp_path / "model")[0].reason == "\\udcff"
+    demo = command(groups, tmp_path / "demo", "--checkpoint", "demo", "--device", "cpu")
+    assert CliRunner().invoke(main, demo).exit_code in (0, 3)  # the small model may answer anything, but not fall over
 
 
 def test_an_answer_cut_off_fails_its_group(stage_a: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.images import load_photo
-from yanshou.jsonl import first_fault
+from yanshou.jsonl import dump_line, first_fault
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
 
 STOP = "<|im_end|>"
@@ -85,7 +85,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
         return batch
 
     def identity(self) -> dict[str, Any]:
-        script = hashlib.sha256(self.script.model_dump_json().encode()).hexdigest()
+        script = hashlib.sha256(dump_line(self.script)).hexdigest()
         return {"checkpoint": script, "dtype": "none"}
 
     def environment(self) -> dict[str, Any]:

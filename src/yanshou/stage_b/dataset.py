@@ -30,9 +30,9 @@ from yanshou.checks import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
-from yanshou.jsonl import dump_line, excerpt, not_written, replace_file
+from yanshou.jsonl import dump_line, excerpt, not_written, replace_file, spelt_out
 from yanshou.missions import Missions
-from yanshou.prompts import verdict_prompt
+from yanshou.prompts import LONGEST, verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord
 from yanshou.rules import LABEL_WORDS
 from yanshou.settings import DatasetSettings
@@ -43,7 +43,6 @@ from yanshou.stage_b.verdict import FAIL, PASS
 
 TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
-LONGEST = 250_000  # characters below one key of a line; 38 photos with the longest summary known have 58,000
 ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
 
@@ -74,7 +73,7 @@ class Example:
             "group_id": self.group_id,
             "mission": self.mission,
             "summaries": self.summaries,
-            "image_paths": [_readable(path) for path in self.image_paths],
+            "image_paths": [spelt_out(path) for path in self.image_paths],
         }
 
 
@@ -111,7 +110,7 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
                 f"{place}: group {record.key} has no label: key label is null, and "
                 "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
             )
-        summaries = tuple(map(_readable, record.per_image.values()))
+        summaries = tuple(map(spelt_out, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
         yield Example(record.mission, record.label, record.group_id, summaries, tuple(record.images), prompt)
 
@@ -170,8 +169,3 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         raise not_written(folder, error) from error
     for name, data in files.items():
         replace_file(folder / name, data)
-
-
-def _readable(text: str) -> str:
-    """The text with lone surrogates (file names that are not UTF-8) spelt out: Arrow and tokenizers refuse them."""
-    return text.encode(errors="backslashreplace").decode()

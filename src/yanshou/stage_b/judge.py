@@ -15,15 +15,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from yanshou.assembly import TRUNCATED, Answer, Outcome, endless
+from yanshou.checks import SPECIAL_TOKEN
 from yanshou.differences import Change
 from yanshou.engines.base import Engine, Failure, Request, Run, answering
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
 from yanshou.group_files import read_groups
-from yanshou.jsonl import excerpt
+from yanshou.jsonl import excerpt, spelt_out
 from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
 from yanshou.missions import Mission, load_missions
 from yanshou.output import Output
-from yanshou.prompts import VERDICT_SYSTEM_PROMPT, verdict_prompt
+from yanshou.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now
 from yanshou.rules import decide
 from yanshou.settings import JudgeSettings
@@ -33,6 +34,7 @@ from yanshou.summary import parse
 RULES = "rules"  # what stands in run.json in the checkpoint's place
 DECIMALS = 6  # of p_pass: what a batch changes lies behind them
 MAY_CHANGE: dict[str, Change] = {"sampling.max_new_tokens": "grow", "threshold": "any", "stage_a": "any"}
+NOT_OURS = "no run writes that: summarize the group again"
 TWO_LINES = "two lines are wanted, 通过 or 不通过 and 理由: …; train the checkpoint for it (`yanshou train --sft`)"
 
 
@@ -93,7 +95,7 @@ class Judge:
         result.groups = len(groups)
         present = {record.key for record in work.groups}
         with self._output(work.mission, groups) as output, MissionRun(output, result, self.listener, present) as run:
-            pending = list(_pending(groups, run))
+            pending = list(_pending(groups, run, asked=self.engine is not None))
             run.take(self._outcomes(work.mission, pending, run), lambda: self.interrupted)
 
     def _output(self, mission: Mission, groups: Sequence[StageARecord]) -> Output[VerdictRecord, str]:
@@ -179,10 +181,12 @@ class Judge:
         if said.passed is None or said.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(answer.text)}", TWO_LINES)
         passing, failing = answer.logprobs
+        if math.isnan(failing - passing):
+            raise GenerationError(f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32")
         p_pass = round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
         return VerdictRecord(
-            **key._asdict(), verdict=_label(self._passes(p_pass, said.passed)), reason=said.reason, p_pass=p_pass,
-            raw_text=answer.text, timestamp=now(),
+            **key._asdict(), verdict=_label(self._passes(p_pass, said.passed)), reason=spelt_out(said.reason),
+            p_pass=p_pass, raw_text=answer.text, timestamp=now(),
         )  # fmt: skip
 
 
@@ -203,20 +207,34 @@ def _by_rule(mission: Mission, pending: Iterable[StageARecord]) -> Iterator[Outc
         )  # fmt: skip
 
 
-def _pending(groups: Sequence[StageARecord], run: MissionRun[VerdictRecord, str]) -> Iterator[StageARecord]:
-    """The groups without a verdict. One whose summaries are younger than its verdict is an error."""
+def _pending(
+    groups: Sequence[StageARecord], run: MissionRun[VerdictRecord, str], asked: bool
+) -> Iterator[StageARecord]:
+    """The groups without a verdict. One that cannot be judged fails here. `asked`: a model will read it."""
     done = run.output.done
     for record in groups:
-        if record.key not in done:
-            yield record
-        elif _younger(record.timestamp, done[record.key]):
-            error = SummaryError(
-                f"its summaries were written at {record.timestamp}, its verdict at {done[record.key]}",
-                "delete the group's line from the verdicts and run again, or start over with --fresh",
-            )
+        if error := _fault(record, done.get(record.key), asked):
             run.settle(Outcome(record.key, None, ((None, error),)))
-        else:
+        elif record.key in done:
             run.result.skipped += 1
+        else:
+            yield record
+
+
+def _fault(record: StageARecord, judged: str | None, asked: bool) -> SummaryError | None:
+    if judged is not None and _younger(record.timestamp, judged):
+        return SummaryError(
+            f"its summaries were written at {record.timestamp}, its verdict at {judged}",
+            "delete the group's line from the verdicts and run again, or start over with --fresh",
+        )
+    if judged is not None or not asked:
+        return None
+    text = "\n".join(_lines(record))
+    if token := SPECIAL_TOKEN.search(text):
+        return SummaryError(f"its summaries hold {excerpt(token[0])}, which no chat template reads as text", NOT_OURS)
+    if len(text) > LONGEST:
+        return SummaryError(f"its summaries have {len(text):,} characters, more than {LONGEST:,}", NOT_OURS)
+    return None
 
 
 def _younger(summaries: str, verdict: str) -> bool:
@@ -227,7 +245,7 @@ def _younger(summaries: str, verdict: str) -> bool:
 
 
 def _lines(record: StageARecord) -> list[str]:
-    return list(record.per_image.values())
+    return list(map(spelt_out, record.per_image.values()))
 
 
 def _label(passed: bool) -> Label:
