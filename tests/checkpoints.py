@@ -33,9 +33,12 @@ MAX_NEW_TOKENS = 24
 Spoil = Callable[[Path], None]
 
 
-def write_tiny(folder: Path) -> Path:
-    """A folder whose answers depend on photo and prompt, have clear favourites at every step, and end now and then."""
-    write_untrained(folder, words(photos=80), vision=VISION, **TEXT)
+def write_tiny(folder: Path, vision: dict[str, Any] | None = None, **text: Any) -> Path:
+    """A folder whose answers depend on photo and prompt, have clear favourites at every step, and end now and then.
+
+    `vision` and `text` override fields of the two configurations.
+    """
+    write_untrained(folder, words(photos=80), vision=VISION | (vision or {}), **(TEXT | text))
     tokens = len(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
     weights, generator = load_file(folder / WEIGHTS), torch.Generator().manual_seed(1)
     for name, weight in weights.items():

@@ -33,7 +33,8 @@ def asked() -> list[Request]:
     photos = [
         Request(at, prompts[at % 6], noise(at, *SIZES[at % len(SIZES)]), f"photo {at}") for at in range(12)
     ]  # fmt: skip
-    return [*photos, *(Request(20 + at, prompts[at], None, f"text {at}", ("通过", "不通过")) for at in range(2))]
+    text = [Request(20 + at, prompts[at], None, f"text {at}", ("通过", "不通过")) for at in range(2)]
+    return [*photos[:4], text[0], *photos[4:], text[1]]
 
 
 def answers(folder: Path) -> dict[int, Completion | Failure]:

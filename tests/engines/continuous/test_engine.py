@@ -11,11 +11,12 @@ from checkpoints import MAX_NEW_TOKENS, PHOTO, TEXT, edited, noise, settings, sp
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
-from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.continuous import ContinuousEngine, scheduler
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
 from yanshou.engines.continuous.pack import Pack
 from yanshou.engines.continuous.runner import ContinuousRunner
-from yanshou.engines.continuous.session import Session
+from yanshou.engines.continuous.session import PREFIXES, Session
+from yanshou.engines.continuous.size import Size
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
@@ -83,12 +84,37 @@ def test_its_answers_are_those_of_the_reference(
     assert continuous(folder, mixed(), **sampling) == reference(mixed(), **sampling)
 
 
+def test_of_another_shape_too_its_answers_are_those_of_the_reference(tmp_path: Path) -> None:
+    """Several layers of DeepStack, a key head for every head, biases, photos normalized otherwise."""
+    other = write_tiny(
+        tmp_path / "other", {"depth": 4, "deepstack_visual_indexes": [1, 2]},
+        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4, attention_bias=True,
+    )  # fmt: skip
+    mean = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
+    edited("processor_config.json", **{f"image_processor__{name}": value for name, value in mean.items()})(other)
+    engine = TransformersEngine(settings(other))
+    assert continuous(other, mixed()) == {answer.id: answer for answer in engine.generate(mixed())}
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_a_photo_is_told_the_same_whatever_stands_beside_it(folder: Path, batch_size: int) -> None:
     asked = photos()
     whole = continuous(folder, asked, temperature=1.0)
     assert continuous(folder, asked[::-1], batch_size, temperature=1.0) == whole
     assert continuous(folder, asked[4:5], batch_size, temperature=1.0) == {4: whole[4]}
+
+
+def test_beginnings_of_one_length_are_told_apart_and_only_a_few_are_kept(
+    folder: Path, reference: Callable[..., Answers]
+) -> None:
+    prompts = [Prompt(letter, "写一行。") for letter in "abcdef"]
+    asked = [Request(at, prompts[at % 6], noise(at, 64, 64), str(at)) for at in range(12)]
+    engine = ContinuousEngine(settings(folder))
+    assert len({engine.prepare(request).before for request in asked}) == 1
+    assert {answer.id: answer for answer in engine.generate(asked)} == reference(asked)
+    assert engine._runner
+    assert engine._runner._session
+    assert len(engine._runner._session.prefixes) == PREFIXES
 
 
 def test_likelihoods_of_lines_are_those_of_the_reference(folder: Path, reference: Callable[..., Answers]) -> None:
@@ -108,6 +134,24 @@ def test_a_longer_prompt_than_the_slots_hold_makes_longer_slots(
     endless = Prompt("看图。", "请写出全部内容。" * 90)
     asked = [*photos(2, SHORT), Request(5, endless, None, "long"), Request(6, endless, noise(1, 64, 64), "long too")]
     assert continuous(folder, asked) == reference(asked)
+
+
+def test_an_answer_ended_as_a_loop_leaves_its_slot_at_rest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended by the host; the device would write on to the limit."""
+    whole = continuous(folder, photos(20), seed=1, temperature=1.0)
+    monkeypatch.setattr(scheduler, "repeats", lambda tokens: len(tokens) == 8)
+    engine = ContinuousEngine(settings(folder, seed=1, temperature=1.0))
+    found = {answer.id: answer for answer in engine.generate(photos(20))}
+    for at, answer in found.items():
+        other = whole[at]
+        assert isinstance(answer, Completion)
+        assert isinstance(other, Completion)
+        assert other.text.startswith(answer.text.rstrip("�"))  # cut inside a character
+        assert answer.tokens == min(8, other.tokens)
+    assert {answer.finish_reason for answer in found.values() if isinstance(answer, Completion)} == {"stop", "loop"}
+    assert engine._runner
+    assert engine._runner._session
+    assert not engine._runner._session.working.any()
 
 
 def test_a_photo_that_cannot_be_read_fails_alone(folder: Path, tmp_path: Path) -> None:
@@ -219,6 +263,23 @@ def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
     monkeypatch.setattr(Session, "admit", short)
     assert continuous(folder, photos(4)) == whole
     assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
+
+
+def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ = ContinuousRunner._open
+
+    def short(runner: ContinuousRunner, size: Size) -> None:
+        if size.room > 512:
+            raise torch.cuda.OutOfMemoryError
+        open_(runner, size)
+
+    monkeypatch.setattr(ContinuousRunner, "_open", short)
+    engine = ContinuousEngine(settings(folder))
+    endless = Request(9, Prompt("看图。", "请写出全部内容。" * 200), None)
+    found = {answer.id: answer for answer in engine.generate([*photos(2), endless, *photos(6)[3:]])}
+    assert [at for at, answer in found.items() if isinstance(answer, Failure)] == [9]
+    assert len(found) == 6
+    assert held(engine) == 16
 
 
 def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

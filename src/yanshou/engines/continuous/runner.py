@@ -154,12 +154,14 @@ class ContinuousRunner:
         spare = max(0, self.checkpoint.most_visual_tokens - visual) if photo else 0
         rows = max(self._rows(prepared) + spare, self._tokens(prepared), self.size.room if self.size else 0)
         wanted = replace(self._size_for(rows, bool(prepared.request.choices)), shared=PREFIXES * prepared.before)
+        halvings = self.halvings
         while self._session is None or not self.holds(prepared):
             self._drop()
             try:
                 self._guarded(partial(self._open, wanted.halved(self.halvings)))
             except OutOfMemoryError:
                 if not self._halve(wanted.halved(self.halvings)):
+                    self.halvings = halvings  # the others do not pay for one that fits nowhere
                     raise
 
     def expect(self, wanted: Size, exactly: bool) -> Size:
