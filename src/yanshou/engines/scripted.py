@@ -89,7 +89,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
         return {"checkpoint": script, "dtype": "none"}
 
     def environment(self) -> dict[str, Any]:
-        return {"engine": "scripted", "batch_size": self.settings.batch_size}
+        return {"engine": "scripted", "batch_size": self.settings.batch_size or BATCH_SIZE}
 
     def _logprobs(self, names: Sequence[str], text: str, choices: Sequence[str]) -> tuple[float, ...]:
         """The answer's first line as likely as its confidence, the other choices share the rest."""
