@@ -128,5 +128,5 @@ def test_a_script_that_is_none_is_told_with_its_path(tmp_path: Path, content: st
 
 
 def test_an_unknown_engine_is_told_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"^unknown engine 'vllm'. Known are: auto, continuous, transformers, scripted\.$"):
+    with pytest.raises(UsageError, match=r"Known are: auto, continuous, transformers, scripted\.$"):
         load_engine(EngineSettings(checkpoint="demo", engine="vllm"))
