@@ -109,7 +109,7 @@ def test_a_folder_without_weights_is_measured_with_random_ones(real: Path, tmp_p
     settings = EngineSettings(checkpoint=str(folder), device="cpu")
     with pytest.raises(CheckpointError, match="weights are missing, first "):
         _ = TransformersEngine(settings).model
-    model = throughput.ImposedLengths(settings, [3]).model
+    model = throughput.ImposedLengths(settings).model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
