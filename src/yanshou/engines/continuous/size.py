@@ -16,7 +16,7 @@ MOST_SLOTS = 256  # more bring little: a step then waits for keys and values, no
 CPU_SLOTS = 16
 MULTIPLE = 64  # rows of a slot
 SEQUENCES = 128  # prompts and scored lines in one launch
-LAUNCH_TOKENS = ((40, 24_576), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): tokens of a launch
+LAUNCH_TOKENS = ((38, 24_576), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): tokens of a launch
 PATCHES = 4  # a visual token
 OWN = GIB  # of libraries, and the step's own tensors
 
