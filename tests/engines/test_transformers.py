@@ -280,6 +280,9 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "image token": (edited("config.json", image_token_id=13), "the image token is 12 by its processor, 13 by config"),
     "no padding token": (edited("tokenizer_config.json", pad_token=None), "has no padding token: set pad_token in"),
     "no chat template": (without("chat_template.jinja"), "no chat template. Copy chat_template.jinja from the base"),
+    "chat template that divides by zero": (
+        written("chat_template.jinja", "{{ 1/0 }}"), "cannot write system, photo and text .division by zero",
+    ),
     "broken chat template": (written("chat_template.jinja", "{% if %}"), "its chat template cannot write"),
     "text-only chat template": (
         written("chat_template.jinja", "{% for m in messages %}{{ m.role + m.content }}{% endfor %}"),

@@ -201,7 +201,7 @@ class Qwen3VL:
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
         try:
             text: str = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except (TemplateError, TypeError) as error:
+        except (TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{self.folder}: its chat template cannot write system, photo and text ({error}). "
                 "Take chat_template.jinja from the base checkpoint."
