@@ -127,9 +127,6 @@ class Imposed(Qwen3VL):
         """Share of the decoded tokens that stand behind their answer's end."""
         return 0.0
 
-    def waited_s(self) -> float:
-        raise NotImplementedError
-
 
 class ImposedLengths(Imposed, TransformersEngine):
     """The transformers engine, for this workload."""
