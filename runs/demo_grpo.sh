@@ -20,10 +20,11 @@ CHECKPOINT=${CHECKPOINT:-demo}
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 STEPS=${STEPS:-100} GENERATIONS=${GENERATIONS:-16}             # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
-ANSWERS=${ANSWERS:-1024} MICRO=${MICRO:-1024}
-RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.02}
-# Hot, between the two likeliest tokens: the first line goes on trying both words, and the reason stays a sentence.
-TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
+ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
+RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.02} TEMPERATURE=${TEMPERATURE:-1.0}
+# Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
+# reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
+TOKENS=${TOKENS:-8}
 # fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
 SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05}
 SAVE_STEPS=${SAVE_STEPS:-20}
@@ -92,8 +93,8 @@ train() { # SEED …: what follows goes to `yanshou train`
   yanshou train --checkpoint "$CHECKPOINT" --train-file "$OUT/data/train.jsonl" --output-dir "$OUT/seed-$seed" \
     --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
     --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
-    --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens 64 \
-    "$@" -- --top_k "$TOP_K" $SWIFT
+    --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens "$TOKENS" \
+    "$@" -- $SWIFT
 }
 
 judged() { # WHO LINES CHECKPOINT: verdicts and figures
