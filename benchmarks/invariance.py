@@ -1,37 +1,54 @@
-"""Does a photo's text depend on what stands beside it? The same photos in several orders, batches and parts.
+"""Same photo, same answer? Both engines against each other, and one against itself in other company.
 
-    python benchmarks/invariance.py demo --photos 1000 --device cuda                            # the reference engine
-    python benchmarks/invariance.py demo --photos 2000 --device cuda --engine continuous --reference  # and against it
+    python benchmarks/invariance.py demo --photos 2000                     # all of it, on one GPU
+    python benchmarks/invariance.py /tmp/4b --photos 256 --imposed 64      # Qwen3-VL-4B's shape without its weights
+    python benchmarks/invariance.py demo --photos 400 --engine transformers     # the reference engine against itself
 
-Prints how many answers differ, token by token, from those of the first way. On a CPU in float32 none does (a test says
-so). `--reference` compares with the transformers engine, too; where an answer differs there, the margin says by how
-much the reference preferred its own token (logits) at the first difference: a hair, or an error.
+One line a comparison: how many answers differ, token by token, and how many may. Status 1 where more do.
+
+against the reference    the continuous engine's answers are the transformers engine's: in float32 all of them, on the
+                         device and, some photos, on the CPU; in bf16 but for 0.5 %. Of each that differs the margin is
+                         told: by how much the reference preferred its own token (logits) at the first difference; a
+                         hair, or an error
+against itself           with the same slots: another order, fewer at once, interrupted and resumed by a new engine,
+                         alone. None may differ (bf16 on CUDA, float32 on a CPU)
+
+`--imposed N` is for a folder whose answers mean nothing: photos and answer lengths of workload.py, at most N tokens,
+random weights where there are none, and the engine against itself only.
 """
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import torch
+from imposed import Imposed
+from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
-from yanshou.engines.base import FinishReason
+from yanshou.engines.base import FinishReason, Run
 from yanshou.engines.continuous import ContinuousEngine
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.missions import load_missions
 from yanshou.prompts import summary_prompt
-from yanshou.settings import EngineSettings, PromptSettings, SamplingSettings
+from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings
 from yanshou.world.draw import draw
 from yanshou.world.scene import any_scene
 
-BATCH_SIZES = (1, 8, 32)
-ALONE = 32  # photos that are asked for one at a time
+BATCH_SIZES = (1, 8, 32)  # of the reference engine against itself
+REFERENCE_BATCH = 128
+MAY_DIFFER = 0.005  # of the photos, from the reference engine in 16 bits; in float32 none
+EIGHT = 64  # photos with imposed answers that are asked for 8 at a time: a launch costs as much as a full one
 
 Tokens = dict[int, list[int]]  # by request id
 
@@ -45,11 +62,15 @@ class Recorded(Qwen3VL):
         vars(self).setdefault("written", {})[prepared.request.id] = list(tokens)
         return super().completion(prepared, tokens, ended, logprobs)
 
-    def answers(self, requests: Sequence[Request]) -> Tokens:
-        """A photo that fails spoils the comparison."""
+    def answers(self, requests: Sequence[Request], most: int | None = None) -> Tokens:
+        """Closed after so many answers. A photo that fails spoils the comparison."""
         vars(self)["written"] = {}
-        for answer in self.generate(requests):  # type: ignore[attr-defined]
+        generated: Any = self.generate(requests)  # type: ignore[attr-defined]
+        for count, answer in enumerate(generated, 1):
             assert isinstance(answer, Completion), answer
+            if count == most:
+                break
+        generated.close()
         return dict(vars(self)["written"])
 
 
@@ -60,18 +81,106 @@ class Reference(Recorded, TransformersEngine):
 class Continuous(Recorded, ContinuousEngine):
     """The continuous engine."""
 
+    @property
+    def slots(self) -> int:
+        """That it has, not that it reckoned with."""
+        return self._runner.slots if self._runner else 0
+
+
+class ImposedContinuous(Imposed, Continuous):
+    """The same with answers of imposed lengths."""
+
+
+class Engines:
+    """Of one device and dtype, over weights and processor that are loaded once."""
+
+    def __init__(self, settings: EngineSettings, requests: Sequence[Request], mode: str | None, lengths: Sequence[int]):
+        self.settings, self.requests, self.mode, self.lengths = settings, requests, mode, lengths
+        self._shared: dict[str, Any] = {}
+        self._earlier: dict[str, Any] = {}  # the first continuous engine's slots and mode, for those behind it
+
+    def reference(self, batch_size: int = REFERENCE_BATCH) -> Reference:
+        return self._loaded(Reference(self.settings.model_copy(update={"batch_size": batch_size})))
+
+    def continuous(self, batch_size: int | None = None) -> Continuous:
+        """As a run makes it that goes on with the first one's."""
+        gc.collect()  # the engine before has left, but engine and runner know each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        kind = ImposedContinuous if self.lengths else Continuous
+        engine = self._loaded(kind(self.settings.model_copy(update={"batch_size": batch_size})))
+        if isinstance(engine, ImposedContinuous):
+            engine.lengths = self.lengths
+        cuda = engine.device.type == "cuda"
+        device = torch.cuda.get_device_name(engine.device) if cuda else "cpu"
+        earlier = self._earlier or {"device": device, "mode": self.mode or "compiled"}
+        if not cuda:
+            engine.mode = self.mode or "eager"
+        prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
+        engine.ready(Run(prompt, photos=True, requests=len(self.requests), earlier=earlier))
+        self._earlier = self._earlier or engine.environment()
+        return engine
+
+    def _loaded(self, engine: Any) -> Any:
+        vars(engine).update(self._shared)
+        self._shared.update(processor=engine.processor, model=engine.model)
+        return engine
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One photo that is answered otherwise."""
+
+    key: str
+    at: int  # of the first token that is another
+    margin: float | None  # logits that the reference gave its own token more; None: one ends there, or not asked
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of the table."""
+
+    name: str
+    where: str
+    photos: int
+    differing: int
+    allowed: int
+    seconds: float
+    slots: int | None = None  # of the continuous engine
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        return self.photos > 0 and self.differing <= self.allowed
+
+    def __str__(self) -> str:
+        line = (
+            f"{'kept  ' if self.kept else 'BROKEN'}  {self.where:<16}  {self.name:<34}"
+            f"{self.differing:>6} of {self.photos:>5} differ, {self.allowed:>3} may  {self.seconds:>6.1f} s"
+        )
+        told = [f"        {one.key}: token {one.at}, margin {one.margin}" for one in self.differences]
+        return "\n".join([line, *told])
+
 
 def draw_photos(folder: Path, photos: int, seed: int) -> list[Path]:
     """So many photos of the demo world, a file each; those that are there stay."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for number in range(photos):
-        rng = Random(f"invariance:{seed}:{number}")
-        path = folder / f"{seed}-{number:05}.jpg"
-        if not path.exists():
-            draw(any_scene(rng), rng).save(path, "JPEG", quality=90)
-        paths.append(path)
+    paths = [folder / f"{seed}-{number:05}.jpg" for number in range(photos)]
+    missing = [path for path in paths if not path.exists()]
+    if len(missing) < 16:
+        list(map(_draw, missing))
+    else:
+        with ProcessPoolExecutor() as pool:
+            list(pool.map(_draw, missing, chunksize=8))
     return paths
+
+
+def _draw(path: Path) -> None:
+    seed, number = map(int, path.stem.split("-"))
+    rng = Random(f"invariance:{seed}:{number}")
+    unfinished = path.with_suffix(".part")
+    draw(any_scene(rng), rng).save(unfinished, "JPEG", quality=90)
+    unfinished.rename(path)
 
 
 def asked(photos: Sequence[Path]) -> list[Request]:
@@ -82,50 +191,26 @@ def asked(photos: Sequence[Path]) -> list[Request]:
     ]
 
 
-Way = tuple[str, Callable[[], Tokens]]
-
-
-def ways_of_the_reference(
-    build: Callable[[int | None], Recorded], requests: Sequence[Request], seed: int
-) -> Iterator[Way]:
-    shuffled = Random(seed).sample(requests, len(requests))
-    for size in BATCH_SIZES:
-        yield f"batch {size}", lambda size=size: build(size).answers(requests)
-        yield f"batch {size}, shuffled", lambda size=size: build(size).answers(shuffled)
-
-
-def ways_of_continuous(
-    build: Callable[[int | None], Recorded], requests: Sequence[Request], seed: int
-) -> Iterator[Way]:
-    shuffled, half = Random(seed).sample(requests, len(requests)), len(requests) // 2
-
-    def alone() -> Tokens:
-        engine, found = build(None), Tokens()
-        for request in requests[:: max(1, len(requests) // ALONE)]:
-            found |= engine.answers([request])
-        return found
-
-    yield "all slots", lambda: build(None).answers(requests)
-    yield "all slots, again", lambda: build(None).answers(requests)
-    yield "all slots, shuffled", lambda: build(None).answers(shuffled)
-    yield "8 in flight, shuffled", lambda: build(8).answers(shuffled)
-    yield "interrupted and resumed", lambda: build(None).answers(requests[half:]) | build(None).answers(requests[:half])
-    yield "alone", alone
+# ---- against the reference ----
 
 
 def margins(
     reference: Recorded, requests: Sequence[Request], found: Tokens, wanted: Tokens
-) -> Iterator[tuple[int, float]]:
-    """Of each answer that differs: request id, and how much more the reference liked its own token there (logits)."""
+) -> Iterator[tuple[int, Difference]]:
+    """Of each answer that differs: request id, and where."""
     for request in requests:
         one, other = found[request.id], wanted[request.id]
         if one == other:
             continue
-        at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-        if at == len(one) or at == len(other):
-            yield request.id, float("nan")  # one ends where the other goes on: a limit, no choice
-            continue
-        yield request.id, _margin(reference, request, other[:at], other[at], one[at])
+        at = first_difference(one, other)
+        ends = at == len(one) or at == len(other)  # one ends where the other goes on: a limit, no choice
+        margin = None if ends else _margin(reference, request, other[:at], other[at], one[at])
+        yield request.id, Difference(request.key, at, margin)
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    """Index of the first token that is another, or of the end of the shorter."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 @torch.inference_mode()
@@ -142,61 +227,153 @@ def _margin(reference: Recorded, request: Request, before: list[int], own: int, 
     return float(logits[own] - logits[others])
 
 
+def against_reference(engines: Engines, requests: Sequence[Request], found: Tokens | None = None) -> Check:
+    """The continuous engine's answers, `found` where they are there already."""
+    began = time.monotonic()
+    found = found or engines.continuous().answers(requests)
+    reference = engines.reference()
+    wanted = reference.answers(requests)
+    differences = tuple(one for _, one in margins(reference, requests, found, wanted))
+    share = 0.0 if reference.dtype == torch.float32 else MAY_DIFFER
+    return Check(
+        name="against the reference", where=_where(reference), photos=len(requests), differing=len(differences),
+        allowed=int(share * len(requests)), seconds=time.monotonic() - began, differences=differences,
+    )  # fmt: skip
+
+
+# ---- against itself ----
+
+Way = tuple[str, Tokens, Recorded]
+
+
+def ways_of_continuous(engines: Engines, requests: Sequence[Request], alone: int, seed: int) -> Iterator[Way]:
+    """Answers of the same photos, asked for in other ways. The first way is the one to compare with."""
+    shuffled = Random(seed).sample(requests, len(requests))
+    engine = engines.continuous()
+    yield "whole list", engine.answers(requests), engine
+    yield "shuffled", engine.answers(shuffled), engine
+    one_by_one = Tokens()
+    for request in requests[:: max(1, len(requests) // alone)][:alone]:
+        one_by_one |= engine.answers([request])
+    yield "alone", one_by_one, engine
+    del engine  # and its slots
+    for at_once, some in ((8, shuffled[: EIGHT if engines.lengths else None]), (32, shuffled)):
+        engine = engines.continuous(at_once)
+        yield f"{at_once} in flight, shuffled", engine.answers(some), engine
+        del engine
+    done = engines.continuous().answers(requests, most=max(1, len(requests) // 2))
+    engine = engines.continuous()
+    rest = engine.answers([request for request in requests if request.id not in done])
+    yield "interrupted and resumed", done | rest, engine
+
+
+def ways_of_the_reference(engines: Engines, requests: Sequence[Request], alone: int, seed: int) -> Iterator[Way]:
+    shuffled = Random(seed).sample(requests, len(requests))
+    for size in BATCH_SIZES:
+        engine = engines.reference(size)
+        yield f"batch {size}", engine.answers(requests), engine
+        yield f"batch {size}, shuffled", engine.answers(shuffled), engine
+
+
+def against_itself(ways: Iterator[Way], requests: Sequence[Request], first: Tokens) -> Iterator[Check]:
+    """A check a way. `first` is filled with the first way's answers."""
+    began, slots = time.monotonic(), None
+    for name, found, engine in ways:
+        if isinstance(engine, Continuous):
+            slots = slots or engine.slots
+            assert engine.slots == slots, f"{engine.slots} slots instead of {slots}: not what is to be compared"
+        if not first:
+            first.update(found)
+            assert first.keys() == {request.id for request in requests}
+        keys = {request.id: request.key for request in requests}
+        differences = tuple(
+            Difference(keys[at], first_difference(first[at], tokens), None)
+            for at, tokens in found.items()
+            if first[at] != tokens
+        )
+        yield Check(name, _where(engine), len(found), len(differences), 0, time.monotonic() - began, slots, differences)
+        del engine
+        began = time.monotonic()
+
+
+def _where(engine: Qwen3VL) -> str:
+    return f"{engine.device.type} {str(engine.dtype).removeprefix('torch.')}"
+
+
+# ---- all of it ----
+
+
+def checks(given: argparse.Namespace) -> Iterator[Check]:
+    """All that was asked for, one after the other."""
+    if given.imposed:
+        requests = [Request(at, PROMPT, photo, photo.name) for at, photo in enumerate(_photos(given))]
+        lengths = [min(length, given.imposed) for length in answer_lengths(given.photos)]
+        engines = Engines(settings(given), requests, given.mode, lengths)
+        yield from against_itself(ways_of_continuous(engines, requests, given.alone, given.seed), requests, Tokens())
+        return
+    requests = asked(_photos(given))
+    cuda = given.device != "cpu" and torch.cuda.is_available()
+    whole = Engines(settings(given), requests, given.mode, ())
+    if given.engine == "transformers":
+        yield from against_itself(ways_of_the_reference(whole, requests, given.alone, given.seed), requests, Tokens())
+        return
+    first = Tokens()
+    yield from against_itself(ways_of_continuous(whole, requests, given.alone, given.seed), requests, first)
+    yield against_reference(whole, requests, first)
+    if cuda:
+        yield against_reference(Engines(settings(given, dtype="float32"), requests, given.mode, ()), requests)
+        if some := requests[:: max(1, len(requests) // max(1, given.cpu_photos))][: given.cpu_photos]:
+            yield against_reference(Engines(settings(given, device="cpu", dtype="float32"), some, None, ()), some)
+
+
+def _photos(given: argparse.Namespace) -> list[Path]:
+    if given.imposed:
+        return write_photos(given.folder / "workload", given.photos)
+    return draw_photos(given.folder, given.photos, given.seed)
+
+
+def settings(given: argparse.Namespace, **other: Any) -> EngineSettings:
+    fields = {"checkpoint": given.checkpoint, "device": given.device, "dtype": given.dtype, "attn": given.attn}
+    return EngineSettings(
+        **(fields | other), photo=PhotoSettings(max_pixels=given.max_pixels),
+        sampling=SamplingSettings(max_new_tokens=given.imposed or given.max_new_tokens),
+    )  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description="How many answers depend on what stands beside their photo.")
+    parser = argparse.ArgumentParser(description="Does a photo's answer depend on anything but the photo?")
     parser.add_argument("checkpoint")
     parser.add_argument("--photos", type=int, default=256)
-    parser.add_argument("--engine", choices=["transformers", "continuous"], default="transformers")
-    parser.add_argument(
-        "--mode", choices=["compiled", "eager"], help="of the continuous engine; None: compiled on CUDA"
-    )
-    parser.add_argument("--reference", action="store_true", help="compare with the transformers engine, too")
+    parser.add_argument("--cpu-photos", type=int, default=64, help="of them on the CPU, too, where there is a GPU")
+    parser.add_argument("--alone", type=int, default=16, help="of them are asked for one at a time")
+    parser.add_argument("--imposed", type=int, default=0, metavar="TOKENS", help="answers of given lengths, at most so")
+    parser.add_argument("--engine", choices=["transformers", "continuous"], default="continuous")
+    parser.add_argument("--mode", choices=["compiled", "eager"], help="by default compiled on CUDA, eager on a CPU")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--dtype", default="auto", help="in which an engine is held against itself")
     parser.add_argument("--attn", default="auto")
     parser.add_argument("--max-new-tokens", type=int, default=SamplingSettings().max_new_tokens)
+    parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-invariance")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
+    torch.backends.cudnn.allow_tf32 = False  # torch's default would make the reference's patches float32 by name only
 
-    requests = asked(draw_photos(given.folder, given.photos, given.seed))
-    shared: dict[str, Any] = {}  # processor and weights, loaded once
-
-    def build(kind: type[Recorded], batch_size: int | None) -> Recorded:
-        engine = kind(EngineSettings(
-            checkpoint=given.checkpoint, device=given.device, dtype=given.dtype, attn=given.attn,
-            batch_size=batch_size, sampling=SamplingSettings(max_new_tokens=given.max_new_tokens),
-        ))  # fmt: skip
-        vars(engine).update(shared)
-        shared.update(processor=engine.processor, model=engine.model)
-        if isinstance(engine, Continuous):
-            engine.mode = given.mode or ("compiled" if engine.device.type == "cuda" else "eager")
-        return engine
-
-    continuous = given.engine == "continuous"
-    kind, ways = (Continuous, ways_of_continuous) if continuous else (Reference, ways_of_the_reference)
-    first: Tokens = {}
-    compared: dict[str, int] = {}
-    for name, way in ways(lambda size: build(kind, size), requests, given.seed):
-        found = way()
-        first = first or found
-        compared[name] = sum(first[at] != tokens for at, tokens in found.items())
-        print(f"{name:<26} {compared[name]:>6} of {len(found)} differ from the first way", flush=True)
-    report: dict[str, Any] = {"photos": len(requests), "differing": compared}
-    if given.reference:
-        reference = build(Reference, max(BATCH_SIZES))
-        report["margins"] = dict(margins(reference, requests, first, reference.answers(requests)))
-        print(
-            f"{'the reference engine':<26} {len(report['margins']):>6} of {len(requests)} differ; margins:", flush=True
-        )
-        print(*(f"  {requests[at].key} {margin:.4f}" for at, margin in report["margins"].items()), sep="\n", flush=True)
-    engine = build(kind, None)
-    report |= {**engine.environment(), **engine.identity()}  # type: ignore[attr-defined]
-    if given.json:
-        given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    began, report = time.monotonic(), dict[str, Any](vars(given), checks=[], kept=True)
+    report |= {name: str(given.__dict__[name]) for name in ("folder", "json")}
+    report |= {"torch": torch.__version__, "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
+    _photos(given)  # before anything else: the processes that draw are forked
+    for check in checks(given):
+        print(check, flush=True)
+        report["checks"].append(asdict(check) | {"kept": check.kept})
+        report["kept"] = report["kept"] and check.kept
+        report["seconds"] = time.monotonic() - began
+        if given.json:
+            given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    print(f"{'all kept' if report['kept'] else 'BROKEN'}, {report['seconds']:.0f} s")
     return report
 
 
 if __name__ == "__main__":
-    sys.exit(not main())
+    sys.exit(not main()["kept"])

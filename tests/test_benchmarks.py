@@ -15,8 +15,10 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import host
 import invariance
+import logits
 import make_checkpoint
 import promise
+import squeeze
 import throughput
 import trl_step
 import workload
@@ -33,6 +35,18 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the real vocabulary, 151,669 tokens, and a few million weights. Not to be written to."""
     folder = tmp_path_factory.mktemp("checkpoint") / "real"
     make_checkpoint.write_checkpoint(folder, "tiny", weights=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder without its weights. Not to be written to."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "bare"
+    folder.mkdir()
+    for path in real.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "model.safetensors").unlink()
+    make_checkpoint.save_file({}, folder / "model.safetensors")
     return folder
 
 
@@ -100,14 +114,8 @@ def test_throughput_measures_every_run(real: Path, tmp_path: Path) -> None:
     assert {"torch", "transformers", "device", "dtype", "attention"} <= set(written["hardware"])
 
 
-def test_a_folder_without_weights_is_measured_with_random_ones(real: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    for path in real.iterdir():
-        (folder / path.name).symlink_to(path)
-    (folder / "model.safetensors").unlink()
-    make_checkpoint.save_file({}, folder / "model.safetensors")
-    settings = EngineSettings(checkpoint=str(folder), device="cpu")
+def test_a_folder_without_weights_is_measured_with_random_ones(bare: Path) -> None:
+    settings = EngineSettings(checkpoint=str(bare), device="cpu")
     with pytest.raises(CheckpointError, match="weights are missing, first "):
         _ = TransformersEngine(settings).model
     model = throughput.ImposedLengths(settings).model
@@ -115,15 +123,33 @@ def test_a_folder_without_weights_is_measured_with_random_ones(real: Path, tmp_p
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
 
-@pytest.mark.parametrize("engine", ["transformers", "continuous"])
-def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, engine: str) -> None:
-    report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8", "--reference",
+@pytest.mark.parametrize(("engine", "checks"), [("transformers", 6), ("continuous", 7)])
+def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, engine: str, checks: int) -> None:
+    report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8", "--alone", "2",
                               "--folder", str(tmp_path), "--json", str(tmp_path / "report.json"),
                               "--engine", engine])  # fmt: skip
-    assert set(report["differing"].values()) == {0}
-    assert len(report["differing"]) == 6
-    assert report["margins"] == {}
-    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+    assert report["kept"]
+    assert [check["differing"] for check in report["checks"]] == [0] * checks
+    assert {check["photos"] for check in report["checks"]} == ({5, 2} if engine == "continuous" else {5})
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
+
+
+def test_invariance_at_a_shape_without_weights_imposes_the_lengths(bare: Path, tmp_path: Path) -> None:
+    """Against itself only: nothing that random weights write is right or wrong."""
+    report = invariance.main([str(bare), "--device", "cpu", "--photos", "4", "--imposed", "9", "--alone", "1",
+                              "--max-pixels", "65536", "--folder", str(tmp_path)])  # fmt: skip
+    assert report["kept"]
+    names = ["whole list", "shuffled", "alone", "8 in flight, shuffled", "32 in flight, shuffled"]
+    assert [check["name"] for check in report["checks"]] == [*names, "interrupted and resumed"]
+
+
+def test_an_answer_that_depends_on_its_company_breaks_the_promise(engine: TransformersEngine) -> None:
+    requests = [Request(at, workload.PROMPT, None, f"photo {at}") for at in range(2)]
+    ways = [("one", {0: [1, 2], 1: [3]}, engine), ("other", {0: [1, 4], 1: [3]}, engine)]
+    one, other = invariance.against_itself(iter(ways), requests, {})  # type: ignore[arg-type]
+    assert one.kept
+    assert not other.kept
+    assert other.differences == (invariance.Difference("photo 0", 1, None),)
 
 
 def test_a_margin_is_what_the_reference_liked_its_token_more(real: Path, tmp_path: Path) -> None:
@@ -133,9 +159,48 @@ def test_a_margin_is_what_the_reference_liked_its_token_more(real: Path, tmp_pat
     reference = invariance.Reference(settings)
     wanted = reference.answers(requests)
     found = {0: [*wanted[0][:2], wanted[0][2] + 1, 9], 1: wanted[1]}
-    ((at, margin),) = invariance.margins(reference, requests, found, wanted)
+    ((at, difference),) = invariance.margins(reference, requests, found, wanted)
     assert at == 0
-    assert margin > 0
+    assert (difference.key, difference.at) == (requests[0].key, 2)
+    assert difference.margin
+    assert difference.margin > 0
+
+
+def test_logits_of_both_engines_are_as_far_from_float32(bare: Path, tmp_path: Path) -> None:
+    report = logits.main([str(bare), "--device", "cpu", "--photos", "2", "--max-pixels", "65536",
+                          "--folder", str(tmp_path), "--json", str(tmp_path / "report.json")])  # fmt: skip
+    assert report["kept"]
+    assert list(report["distances"]) == ["transformers", "continuous, eager"]
+    assert all(0 < found["median"] < 0.05 for found in report["distances"].values())
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
+
+
+def test_logits_that_are_farther_are_told(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = logits.Continuous.logits
+    monkeypatch.setattr(
+        logits.Continuous, "logits", lambda engine, asked: {at: 1.1 * one for at, one in plain(engine, asked).items()}
+    )
+    options = ["--device", "cpu", "--photos", "1", "--max-pixels", "65536", "--folder", str(tmp_path)]
+    assert not logits.main([str(bare), *options])["kept"]
+
+
+def test_a_squeezed_run_ends_complete_on_fewer_slots(bare: Path, tmp_path: Path) -> None:
+    """Through the child process; only the lack of memory is pretended."""
+    results = squeeze.main([str(bare), "--device", "cpu", "--photos", "6", "--tokens", "3", "--max-pixels", "65536",
+                            "--folder", str(tmp_path), "--json", str(tmp_path / "results.json")])  # fmt: skip
+    assert [(result["run"], result["kept"]) for result in results] == [(run, True) for run, _ in squeeze.ON_A_CPU]
+    assert [result["slots"][0] for result in results] == [16, 4, 16, 16]
+    assert [result["slots"][-1] for result in results] == [16, 4, 4, 4]
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == results
+
+
+def test_a_squeeze_that_nothing_came_of_proves_nothing() -> None:
+    result = {"run": "size", "by": "hog", "complete": True, "short": 0, "come": False, "slots": [8], "answered": [0],
+              "seconds": 1.0, "failed": {}, "error": ""}  # fmt: skip
+    assert "NOTHING RAN SHORT (the moment never came)" in squeeze.told(result)
+    lines = iter(['{"moment": "size", "wanted": 9, "leave": 3}', json.dumps(result)])
+    (followed,) = squeeze.follow(lines, lambda leave: 10 - leave, lambda: None)
+    assert followed["taken"] == 7
 
 
 def test_a_threshold_is_held_against_the_other_half() -> None:
