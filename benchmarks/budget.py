@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from throughput import ImposedContinuous
+from imposed import ImposedContinuous
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Request

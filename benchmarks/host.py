@@ -46,7 +46,7 @@ def watched(*command: str | Path) -> dict[str, Any]:
     sizes = []
     with subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
-            sizes.append(_resident(process.pid))
+            sizes.append(resident(process.pid))
             time.sleep(EVERY_S)
     seconds = time.monotonic() - began
     assert process.returncode == 0, process.returncode
@@ -56,7 +56,8 @@ def watched(*command: str | Path) -> dict[str, Any]:
     return {"seconds": round(seconds, 2), "largest_mib": round(max(sizes), 1), "quarters_mib": quarters}
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int | str) -> float:
+    """MiB; 0 if the process, or /proc, is not there."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:

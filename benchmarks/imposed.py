@@ -3,18 +3,33 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from safetensors import safe_open
+from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Request
-from yanshou.engines.qwen3_vl import Qwen3VL
+from yanshou.engines.cache import roomy_cache
+from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.continuous.size import Size
+from yanshou.engines.grouped import BACKENDS
+from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.transformers import TransformersEngine
 
 
 class RandomWeights(Qwen3VL):
     """Where the folder has no weights: the same ones on every device of a kind, drawn in bf16 whatever the dtype."""
+
+    @cached_property
+    def parameters(self) -> int:
+        if has_weights(self.folder):
+            return super().parameters
+        with torch.device("meta"):
+            return sum(parameter.numel() for parameter in self._empty().parameters())
 
     @cached_property
     def model(self) -> Any:
@@ -22,19 +37,18 @@ class RandomWeights(Qwen3VL):
             return super().model
         torch.manual_seed(0)
         with self.device:
-            model = Qwen3VLForConditionalGeneration._from_config(
-                Qwen3VLConfig.from_pretrained(self.folder), dtype=torch.bfloat16, attn_implementation=self.interface
-            )
+            model = self._empty()
         tokenizer = self.processor.tokenizer
         model.generation_config = GenerationConfig(
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
         )
         return model.to(self.dtype).eval()
 
-    @cached_property
-    def parameters(self) -> int:
-        """Of the model itself: a folder without weights says 0."""
-        return sum(weights.numel() for weights in self.model.parameters())
+    def _empty(self) -> Any:
+        config = Qwen3VLConfig.from_pretrained(self.folder)
+        return Qwen3VLForConditionalGeneration._from_config(
+            config, dtype=torch.bfloat16, attn_implementation=self.interface
+        )
 
 
 class Imposed(RandomWeights):
@@ -48,6 +62,63 @@ class Imposed(RandomWeights):
     @cached_property
     def stop_tokens(self) -> list[int]:
         return []
+
+    def waited_s(self) -> float:
+        raise NotImplementedError
+
+    def wasted(self, useful: int) -> float:
+        """Share of the decoded tokens that stand behind their answer's end."""
+        return 0.0
+
+    @property
+    def size(self) -> Size | None:
+        """How large everything was made, where the engine chooses it."""
+        return None
+
+
+class ImposedLengths(Imposed, TransformersEngine):
+    """The transformers engine, for this workload."""
+
+    decoded = 0  # tokens, wasted ones counted
+
+    @torch.inference_mode()
+    def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
+        wanted = [prepared.limit for prepared in batch]
+        inputs, steps = self._collate(batch), max(wanted)
+        with sdpa_kernel(BACKENDS):
+            out = self.model.generate(
+                **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
+            )
+        rows = out[:, inputs["input_ids"].shape[1] :].tolist()
+        assert all(len(row) == steps for row in rows), "an answer ended early"
+        self.decoded += steps * len(rows)
+        return [row[:length] for row, length in zip(rows, wanted, strict=True)]
+
+    def wasted(self, useful: int) -> float:
+        return 1 - useful / self.decoded
+
+    def waited_s(self) -> float:
+        return self.scheduler.waited_s
+
+
+class ImposedContinuous(Imposed, ContinuousEngine):
+    """The continuous engine, for this workload."""
+
+    pretended: int | None = None  # bytes of the card's memory, instead of what it has
+
+    def waited_s(self) -> float:
+        return self._scheduler.waited_s if self._scheduler else 0.0
+
+    @property
+    def size(self) -> Size | None:
+        return self._runner.size if self._runner else None
+
+    def _size_for(self, rows: int, scored: bool) -> Size:
+        if self.pretended is None:
+            return super()._size_for(rows, scored)
+        card = SimpleNamespace(total_memory=self.pretended)
+        with patch("torch.cuda.get_device_properties", return_value=card):
+            return super()._size_for(rows, scored)
 
 
 def has_weights(folder: Path) -> bool:

@@ -157,6 +157,7 @@ def model_config(tokenizer: Qwen2TokenizerFast, shape: str) -> Qwen3VLConfig:
     return Qwen3VLConfig(
         text_config={"vocab_size": VOCABULARY, "tie_word_embeddings": True, **ends, **text},
         vision_config=vision, tie_word_embeddings=True, dtype="bfloat16",
+        architectures=["Qwen3VLForConditionalGeneration"],  # vLLM asks for it
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
     )  # fmt: skip

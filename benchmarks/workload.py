@@ -1,6 +1,7 @@
 """The workload that every speed is measured with: the same for every engine, and the same on every machine.
 
-    photos    934 × 1920 JPEG of about 0.7 MB; at the default pixel budget 741 visual tokens, 939 prompt tokens
+    photos    934 × 1920 JPEG of about 0.7 MB; at the default pixel budget 741 visual tokens, 939 prompt tokens;
+              for two rows of the table larger ones, or of six sizes in turn
     groups    1 to 12 photos, 3 most often, 3.4 on average
     answers   log-normal: median 50 tokens, 95 % up to about 115, 99 % up to about 155
 
@@ -18,7 +19,11 @@ from PIL import Image
 
 from yanshou.engines import Prompt
 
-WIDTH, HEIGHT = 934, 1920  # pixels
+Sizes = tuple[tuple[int, int], ...]  # width, height in pixels: the photos have them in turn
+
+PHONE: Sizes = ((934, 1920),)
+LARGE: Sizes = ((1168, 2400),)  # 2.8 million pixels: these fill a budget of 2,097,152
+MIXED: Sizes = ((934, 1920), (1920, 1080), (1200, 1600), (720, 960), (320, 480), (200, 200))  # the last is enlarged
 BLOCK = 16  # pixels of the coarse pattern's squares
 GRAIN = 9.0  # standard deviation of the noise, of 255
 QUALITY = 88
@@ -52,21 +57,24 @@ def answer_lengths(photos: int, seed: int = 0) -> list[int]:
     return [int(length) for length in drawn.clip(SHORTEST, LONGEST)]
 
 
-def write_photos(folder: Path, photos: int) -> list[Path]:
-    """So many photos in the folder, drawn once: those that are there stay."""
+def write_photos(folder: Path, photos: int, sizes: Sizes = PHONE) -> list[Path]:
+    """So many photos, drawn once: those that are there stay. Other sizes than a phone's have a folder of their own."""
+    if sizes != PHONE:
+        folder = folder / "-".join(f"{width}x{height}" for width, height in sizes)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.jpeg" for number in range(photos)]
     with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(_write_photo, folder), [n for n, path in enumerate(paths) if not path.exists()]))
+        missing = [number for number, path in enumerate(paths) if not path.exists()]
+        list(pool.map(partial(_write_photo, folder, sizes), missing))
     return paths
 
 
-def _write_photo(folder: Path, number: int) -> None:
+def _write_photo(folder: Path, sizes: Sizes, number: int) -> None:
     """Soft colours with grain: as large a file as a phone's photo, and as slow to decode."""
-    rng = np.random.default_rng(number)
-    coarse = rng.integers(0, 256, (HEIGHT // BLOCK, WIDTH // BLOCK, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), dtype=np.float32)
-    grainy = smooth + rng.normal(0, GRAIN, (HEIGHT, WIDTH, 1)).astype(np.float32)
+    rng, (width, height) = np.random.default_rng(number), sizes[number % len(sizes)]
+    coarse = rng.integers(0, 256, (height // BLOCK, width // BLOCK, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
+    grainy = smooth + rng.normal(0, GRAIN, (height, width, 1)).astype(np.float32)
     partial_file = folder / f"{number:05}.part"
     Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(partial_file, "JPEG", quality=QUALITY)
     partial_file.rename(folder / f"{number:05}.jpeg")

@@ -10,14 +10,17 @@ import pytest
 import torch
 from checkpoints import noise
 from click.testing import CliRunner
+from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 import host
+import imposed
 import invariance
 import logits
 import make_checkpoint
 import promise
+import rows
 import squeeze
 import throughput
 import trl_step
@@ -106,19 +109,116 @@ def test_throughput_measures_every_run(real: Path, tmp_path: Path) -> None:
     options = ["--device", "cpu", "--photos", "6", "--tokens", "12", "--max-pixels", "65536"]
     folders = ["--folder", tmp_path / "photos", "--json", tmp_path / "results.json"]
     results = throughput.main([*map(str, [real, *options, *folders])])
-    assert [result.photos for result in results] == [6] * len(throughput.RUNS)
+    runs = [run for run in rows.RUNS if run.engine != "vllm"]
+    assert [result.photos for result in results] == [6] * len(runs)
     assert results[0].wasted_tokens == 0
-    assert all(result.images_per_s > 0 and 0 <= result.waiting < 1 for result in results)
+    assert all(result.images_per_s > result.groups_per_s > 0 and 0 <= result.waiting < 1 for result in results)
+    assert all(result.slots == run.slots for result, run in zip(results, runs, strict=True) if run.slots)
+    assert all(len(result.thirds) == 3 and result.thirds[0].resident_mib > 50 for result in results)
+    twice = next(result for result in results if "twice" in result.name)
+    assert twice.useful_tokens_per_s * twice.seconds == pytest.approx(2 * 6 * 12)
     written: dict[str, Any] = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert [run["name"] for run in written["runs"]] == [run.name for run in throughput.RUNS]
+    assert [run["name"] for run in written["runs"]] == [run.name for run in runs]
     assert {"torch", "transformers", "device", "dtype", "attention"} <= set(written["hardware"])
+
+
+def test_a_row_that_fails_does_not_lose_the_others(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(run: rows.Run, *given: Any) -> rows.Result:
+        if run.slots == 64:
+            raise torch.cuda.OutOfMemoryError("no memory left")
+        return rows.measure(run, *given)
+
+    monkeypatch.setattr(throughput, "measure", short)
+    failed, result = throughput.main([*small(real, tmp_path), "--only", "(64|128) slots"])
+    assert failed == rows.Failed("continuous, eager, 64 slots", "OutOfMemoryError: no memory left")
+    assert isinstance(result, rows.Result)
+    assert "failed: OutOfMemoryError: no memory left" in capsys.readouterr().out
+
+
+VLLM = """
+__version__ = "0"
+
+
+class SamplingParams:
+    def __init__(self, *, max_tokens, **_):
+        self.max_tokens = max_tokens
+
+
+class LLM:
+    def __init__(self, **settings):
+        assert settings["mm_processor_kwargs"]["size"]["longest_edge"] == 65_536
+        self.llm_engine = self
+
+    def generate(self, prompts, sampling, use_tqdm):
+        assert prompts[0]["prompt"].count("<|image_pad|>") == 1
+        assert prompts[0]["multi_modal_data"]["image"].size == (934, 1920)
+        return [Answer([0] * one.max_tokens) for one in sampling]
+
+    def reset_mm_cache(self):
+        pass
+
+    reset_encoder_cache = reset_mm_cache
+
+    def reset_prefix_cache(self):
+        return True
+
+
+class Answer:
+    prompt_token_ids = [1, 2, 3]
+
+    def __init__(self, ids):
+        self.token_ids, self.outputs = ids, [self]
+"""
+
+
+def test_vllm_is_measured_where_it_stands(real: Path, tmp_path: Path) -> None:
+    """In a process of its own; here on an engine that writes zeros."""
+    (tmp_path / "site" / "vllm").mkdir(parents=True)
+    (tmp_path / "site" / "vllm" / "__init__.py").write_text(VLLM, encoding="utf-8")
+    options = ["--only", "vLLM", "--repeats", "2", "--vllm-path", str(tmp_path / "site")]
+    (result,) = throughput.main([*small(real, tmp_path), *options])
+    assert isinstance(result, rows.Result), result
+    assert (result.photos, len(result.repeats), result.waiting) == (3, 2, None)
+    assert result.useful_tokens_per_s * result.seconds == pytest.approx(3 * 4)
+    assert result.notes == ("vLLM 0, 3 prompt tokens",)
+
+
+def small(checkpoint: Path, folder: Path) -> list[str]:
+    return [str(checkpoint), "--device", "cpu", "--photos", "3", "--tokens", "4", "--max-pixels", "65536",
+            "--folder", str(folder / "photos")]  # fmt: skip
+
+
+def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
+    """The plan for a 4B checkpoint in bf16 at the default budget, no card needed; weights are counted without any."""
+    make_checkpoint.write_checkpoint(tmp_path, "4b", weights=False)
+    engine = imposed.ImposedContinuous(EngineSettings(checkpoint=str(tmp_path), device="cpu"))
+    assert round(engine.parameters / 1e9, 2) == 4.44
+    engine.device, engine.dtype = torch.device("cuda"), torch.bfloat16
+    slots = {}
+    for run in rows.RUNS:
+        if run.card_gib:
+            engine.pretended = rows.card_bytes(run.card_gib)
+            slots[run.card_gib] = engine._size_for(1_222, scored=False).slots
+    assert slots == {12: 4, 16: 16, 24: 48, 40: 112, 80: 256}
+
+
+def test_photos_of_a_row_fill_its_budget(tmp_path: Path) -> None:
+    for run in rows.RUNS:
+        pixels = run.max_pixels or EngineSettings(checkpoint="demo").photo.max_pixels
+        assert run.sizes == workload.MIXED or all(width * height >= pixels for width, height in run.sizes)
+    photos = workload.write_photos(tmp_path, 7, workload.MIXED)
+    for photo, size in zip(photos, [*workload.MIXED, workload.MIXED[0]], strict=True):
+        with Image.open(photo) as image:
+            assert image.size == size
 
 
 def test_a_folder_without_weights_is_measured_with_random_ones(bare: Path) -> None:
     settings = EngineSettings(checkpoint=str(bare), device="cpu")
     with pytest.raises(CheckpointError, match="weights are missing, first "):
         _ = TransformersEngine(settings).model
-    model = throughput.ImposedLengths(settings).model
+    model = imposed.ImposedLengths(settings).model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 

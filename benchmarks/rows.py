@@ -1,0 +1,323 @@
+"""The rows of throughput.py's table, and how one is measured."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from host import resident
+from imposed import Imposed, ImposedContinuous, ImposedLengths, has_weights
+from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_sizes, write_photos
+
+from yanshou.engines import Completion, Request
+from yanshou.settings import PhotoSettings, SamplingSettings
+
+GB, GIB = 10**9, 2**30
+FILES = 512  # photos written at most; a longer run reads them again and again
+REPORTED = 0.97  # share of a card's memory that it says it has
+VLLM_ROW = Path(__file__).with_name("vllm_row.py")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the table."""
+
+    name: str
+    batch_size: int | None  # None: as many as there are slots
+    photos: int
+    engine: str = "transformers"
+    inside_groups: bool = False  # a batch holds photos of one group only, nothing is prepared for the next one
+    repeats: int = 1
+    mode: str = "compiled"  # this and all below: of the continuous engine
+    sizes: Sizes = PHONE
+    max_pixels: int | None = None  # None: as the command says
+    longer: int = 1  # answers are so many times as long
+    slots: int | None = None  # None: as many as the memory holds
+    card_gib: int | None = None  # a smaller card is pretended: its plan, and no more memory than it has
+    thirds: bool = False  # speed and memory of each third are told
+
+
+def eager(name: str, photos: int, **more: int) -> Run:
+    """A row about memory: launches that are not compiled hold the most, and begin at once."""
+    return Run(f"continuous, eager, {name}", None, photos, "continuous", mode="eager", **more)
+
+
+RUNS = (
+    Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: it wants 90 % of it
+    Run("continuous, all slots", None, 512, "continuous", repeats=3),
+    Run("continuous, eager", None, 512, "continuous", mode="eager"),
+    Run("continuous, 8 in flight", 8, 64, "continuous"),
+    Run("continuous, 1,048,576 pixels", None, 256, "continuous", max_pixels=1_048_576),
+    Run("continuous, 2,097,152 pixels", None, 128, "continuous", max_pixels=2_097_152, sizes=LARGE),
+    Run("continuous, mixed sizes", None, 256, "continuous", sizes=MIXED),
+    Run("continuous, answers twice as long", None, 256, "continuous", longer=2),
+    Run("continuous, 5,000 photos", None, 5_000, "continuous", thirds=True),
+    *(eager(f"{slots} slots", max(64, slots), slots=slots) for slots in (8, 32, 64, 128, 256)),
+    *(eager(f"{gib} GB card", min(256, 6 * gib), card_gib=gib) for gib in (12, 16, 24, 40, 80)),
+    Run("one by one", 1, 24),
+    Run("batch 8 across groups", 8, 96),
+    Run("batch 32 across groups", 32, 256),
+    Run("batch 128 across groups", 128, 256),
+    Run("batch ≤ 8 inside a group", 8, 96, inside_groups=True),
+)
+
+
+class Third(NamedTuple):
+    """A third of a run's photos."""
+
+    images_per_s: float
+    resident_mib: float  # of the process, when it was done
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One time through a run's photos."""
+
+    seconds: float
+    photos: int
+    tokens: int
+    waited_s: float | None
+    thirds: tuple[Third, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to."""
+
+    name: str
+    photos: int
+    slots: int | None
+    seconds: float
+    images_per_s: float
+    groups_per_s: float
+    s_per_image: float
+    useful_tokens_per_s: float
+    wasted_tokens: float  # share of the decoded tokens that stand behind their answer's end
+    peak_memory_gb: float  # allocated on the device, by vLLM all that is in use there; 0 on the CPU
+    reserved_memory_gb: float  # what torch's allocator held of the device for it
+    waiting: float | None  # share of the time in which no photo was decoded and resized yet; None: not known
+    start_s: float  # before the first photo: slots, compiling, recording the step; loading the model only by vLLM
+    gpu_hours_per_100k: float  # photos
+    repeats: tuple[float, ...]  # images/s of each repetition
+    thirds: tuple[Third, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that came to nothing."""
+
+    name: str
+    error: str
+
+
+def work(run: Run, folder: Path, photos: int, tokens: int) -> tuple[list[Request], list[int]]:
+    """At most so many requests, and the answers' lengths; before they are made longer at most so many tokens."""
+    photos = min(photos, run.photos)
+    paths = write_photos(folder, min(photos, FILES), run.sizes)
+    each = [paths[number % len(paths)] for number in range(photos)]
+    requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(each)]
+    return requests, [run.longer * min(length, tokens) for length in answer_lengths(photos)]
+
+
+def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
+    """An engine for the run, on the weights of the first one."""
+    settings = first.settings
+    photo = settings.photo if run.max_pixels is None else PhotoSettings(max_pixels=run.max_pixels)
+    sampling = SamplingSettings(max_new_tokens=run.longer * settings.sampling.max_new_tokens)
+    kind = ImposedContinuous if run.engine == "continuous" else ImposedLengths
+    engine = kind(settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling}))
+    vars(engine).update(processor=first.processor, model=first.model, parameters=first.parameters, lengths=lengths)
+    if isinstance(engine, ImposedContinuous) and engine.device.type == "cuda":
+        engine.mode = run.mode
+        engine.pretended = card_bytes(run.card_gib) if run.card_gib else None
+    if isinstance(engine, ImposedContinuous):
+        engine._slots = run.slots
+    return engine
+
+
+def measure(
+    run: Run, first: Imposed, requests: Sequence[Request], lengths: Sequence[int], repeats: int, limit_s: float
+) -> Result:
+    """Runs the requests to their end, those inside groups for about `limit_s` seconds at most."""
+    cuda = first.device.type == "cuda"
+    if cuda:
+        clear()
+    with card(run.card_gib if cuda else None):
+        began = time.monotonic()
+        engine = build(run, first, lengths)
+        if run.engine == "continuous":  # slots, compiling, recording
+            engine.lengths = [2] * len(lengths)
+            list(completed(engine, requests[:2]))
+            engine.lengths = lengths
+        start = time.monotonic() - began
+        passes = [timed(run, engine, requests, limit_s) for _ in range(repeats)]
+    memory = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if cuda else (0, 0)
+    size, notes = engine.size, []
+    if size:
+        notes.append(f"{size.slots} slots of {size.room} tokens, {size.tokens} tokens a launch")
+    if isinstance(engine, ImposedContinuous) and engine._runner and engine._runner.halvings:
+        notes.append(f"out of memory: halved {engine._runner.halvings} times")
+    return result(run, passes, start, memory, engine.wasted(passes[-1].tokens), size.slots if size else None, notes)
+
+
+def result(
+    run: Run, passes: Sequence[Pass], start: float, memory: tuple[int, int], wasted: float, slots: int | None,
+    notes: Sequence[str],
+) -> Result:  # fmt: skip
+    """The pass in the middle, by its time."""
+    one = sorted(passes, key=lambda each: each.seconds)[len(passes) // 2]
+    if run.thirds and one.thirds:
+        speeds = ", ".join(f"{third.images_per_s:.2f}" for third in one.thirds)
+        sizes = ", ".join(f"{third.resident_mib:,.0f}" for third in one.thirds)
+        notes = [*notes, f"by thirds: {speeds} images/s; then {sizes} MiB resident"]
+    return Result(
+        name=run.name, photos=one.photos, slots=slots, seconds=one.seconds,
+        images_per_s=one.photos / one.seconds, groups_per_s=len(group_sizes(one.photos)) / one.seconds,
+        s_per_image=one.seconds / one.photos, useful_tokens_per_s=one.tokens / one.seconds, wasted_tokens=wasted,
+        peak_memory_gb=memory[0] / GB, reserved_memory_gb=memory[1] / GB,
+        waiting=None if one.waited_s is None else one.waited_s / one.seconds, start_s=start,
+        gpu_hours_per_100k=100_000 * one.seconds / one.photos / 3_600,
+        repeats=tuple(each.photos / each.seconds for each in passes), thirds=one.thirds, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float) -> Pass:
+    batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
+    cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
+    photos = tokens = 0
+    began = time.monotonic()
+    marks = [(0, began, 0.0)]  # photos done, when, memory
+    for batch in batches:
+        for answer in completed(engine, batch):
+            photos, tokens = photos + 1, tokens + answer.tokens
+            if photos in cuts:
+                marks.append((photos, time.monotonic(), resident("self")))
+        if time.monotonic() - began > limit_s:
+            break
+    seconds = time.monotonic() - began
+    thirds = tuple(Third((b[0] - a[0]) / (b[1] - a[1]), b[2]) for a, b in pairwise(marks))
+    return Pass(seconds, photos, tokens, engine.waited_s(), thirds)
+
+
+def completed(engine: Imposed, requests: Sequence[Request]) -> Iterator[Completion]:
+    """The answers; anything else spoils the measurement."""
+    for answer in engine.generate(requests):
+        assert isinstance(answer, Completion), answer
+        assert answer.tokens == engine.lengths[answer.id]
+        yield answer
+
+
+def grouped(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:
+    """The requests of one group after the other, at most so many at a time."""
+    first = 0
+    for size in group_sizes(len(requests)):
+        for at in range(first, first + size, most):
+            yield requests[at : min(at + most, first + size)]
+        first += size
+
+
+def warm_up(first: Imposed, requests: Sequence[Request]) -> None:
+    """What happens once in a process: kernels are loaded, libraries choose theirs, memory is reserved."""
+    for batch_size in (1, 8):
+        run, some = Run("warm-up", batch_size, batch_size), requests[:batch_size]
+        list(completed(build(run, first, [4] * len(some)), some))
+
+
+# ---- the card ----
+
+
+def clear() -> None:
+    """The engine before has left, and what was compiled for it."""
+    torch.compiler.reset()
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+
+
+def card_bytes(gib: int) -> int:
+    return int(REPORTED * gib * GIB)
+
+
+@contextmanager
+def card(gib: int | None) -> Iterator[None]:
+    """Torch gives out no more memory than a card of so many GiB has. None: all there is."""
+    if gib is None:
+        yield
+        return
+    total = torch.cuda.get_device_properties().total_memory
+    if card_bytes(gib) > total:
+        raise ValueError(f"a card of {gib} GB cannot be pretended: this one has {total / GIB:.1f} GiB")
+    torch.cuda.set_per_process_memory_fraction(card_bytes(gib) / total)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+# ---- vLLM ----
+
+
+def measure_vllm(
+    run: Run, first: Imposed, requests: Sequence[Request], lengths: Sequence[int], repeats: int, path: Path | None
+) -> Result:
+    """In a process of its own that ends with the row, and its memory with it."""
+    if first.device.type == "cuda":
+        vars(first).pop("model", None)
+        clear()
+    photo = first.settings.photo
+    job = {
+        "checkpoint": str(first.folder), "weights": has_weights(first.folder), "repeats": repeats,
+        "dtype": str(first.dtype).removeprefix("torch."), "prompt": first.render(PROMPT),
+        "min_pixels": photo.min_pixels, "max_pixels": photo.max_pixels,
+        "photos": [str(request.photo) for request in requests], "lengths": lengths,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        told = child(job, Path(folder), path)
+    passes = [Pass(seconds, len(lengths), sum(lengths), None) for seconds in told["seconds"]]
+    memory, note = (told["used_bytes"],) * 2, f"vLLM {told['version']}, {told['prompt_tokens']} prompt tokens"
+    return result(run, passes, told["start_s"], memory, 0.0, None, [note])
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """The process and all that it has started; waits until they are gone, and their memory with them."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for _ in range(300):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+def child(job: dict[str, Any], folder: Path, path: Path | None) -> dict[str, Any]:
+    """What vllm_row.py makes of the job."""
+    given, told, log = folder / "job.json", folder / "told.json", folder / "log"
+    given.write_text(json.dumps(job), encoding="utf-8")
+    folders = [str(path)] * (path is not None) + [found for found in [os.environ.get("PYTHONPATH")] if found]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    with log.open("w", encoding="utf-8") as out:
+        # -P: the benchmarks' own folder stays out of its way. A session of its own: all of it can be ended.
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(VLLM_ROW), str(given), str(told)], env=environment, stdout=out,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = process.wait()
+        finally:
+            end(process)
+    if not told.exists():
+        print(log.read_text(encoding="utf-8", errors="replace")[-4_000:], file=sys.stderr, flush=True)
+        raise RuntimeError(f"vLLM's process ended with {status}; its last words stand on stderr")
+    answer: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+    return answer
