@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The loop closed in the demo world: photos → Stage-A → dataset → GRPO → verdicts → figures, one training a seed.
+# The loop closed in the demo world: photos → Stage-A → verdicts → dataset → GRPO → verdicts → figures, one training a seed.
 #   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
 #   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
@@ -18,15 +18,16 @@ TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
 CHECKPOINT=${CHECKPOINT:-demo}
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
-STEPS=${STEPS:-100} GENERATIONS=${GENERATIONS:-16}             # of GRPO; answers a group
+REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
+STEPS=${STEPS:-80} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
-RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.02} TEMPERATURE=${TEMPERATURE:-1.0}
+RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05} TEMPERATURE=${TEMPERATURE:-1.0}
 # Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
 # reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
 TOKENS=${TOKENS:-8}
 # fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
-SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05}
+SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05 --log_completions false}
 SAVE_STEPS=${SAVE_STEPS:-20}
 OTHER_GROUPS=${OTHER_GROUPS:-330}                              # of another world, for Stage-A's score before and after
 UNTIL=${UNTIL:-figures}                                        # lines: stop before training
@@ -76,14 +77,20 @@ summarize() { # WORLD CHECKPOINT LINES: a process a mission
   together
 }
 
-judge() { # WHO LINES CHECKPOINT
-  yanshou judge --checkpoint "$3" --output-dir "$OUT/verdicts/$1/$2" --device "$DEVICE" --batch-size "$BATCH" --gpu-memory 0.1 \
-    "$OUT/held/$2"/*_stage_a.jsonl
+judge() { # CHECKPOINT FOLDER FILE…
+  yanshou judge --checkpoint "$1" --output-dir "$2" --device "$DEVICE" --batch-size "$BATCH" --gpu-memory 0.1 "${@:3}"
 }
 
 evaluate() { # WHO LINES
   yanshou evaluate --json --output-dir "$OUT/verdicts/$1/$2/report" "$OUT/verdicts/$1/$2"/*_verdicts.jsonl \
     >"$OUT/verdicts/$1/$2.json"
+}
+
+dataset() {
+  local file verdicts=()
+  for file in "$OUT/train/verdicts"/*_verdicts.jsonl; do verdicts+=(--verdicts "$file"); done
+  yanshou dataset --output-dir "$OUT/data" --val-fraction 0.05 --repeats "$REPEATS" "${verdicts[@]}" \
+    "$OUT/train/stage_a"/*_stage_a.jsonl
 }
 
 # shellcheck disable=SC2086  # SWIFT is words
@@ -98,7 +105,7 @@ train() { # SEED …: what follows goes to `yanshou train`
 }
 
 judged() { # WHO LINES CHECKPOINT: verdicts and figures
-  step "judge-$1-$2" judge "$@" &&
+  step "judge-$1-$2" judge "$3" "$OUT/verdicts/$1/$2" "$OUT/held/$2"/*_stage_a.jsonl &&
     step "evaluate-$1-$2" evaluate "$1" "$2"
 }
 
@@ -137,7 +144,8 @@ main() {
   together
   step true-lines "$python" "$root/benchmarks/true_lines.py" "$OUT/held/photos/truth.jsonl" \
     "$OUT/held/stage_a"/*_stage_a.jsonl --output-dir "$OUT/held/true"
-  step dataset yanshou dataset --output-dir "$OUT/data" --val-fraction 0.05 "$OUT/train/stage_a"/*_stage_a.jsonl
+  step judge-train judge "$CHECKPOINT" "$OUT/train/verdicts" "$OUT/train/stage_a"/*_stage_a.jsonl
+  step dataset dataset
   [[ $UNTIL != lines ]] || return 0
 
   pids=() worst=0

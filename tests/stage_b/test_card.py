@@ -21,7 +21,10 @@ def example(
 
 def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
-    files = {"train.jsonl": DataFile(groups=len(train), sha256="0"), "val.jsonl": DataFile(groups=len(val), sha256="1")}
+    files = {
+        name: DataFile(groups=len(side), rows=len(side), sha256="0")
+        for name, side in (("train.jsonl", train), ("val.jsonl", val))
+    }
     return draw_card(settings, train, val, files, left_out)
 
 

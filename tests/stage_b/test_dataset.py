@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,35 @@ def test_an_alias_is_the_same_mission(tmp_path: Path) -> None:
     assert list(build(tmp_path, *lines).missions) == ["BBU线缆布放"]
     with pytest.raises(DamagedFileError, match=r"stage_a.jsonl:2: group QC-1 .* stands at .*stage_a.jsonl:1 already"):
         build(tmp_path, lines[0], line(mission="BBU线缆布放", group="QC-1"))
+
+
+def verdict(group: str, label: str | None, said: str, mission: str = GROUNDING) -> Any:
+    return {"group_id": group, "mission": mission, "label": label, "verdict": said, "reason": "缺少接地线",
+            "p_pass": 0.5, "raw_text": None, "timestamp": "2026-01-18T09:30:00+08:00"}  # fmt: skip
+
+
+def test_what_the_checkpoint_gets_wrong_stands_there_several_times(tmp_path: Path) -> None:
+    """In train.jsonl alone; a mission's alias and other groups' verdicts do no harm."""
+    groups = [(f"QC-20241022-{number}", ("pass", "fail")[number % 2]) for number in range(40)]
+    said = [verdict(group, label, "pass", "BBU接地线检查") for group, label in groups[:30]]
+    path = write(tmp_path / "a_verdicts.jsonl", *said, verdict("QC-elsewhere", "fail", "pass"))
+    lines = [line(group=group, label=label) for group, label in groups]
+    card = build(tmp_path, *lines, verdicts=(path,), repeats=3)
+    wrong = {group for group, label in groups[:30] if label == "fail"}
+    train, val = rows(tmp_path, "train.jsonl"), rows(tmp_path, "val.jsonl")
+    counts = Counter(row["group_id"] for row in train)
+    assert {group for group, times in counts.items() if times == 3} == wrong & set(counts)
+    assert set(counts.values()) == {1, 3}
+    assert len({row["group_id"] for row in val} & wrong) > 0, "the test wants one there"
+    assert len(val) == len({row["group_id"] for row in val})
+    assert (card.files["train.jsonl"].groups, card.files["train.jsonl"].rows) == (len(counts), len(train))
+    assert card.overall.train == {"pass": 18, "fail": 18}
+
+
+def test_verdicts_on_other_groups_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a_verdicts.jsonl", verdict("QC-elsewhere", "fail", "pass"))
+    with pytest.raises(InputError, match="none of these 1 verdicts is on a group of the Stage-A files"):
+        build(tmp_path, line(), line(group="QC-20241022-2"), verdicts=(path,))
 
 
 def test_one_id_under_both_labels_stays_together(tmp_path: Path) -> None:

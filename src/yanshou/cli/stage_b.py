@@ -35,6 +35,14 @@ LISTED = 20  # groups left out of a dataset that the terminal shows
 @setting("--seed", DatasetSettings, "Same seed and input, same bytes.", type=int)
 @setting("--max-prompt-tokens", DatasetSettings, "Leaves longer groups out and lists them; off by default.", type=int)
 @setting("--checkpoint", DatasetSettings, "Whose tokenizer counts.")
+@click.option(
+    "--verdicts",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="By the checkpoint to be trained, on these groups: what it gets wrong is repeated. Several times.",
+)
+@setting("--repeats", DatasetSettings, "Times that such a group stands in train.jsonl.", type=int)
 @mission_file_option
 @json_option
 @click.argument("stage_a", type=FILE, nargs=-1, required=True, metavar="FILE...")
@@ -62,6 +70,9 @@ def dataset(as_json: bool, **options: Any) -> None:
         click.echo(f"left out: {left_out}")
     if len(card.left_out) > LISTED:
         click.echo(f"… and {len(card.left_out) - LISTED} more, all in dataset.card.json")
+    if settings.verdicts:
+        train = card.files["train.jsonl"]
+        click.echo(f"train.jsonl: {train.rows} rows for {train.groups} groups")
     click.echo(f"train.jsonl, val.jsonl, dataset.card.json: {settings.output_dir}")
 
 

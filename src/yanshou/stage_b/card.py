@@ -1,6 +1,7 @@
 """What a dataset holds, as `dataset.card.json` and as tables for the terminal.
 
-    {"settings": {"stage_a": […], "val_fraction": 0.1, …}, "files": {"train.jsonl": {"groups": 2235, "sha256": "…"}, …},
+    {"settings": {"stage_a": […], "val_fraction": 0.1, …},
+     "files": {"train.jsonl": {"groups": 2235, "rows": 2235, "sha256": "…"}, …},
      "overall": {"groups": 2484, "photos": 8218, "train": {"pass": …, "fail": …}, "val": …, "best_accuracy": …, …},
      "missions": {"挡风板安装检查": {the same figures}, …},
      "contradictions": [{"mission": …, "summaries": […], "passed": ["QC-…"], "failed": ["QC-…"]}, …],
@@ -38,6 +39,7 @@ class DataFile(Record):
     """One file of the dataset."""
 
     groups: int
+    rows: int  # more than groups where some stand there several times
     sha256: str
 
 

@@ -17,10 +17,13 @@ leaves them text:
 A photo's path holds its label and an id is easily learned by heart, so neither stands in a message. Summaries go in as
 they were written; a group whose summaries themselves tell the label's folder, a path or the id, or hold a token of the
 chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
+
+Groups that the checkpoint judges right in every answer teach it nothing. Given its verdicts, those that it gets wrong
+stand in train.jsonl several times.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -29,11 +32,11 @@ from typing import Any
 from yanshou.checks import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.group_files import SUMMARIZE_AGAIN, read_groups
+from yanshou.group_files import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
 from yanshou.jsonl import dump_line, excerpt, not_written, replace_file, spelt_out
 from yanshou.missions import Missions
 from yanshou.prompts import LONGEST, verdict_prompt
-from yanshou.records import GroupKey, Label, StageARecord
+from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord
 from yanshou.rules import LABEL_WORDS
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
@@ -83,6 +86,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError.
     """
     examples = list(read_examples(settings.stage_a, missions))
+    wrong = misjudged(settings.verdicts, missions, {example.key for example in examples})
     kept, left_out = _sort_out(examples, settings)
     if not kept:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
@@ -94,8 +98,16 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
     }
-    data = {name: b"".join(dump_line(example.row) for example in side) for name, side in sides.items()}
-    files = {name: DataFile(groups=len(sides[name]), sha256=sha256(data[name]).hexdigest()) for name in sides}
+    times = {TRAIN: settings.repeats, VAL: 1}
+    lines = {
+        name: [dump_line(example.row) for example in side for _ in range(times[name] if example.key in wrong else 1)]
+        for name, side in sides.items()
+    }
+    data = {name: b"".join(side) for name, side in lines.items()}
+    files = {
+        name: DataFile(groups=len(sides[name]), rows=len(lines[name]), sha256=sha256(data[name]).hexdigest())
+        for name in sides
+    }
     card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     return card
@@ -113,6 +125,21 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
         summaries = tuple(map(spelt_out, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
         yield Example(record.mission, record.label, record.group_id, summaries, tuple(record.images), prompt)
+
+
+def misjudged(paths: Sequence[Path], missions: Missions, groups: Container[GroupKey]) -> frozenset[GroupKey]:
+    """Those of the groups whose verdict is not their label.
+
+    Raises InputError where no verdict is on any of the groups.
+    """
+    verdicts = {record.key: record for _, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)}
+    ours = [record for key, record in verdicts.items() if key in groups]
+    if paths and not ours:
+        raise InputError(
+            f"{', '.join(map(str, paths))}: none of these {len(verdicts)} verdicts is on a group of the Stage-A files. "
+            "Give the verdicts that `yanshou judge` wrote on the same files."
+        )
+    return frozenset(record.key for record in ours if record.verdict != record.label)
 
 
 def _check_length(place: str, record: StageARecord) -> None:
