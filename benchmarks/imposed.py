@@ -63,9 +63,6 @@ class Imposed(RandomWeights):
     def stop_tokens(self) -> list[int]:
         return []
 
-    def waited_s(self) -> float:
-        raise NotImplementedError
-
     def wasted(self, useful: int) -> float:
         """Share of the decoded tokens that stand behind their answer's end."""
         return 0.0
@@ -97,17 +94,11 @@ class ImposedLengths(Imposed, TransformersEngine):
     def wasted(self, useful: int) -> float:
         return 1 - useful / self.decoded
 
-    def waited_s(self) -> float:
-        return self.scheduler.waited_s
-
 
 class ImposedContinuous(Imposed, ContinuousEngine):
     """The continuous engine, for this workload."""
 
     pretended: int | None = None  # bytes of the card's memory, instead of what it has
-
-    def waited_s(self) -> float:
-        return self._scheduler.waited_s if self._scheduler else 0.0
 
     @property
     def size(self) -> Size | None:

@@ -197,7 +197,7 @@ def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
-    began = time.monotonic()
+    began, waited = time.monotonic(), engine.waited_s
     marks = [(0, began, 0.0)]  # photos done, when, memory
     for batch in batches:
         for answer in completed(engine, batch):
@@ -208,7 +208,7 @@ def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float
             break
     seconds = time.monotonic() - began
     thirds = tuple(Third((b[0] - a[0]) / (b[1] - a[1]), b[2]) for a, b in pairwise(marks))
-    return Pass(seconds, photos, tokens, engine.waited_s(), thirds)
+    return Pass(seconds, photos, tokens, engine.waited_s - waited, thirds)
 
 
 def completed(engine: Imposed, requests: Sequence[Request]) -> Iterator[Completion]:

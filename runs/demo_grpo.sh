@@ -22,10 +22,12 @@ REPEATS=${REPEATS:-4}                                          # of a training g
 STEPS=${STEPS:-80} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
-RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05} TEMPERATURE=${TEMPERATURE:-1.0}
+RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
 # Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
 # reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
 TOKENS=${TOKENS:-8}
+# Hot, between the two likeliest tokens: the first line goes on trying both words.
+TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
 # fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
 SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05 --log_completions false}
 SAVE_STEPS=${SAVE_STEPS:-20}
@@ -101,7 +103,7 @@ train() { # SEED …: what follows goes to `yanshou train`
     --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
     --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
     --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens "$TOKENS" \
-    "$@" -- $SWIFT
+    "$@" -- --top_k "$TOP_K" $SWIFT
 }
 
 judged() { # WHO LINES CHECKPOINT: verdicts and figures

@@ -108,16 +108,18 @@ def test_warnings_of_a_mission_are_told_once_even_where_it_cannot_run(photo_tree
 
 def test_the_table_has_a_row_a_mission_with_its_numbers() -> None:
     results = [
-        MissionResult(SHIELD, written=11_000, failed=2, skipped=7, photos=37_400, rotated=31, seconds=100.0),
+        MissionResult(
+            SHIELD, written=11_000, failed=2, skipped=7, photos=37_400, rotated=31, seconds=100.0, waited_s=4
+        ),
         MissionResult("[red]自己的", error="broken"),
     ]
     console = Console(file=io.StringIO(), width=100)
     console.print(table(results))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()] == [
-        ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s"],
-        [SHIELD, "11000", "2", "7", "37400", "31", "374.00"],
-        ["[red]自己的", "0", "0", "0", "0", "0", "–"],
+        ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s", "waited for photos"],
+        [SHIELD, "11000", "2", "7", "37400", "31", "374.00", "4%"],
+        ["[red]自己的", "0", "0", "0", "0", "0", "–", "–"],
     ]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hostile import build_hostile_mission
 
+from yanshou.engines.base import Completion, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import InputError, UsageError
 from yanshou.jsonl import read_lines
@@ -175,6 +176,23 @@ def test_four_missions_at_once_into_one_folder(photo_tree: PhotoTree, script: Sc
     assert {mission: lines(tmp_path / "out", mission) for mission in trees} == {
         mission: wanted(root, tree) for mission, tree in trees.items()
     }
+
+
+def test_the_time_that_photos_were_waited_for_is_told(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each mission alone."""
+    prepare = ScriptedEngine.prepare
+
+    def slow(engine: ScriptedEngine, request: Request) -> Completion:
+        time.sleep(0.05)
+        return prepare(engine, request)
+
+    monkeypatch.setattr(ScriptedEngine, "prepare", slow)
+    root = photo_tree(jobs(6) | jobs(6, mission=SCREWS))
+    options = settings(root, script(answers(jobs(6))), tmp_path / "out", SHIELD, SCREWS)
+    for result in summarize_directory(options):
+        assert 0.05 < result.waited_s <= result.seconds
 
 
 # --- what a line is

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from yanshou.assembly import Answer, Outcome
-from yanshou.engines.base import Completion
+from yanshou.engines.base import Completion, Engine
 from yanshou.errors import CheckpointError, RunError
 from yanshou.output import Output, Status
 from yanshou.records import GroupKey, GroupRecord
@@ -36,6 +36,7 @@ class MissionResult:
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # turned as their EXIF orientation says
     seconds: float = 0.0  # from the first request to the last line
+    waited_s: float = 0.0  # of these, in which the model had nothing to do because no photo was prepared yet
     warnings: list[str] = field(default_factory=list)
     error: str = ""  # why the mission could not be run, or not to its end
     interrupted: bool = False
@@ -45,6 +46,11 @@ class MissionResult:
     @property
     def images_per_s(self) -> float:
         return self.photos / self.seconds if self.seconds else 0.0
+
+    @property
+    def waited(self) -> float:
+        """Share of the time."""
+        return self.waited_s / self.seconds if self.seconds else 0.0
 
     @property
     def status(self) -> int:
@@ -128,12 +134,15 @@ class MissionRun(Generic[RecordT, DigestT]):
         self.result.rotated += isinstance(answer, Completion) and answer.rotated
         self.listener.photo(answer)
 
-    def take(self, outcomes: Iterable[Outcome[RecordT]], interrupted: Callable[[], bool]) -> None:
-        """Settles all outcomes; RunError where nothing but failures comes."""
+    def take(
+        self, outcomes: Iterable[Outcome[RecordT]], interrupted: Callable[[], bool], engine: Engine | None
+    ) -> None:
+        """Settles all outcomes, which the engine answers; RunError where nothing but failures comes."""
         result = self.result
-        began, already_failed = time.monotonic(), result.failed
+        began, already_failed, waited = time.monotonic(), result.failed, engine.waited_s if engine else 0.0
         for outcome in outcomes:
             result.seconds = time.monotonic() - began
+            result.waited_s = engine.waited_s - waited if engine else 0.0
             self.settle(outcome)
             if result.failed - already_failed >= HOPELESS and not self.output.done:
                 raise RunError(

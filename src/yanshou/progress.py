@@ -106,13 +106,16 @@ def table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
     """What the run did, a row a mission."""
     view = Table(box=None, pad_edge=False)
     view.add_column("mission")
-    rotated = ["rotated"] if unit == PHOTOS else []
-    for name in ("written", "failed", "skipped as done", unit, *rotated, _per_second(unit)):
+    photos = unit == PHOTOS
+    of_photos = ["rotated"] if photos else []
+    waited = ["waited for photos"] if photos else []
+    for name in ("written", "failed", "skipped as done", unit, *of_photos, _per_second(unit), *waited):
         view.add_column(name, justify="right")
     for result in results:
         counts = [result.written, result.failed, result.skipped, result.photos]
-        counts += [result.rotated] if rotated else []
-        view.add_row(Text(result.mission), *map(str, counts), f"{result.images_per_s:.2f}" if result.photos else "–")
+        counts += [result.rotated] if photos else []
+        speed = [f"{result.images_per_s:.2f}", f"{result.waited:.0%}"] if result.photos else ["–", "–"]
+        view.add_row(Text(result.mission), *map(str, counts), *speed[: 1 + photos])
     return view
 
 

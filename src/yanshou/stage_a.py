@@ -103,7 +103,7 @@ class StageA:
             for problem in discovery.faults:  # groups that cannot be worked on at all: told before the model loads
                 run.settle(Outcome(problem.key, None, ((None, problem.error),)))
             pending = list(_pending(groups, run))
-            run.take(self._outcomes(pending, prompt, run), lambda: self.interrupted)
+            run.take(self._outcomes(pending, prompt, run), lambda: self.interrupted, self.engine)
 
     def _output(self, mission: Mission, prompt: Prompt, groups: int) -> Output[StageARecord, PhotoNames]:
         stem = f"{mission.name}_stage_a"

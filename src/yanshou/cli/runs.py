@@ -32,7 +32,7 @@ class Telling:
 
 def _rows(results: Iterable[MissionResult]) -> Iterable[dict[str, Any]]:
     for result in results:
-        rounded = {"images_per_s": round(result.images_per_s, 3), "seconds": round(result.seconds, 3)}
+        rounded = {name: round(getattr(result, name), 3) for name in ("images_per_s", "seconds", "waited_s")}
         yield {**asdict(result), "status": result.status, **rounded}
 
 

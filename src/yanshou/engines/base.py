@@ -73,6 +73,11 @@ class Run:
 class Engine(Protocol):
     """What Stage-A and Stage-B ask of a model."""
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds so far in which the model had nothing to do because no photo was prepared yet."""
+        ...
+
     def ready(self, run: Run) -> None:
         """Told before the requests of a run, and before `environment` is asked: the time to plan."""
         ...

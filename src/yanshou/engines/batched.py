@@ -25,6 +25,10 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     def __init__(self, batch_size: int) -> None:
         self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
 
+    @property
+    def waited_s(self) -> float:
+        return self.scheduler.waited_s
+
     @abstractmethod
     def prepare(self, request: Request) -> PreparedT:
         """Everything that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""

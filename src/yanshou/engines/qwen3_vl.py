@@ -124,6 +124,8 @@ class Qwen3VL:
         model.generation_config = GenerationConfig(
             eos_token_id=tokenizer.eos_token_id if stop is None else stop, pad_token_id=tokenizer.pad_token_id
         )
+        if self.device.type == "cuda" and self.dtype == torch.float32:
+            torch.backends.cudnn.allow_tf32 = False  # the patch embedding's convolution would round to 10 bits
         try:
             return model.to(self.device).eval()
         except torch.cuda.OutOfMemoryError as error:  # here, lest `complete` halves the batch and loads it again

@@ -96,7 +96,7 @@ class Judge:
         present = {record.key for record in work.groups}
         with self._output(work.mission, groups) as output, MissionRun(output, result, self.listener, present) as run:
             pending = list(_pending(groups, run, asked=self.engine is not None))
-            run.take(self._outcomes(work.mission, pending, run), lambda: self.interrupted)
+            run.take(self._outcomes(work.mission, pending, run), lambda: self.interrupted, self.engine)
 
     def _output(self, mission: Mission, groups: Sequence[StageARecord]) -> Output[VerdictRecord, str]:
         def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from yanshou.engines.continuous.runner import ContinuousRunner
 from yanshou.engines.continuous.session import PREFIXES, Session
 from yanshou.engines.continuous.size import Size
 from yanshou.engines.transformers import TransformersEngine
-from yanshou.errors import CheckpointError
+from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 Answers = dict[int, Completion | Failure]
@@ -295,6 +295,11 @@ def test_it_is_the_engine_by_name_and_the_reference_is_that_of_a_cpu(folder: Pat
     given = settings(folder)
     assert isinstance(load_engine(given.model_copy(update={"engine": "continuous"})), ContinuousEngine)
     assert isinstance(load_engine(given.model_copy(update={"engine": "auto"})), TransformersEngine)
+
+
+def test_it_does_not_overlook_that_another_attention_is_asked_for(folder: Path) -> None:
+    with pytest.raises(UsageError, match="--attn sdpa is for the transformers engine"):
+        ContinuousEngine(settings(folder).model_copy(update={"attn": "sdpa"}))
 
 
 def test_compiled_it_writes_the_same(folder: Path) -> None:

@@ -25,7 +25,7 @@ from yanshou.engines.continuous.runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
 from yanshou.engines.continuous.size import PATCHES, Size, size
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
-from yanshou.errors import CheckpointError
+from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
 
 Mode = Literal["compiled", "eager"]
@@ -39,11 +39,17 @@ class ContinuousEngine(Qwen3VL):
     """Any dense Qwen3-VL checkpoint on one device, photo by photo in slots."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        if settings.attn != "auto":
+            raise UsageError(
+                f"--attn {settings.attn} is for the transformers engine; the continuous one has attention of its own. "
+                "Leave it out, or add --engine transformers."
+            )
         super().__init__(settings)
         self.mode: Mode = "eager"
         self._slots: int | None = None  # of an earlier run that this one goes on with
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
+        self._waited_s = 0.0  # of the schedulers before this one
         self._stopped = self._answering = False
         self._expected: Size | None = None
 
@@ -71,6 +77,7 @@ class ContinuousEngine(Qwen3VL):
             for fault in _faults(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
             self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for, self.mode == "compiled")
+        self._waited_s = self.waited_s
         self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
         if self._stopped:
             self._scheduler.stop()
@@ -83,6 +90,10 @@ class ContinuousEngine(Qwen3VL):
             yield from answers
         finally:
             self._answering = False
+
+    @property
+    def waited_s(self) -> float:
+        return self._waited_s + (self._scheduler.waited_s if self._scheduler else 0.0)
 
     def stop(self) -> None:
         self._stopped = True

@@ -21,7 +21,14 @@ from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.scheduler import OutOfMemoryError
 
 # What stands in the message of a RuntimeError that is not torch's own OutOfMemoryError.
-SHORT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+SHORT_OF_MEMORY = (
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
+
+COMPILATIONS = 128  # of one function in a process
 
 ResultT = TypeVar("ResultT")
 SizeFor = Callable[[int, bool], Size]  # of rows a slot, and whether lines are scored
@@ -39,7 +46,7 @@ class ContinuousRunner:
         self._session: Session | None = None
         self._copies: Any = None  # the stream on which packs come to the device
         model = checkpoint.model
-        wrap = partial(torch.compile, dynamic=False) if compiled else _as_it_is
+        wrap = _compiled if compiled else _as_it_is
         self._tower = VisionTower(model.model.visual, numbers, wrap)
         self._language = LanguageModel(model.model.language_model, model.lm_head, wrap)
 
@@ -226,6 +233,14 @@ def _short_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
+
+
+def _compiled(work: Callable[..., Any]) -> Callable[..., Any]:
+    # Every size of launches is compiled for itself; behind dynamo's limit of eight it would go on uncompiled, unsaid.
+    dynamo = torch._dynamo.config
+    dynamo.recompile_limit = max(dynamo.recompile_limit, COMPILATIONS)
+    compiled: Callable[..., Any] = torch.compile(work, dynamic=False)
+    return compiled
 
 
 def _as_it_is(work: Callable[..., Any]) -> Callable[..., Any]:
