@@ -19,7 +19,7 @@ TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the ph
 CHECKPOINT=${CHECKPOINT:-demo}
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
-STEPS=${STEPS:-80} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
+STEPS=${STEPS:-120} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
 RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
