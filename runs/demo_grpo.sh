@@ -22,7 +22,7 @@ REPEATS=${REPEATS:-4}                                          # of a training g
 STEPS=${STEPS:-120} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
-RATE=${RATE:-2e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
+RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
 # Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
 # reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
 TOKENS=${TOKENS:-8}
