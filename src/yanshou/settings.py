@@ -136,7 +136,7 @@ class DatasetSettings(Settings):
     max_prompt_tokens: int | None = Field(default=None, ge=1)  # longer groups are left out, never cut; None: no limit
     checkpoint: str = "demo"  # its chat template and tokenizer count the prompts' tokens
     verdicts: tuple[Path, ...] = ()  # on these groups, by the checkpoint that is to be trained
-    repeats: int = Field(default=4, ge=1)  # times that a group which `verdicts` get wrong stands in train.jsonl
+    repeats: int = Field(default=4, ge=1, le=100)  # times that a group which `verdicts` get wrong stands in train.jsonl
     mission_files: tuple[Path, ...] = ()
 
 
