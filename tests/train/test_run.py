@@ -105,6 +105,14 @@ def test_the_trainers_last_words_are_the_error(settings: Build, monkeypatch: pyt
         Training(settings()).run()
 
 
+def test_a_trainer_that_fails_on_the_way_says_what_goes_on(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "hang")
+    interrupted(Training(settings()))
+    monkeypatch.setenv("SWIFT_DOES", "fail")
+    with pytest.raises(RunError, match=r"evenly divisible.*swift\.log\. The same command goes on from step 1\.$"):
+        Training(settings()).run()
+
+
 @pytest.mark.parametrize(("changes", "told"), [({"lora_rank": 16}, "lora_rank 8, now it is 16"),
                                                ({"more": ("--x", "1")}, "more")])  # fmt: skip
 def test_other_settings_are_refused_showing_the_difference(

@@ -242,7 +242,9 @@ class Training:
                 self.view.end()
                 _kill(process)
         if not self.interrupted and process.returncode != 0:
-            raise RunError(_last_words(self.folder.log, begin, process.returncode))
+            newest = self.folder.newest()
+            goes_on = f" The same command goes on from step {step_of(newest)}." if newest else ""
+            raise RunError(_last_words(self.folder.log, begin, process.returncode) + goes_on)
         return not self.interrupted
 
     def _log(self) -> BinaryIO:
