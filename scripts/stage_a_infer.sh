@@ -17,14 +17,17 @@ while (($#)); do
   case $1 in
     mission=* | cuda=* | batch=* | checkpoint=* | input_dir=* | output_dir=*) printf -v "${1%%=*}" '%s' "${1#*=}" ;;
     --) shift; break ;;
+    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) usage "unknown argument: $1" ;;
   esac
   shift
 done
 
+missing=()
 for key in mission cuda checkpoint input_dir output_dir; do
-  [[ -n ${!key} ]] || usage "missing: $key=… (or ${key^^} in the environment)"
+  [[ -n ${!key} ]] || missing+=("$key=… (or ${key^^} in the environment)")
 done
+((${#missing[@]} == 0)) || usage "missing: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')"
 [[ $cuda == cpu || $cuda =~ ^[0-9]+$ ]] || usage "cuda=$cuda is neither a number nor cpu"
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -5,7 +5,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout's own yanshou, installed or not
 
-from yanshou.cli import main
-
 if __name__ == "__main__":
-    main(["summarize", *sys.argv[1:]], prog_name="python -m src.stage_a.cli")
+    try:
+        from yanshou.cli import main
+
+        main(["summarize", *sys.argv[1:]], prog_name="python -m src.stage_a.cli")
+    except ModuleNotFoundError as missing:
+        advice = "Run `make install`, then `source .venv/bin/activate`."
+        sys.exit(f"error: {missing.name} is not installed for {sys.executable}. {advice}")
