@@ -28,7 +28,7 @@ from yanshou.settings import (
 )
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Stage-A: a line a photo.")
 @click.option("--checkpoint", required=True, help='A Qwen3-VL folder, a hub id, or "demo".')
 @click.option("--input-dir", type=FOLDER, required=True, help="Holds <mission>/{审核通过|审核不通过}/<group>/*.jpg.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_stage_a.jsonl; a run there is resumed.")
@@ -81,7 +81,7 @@ def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     return telling.end(results)
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Summaries against reference summaries.")
 @click.option("--truth", type=FILE, required=True, help="Reference summaries: mission, label, group_id, per_image.")
 @click.option("--stage-a", "stage_a", type=FILE, multiple=True, required=True, help="Stage-A files; more may follow.")
 @click.option("--mission", "missions", multiple=True, help="Score only these; else all that the truth holds.")

@@ -29,7 +29,7 @@ from yanshou.settings import (
 LISTED = 20  # groups left out of a dataset that the terminal shows
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Training data from labelled Stage-A files.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets train.jsonl, val.jsonl and dataset.card.json.")
 @setting("--val-fraction", DatasetSettings, "Of the groups; one id stands on one side.", type=float)
 @setting("--seed", DatasetSettings, "Same seed and input, same bytes.", type=int)
@@ -76,7 +76,7 @@ def dataset(as_json: bool, **options: Any) -> None:
     click.echo(f"train.jsonl, val.jsonl, dataset.card.json: {settings.output_dir}")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Stage-B: a verdict a group.")
 @click.option("--checkpoint", help='A Qwen3-VL folder, a hub id, or "demo".')
 @click.option("--rules", is_flag=True, help="Each mission's pass rule instead of a checkpoint: the baseline.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_verdicts.jsonl; a run there is resumed.")
@@ -120,7 +120,7 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     return telling.end(results)
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Verdicts against human labels, and a report.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets report.html, its thumbnails and groups.csv.")
 @click.option("--stage-a", "stage_a", type=FILE, multiple=True,
               help="The Stage-A files that were judged; else those that the verdicts' run.json names.")  # fmt: skip

@@ -8,7 +8,7 @@ from yanshou.cli.options import CONTEXT, FOLDER, mission_file_option
 from yanshou.settings import ALL
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Whether machine and checkpoint will do.")
 @click.option("--checkpoint", help="Also look at this checkpoint.")
 @click.pass_context
 def doctor(ctx: click.Context, /, checkpoint: str | None) -> None:
@@ -20,7 +20,7 @@ def doctor(ctx: click.Context, /, checkpoint: str | None) -> None:
     ctx.exit(report(examine(checkpoint)))
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Draws photos with known truth.")
 @click.option("--output-dir", type=FOLDER, required=True, help="A new or empty folder.")
 @click.option("--groups", type=click.IntRange(1), required=True, help="Groups in all, spread over the missions.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
@@ -38,7 +38,7 @@ def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], m
     click.echo(f"{groups} groups and their truth: {truth}")
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="Both stages on 24 drawn groups.")
 @click.option("--output-dir", type=FOLDER, default=Path("demo"), show_default=True, help="Drawn anew at each call.")
 @click.pass_context
 def demo(ctx: click.Context, /, output_dir: Path) -> None:

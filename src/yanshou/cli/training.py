@@ -8,7 +8,7 @@ from yanshou.cli.options import CONTEXT, FILE, FOLDER, checked, mission_file_opt
 from yanshou.settings import GRPO_RATE, SFT_RATE, TrainSettings
 
 
-@click.command(context_settings=CONTEXT)
+@click.command(context_settings=CONTEXT, short_help="GRPO, or SFT, by ms-swift.")
 @click.option("--checkpoint", required=True, help='What is trained: a Qwen3-VL folder, a hub id, or "demo".')
 @click.option("--train-file", type=FILE, required=True, help="train.jsonl of `yanshou dataset`.")
 @click.option("--val-file", type=FILE, help="val.jsonl: judged at every save.")
