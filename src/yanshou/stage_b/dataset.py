@@ -98,16 +98,11 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
     }
-    times = {TRAIN: settings.repeats, VAL: 1}
-    lines = {
-        name: [dump_line(example.row) for example in side for _ in range(times[name] if example.key in wrong else 1)]
-        for name, side in sides.items()
-    }
-    data = {name: b"".join(side) for name, side in lines.items()}
-    files = {
-        name: DataFile(groups=len(sides[name]), rows=len(lines[name]), sha256=sha256(data[name]).hexdigest())
-        for name in sides
-    }
+    data, files = {}, {}
+    for name, side in sides.items():
+        times = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
+        data[name] = b"".join(dump_line(example.row) * many for example, many in zip(side, times, strict=True))
+        files[name] = DataFile(groups=len(side), rows=sum(times), sha256=sha256(data[name]).hexdigest())
     card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     return card
