@@ -13,7 +13,7 @@ from yanshou import progress
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError
 from yanshou.mission_run import MissionResult
-from yanshou.progress import FAULTS_SHOWN, ProgressView, last_words, table
+from yanshou.progress import FAULTS_SHOWN, ProgressView, begun, last_words, table
 from yanshou.settings import EngineSettings, StageASettings
 from yanshou.stage_a import summarize_directory
 
@@ -111,16 +111,28 @@ def test_the_table_has_a_row_a_mission_with_its_numbers() -> None:
         MissionResult(
             SHIELD, written=11_000, failed=2, skipped=7, photos=37_400, rotated=31, seconds=100.0, waited_s=4
         ),
-        MissionResult("[red]自己的", error="broken"),
+        MissionResult("[red]自己的", groups=9, skipped=9),
+        MissionResult("refused", groups=9, error="other settings"),
     ]
-    console = Console(file=io.StringIO(), width=100)
-    console.print(table(results))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()] == [
+    assert rows_of(results) == [
         ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s", "waited for photos"],
         [SHIELD, "11000", "2", "7", "37400", "31", "374.00", "4%"],
-        ["[red]自己的", "0", "0", "0", "0", "0", "–", "–"],
+        ["[red]自己的", "0", "0", "9", "0", "0", "–", "–"],
     ]
+
+
+@pytest.mark.parametrize("unit", ["photos", "verdicts"])
+def test_the_table_is_silent_about_the_speed_where_no_model_answered(unit: str) -> None:
+    results = [MissionResult(SHIELD, groups=9, written=4, skipped=5), MissionResult(CABLES, groups=9, error="broken")]
+    assert rows_of(results, unit) == [["mission", "written", "failed", "skipped as done"], [SHIELD, "4", "0", "5"]]
+    assert begun([MissionResult(CABLES, groups=9, error="broken")]) == []
+
+
+def rows_of(results: list[MissionResult], unit: str = "photos") -> list[list[str]]:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(table(results, unit))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 
 def test_the_last_words_name_what_failed_and_what_to_do() -> None:

@@ -103,20 +103,28 @@ def page(stderr: bool = False) -> Console:
 
 
 def table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
-    """What the run did, a row a mission."""
+    """What the run did, a row a mission that was begun. Where no model answered, nothing is said of its speed."""
+    answered = any(result.photos for result in results)
     view = Table(box=None, pad_edge=False)
     view.add_column("mission")
-    photos = unit == PHOTOS
-    of_photos = ["rotated"] if photos else []
-    waited = ["waited for photos"] if photos else []
-    for name in ("written", "failed", "skipped as done", unit, *of_photos, _per_second(unit), *waited):
+    names = ["written", "failed", "skipped as done"]
+    if answered:
+        names += [unit, "rotated", _per_second(unit), "waited for photos"] if unit == PHOTOS else [unit, _per_second(unit)]
+    for name in names:
         view.add_column(name, justify="right")
-    for result in results:
-        counts = [result.written, result.failed, result.skipped, result.photos]
-        counts += [result.rotated] if photos else []
-        speed = [f"{result.images_per_s:.2f}", f"{result.waited:.0%}"] if result.photos else ["–", "–"]
-        view.add_row(Text(result.mission), *map(str, counts), *speed[: 1 + photos])
+    for result in begun(results):
+        cells = [str(count) for count in (result.written, result.failed, result.skipped)]
+        if answered:
+            speed, waited = (f"{result.images_per_s:.2f}", f"{result.waited:.0%}") if result.photos else ("–", "–")
+            photos = str(result.photos)
+            cells += [photos, str(result.rotated), speed, waited] if unit == PHOTOS else [photos, speed]
+        view.add_row(Text(result.mission), *cells)
     return view
+
+
+def begun(results: Sequence[MissionResult]) -> list[MissionResult]:
+    """Those of which there is something to tell but their error."""
+    return [result for result in results if not result.error or result.written or result.failed or result.skipped]
 
 
 def whereabouts(results: Sequence[MissionResult]) -> list[str]:

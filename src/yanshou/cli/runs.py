@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from yanshou.mission_run import Listener, MissionResult, Silence, exit_status
-from yanshou.progress import ProgressView, last_words, page, table, whereabouts
+from yanshou.progress import ProgressView, begun, last_words, page, table, whereabouts
 
 
 class Telling:
@@ -23,7 +23,7 @@ class Telling:
         """Tells the results; gives the exit status."""
         if self.as_json:
             click.echo(json.dumps(list(_rows(results)), ensure_ascii=False, indent=1, default=str))
-        elif not self.quiet:
+        elif not self.quiet and begun(results):
             page(stderr=True).print(table(results, self.unit), *whereabouts(results), sep="\n", markup=False)
         for words in last_words(results):
             click.echo(words, err=True)
