@@ -105,19 +105,18 @@ def page(stderr: bool = False) -> Console:
 def table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
     """What the run did, a row a mission that was begun. Where no model answered, nothing is said of its speed."""
     answered = any(result.photos for result in results)
+    photos = unit == PHOTOS
     view = Table(box=None, pad_edge=False)
     view.add_column("mission")
-    names = ["written", "failed", "skipped as done"]
-    if answered:
-        names += [unit, "rotated", _per_second(unit), "waited for photos"] if unit == PHOTOS else [unit, _per_second(unit)]
-    for name in names:
+    rotated, waited = (["rotated"], ["waited for photos"]) if photos else ([], [])
+    speed = [unit, *rotated, _per_second(unit), *waited] if answered else []
+    for name in ("written", "failed", "skipped as done", *speed):
         view.add_column(name, justify="right")
     for result in begun(results):
         cells = [str(count) for count in (result.written, result.failed, result.skipped)]
         if answered:
-            speed, waited = (f"{result.images_per_s:.2f}", f"{result.waited:.0%}") if result.photos else ("–", "–")
-            photos = str(result.photos)
-            cells += [photos, str(result.rotated), speed, waited] if unit == PHOTOS else [photos, speed]
+            pace, share = (f"{result.images_per_s:.2f}", f"{result.waited:.0%}") if result.photos else ("–", "–")
+            cells += [str(result.photos), str(result.rotated), pace, share] if photos else [str(result.photos), pace]
         view.add_row(Text(result.mission), *cells)
     return view
 
