@@ -148,6 +148,16 @@ def test_a_replay_file_is_checked_before_a_trainer_starts(settings: Build, tmp_p
     assert not few.output_dir.exists()
 
 
+@pytest.mark.parametrize(("devices", "wanted"), [("2", 8), ("gpu", 4), ("", 4)])
+def test_a_batch_of_replayed_rows_goes_to_every_device(
+    settings: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: str, wanted: int
+) -> None:
+    monkeypatch.setenv("NPROC_PER_NODE", devices)
+    few = settings(replay_file=written(tmp_path / "few.jsonl", replay(3)), batch_size=16, generations=4)
+    with pytest.raises(InputError, match=f"3 rows, fewer than the {wanted} of a batch"):
+        Training(few).run()
+
+
 def test_another_replay_file_is_another_training(settings: Build, tmp_path: Path) -> None:
     path = written(tmp_path / "replay.jsonl", replay(4))
     assert Training(settings(replay_file=path)).run().status == 0

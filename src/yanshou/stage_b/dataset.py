@@ -51,6 +51,7 @@ from yanshou.stage_b.verdict import FAIL, PASS, read_verdict, write_verdict
 TRAIN, VAL, REPLAY, CARD = "train.jsonl", "val.jsonl", "replay.jsonl", "dataset.card.json"
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
+HALF_A_CHARACTER = "\ufffd"  # what is read of bytes that are none
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
 
 
@@ -133,12 +134,13 @@ def _times(example: Example, wrong: Container[GroupKey], settings: DatasetSettin
 
 
 def _own_words(example: Example, verdicts: Mapping[GroupKey, VerdictRecord]) -> str:
-    """What the checkpoint wrote on the group, where both lines stand and the first is the label; else ""."""
+    """What the checkpoint wrote on the group, where both lines stand, whole, and the first is the label; else ""."""
     record = verdicts.get(example.key)
     said = read_verdict(record.raw_text or "") if record else None
     if said is None or said.passed is None or said.reason is None or said.passed != (example.label == "pass"):
         return ""
-    return write_verdict(said.passed, said.reason)
+    broken = HALF_A_CHARACTER in said.reason or SWIFT_TAG.search(said.reason)
+    return "" if broken else write_verdict(said.passed, said.reason)
 
 
 def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
@@ -222,9 +224,9 @@ def _gives_away(example: Example) -> str:
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if REPLAY not in files:  # an earlier dataset's
+            (folder / REPLAY).unlink(missing_ok=True)
     except OSError as error:
         raise not_written(folder, error) from error
-    if REPLAY not in files:  # an earlier dataset's
-        (folder / REPLAY).unlink(missing_ok=True)
     for name, data in files.items():
         replace_file(folder / name, data)

@@ -191,7 +191,7 @@ class Training:
             if not path.is_file():  # a pipe: it is read here, for the run file, and by swift
                 raise InputError(f"{path}: no file that can be read several times. Write the rows into one.")
             if name == REPLAY:
-                _check_replay(path, self.settings.replay_rows * int(os.environ.get("NPROC_PER_NODE") or 1))
+                _check_replay(path, self.settings.replay_rows)
             else:
                 check_rows(path, TrainRow)
 
@@ -296,6 +296,8 @@ def _check_code(folder: Path) -> None:
 
 def _check_replay(path: Path, at_once: int) -> None:
     """ms-swift leaves out the last, smaller batch of it, and would look for a first one without end."""
+    devices = os.environ.get("NPROC_PER_NODE", "")
+    at_once *= int(devices) if devices.isdecimal() else 1  # torchrun also takes "gpu"
     if (rows := check_rows(path, ReplayRow)) < at_once:
         raise InputError(f"{path}: {rows} rows, fewer than the {at_once} of a batch. Give more, or no --replay-file.")
 
