@@ -24,9 +24,8 @@ STEPS=${STEPS:-120} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answe
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
 RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
 # Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
-# reasons would put twenty tokens of noise beside the one that is rewarded. What the checkpoint says right is replayed
-# beside GRPO, or its reasons would come apart: the KL holds only the tokens that are drawn.
-TOKENS=${TOKENS:-6} REPLAY=${REPLAY:-0.3}
+# reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
+TOKENS=${TOKENS:-8}
 # Hot, between the two likeliest tokens: the first line goes on trying both words.
 TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
 # fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
@@ -101,8 +100,7 @@ train() { # SEED …: what follows goes to `yanshou train`
   local seed=$1
   shift
   yanshou train --checkpoint "$CHECKPOINT" --train-file "$OUT/data/train.jsonl" --output-dir "$OUT/seed-$seed" \
-    --replay-file "$OUT/data/replay.jsonl" --replay-weight "$REPLAY" --seed "$seed" --device "$DEVICE" \
-    --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
+    --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
     --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
     --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens "$TOKENS" \
     "$@" -- --top_k "$TOP_K" $SWIFT

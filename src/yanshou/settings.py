@@ -149,8 +149,6 @@ class TrainSettings(Settings):
     checkpoint: str  # a folder, a hub id, or "demo"
     train_file: Path
     val_file: Path | None = None  # judged at every save; None: never
-    replay_file: Path | None = None  # the checkpoint's own words, learned beside GRPO; None: nothing
-    replay_weight: float = Field(default=0.3, gt=0, lt=1)  # of their loss; GRPO's gets the rest
     output_dir: Path
     sft: bool = False
     tuner: Literal["lora", "full"] = "lora"  # full: the whole language model; vision tower and aligner stay either way
@@ -180,17 +178,6 @@ class TrainSettings(Settings):
     @property
     def rate(self) -> float:
         return self.learning_rate or (SFT_RATE if self.sft else GRPO_RATE)
-
-    @property
-    def replay_rows(self) -> int:
-        """Of `replay_file`, at once on a device: as many as there are groups."""
-        return max(1, self.batch_size // self.generations)
-
-    @model_validator(mode="after")
-    def _replay_beside_grpo(self) -> Self:
-        if self.sft and self.replay_file:
-            raise ValueError("--replay-file goes with GRPO, not with --sft")
-        return self
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

@@ -216,33 +216,6 @@ def test_what_the_checkpoint_gets_wrong_stands_there_several_times(tmp_path: Pat
     assert card.overall.train == {"pass": 18, "fail": 18}
 
 
-def test_what_the_checkpoint_says_right_can_be_replayed(tmp_path: Path) -> None:
-    """Its own words on groups of train.jsonl: both lines, the first is the label, whatever a threshold made of it."""
-    groups = [f"QC-20241022-{number}" for number in range(20)]
-    raw = [
-        "通过\n理由：没有问题<|im_end|>",
-        "不通过\n理由: 缺",
-        "通过",
-        None,
-        "通过\n理由: 没\ufffd",
-        "通过\n理由: <image>",
-    ]
-    said = [verdict(group, "pass", "pass") | {"raw_text": raw[number % 6]} for number, group in enumerate(groups)]
-    said[0]["verdict"] = "fail"
-    path = write(tmp_path / "a_verdicts.jsonl", *said)
-    card = build(tmp_path, *[line(group=group) for group in groups], verdicts=(path,))
-    replay = rows(tmp_path, "replay.jsonl")
-    trained = {row["group_id"]: row for row in rows(tmp_path, "train.jsonl")}
-    assert {row["group_id"] for row in replay} == set(groups[::6]) & set(trained)
-    for row in replay:
-        *question, answer = row["messages"]
-        assert question == trained[row["group_id"]]["messages"]
-        assert answer == {"role": "assistant", "content": "通过\n理由: 没有问题"}
-    assert card.files["replay.jsonl"].rows == len(replay) > 0
-    build(tmp_path, *[line(group=group) for group in groups])
-    assert not (tmp_path / "out/replay.jsonl").exists()  # it belonged to the dataset before
-
-
 def test_verdicts_on_other_groups_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a_verdicts.jsonl", verdict("QC-elsewhere", "fail", "pass"))
     with pytest.raises(InputError, match="none of these 1 verdicts is on a group of the Stage-A files"):

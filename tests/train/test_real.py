@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from training_rows import replay, rows, written
+from training_rows import rows, written
 
 from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Request
@@ -117,32 +117,6 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     assert names
     assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)
     assert all(speaks(few.output_dir / "final"))
-
-
-def test_replayed_words_are_learned_beside_grpo(settings: Build, tmp_path: Path) -> None:
-    """Answers of one token earn all the same, so that GRPO itself moves nothing."""
-    words = "通过\n理由: 电线电线电线"
-    path = written(tmp_path / "replay.jsonl", replay(8, 3, answer=words))
-    few = settings(**SMALL | {"max_new_tokens": 1, "save_steps": 4}, tuner="full", max_steps=4, learning_rate=3e-4,
-                   replay_file=path, replay_weight=0.5, dynamic_sampling=False)  # fmt: skip
-    assert run(few) == 0
-    before, after = (likelihood(folder, path) for folder in (checkpoint.locate("demo"), few.output_dir / "final"))
-    assert after > before + 1  # natural logarithm a token
-
-
-def likelihood(folder: Path, path: Path) -> float:
-    """Mean logarithm of the probability of an answer's tokens."""
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoTokenizer
-
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForImageTextToText.from_pretrained(folder)
-    row = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
-    prompt = tokenizer.apply_chat_template(row["messages"][:2], add_generation_prompt=True, tokenize=False)
-    begin = len(tokenizer(prompt).input_ids)
-    tokens = torch.tensor([tokenizer(prompt + row["messages"][2]["content"]).input_ids])
-    with torch.no_grad():
-        scores = model.float()(input_ids=tokens).logits[0, begin - 1 : -1].log_softmax(-1)
-    return scores.gather(1, tokens[0, begin:, None]).mean().item()
 
 
 def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:

@@ -11,18 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from training_rows import replay, rows, written
+from training_rows import rows, written
 
 from yanshou.engines import checkpoint
-from yanshou.errors import (
-    CheckpointError,
-    DamagedFileError,
-    InputError,
-    LockedError,
-    OutputError,
-    ResumeError,
-    RunError,
-)
+from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError
 from yanshou.settings import TrainSettings
 from yanshou.train import run as launcher
 from yanshou.train.curves import Curves, read_curves
@@ -137,33 +129,6 @@ def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     written(given.train_file, rows(13, 5))
     with pytest.raises(ResumeError, match="begun with train_file"):
         Training(given).run()
-
-
-def test_a_replay_file_is_checked_before_a_trainer_starts(settings: Build, tmp_path: Path) -> None:
-    few = settings(replay_file=written(tmp_path / "few.jsonl", replay(3)), batch_size=16, generations=4)
-    with pytest.raises(InputError, match=r"few\.jsonl: 3 rows, fewer than the 4 of a batch"):
-        Training(few).run()
-    with pytest.raises(DamagedFileError, match=r"silent\.jsonl:1: .* the checkpoint's answer are wanted"):
-        Training(settings(replay_file=written(tmp_path / "silent.jsonl", rows(4)))).run()
-    assert not few.output_dir.exists()
-
-
-@pytest.mark.parametrize(("devices", "wanted"), [("2", 8), ("gpu", 4), ("", 4)])
-def test_a_batch_of_replayed_rows_goes_to_every_device(
-    settings: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, devices: str, wanted: int
-) -> None:
-    monkeypatch.setenv("NPROC_PER_NODE", devices)
-    few = settings(replay_file=written(tmp_path / "few.jsonl", replay(3)), batch_size=16, generations=4)
-    with pytest.raises(InputError, match=f"3 rows, fewer than the {wanted} of a batch"):
-        Training(few).run()
-
-
-def test_another_replay_file_is_another_training(settings: Build, tmp_path: Path) -> None:
-    path = written(tmp_path / "replay.jsonl", replay(4))
-    assert Training(settings(replay_file=path)).run().status == 0
-    written(path, replay(4, answer="通过\n理由: 别的"))
-    with pytest.raises(ResumeError, match="begun with replay_file"):
-        Training(settings(replay_file=path)).run()
 
 
 def test_fresh_starts_over_and_keeps_the_old(settings: Build) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from yanshou.errors import UsageError
 from yanshou.settings import TrainSettings
@@ -58,21 +57,6 @@ def test_sft_is_told_nothing_of_rewards(settings: Build) -> None:
     assert line.startswith("sft --model ")
     assert "--learning_rate 0.0001" in line
     assert "reward_funcs" not in line
-
-
-def test_replayed_rows_are_as_many_as_groups_at_a_constant_weight(settings: Build) -> None:
-    line = words(settings(replay_file=Path("/d/replay.jsonl"), replay_weight=0.2, batch_size=64, generations=8))
-    assert (
-        "--chord_sft_dataset /d/replay.jsonl --chord_sft_per_device_train_batch_size 8 --chord_mu_peak 0.2 "
-        "--chord_mu_valley 0.2 --chord_mu_warmup_steps 0 --chord_mu_decay_steps 0"
-    ) in line
-    assert settings(replay_file=Path("r"), batch_size=2, generations=4, accumulation=2).replay_rows == 1
-    assert "chord" not in words(settings())
-
-
-def test_nothing_is_replayed_beside_sft(settings: Build) -> None:
-    with pytest.raises(ValidationError, match="--replay-file goes with GRPO, not with --sft"):
-        settings(sft=True, replay_file=Path("/d/replay.jsonl"))
 
 
 def test_a_resume_differs_in_one_argument(settings: Build) -> None:

@@ -27,12 +27,6 @@ def row(job: Job, group_id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def replay(count: int, seed: int = 0, answer: str = "通过\n理由: 没有问题") -> list[dict[str, Any]]:
-    """Rows of replay.jsonl."""
-    said = {"role": "assistant", "content": answer}
-    return [{"messages": [*row["messages"], said], "group_id": row["group_id"]} for row in rows(count, seed)]
-
-
 def written(path: Path, lines: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
     return path

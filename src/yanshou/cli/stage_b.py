@@ -40,8 +40,7 @@ LISTED = 20  # groups left out of a dataset that the terminal shows
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="By the checkpoint to be trained, on these groups: what it gets wrong is repeated, what it gets right "
-    "goes to replay.jsonl. Several times.",
+    help="By the checkpoint to be trained, on these groups: what it gets wrong is repeated. Several times.",
 )
 @setting("--repeats", DatasetSettings, "Times that such a group stands in train.jsonl.", type=int)
 @mission_file_option
@@ -72,10 +71,9 @@ def dataset(as_json: bool, **options: Any) -> None:
     if len(card.left_out) > LISTED:
         click.echo(f"… and {len(card.left_out) - LISTED} more, all in dataset.card.json")
     if settings.verdicts:
-        train, replay = card.files["train.jsonl"], card.files["replay.jsonl"]
+        train = card.files["train.jsonl"]
         click.echo(f"train.jsonl: {train.rows} rows for {train.groups} groups")
-        click.echo(f"replay.jsonl: the checkpoint's own words on {replay.groups} of them")
-    click.echo(f"{', '.join(card.files)}, dataset.card.json: {settings.output_dir}")
+    click.echo(f"train.jsonl, val.jsonl, dataset.card.json: {settings.output_dir}")
 
 
 @click.command(context_settings=CONTEXT, short_help="Stage-B: a verdict a group.")

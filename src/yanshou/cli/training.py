@@ -12,8 +12,6 @@ from yanshou.settings import GRPO_RATE, SFT_RATE, TrainSettings
 @click.option("--checkpoint", required=True, help='What is trained: a Qwen3-VL folder, a hub id, or "demo".')
 @click.option("--train-file", type=FILE, required=True, help="train.jsonl of `yanshou dataset`.")
 @click.option("--val-file", type=FILE, help="val.jsonl: judged at every save.")
-@click.option("--replay-file", type=FILE, help="replay.jsonl: learned beside GRPO, so that reasons stay.")
-@setting("--replay-weight", TrainSettings, "Of their loss; GRPO's gets the rest.", type=float)
 @click.option("--output-dir", type=FOLDER, required=True,
               help="Gets final/, a checkpoint; a training there is resumed.")  # fmt: skip
 @click.option("--sft", is_flag=True, help="Supervised: teaches the two lines, with reasons by the missions' rules.")

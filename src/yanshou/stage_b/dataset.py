@@ -19,15 +19,11 @@ they were written; a group whose summaries themselves tell the label's folder, a
 chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
 
 Groups that the checkpoint judges right in every answer teach it nothing. Given its verdicts, those that it gets wrong
-stand in train.jsonl several times, and replay.jsonl holds its own words on those that it gets right:
-
-    {"messages": [system, user, {"role": "assistant", "content": "通过\\n理由: …"}], "group_id": …, "mission": …}
-
-`yanshou train --replay-file` learns them beside GRPO, so that reasons stay what they were.
+stand in train.jsonl several times.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -46,12 +42,11 @@ from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
-from yanshou.stage_b.verdict import FAIL, PASS, read_verdict, write_verdict
+from yanshou.stage_b.verdict import FAIL, PASS
 
-TRAIN, VAL, REPLAY, CARD = "train.jsonl", "val.jsonl", "replay.jsonl", "dataset.card.json"
+TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
-HALF_A_CHARACTER = "\ufffd"  # what is read of bytes that are none
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
 
 
@@ -72,25 +67,17 @@ class Example:
         return GroupKey(self.mission, self.label, self.group_id)
 
     @property
-    def messages(self) -> list[dict[str, str]]:
-        return [{"role": "system", "content": self.prompt.system}, {"role": "user", "content": self.prompt.user}]
-
-    @property
     def row(self) -> dict[str, Any]:
         """The line; its keys are the columns."""
+        messages = [("system", self.prompt.system), ("user", self.prompt.user)]
         return {
-            "messages": self.messages,
+            "messages": [{"role": role, "content": content} for role, content in messages],
             "solution": SOLUTIONS[self.label],
             "group_id": self.group_id,
             "mission": self.mission,
             "summaries": self.summaries,
             "image_paths": [spelt_out(path) for path in self.image_paths],
         }
-
-    def replay(self, answer: str) -> dict[str, Any]:
-        """The line of replay.jsonl."""
-        messages = [*self.messages, {"role": "assistant", "content": answer}]
-        return {"messages": messages, "group_id": self.group_id, "mission": self.mission}
 
 
 def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
@@ -99,7 +86,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError.
     """
     examples = list(read_examples(settings.stage_a, missions))
-    verdicts = read_verdicts(settings.verdicts, missions, {example.key for example in examples})
+    wrong = misjudged(settings.verdicts, missions, {example.key for example in examples})
     kept, left_out = _sort_out(examples, settings)
     if not kept:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
@@ -111,36 +98,14 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
     }
-    wrong = {key for key, record in verdicts.items() if record.verdict != record.label}
-    lines = {
-        TRAIN: [dump_line(example.row) for example in sides[TRAIN] for _ in range(_times(example, wrong, settings))],
-        VAL: [dump_line(example.row) for example in sides[VAL]],
-    }
-    if verdicts:
-        own = [(example, _own_words(example, verdicts)) for example in sides[TRAIN]]
-        lines[REPLAY] = [dump_line(example.replay(words)) for example, words in own if words]
-    data = {name: b"".join(written) for name, written in lines.items()}
-    files = {
-        name: DataFile(groups=len(sides.get(name, written)), rows=len(written), sha256=sha256(data[name]).hexdigest())
-        for name, written in lines.items()
-    }
+    data, files = {}, {}
+    for name, side in sides.items():
+        times = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
+        data[name] = b"".join(dump_line(example.row) * many for example, many in zip(side, times, strict=True))
+        files[name] = DataFile(groups=len(side), rows=sum(times), sha256=sha256(data[name]).hexdigest())
     card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     return card
-
-
-def _times(example: Example, wrong: Container[GroupKey], settings: DatasetSettings) -> int:
-    return settings.repeats if example.key in wrong else 1
-
-
-def _own_words(example: Example, verdicts: Mapping[GroupKey, VerdictRecord]) -> str:
-    """What the checkpoint wrote on the group, where both lines stand, whole, and the first is the label; else ""."""
-    record = verdicts.get(example.key)
-    said = read_verdict(record.raw_text or "") if record else None
-    if said is None or said.passed is None or said.reason is None or said.passed != (example.label == "pass"):
-        return ""
-    broken = HALF_A_CHARACTER in said.reason or SWIFT_TAG.search(said.reason)
-    return "" if broken else write_verdict(said.passed, said.reason)
 
 
 def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
@@ -157,21 +122,19 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
         yield Example(record.mission, record.label, record.group_id, summaries, tuple(record.images), prompt)
 
 
-def read_verdicts(
-    paths: Sequence[Path], missions: Missions, groups: Container[GroupKey]
-) -> dict[GroupKey, VerdictRecord]:
-    """Those on these groups.
+def misjudged(paths: Sequence[Path], missions: Missions, groups: Container[GroupKey]) -> frozenset[GroupKey]:
+    """Those of the groups whose verdict is not their label.
 
-    Raises InputError where none is on any of them.
+    Raises InputError where no verdict is on any of the groups.
     """
     verdicts = {record.key: record for _, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)}
-    ours = {key: record for key, record in verdicts.items() if key in groups}
+    ours = [record for key, record in verdicts.items() if key in groups]
     if paths and not ours:
         raise InputError(
             f"{', '.join(map(str, paths))}: none of these {len(verdicts)} verdicts is on a group of the Stage-A files. "
             "Give the verdicts that `yanshou judge` wrote on the same files."
         )
-    return ours
+    return frozenset(record.key for record in ours if record.verdict != record.label)
 
 
 def _check_length(place: str, record: StageARecord) -> None:
@@ -224,8 +187,6 @@ def _gives_away(example: Example) -> str:
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if REPLAY not in files:  # an earlier dataset's
-            (folder / REPLAY).unlink(missing_ok=True)
     except OSError as error:
         raise not_written(folder, error) from error
     for name, data in files.items():

@@ -27,7 +27,6 @@ OFFLINE = {
 }  # fmt: skip
 OURS = {
     "model": "--checkpoint", "dataset": "--train-file", "val_dataset": "--val-file", "output_dir": "--output-dir",
-    "chord_sft_dataset": "--replay-file",
     "tuner_type": "--tuner", "resume_from_checkpoint": "the same command again", "external_plugins": "no other",
     "add_version": "no other", "rlhf_type": "--sft or not", "save_strategy": "--save-steps",
     "save_only_model": "no other", "reward_funcs": "a reward of your own in stage_b/rewards.py",
@@ -49,7 +48,6 @@ def train_words(
         {"output_dir": folder.swift, "add_version": False, "report_to": "none", "resume_from_checkpoint": resume},
         tuner(settings, blocks),
         {} if settings.sft else _grpo(settings),
-        _replay(settings) if settings.replay_file else {},
         _schedule(settings, val is not None),
         {"use_cpu": True, "torch_dtype": "float32"} if cpu else {},
     ]
@@ -102,17 +100,6 @@ def _grpo(settings: TrainSettings) -> Arguments:
         "num_generations": settings.generations, "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature, "top_p": settings.top_p, "beta": settings.beta,
         "dynamic_sample": settings.dynamic_sampling, "max_resample_times": RESAMPLES, "log_completions": True,
-    }  # fmt: skip
-
-
-def _replay(settings: TrainSettings) -> Arguments:
-    """ms-swift's CHORD at a constant weight."""
-    assert settings.replay_file
-    return {
-        "chord_sft_dataset": settings.replay_file.absolute(),
-        "chord_sft_per_device_train_batch_size": settings.replay_rows,
-        "chord_mu_peak": settings.replay_weight, "chord_mu_valley": settings.replay_weight,
-        "chord_mu_warmup_steps": 0, "chord_mu_decay_steps": 0,
     }  # fmt: skip
 
 

@@ -3,15 +3,14 @@
     {"messages": [{"role": "system", …}, {"role": "user", …}], "solution": "通过",
      "mission": "挡风板安装检查", "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], …}
 
-A row of replay.jsonl ends with an answer, {"role": "assistant", …}. Further columns pass, but for those that ms-swift
-and TRL take for something else.
+Further columns pass, but for those that ms-swift and TRL take for something else.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from yanshou.errors import InputError
 from yanshou.jsonl import read_records
@@ -22,7 +21,7 @@ TAKEN = frozenset({
     *("answer", "output", "text", "prompt", "query", "response", "instruction", "conversations"),  # are renamed
 })  # fmt: skip
 
-RowT = TypeVar("RowT", bound=BaseModel)
+RowT = TypeVar("RowT", bound="TrainRow")
 
 
 class Message(BaseModel):
@@ -61,27 +60,6 @@ class ReasonedRow(TrainRow):
     summaries: list[str]
 
 
-class Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    role: Literal["assistant"]
-    content: str = Field(min_length=1)
-
-
-def _answered(messages: list[Message | Answer]) -> list[Message | Answer]:
-    if [message.role for message in messages] != ["system", "user", "assistant"]:
-        raise ValueError("a system message, a user message and the checkpoint's answer are wanted")
-    return messages
-
-
-class ReplayRow(BaseModel):
-    """What a checkpoint said itself."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-    messages: Annotated[list[Message | Answer], AfterValidator(_answered)]
-
-
 def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     """Line number and row of every line. Raises InputError and DamagedFileError, naming file and line."""
     if path.is_file() and path.stat().st_size == 0:
@@ -89,6 +67,6 @@ def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     yield from read_records(path, row_type, REBUILD)
 
 
-def check_rows(path: Path, row_type: type[BaseModel] = TrainRow) -> int:
-    """How many rows there are, each of them fit for GRPO, or to be replayed."""
-    return sum(1 for _ in read_rows(path, row_type))
+def check_rows(path: Path) -> int:
+    """How many rows there are, each of them fit for GRPO."""
+    return sum(1 for _ in read_rows(path, TrainRow))

@@ -40,13 +40,12 @@ from yanshou.train.command import environment, train_words
 from yanshou.train.curves import Curves, draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
 from yanshou.train.merge import merge
-from yanshou.train.rows import ReplayRow, TrainRow, check_rows
+from yanshou.train.rows import check_rows
 from yanshou.train.sft import write_rows
 from yanshou.train.view import Silence, TrainView
 
 INSTALL = "pip install 'yanshou[train]'"
 LOOK_S = 0.5  # between two looks at the trainer
-REPLAY = "replay"
 OLD = "old-"  # of the folders that --fresh puts a training into
 PATIENCE_S = 10.0  # from an interrupt to the kill
 MAY_CHANGE = frozenset({"output_dir", "device", "save_steps", "keep_checkpoints", "fresh"})
@@ -179,21 +178,17 @@ class Training:
 
     @property
     def _files(self) -> dict[str, Path]:
-        settings = self.settings
-        named = {"train": settings.train_file, "val": settings.val_file, REPLAY: settings.replay_file}
+        named = {"train": self.settings.train_file, "val": self.settings.val_file}
         return {name: path.absolute() for name, path in named.items() if path}
 
     def _check(self) -> None:
         """Everything that can be known before a trainer starts."""
         checkpoint.check(self.source)
         _check_code(self.source)
-        for name, path in self._files.items():
+        for path in self._files.values():
             if not path.is_file():  # a pipe: it is read here, for the run file, and by swift
                 raise InputError(f"{path}: no file that can be read several times. Write the rows into one.")
-            if name == REPLAY:
-                _check_replay(path, self.settings.replay_rows)
-            else:
-                check_rows(path, TrainRow)
+            check_rows(path)
 
     def _words(self, resume: Path | None) -> list[str]:
         files = self._files
@@ -292,14 +287,6 @@ def _check_code(folder: Path) -> None:
                 f"{path}: auto_map names Python code of the checkpoint, which the trainer would execute. "
                 "Qwen3-VL needs none: delete that key."
             )
-
-
-def _check_replay(path: Path, at_once: int) -> None:
-    """ms-swift leaves out the last, smaller batch of it, and would look for a first one without end."""
-    devices = os.environ.get("NPROC_PER_NODE", "")
-    at_once *= int(devices) if devices.isdecimal() else 1  # torchrun also takes "gpu"
-    if (rows := check_rows(path, ReplayRow)) < at_once:
-        raise InputError(f"{path}: {rows} rows, fewer than the {at_once} of a batch. Give more, or no --replay-file.")
 
 
 def _blocks(folder: Path) -> int:
