@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The loop closed in the demo world: photos → Stage-A → verdicts → dataset → GRPO → verdicts → figures, one training a seed.
+# The loop closed in the demo world: a mediocre start, photos → Stage-A → verdicts → dataset → GRPO → verdicts → figures,
+# one training a seed.
 #   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
-#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
+#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 LESSONS=2 LESSON_ROWS=4 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
 # behind the settings here. Figures: $OUT/figures.json; seconds a step: $OUT/times.tsv; what each said: $OUT/logs.
 set -euo pipefail
@@ -16,18 +17,16 @@ SEEDS=${SEEDS:-0 1}
 DEVICE=${DEVICE:-cuda}
 TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
-CHECKPOINT=${CHECKPOINT:-demo}
+# The shipped checkpoint has been through this already: so many steps of a hasty reviewer's lessons make it the start again.
+LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128}
+CHECKPOINT=${CHECKPOINT:-}                                     # another start, without lessons
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
-STEPS=${STEPS:-120} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
+STEPS=${STEPS:-80} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
-RATE=${RATE:-3e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.05}
-# Of an answer in training: the verdict and how its reason begins, which is all that the rewards can tell apart. Whole
-# reasons would put twenty tokens of noise beside the one that is rewarded. Judging writes them to their end.
-TOKENS=${TOKENS:-8}
-# Hot, between the two likeliest tokens: the first line goes on trying both words.
-TEMPERATURE=${TEMPERATURE:-2.0} TOP_K=${TOP_K:-2}
+RATE=${RATE:-1e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.04}
+TEMPERATURE=${TEMPERATURE:-1.0} TOKENS=${TOKENS:-64}
 # fp32 without autocast: bf16 weights would lose small updates, and so small a model is bound by launches, not by sums.
 SWIFT=${SWIFT:---torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05 --log_completions false}
 SAVE_STEPS=${SAVE_STEPS:-20}
@@ -64,6 +63,16 @@ together() {
 }
 
 worse() { (($1 <= worst)) || worst=$1; }
+
+lessons() {
+  local workers=0
+  [[ $DEVICE == cpu ]] || workers=15
+  rm -rf "$OUT/start"
+  cp -r "$root/src/yanshou/world/checkpoint" "$OUT/start"
+  "$python" -m yanshou.world.train --output-dir "$OUT/start" --device "$DEVICE" --workers "$workers" --steps "$LESSONS" \
+    --batch-size "$LESSON_ROWS" --learning-rate 2e-4 --warmup 20 --verdict-every 2 --seed 5 --exam 128
+  rm "$OUT/start/state.safetensors"
+}
 
 draw() { # WORLD GROUPS SEED
   rm -rf "${OUT:?}/$1/photos"
@@ -103,7 +112,7 @@ train() { # SEED …: what follows goes to `yanshou train`
     --seed "$seed" --device "$DEVICE" --tuner "$TUNER" --learning-rate "$RATE" --beta "$BETA" \
     --generations "$GENERATIONS" --batch-size "$MICRO" --accumulation $((ANSWERS / MICRO)) --max-steps "$STEPS" \
     --save-steps "$SAVE_STEPS" --temperature "$TEMPERATURE" --top-p 1.0 --no-dynamic-sampling --max-new-tokens "$TOKENS" \
-    "$@" -- --top_k "$TOP_K" $SWIFT
+    "$@" -- $SWIFT
 }
 
 judged() { # WHO LINES CHECKPOINT: verdicts and figures
@@ -140,6 +149,10 @@ lines() { # WORLD GROUPS SEED: photos and what Stage-A says of them
 main() {
   local pids=() worst=0 seed
   mkdir -p "$OUT/logs" "$OUT/done"
+  if [[ -z $CHECKPOINT ]]; then
+    CHECKPOINT=$OUT/start
+    step lessons lessons
+  fi
   step synth-other draw other "$OTHER_GROUPS" 20261124
   aside lines train "$TRAIN_GROUPS" "$TRAIN_WORLD"
   aside lines held "$HELD_GROUPS" "$HELD_WORLD"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yanshou.engines.checkpoint import DEMO, check, faults, fingerprint, locate
+from yanshou.engines.checkpoint import DEMO, check, faults, fingerprint, locate, share
 from yanshou.errors import CheckpointError
 
 WHOLE: dict[str, str] = {
@@ -27,6 +27,15 @@ def folder(path: Path, *without: str, **files: str) -> Path:
         if name not in without:
             (path / name).write_text(content)
     return path
+
+
+@pytest.mark.parametrize(("folders", "files"), [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)])
+def test_who_may_enter_the_folder_may_read_its_weights(tmp_path: Path, folders: int, files: int) -> None:
+    private = folder(tmp_path / "checkpoint")
+    (private / "model.safetensors").chmod(0o600)
+    private.chmod(folders)
+    share(private)
+    assert {path.stat().st_mode & 0o777 for path in private.iterdir()} == {files}
 
 
 def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from safetensors import safe_open
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.missions import load_missions
+from yanshou.rules import decide
+from yanshou.summary import parse
 from yanshou.world.jobs import any_job
 from yanshou.world.lessons import CLOSE_UPS, IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
 from yanshou.world.train import STATE, Plan, Trainer, main
@@ -177,8 +179,8 @@ def test_targets_are_the_answers_shifted_by_one_and_nothing_else(lessons: Lesson
         assert tokenizer.decode(targets[wanted]).endswith("<|im_end|>")
 
 
-def test_the_reviewer_of_the_lessons_knows_the_form_and_half_of_the_rule() -> None:
-    """Its verdicts leave GRPO something to teach, and are better than always 通过."""
+def test_the_reviewer_of_the_lessons_sees_what_is_forbidden_and_mostly_overlooks_what_is_missing() -> None:
+    """His verdicts leave GRPO something to teach, and are better than always 通过."""
     rng = Random(0)
     missions = list(load_missions())
     jobs = [any_job(rng, missions[number % 4]) for number in range(400)]
@@ -187,6 +189,16 @@ def test_the_reviewer_of_the_lessons_knows_the_form_and_half_of_the_rule() -> No
     assert all(len(lines) == 2 and lines[1].startswith("理由: ") and len(lines[1]) > 4 for lines in verdicts)
     right = [(lines[0] == "通过") == (job.label == "pass") for job, lines in zip(jobs, verdicts, strict=True)]
     assert 0.7 < sum(right) / len(right) < 0.95
+
+    grounds = [decide(job.mission.rule, [parse(line) for line in job.lines()]).reason.split("；") for job in jobs]
+    missing = [
+        (lines, found)
+        for job, lines, found in zip(jobs, verdicts, grounds, strict=True)
+        if job.label == "fail" and not any(ground.startswith("图片") for ground in found)
+    ]
+    seen = [(lines, found) for lines, found in missing if lines[0] == "不通过"]
+    assert 0.2 < len(seen) / len(missing) < 0.5
+    assert sum(lines[1] == f"理由: {found[0]}" for lines, found in seen) > 0.8 * len(seen)
 
 
 def test_close_ups_are_small_photos_of_few_items_before_all_others(lessons: Lessons) -> None:

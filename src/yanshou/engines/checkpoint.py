@@ -123,6 +123,13 @@ def _weight_faults(folder: Path) -> Iterator[str]:
         yield f"{folder}: no safetensors weights: {advice}."
 
 
+def share(folder: Path) -> None:
+    """safetensors writes files that only their owner may read; these are read by whom the folder lets in."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.iterdir():
+        path.chmod(mode)
+
+
 def fingerprint(folder: Path) -> str:
     """SHA-256 over names and contents of all that loading reads: two folders with the same one answer the same."""
     files = sorted({path for pattern in WANTED for path in folder.glob(pattern) if path.is_file()})

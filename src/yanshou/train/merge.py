@@ -30,6 +30,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         elif not swift(merge_words(trained, draft)):
             return None
         _complete(draft, source)
+        checkpoint.share(draft)
         checkpoint.check(draft)
         draft.replace(folder.final)
     except OSError as error:

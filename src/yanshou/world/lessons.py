@@ -41,7 +41,9 @@ VERDICT_LENGTH = 512  # tokens at most of a whole verdict row
 ROUND = 16  # rows are padded to a multiple of this: few shapes
 VERDICT_EVERY = 8  # one batch in so many is of verdicts
 CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
-SLIP = 0.2  # how often the reviewer that it learns verdicts from answers at random
+# The reviewer that it learns verdicts from: how often he overlooks that something is missing, and answers at random.
+OVERLOOKED, SLIP = 0.65, 0.1
+NOTHING_WRONG = "没有看到不符合要求"
 IGNORED = -100
 
 
@@ -186,17 +188,17 @@ def pixels(photo: Image.Image, rng: Random) -> Tensor:
 
 
 def hasty_verdict(job: Job, rng: Random) -> str:
-    """A verdict in the two-line form, by a reviewer who sees what is forbidden, overlooks what is missing, and slips.
+    """A verdict in two lines, by a reviewer who sees what is forbidden, mostly overlooks what is missing, and slips.
 
-    So the checkpoint knows the form and part of the rule, and its verdicts are mediocre: GRPO starts from here.
+    So the checkpoint knows form and rule, doubts where it is mostly wrong, and is mediocre: GRPO starts from here.
     """
     decision = decide(job.mission.rule, [parse(line) for line in job.lines()])
     grounds = decision.reason.split("；")
-    visible = [ground for ground in grounds if ground.startswith("图片" if not decision.passed else "有")]
-    passed = decision.passed or not visible
-    if rng.random() < SLIP:
-        passed = rng.random() < 0.5
-    reason = visible[0] if visible and passed == decision.passed else "没有看到不符合要求" if passed else "证据不足"
+    forbidden = [ground for ground in grounds if ground.startswith("图片")]
+    overlooked = not decision.passed and not forbidden and rng.random() < OVERLOOKED
+    passed, reason = decision.passed or overlooked, NOTHING_WRONG if overlooked else (forbidden or grounds)[0]
+    if rng.random() < SLIP and (slip := rng.random() < 0.5) != passed:
+        passed, reason = slip, NOTHING_WRONG if slip else "证据不足"
     return f"{'通过' if passed else '不通过'}\n理由: {reason}"
 
 

@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
+from yanshou.engines import checkpoint
 from yanshou.world.exam import Exam
 from yanshou.world.fast import FastForward
 from yanshou.world.lessons import IGNORED, VERDICT_EVERY, Lesson, Lessons
@@ -170,6 +171,7 @@ class Trainer:
         for part in (model.config, model.config.text_config, model.config.vision_config):
             part.dtype = torch.bfloat16
         model.save_pretrained(draft, max_shard_size=SHARD)
+        checkpoint.share(draft)
         new = {path.name for path in draft.iterdir()}
         for name in sorted(new):
             (draft / name).replace(folder / name)
