@@ -22,7 +22,7 @@ LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128}
 CHECKPOINT=${CHECKPOINT:-}                                     # another start, without lessons
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
-STEPS=${STEPS:-80} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
+STEPS=${STEPS:-60} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
 # Answers a step, and of them at once: all, since generating lasts as long as the longest answer of each batch.
 ANSWERS=${ANSWERS:-512} MICRO=${MICRO:-512}
 RATE=${RATE:-1e-4} TUNER=${TUNER:-full} BETA=${BETA:-0.04}
