@@ -1,10 +1,11 @@
-"""What a GPU does differently, done on a CPU: padded launches, garbage beside the spans, decode by the Triton kernel.
+"""What a GPU does differently, done on a CPU: padded launches, garbage beside the spans, attention by our kernels.
 
 TRITON_INTERPRET=1 python tests/engines/continuous/like_a_gpu.py a-tiny-checkpoint   → status 0: not a token differs
 """
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,8 +19,8 @@ from checkpoints import noise, settings
 import yanshou.engines.continuous as engine
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.continuous import language, runner, tower
-from yanshou.engines.continuous.attention import Reach, Spans, packed_attention
-from yanshou.engines.continuous.kernel import decode
+from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.kernel import decode, packed
 from yanshou.engines.continuous.pack import Shape
 from yanshou.engines.continuous.size import Size
 
@@ -42,15 +43,6 @@ def answers(folder: Path) -> dict[int, Completion | Failure]:
     return {answer.id: answer for answer in engine.ContinuousEngine(given).generate(asked())}
 
 
-def garbage_beside(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
-    """Packed attention whose rows outside all spans are the worst that uninitialised memory can be."""
-    out = torch.full_like(q, torch.nan)
-    inside = packed_attention(q, k, v, spans, scale, causal)
-    for start, end in spans.queries:
-        out[start:end] = inside[start:end]
-    return out
-
-
 def padded(tokens: int, patches: int, sequences: int, exact: bool) -> Shape:
     return Shape(tokens, patches, sequences, exact=False)
 
@@ -59,15 +51,40 @@ def small(*_: Any) -> Size:
     return Size(5, ROOM, TOKENS, TOKENS)
 
 
-def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+def interpreted(
+    q: Tensor, k_new: Tensor, v_new: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float
+) -> Tensor:
     """The kernel, where what it must not read is not a number."""
-    shared, at = reach.shared.tolist(), reach.shared_at.tolist()
+    shared, at, lengths = reach.shared.tolist(), reach.shared_at.tolist(), reach.lengths.tolist()
     used.update(zip(at, shared, strict=True))
-    k, v = k.clone(), v.clone()
-    for slot, (length, common) in enumerate(zip(reach.lengths.tolist(), shared, strict=True)):
-        for rows in (k, v):
-            rows[slot * room : slot * room + common] = rows[slot * room + length : (slot + 1) * room] = torch.nan
-    return decode(q, k, v, reach, room, scale)
+    known = k.clone(), v.clone()
+    for slot, (length, common) in enumerate(zip(lengths, shared, strict=True)):
+        for rows in known:
+            rows[slot * room : slot * room + common] = torch.nan
+            rows[slot * room + max(0, length - 1) : (slot + 1) * room] = torch.nan
+    out = decode(q, k_new, v_new, *known, reach, room, scale)
+    for slot, length in enumerate(lengths):
+        for rows, there in zip((k, v), known, strict=True):
+            last = slot * room + length - 1
+            if length:
+                rows[last] = there[last]
+            assert length == room or there[last + 1 : (slot + 1) * room].isnan().all(), "written behind the new row"
+    return out
+
+
+def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+    """The kernel, with spans as they lie on a GPU."""
+    starts = [start for start, _ in spans.queries]
+    there = replace(
+        spans, starts=torch.tensor([*starts, *[spans.queries[-1][1]] * 3]).int(),
+        key_starts=torch.tensor([*(start for start, _ in spans.keys), 0, 0]).int(),
+        key_lengths=torch.tensor([*(end - start for start, end in spans.keys), 0, 0]).int(),
+    )  # fmt: skip
+    out = packed(q, k, v, there, scale, causal)
+    inside = torch.full_like(out, torch.nan)
+    for start, end in spans.queries:
+        inside[start:end] = out[start:end]
+    return inside
 
 
 used: set[tuple[int, int]] = set()  # prefixes that were read in one place: first row, rows
@@ -79,8 +96,8 @@ def main(arguments: Sequence[str]) -> None:
     patches: list[Any] = [
         mock.patch.object(runner, "Shape", padded),
         mock.patch.object(engine, "size", small),
-        mock.patch.object(tower, "packed_attention", garbage_beside),
-        mock.patch.object(language, "packed_attention", garbage_beside),
+        mock.patch.object(tower, "packed_attention", interpreted_packed),
+        mock.patch.object(language, "packed_attention", interpreted_packed),
         mock.patch.object(language, "decode_attention", interpreted),
     ]
     for patch in patches:

@@ -1,8 +1,9 @@
-"""Decode attention on a GPU: one program for every slot and key head, over the slot's own rows and no others.
+"""Attention on a GPU. No split of the keys and no choice by what else is there: a row's result depends on its own
+query, keys and length.
 
-No split of the keys and no batch-wide choice of anything: a slot's result depends on its own query, keys and length.
-The query heads that share a key head go through the matrix unit together. Keys that all slots share are read where they
-lie once, so that they come from the cache and not from memory.
+    packed    one program for so many queries of a sequence and head
+    decode    one program for every slot and key head: the query heads that share a key head go through the matrix unit
+              together; keys that all slots share are read where they lie once, so that they come from the cache
 """
 
 import math
@@ -12,15 +13,91 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach
+from yanshou.engines.continuous.attention import Reach, Spans
 
 BLOCK = 64  # keys at a time
 LEAST_ROWS = 16  # of a matrix product
+PACKED_ROWS = 128  # queries of a program
+
+
+@triton.jit
+def _packed(
+    q, k, v, out, starts, key_starts, key_lengths, q_row, k_row, v_row, scale,
+    HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr,
+    ROWS: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    at, sequence, head = tl.program_id(0) * ROWS, tl.program_id(1), tl.program_id(2)
+    first, end = tl.load(starts + sequence).to(tl.int64), tl.load(starts + sequence + 1)
+    rows = (end - first).to(tl.int32)
+    if at >= rows:
+        return
+    length, key_first = tl.load(key_lengths + sequence), tl.load(key_starts + sequence).to(tl.int64)
+    row, column, key = at + tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, KEYS)
+    group: tl.constexpr = HEADS // KEY_HEADS
+    queries = tl.load(
+        q + (first + row)[:, None] * q_row + head * WIDTH + column[None, :], mask=row[:, None] < rows, other=0.0
+    )
+    k += key_first * k_row + head // group * WIDTH
+    v += key_first * v_row + head // group * WIDTH
+    best = tl.full([ROWS], -float("inf"), tl.float32)
+    total = tl.zeros([ROWS], tl.float32)
+    sums = tl.zeros([ROWS, WIDTH], tl.float32)
+    if CAUSAL:  # the last query sees all keys
+        seen = length - rows + row
+        open_keys, most = (length - rows + at + 1) // KEYS * KEYS, tl.minimum(length, length - rows + at + ROWS)
+    else:
+        seen = row
+        open_keys, most = length // KEYS * KEYS, length
+    for start in range(0, open_keys, KEYS):  # whole blocks that every query sees
+        places = start + key
+        keys = tl.load(k + places[None, :] * k_row + column[:, None])
+        scores = tl.dot(queries, keys, input_precision=PRECISION)
+        better = tl.maximum(best, tl.max(scores, 1) * scale)
+        weights, fade = tl.exp2(scores * scale - better[:, None]), tl.exp2(best - better)
+        values = tl.load(v + places[:, None] * v_row + column[None, :])
+        sums = tl.dot(weights.to(values.dtype), values, sums * fade[:, None], input_precision=PRECISION)
+        total = total * fade + tl.sum(weights, 1)
+        best = better
+    for start in range(open_keys, most, KEYS):
+        places = start + key
+        there = places < length
+        keys = tl.load(k + places[None, :] * k_row + column[:, None], mask=there[None, :], other=0.0)
+        scores = tl.dot(queries, keys, input_precision=PRECISION) * scale
+        if CAUSAL:
+            visible = there[None, :] & (places[None, :] <= seen[:, None])
+        else:
+            visible = there[None, :] & (row[:, None] >= 0)
+        scores = tl.where(visible, scores, -float("inf"))
+        better = tl.maximum(best, tl.max(scores, 1))
+        weights, fade = tl.exp2(scores - better[:, None]), tl.exp2(best - better)
+        values = tl.load(v + places[:, None] * v_row + column[None, :], mask=there[:, None], other=0.0)
+        sums = tl.dot(weights.to(values.dtype), values, sums * fade[:, None], input_precision=PRECISION)
+        total = total * fade + tl.sum(weights, 1)
+        best = better
+    result = sums / total[:, None]
+    mine = (first + row)[:, None] * (HEADS * WIDTH) + head * WIDTH + column[None, :]
+    tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < rows)
+
+
+def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+    """q (rows, heads, width); k, v (rows, key heads, width), each head's numbers side by side."""
+    (rows, heads, width), key_heads = q.shape, k.shape[1]
+    for part in (q, k, v):
+        assert part.stride()[1:] == (width, 1)
+    out = q.new_empty(rows, heads, width)
+    longest = max(end - start for start, end in spans.queries)
+    _packed[(triton.cdiv(longest, PACKED_ROWS), len(spans.queries), heads)](
+        q, k, v, out, spans.starts, spans.key_starts, spans.key_lengths,
+        q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
+        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=PACKED_ROWS, KEYS=BLOCK,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4 if width <= 64 else 8, num_stages=3,
+    )  # fmt: skip
+    return out
 
 
 @triton.jit
 def _decode(
-    q, k, v, out, lengths, shared, shared_at, room, scale,
+    q, k_new, v_new, k, v, out, lengths, shared, shared_at, k_row, v_row, room, scale,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -30,12 +107,18 @@ def _decode(
     row, column, key = tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, KEYS)
     mine = (slot * HEADS + head * group + row[:, None]) * WIDTH + column[None, :]
     queries = tl.load(q + mine, mask=row[:, None] < group, other=0.0)
-    best = tl.full([ROWS], -float("inf"), tl.float32)
-    total = tl.zeros([ROWS], tl.float32)
-    sums = tl.zeros([ROWS, WIDTH], tl.float32)
-    for start in range(0, length, KEYS):
+    # The query's own key and value are not in the table yet: this program puts them there, and begins with them.
+    own_key = tl.load(k_new + slot * k_row + head * WIDTH + column)
+    own_value = tl.load(v_new + slot * v_row + head * WIDTH + column)
+    place = ((slot * room + length - 1) * KEY_HEADS + head) * WIDTH + column
+    tl.store(k + place, own_key, mask=(column >= 0) & (length > 0))
+    tl.store(v + place, own_value, mask=(column >= 0) & (length > 0))
+    best = tl.sum(queries.to(tl.float32) * own_key.to(tl.float32)[None, :], 1) * scale
+    total = tl.full([ROWS], 1.0, tl.float32)
+    sums = tl.zeros([ROWS, WIDTH], tl.float32) + own_value.to(tl.float32)[None, :]
+    for start in range(0, length - 1, KEYS):
         at = start + key
-        there = at < length
+        there = at < length - 1
         rows = tl.where(at < common, common_at, slot * room) + at
         places = (rows[:, None] * KEY_HEADS + head) * WIDTH + column[None, :]
         keys = tl.load(k + places, mask=there[:, None], other=0.0)
@@ -47,19 +130,26 @@ def _decode(
         sums = sums * fade[:, None] + tl.dot(weights.to(values.dtype), values, input_precision=PRECISION)
         total = total * fade + tl.sum(weights, 1)
         best = better
-    result = sums / tl.where(total > 0, total, 1.0)[:, None]
+    result = tl.where(length > 0, sums / total[:, None], 0.0)
     tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < group)
 
 
-def decode(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
-    """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on."""
+def decode(
+    q: Tensor, k_new: Tensor, v_new: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float
+) -> Tensor:
+    """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on.
+
+    k_new, v_new (slots, key heads, width) go to the last row that the slot reaches.
+    """
     (slots, heads, width), key_heads = q.shape, k.shape[1]
-    assert q.is_contiguous()
-    assert k.is_contiguous()
-    assert v.is_contiguous()
+    for whole in (q, k, v):
+        assert whole.is_contiguous()
+    for part in (k_new, v_new):
+        assert part.stride()[1:] == (width, 1)
     out = torch.empty_like(q)
     _decode[(slots, key_heads)](
-        q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale / math.log(2),  # exp2 instead of exp
+        q, k_new, v_new, k, v, out, reach.lengths, reach.shared, reach.shared_at,
+        k_new.stride(0), v_new.stride(0), room, scale / math.log(2),  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, ROWS=max(LEAST_ROWS, triton.next_power_of_2(heads // key_heads)),
         KEYS=BLOCK, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4,
         num_stages=2 if q.dtype == torch.float32 else 3,  # 76 and 70 KB of shared memory; small GPUs have 99

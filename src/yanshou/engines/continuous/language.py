@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb
 
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
 from yanshou.engines.continuous.tower import Wrap
+
+Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +40,34 @@ class Table:
         return rows[: self.slots * self.room].view(self.slots, self.room, *rows.shape[1:])
 
 
-def into_attention(layer: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def joined(*projections: Any) -> Joined:
+    """Projections of the same input as one: fewer and larger products. Their own weights become parts of its weight."""
+    weight = torch.cat([projection.weight.detach() for projection in projections])
+    first = 0
+    for projection in projections:
+        projection.weight.data = weight[first : first + projection.out_features]
+        first += projection.out_features
+    biases = [projection.bias.detach() for projection in projections if projection.bias is not None]
+    assert len(biases) in {0, len(projections)}
+    return weight, torch.cat(biases) if biases else None
+
+
+def into_attention(layer: Any, qkv: Joined, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries (rows, heads, width), keys and values (rows, key heads, width) of one layer."""
     attention, h = layer.self_attn, layer.input_layernorm(x)
+    outputs = [attention.q_proj.out_features, attention.k_proj.out_features, attention.v_proj.out_features]
+    q, k, v = torch.split(F.linear(h, *qkv), outputs, dim=-1)
     shape = (x.shape[0], -1, attention.head_dim)
-    q = attention.q_norm(attention.q_proj(h).view(shape))
-    k = attention.k_norm(attention.k_proj(h).view(shape))
+    q, k = attention.q_norm(q.reshape(shape)), attention.k_norm(k.reshape(shape))
     q, k = apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=1)
-    return q, k, attention.v_proj(h).view(shape)
+    return q, k, v.view(shape)
 
 
-def out_of_attention(layer: Any, x: Tensor, attended: Tensor) -> Tensor:
+def out_of_attention(layer: Any, gate_up: Joined, x: Tensor, attended: Tensor) -> Tensor:
     """The layer's result, (rows, hidden)."""
     x = x + layer.self_attn.o_proj(attended.reshape(x.shape[0], -1))
-    result: Tensor = x + layer.mlp(layer.post_attention_layernorm(x))
+    gate, up = F.linear(layer.post_attention_layernorm(x), *gate_up).chunk(2, dim=-1)
+    result: Tensor = x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
     return result
 
 
@@ -59,6 +77,8 @@ class LanguageModel:
     def __init__(self, model: Any, head: Any, wrap: Wrap) -> None:
         self.model, self.head = model, head
         self._into, self._out_of = wrap(into_attention), wrap(out_of_attention)
+        self._qkv = [joined(at.q_proj, at.k_proj, at.v_proj) for at in (layer.self_attn for layer in model.layers)]
+        self._gate_up = [joined(mlp.gate_proj, mlp.up_proj) for mlp in (layer.mlp for layer in model.layers)]
 
     def table(self, slots: int, room: int, scratch: int, shared: int) -> Table:
         """An empty one: zeros, since what was never written is read by nobody but must not be NaN."""
@@ -86,29 +106,35 @@ class LanguageModel:
         """
         cos, sin = self._angles(x, positions)
         for number, layer in enumerate(self.model.layers):
-            q, k, v = self._into(layer, x, cos, sin)
+            q, k, v = self._into(layer, self._qkv[number], x, cos, sin)
             table.keys[number].index_copy_(0, rows, k)
             table.values[number].index_copy_(0, rows, v)
             attended = packed_attention(
                 q, table.keys[number], table.values[number], spans, layer.self_attn.scaling, causal=True
             )
-            x = self._out_of(layer, x, attended)
+            x = self._out_of(layer, self._gate_up[number], x, attended)
             if number < len(deep):
                 x = x + deep[number]
         normed: Tensor = self.model.norm(x)
         return normed
 
-    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: Reach, table: Table) -> Tensor:
-        """One token a slot, (slots,) → logits (slots, vocabulary)."""
+    def step(self, ids: Tensor, positions: Tensor, reach: Reach, table: Table) -> Tensor:
+        """One token a slot, (slots,) → logits (slots, vocabulary). What each reaches includes this token."""
         x = self.embed(ids)
         cos, sin = self._angles(x, positions.expand(3, -1))
         for number, layer in enumerate(self.model.layers):
-            q, k, v = self._into(layer, x, cos, sin)
-            keys, values = table.keys[number], table.values[number]
-            keys.index_copy_(0, rows, k)
-            values.index_copy_(0, rows, v)
-            attended = decode_attention(q.contiguous(), keys, values, reach, table.room, layer.self_attn.scaling)
-            x = self._out_of(layer, x, attended)
+            q, k, v = self._into(layer, self._qkv[number], x, cos, sin)
+            attended = decode_attention(
+                q.contiguous(),
+                k,
+                v,
+                table.keys[number],
+                table.values[number],
+                reach,
+                table.room,
+                layer.self_attn.scaling,
+            )
+            x = self._out_of(layer, self._gate_up[number], x, attended)
         return self.logits(self.model.norm(x))
 
     def _angles(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:

@@ -170,10 +170,9 @@ class Session:
     def _step(self) -> None:
         table, most = self.table, self.table.slots
         working = self.working[:most]
-        rows = torch.where(working, self.slots * table.room + self.filled[:most], table.waste)
         lengths = torch.where(working, self.filled[:most] + 1, 0).int()
         reach = Reach(lengths, self.shared[:most], self.shared_at[:most])
-        logits = self.language.step(self.token[:most], self.position[:most], rows, reach, table)
+        logits = self.language.step(self.token[:most], self.position[:most], reach, table)
         tokens = self.choice.choose(logits, self.slots, self.written[:most])
         self.emitted.copy_(torch.where(working, tokens, NOTHING))
         self.token[:most] = torch.where(working, tokens, self.token[:most])
