@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+KERNEL = True  # to be compared
+
+
 @dataclass(frozen=True, slots=True)
 class Spans:
     """Where the queries and the keys of each sequence lie."""
@@ -48,6 +51,10 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float
     """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
     if spans.starts is None:
         return _one_by_one(q, k, v, spans, scale, causal)
+    if KERNEL and not q.shape[-1] & (q.shape[-1] - 1):
+        from yanshou.engines.continuous.kernel import packed
+
+        return packed(q, k, v, spans, scale, causal)
     longest_q, longest_k = spans.longest
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, spans.starts, spans.key_starts, longest_q, longest_k, 0.0, causal, False,

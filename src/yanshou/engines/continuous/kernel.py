@@ -17,7 +17,8 @@ from yanshou.engines.continuous.attention import Reach, Spans
 
 BLOCK = 64  # keys at a time
 LEAST_ROWS = 16  # of a matrix product
-PACKED_ROWS = 128  # queries of a program
+# Of a packed program, by the heads' width: queries, keys at a time, warps, stages.
+PACKED = {64: (128, 64, 4, 3), 128: (128, 64, 8, 3)}
 
 
 @triton.jit
@@ -86,11 +87,12 @@ def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: 
         assert part.stride()[1:] == (width, 1)
     out = q.new_empty(rows, heads, width)
     longest = max(end - start for start, end in spans.queries)
-    _packed[(triton.cdiv(longest, PACKED_ROWS), len(spans.queries), heads)](
+    block, keys, warps, stages = PACKED.get(width, (64, 32, 4, 2))
+    _packed[(triton.cdiv(longest, block), len(spans.queries), heads)](
         q, k, v, out, spans.starts, spans.key_starts, spans.key_lengths,
         q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
-        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=PACKED_ROWS, KEYS=BLOCK,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4 if width <= 64 else 8, num_stages=3,
+        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=block, KEYS=keys,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=warps, num_stages=stages,
     )  # fmt: skip
     return out
 

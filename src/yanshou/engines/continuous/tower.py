@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers.activations import GELUTanh
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb_vision
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights, get_vision_position_ids
 
@@ -32,7 +33,21 @@ def into_attention(block: Any, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Ten
 def out_of_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
     """The block's result, (patches, hidden)."""
     x = x + block.attn.proj(attended.reshape(x.shape))
-    result: Tensor = x + block.mlp(block.norm2(x))
+    result: Tensor = x + _mlp(block.mlp, block.norm2(x))
+    return result
+
+
+GELU = True  # to be compared
+
+
+def _mlp(mlp: Any, x: Tensor) -> Tensor:
+    """On a GPU the activation is part of the product before it."""
+    first = mlp.linear_fc1
+    if GELU and x.is_cuda and isinstance(mlp.act_fn, GELUTanh):
+        inner = torch._addmm_activation(first.bias, x, first.weight.t(), use_gelu=True)
+        result: Tensor = mlp.linear_fc2(inner)
+        return result
+    result = mlp(x)
     return result
 
 
