@@ -40,15 +40,12 @@ def out_of_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 GELU = True  # to be compared
 
 
-def _mlp(mlp: Any, x: Tensor) -> Tensor:
+def _mlp(mlp: Any, x: Tensor) -> Any:
     """On a GPU the activation is part of the product before it."""
     first = mlp.linear_fc1
     if GELU and x.is_cuda and isinstance(mlp.act_fn, GELUTanh):
-        inner = torch._addmm_activation(first.bias, x, first.weight.t(), use_gelu=True)
-        result: Tensor = mlp.linear_fc2(inner)
-        return result
-    result = mlp(x)
-    return result
+        return mlp.linear_fc2(torch._addmm_activation(first.bias, x, first.weight.t(), use_gelu=True))
+    return mlp(x)
 
 
 class VisionTower:
