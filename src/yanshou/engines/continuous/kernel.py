@@ -18,7 +18,7 @@ from yanshou.engines.continuous.attention import Reach, Spans
 BLOCK = 64  # keys at a time
 LEAST_ROWS = 16  # of a matrix product
 # Of a packed program, by the heads' width: queries, keys at a time, warps, stages.
-PACKED = {64: (128, 64, 4, 3), 128: (128, 64, 8, 3)}
+PACKED = {64: (64, 64, 4, 3), 128: (64, 64, 4, 3)}
 
 
 @triton.jit
