@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KERNEL = True  # to be compared
-
 
 @dataclass(frozen=True, slots=True)
 class Spans:
@@ -50,7 +48,7 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float
     """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
     if spans.starts is None:
         return _one_by_one(q, k, v, spans, scale, causal)
-    if KERNEL and not q.shape[-1] & (q.shape[-1] - 1):
+    if not q.shape[-1] & (q.shape[-1] - 1):  # Triton's blocks are powers of two
         from yanshou.engines.continuous.kernel import packed
 
         return packed(q, k, v, spans, scale, causal)

@@ -17,8 +17,8 @@ from yanshou.engines.continuous.attention import Reach, Spans
 
 BLOCK = 64  # keys at a time
 LEAST_ROWS = 16  # of a matrix product
-# Of a packed program, by the heads' width: queries, keys at a time, warps, stages.
-PACKED = {64: (64, 64, 4, 3), 128: (64, 64, 4, 3)}
+ROWS, WARPS, STAGES = 64, 4, 3  # of a packed program: its queries; the fastest of eleven on an H100, for both widths
+SPARE = 0.9  # of a block's shared memory; the rest is the compiler's own
 
 
 @triton.jit
@@ -87,14 +87,32 @@ def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: 
         assert part.stride()[1:] == (width, 1)
     out = q.new_empty(rows, heads, width)
     longest = max(end - start for start, end in spans.queries)
-    block, keys, warps, stages = PACKED.get(width, (64, 32, 4, 2))
-    _packed[(triton.cdiv(longest, block), len(spans.queries), heads)](
+    keys, stages = tiles(width * q.element_size(), _shared_memory(q.device))
+    _packed[(triton.cdiv(longest, ROWS), len(spans.queries), heads)](
         q, k, v, out, spans.starts, spans.key_starts, spans.key_lengths,
         q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
-        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=block, KEYS=keys,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=warps, num_stages=stages,
+        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=ROWS, KEYS=keys,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=WARPS, num_stages=stages,
     )  # fmt: skip
     return out
+
+
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that a block of threads may have."""
+    if device.type == "cpu":  # Triton's interpreter
+        return 2**16
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+
+
+def tiles(row: int, shared: int) -> tuple[int, int]:
+    """Keys at a time and stages whose rows, so many bytes each, a block's shared memory holds beside the queries."""
+    fits = [
+        (keys, stages)
+        for keys in (BLOCK, BLOCK // 2, BLOCK // 4)
+        for stages in range(STAGES, 0, -1)
+        if (ROWS + 2 * keys * stages) * row <= shared * SPARE  # keys and values
+    ]
+    return fits[0] if fits else (LEAST_ROWS, 1)
 
 
 @triton.jit

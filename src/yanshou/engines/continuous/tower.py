@@ -37,13 +37,10 @@ def out_of_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
     return result
 
 
-GELU = True  # to be compared
-
-
 def _mlp(mlp: Any, x: Tensor) -> Any:
     """On a GPU the activation is part of the product before it."""
     first = mlp.linear_fc1
-    if GELU and x.is_cuda and isinstance(mlp.act_fn, GELUTanh):
+    if x.is_cuda and isinstance(mlp.act_fn, GELUTanh):
         return mlp.linear_fc2(torch._addmm_activation(first.bias, x, first.weight.t(), use_gelu=True))
     return mlp(x)
 
