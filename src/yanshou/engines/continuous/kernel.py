@@ -101,7 +101,8 @@ def _shared_memory(device: torch.device) -> int:
     """Bytes that a block of threads may have."""
     if device.type == "cpu":  # Triton's interpreter
         return 2**16
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    number = torch.cuda.current_device() if device.index is None else device.index
+    return int(triton.runtime.driver.active.utils.get_device_properties(number)["max_shared_mem"])
 
 
 def tiles(row: int, shared: int) -> tuple[int, int]:
