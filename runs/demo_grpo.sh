@@ -2,7 +2,7 @@
 # The loop closed in the demo world: a mediocre start, photos → Stage-A → verdicts → dataset → GRPO → verdicts → figures,
 # one training a seed.
 #   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
-#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 LESSONS=2 LESSON_ROWS=4 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
+#   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 LESSONS=2 LESSON_ROWS=4 LESSON_EXAM=4 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh     # to see that it runs
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
 # behind the settings here. Figures: $OUT/figures.json; seconds a step: $OUT/times.tsv; what each said: $OUT/logs.
 set -euo pipefail
@@ -18,7 +18,7 @@ DEVICE=${DEVICE:-cuda}
 TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
 # The shipped checkpoint has been through this already: so many steps of a hasty reviewer's lessons make it the start again.
-LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128}
+LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128} LESSON_EXAM=${LESSON_EXAM:-128}
 CHECKPOINT=${CHECKPOINT:-}                                     # another start, without lessons
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
@@ -44,6 +44,7 @@ step() {
   if ((status != 0 && status != 3)); then
     printf '%s failed with status %s; the end of %s:\n' "$name" "$status" "$OUT/logs/$name.log" >&2
     tail -n 20 "$OUT/logs/$name.log" >&2
+    printf 'Put it right and run the same command: what is done is kept.\n' >&2
     return "$status"
   fi
   printf '%s\t%s\n' "$name" $((SECONDS - begin)) | tee -a "$OUT/times.tsv"
@@ -67,11 +68,14 @@ worse() { (($1 <= worst)) || worst=$1; }
 lessons() {
   local workers=0
   [[ $DEVICE == cpu ]] || workers=15
-  rm -rf "$OUT/start"
-  cp -r "$root/src/yanshou/world/checkpoint" "$OUT/start"
-  "$python" -m yanshou.world.train --output-dir "$OUT/start" --device "$DEVICE" --workers "$workers" --steps "$LESSONS" \
-    --batch-size "$LESSON_ROWS" --learning-rate 2e-4 --warmup 20 --verdict-every 2 --seed 5 --exam 128
-  rm "$OUT/start/state.safetensors"
+  # A function that `step` calls does not end at its first failure: hence the &&. The start gets its name when it is whole.
+  rm -rf "$OUT/start" "$OUT/.start.tmp" &&
+    cp -r "$root/src/yanshou/world/checkpoint" "$OUT/.start.tmp" &&
+    "$python" -m yanshou.world.train --output-dir "$OUT/.start.tmp" --device "$DEVICE" --workers "$workers" \
+      --steps "$LESSONS" --batch-size "$LESSON_ROWS" --exam "$LESSON_EXAM" \
+      --learning-rate 2e-4 --warmup 20 --verdict-every 2 --seed 5 &&
+    rm "$OUT/.start.tmp/state.safetensors" &&
+    mv "$OUT/.start.tmp" "$OUT/start"
 }
 
 draw() { # WORLD GROUPS SEED
@@ -146,9 +150,23 @@ lines() { # WORLD GROUPS SEED: photos and what Stage-A says of them
     step "score-$1" yanshou score --json --truth "$OUT/$1/photos/truth.jsonl" --stage-a "$OUT/$1/stage_a"/*_stage_a.jsonl
 }
 
+# alone: one run at a time in $OUT, also beside what a killed one left running, and always the same one.
+alone() {
+  local name settings=''
+  mkdir -p "$OUT/logs" "$OUT/done"
+  exec 9>"$OUT/.lock"
+  flock -n 9 || { printf '%s: another run is at work here. Wait for it, or choose another OUT.\n' "$OUT" >&2; exit 1; }
+  for name in CHECKPOINT LESSONS LESSON_ROWS TRAIN_GROUPS HELD_GROUPS TRAIN_WORLD HELD_WORLD OTHER_GROUPS REPEATS; do
+    settings+="$name=${!name}"$'\n'
+  done
+  [[ -e $OUT/settings ]] || printf '%s' "$settings" >"$OUT/settings"
+  diff "$OUT/settings" <(printf '%s' "$settings") >&2 ||
+    { printf '%s was begun with other settings (<). Give the same again, or choose another OUT.\n' "$OUT" >&2; exit 2; }
+}
+
 main() {
   local pids=() worst=0 seed
-  mkdir -p "$OUT/logs" "$OUT/done"
+  alone
   if [[ -z $CHECKPOINT ]]; then
     CHECKPOINT=$OUT/start
     step lessons lessons

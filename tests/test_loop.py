@@ -1,6 +1,8 @@
 """What runs/demo_grpo.sh is made of, besides yanshou's own commands."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +102,52 @@ def test_a_trained_checkpoint_gets_the_demo_checkpoints_form(tmp_path: Path) -> 
 
 def test_the_script_is_one_that_bash_can_read() -> None:
     subprocess.run(["bash", "-n", ROOT / "runs" / "demo_grpo.sh"], check=True)
+
+
+STAND_IN = """#!/bin/sh
+while [ "$1" != --output-dir ]; do shift; done
+touch "$2/state.safetensors"
+exit {status}
+"""
+
+
+def loop(folder: Path, status: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The script with a trainer that leaves its state and ends with the status."""
+    python = folder / "python"
+    python.write_text(STAND_IN.format(status=status))
+    python.chmod(0o755)
+    script = ROOT / "runs" / "demo_grpo.sh"
+    given = {**os.environ, "PYTHON": str(python), "OUT": str(folder / "out put"), "DEVICE": "cpu", **variables}
+    return subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("status", [1, 137])
+def test_lessons_that_fail_end_the_script_and_are_not_taken_for_done(tmp_path: Path, status: int) -> None:
+    done, start = tmp_path / "out put" / "done" / "lessons", tmp_path / "out put" / "start"
+    failed = loop(tmp_path, status)
+    assert failed.returncode == status
+    assert "lessons failed with status" in failed.stderr
+    assert "run the same command" in failed.stderr
+    assert not done.exists()
+    assert not start.exists()
+
+    loop(tmp_path)  # ends later, where photos are wanted
+    assert done.exists()
+    assert {path.name for path in start.iterdir()} == {path.name for path in checkpoint.locate("demo").iterdir()}
+
+
+def test_a_folder_keeps_to_the_settings_that_it_was_begun_with(tmp_path: Path) -> None:
+    loop(tmp_path, 1)
+    other = loop(tmp_path, 1, LESSONS="7")
+    assert other.returncode == 2
+    assert "> LESSONS=7" in other.stderr
+    assert "choose another OUT" in other.stderr
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "out put").mkdir()
+    with (tmp_path / "out put" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = loop(tmp_path, 1)
+    assert second.returncode == 1
+    assert "another run is at work here" in second.stderr

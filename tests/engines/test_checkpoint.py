@@ -38,6 +38,28 @@ def test_who_may_enter_the_folder_may_read_its_weights(tmp_path: Path, folders: 
     assert {path.stat().st_mode & 0o777 for path in private.iterdir()} == {files}
 
 
+def test_only_files_of_the_folder_itself_are_shared(tmp_path: Path) -> None:
+    linked = folder(tmp_path / "checkpoint")
+    (elsewhere := tmp_path / "elsewhere").write_text("")
+    elsewhere.chmod(0o600)
+    (linked / "link").symlink_to(elsewhere)
+    (linked / "nowhere").symlink_to(tmp_path / "nowhere")
+    (linked / "folder").mkdir(0o700)
+    share(linked)
+    assert elsewhere.stat().st_mode & 0o777 == 0o600
+    assert (linked / "folder").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_system_without_modes_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(self))
+
+    whole = folder(tmp_path / "checkpoint")
+    monkeypatch.setattr(Path, "chmod", refused)
+    share(whole)
+    check(whole)
+
+
 def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
     assert list(faults(folder(tmp_path / "one"))) == []
     sharded = folder(tmp_path / "sharded", "model.safetensors")

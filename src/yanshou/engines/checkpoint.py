@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -127,7 +128,9 @@ def share(folder: Path) -> None:
     """safetensors writes files that only their owner may read; these are read by whom the folder lets in."""
     mode = folder.stat().st_mode & 0o666
     for path in folder.iterdir():
-        path.chmod(mode)
+        if path.is_file() and not path.is_symlink():
+            with suppress(OSError):  # a file system that knows no modes
+                path.chmod(mode)
 
 
 def fingerprint(folder: Path) -> str:

@@ -11,6 +11,7 @@
 import copy
 import json
 import math
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -228,6 +229,8 @@ def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
 def main(**options: Any) -> None:
     """Command line."""
     plan = Plan(**options)
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", plan.device):
+        raise click.UsageError(f"--device {plan.device}: give cpu, cuda, or cuda:1 for the second GPU.")
     if plan.device.startswith("cuda") and not torch.cuda.is_available():
         raise click.UsageError(f"--device {plan.device}: no CUDA device here. Add --device cpu.")
     Trainer(plan).run()
