@@ -44,7 +44,7 @@ from yanshou.train.rows import check_rows
 from yanshou.train.sft import write_rows
 from yanshou.train.view import Silence, TrainView
 
-INSTALL = "pip install 'yanshou[train]'"
+INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
 LOOK_S = 0.5  # between two looks at the trainer
 OLD = "old-"  # of the folders that --fresh puts a training into
 PATIENCE_S = 10.0  # from an interrupt to the kill
