@@ -40,7 +40,7 @@ LISTED = 20  # groups left out of a dataset that the terminal shows
     type=FILE,
     multiple=True,
     metavar="FILE",
-    help="By the checkpoint to be trained, on these groups: what it gets wrong is repeated. More than one file: once each.",
+    help="By the checkpoint to be trained, on these groups: what it gets wrong is repeated. May be given again.",
 )
 @setting("--repeats", DatasetSettings, "Times that such a group stands in train.jsonl.", type=int)
 @mission_file_option
