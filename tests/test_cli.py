@@ -381,11 +381,12 @@ def written(out: str | Path) -> dict[str, int]:
     }
 
 
-def test_the_module_path_of_the_specification_runs(job: dict[str, str]) -> None:
+@pytest.mark.parametrize("word", [[], ["summarize"]], ids=["as written there", "as its usage line says"])
+def test_the_module_path_of_the_specification_runs(job: dict[str, str], word: list[str]) -> None:
     ran = from_checkout(
-        sys.executable, "-m", "src.stage_a.cli", "--checkpoint", job["checkpoint"], "--input_dir", job["input-dir"],
-        "--output_dir", job["output-dir"], "--mission", SHIELD, "--device", "cpu", "--batch_size", "8",
-        "--engine", "scripted",
+        sys.executable, "-m", "src.stage_a.cli", *word, "--checkpoint", job["checkpoint"],
+        "--input_dir", job["input-dir"], "--output_dir", job["output-dir"],
+        "--mission", SHIELD, "--device", "cpu", "--batch_size", "8", "--engine", "scripted",
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert written(job["output-dir"]) == {SHIELD: 2}

@@ -9,7 +9,10 @@ if __name__ == "__main__":
     try:
         from yanshou.cli import main
 
-        main(["summarize", *sys.argv[1:]], prog_name="python -m src.stage_a.cli")
+        given = sys.argv[1:]
+        if given[:1] != ["summarize"]:  # which the usage line shows, so it may be written
+            given.insert(0, "summarize")
+        main(given, prog_name="python -m src.stage_a.cli")
     except ModuleNotFoundError as missing:
         advice = "Run `make install`, then `source .venv/bin/activate`."
         sys.exit(f"error: {missing.name} is not installed for {sys.executable}. {advice}")
