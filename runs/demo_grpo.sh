@@ -18,7 +18,7 @@ SEEDS=${SEEDS:-0 1}
 DEVICE=${DEVICE:-cuda}
 TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
-# The shipped checkpoint has been through this already: so many steps of a hasty reviewer's lessons make it the start again.
+# The shipped checkpoint has been through this already: so many steps of a hasty reviewer's lessons before it starts anew.
 LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128} LESSON_EXAM=${LESSON_EXAM:-128}
 CHECKPOINT=${CHECKPOINT:-}                                     # another start, without lessons
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
