@@ -74,7 +74,7 @@ lessons() {
     cp -r "$root/src/yanshou/world/checkpoint" "$OUT/.start.tmp" &&
     "$python" -m yanshou.world.train --output-dir "$OUT/.start.tmp" --device "$DEVICE" --workers "$workers" \
       --steps "$LESSONS" --batch-size "$LESSON_ROWS" --exam "$LESSON_EXAM" \
-      --learning-rate 2e-4 --warmup 20 --verdict-every 2 --seed 5 &&
+      --learning-rate 5e-5 --warmup 20 --verdict-every 2 --seed 5 &&
     rm "$OUT/.start.tmp/state.safetensors" &&
     mv "$OUT/.start.tmp" "$OUT/start"
 }
