@@ -12,6 +12,7 @@ against the reference    the continuous engine's answers are the transformers en
                          hair, or an error
 against itself           with the same slots: another order, fewer at once, interrupted and resumed by a new engine,
                          alone. None may differ (bf16 on CUDA, float32 on a CPU)
+between shapes           half the slots, the other mode: how many differ is told, nothing is promised
 
 `--imposed N` is for a folder whose answers mean nothing: photos and answer lengths of workload.py, at most N tokens,
 random weights where there are none, and the engine against itself only.
@@ -102,8 +103,8 @@ class Engines:
     def reference(self, batch_size: int = REFERENCE_BATCH) -> Reference:
         return self._loaded(Reference(self.settings.model_copy(update={"batch_size": batch_size})))
 
-    def continuous(self, batch_size: int | None = None) -> Continuous:
-        """As a run makes it that goes on with the first one's."""
+    def continuous(self, batch_size: int | None = None, **other: Any) -> Continuous:
+        """As a run makes it that goes on with the first one's; with `other` slots or mode than that had."""
         gc.collect()  # the engine before has left, but engine and runner know each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -113,9 +114,9 @@ class Engines:
             engine.lengths = self.lengths
         cuda = engine.device.type == "cuda"
         device = torch.cuda.get_device_name(engine.device) if cuda else "cpu"
-        earlier = self._earlier or {"device": device, "mode": self.mode or "compiled"}
+        earlier = (self._earlier or {"device": device, "mode": self.mode or "compiled"}) | other
         if not cuda:
-            engine.mode = self.mode or "eager"
+            engine.mode = other.get("mode") or self.mode or "eager"
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
         engine.ready(Run(prompt, photos=True, requests=len(self.requests), earlier=earlier))
         self._earlier = self._earlier or engine.environment()
@@ -144,19 +145,22 @@ class Check:
     where: str
     photos: int
     differing: int
-    allowed: int
+    allowed: int | None  # None: it is only told
     seconds: float
     slots: int | None = None  # of the continuous engine
     differences: tuple[Difference, ...] = ()
 
     @property
     def kept(self) -> bool:
-        return self.photos > 0 and self.differing <= self.allowed
+        return self.photos > 0 and (self.allowed is None or self.differing <= self.allowed)
 
     def __str__(self) -> str:
+        verdict, may = "kept" if self.kept else "BROKEN", f"{self.allowed} may"
+        if self.allowed is None:
+            verdict, may = "told", ""
         line = (
-            f"{'kept  ' if self.kept else 'BROKEN'}  {self.where:<16}  {self.name:<34}"
-            f"{self.differing:>6} of {self.photos:>5} differ, {self.allowed:>3} may  {self.seconds:>6.1f} s"
+            f"{verdict:<6}  {self.where:<16}  {self.name:<34}"
+            f"{self.differing:>6} of {self.photos:>5} differ, {may:>8}  {self.seconds:>6.1f} s"
         )
         told = [f"        {one.key}: token {one.at}, margin {one.margin}" for one in self.differences]
         return "\n".join([line, *told])
@@ -267,6 +271,23 @@ def ways_of_continuous(engines: Engines, requests: Sequence[Request], alone: int
     yield "interrupted and resumed", done | rest, engine
 
 
+def other_shapes(engines: Engines, requests: Sequence[Request], first: Tokens) -> Iterator[Check]:
+    """Half the slots, the other mode: other shapes of launches, whose last bits may be others."""
+    engine = engines.continuous()
+    shapes: list[dict[str, Any]] = [{"slots": max(1, engine.environment()["slots"] // 2)}]
+    if engine.device.type == "cuda":
+        shapes.append({"mode": "eager" if engine.mode == "compiled" else "compiled"})
+    del engine
+    for shape in shapes:
+        began, engine = time.monotonic(), engines.continuous(**shape)
+        found = engine.answers(requests)
+        told = ", ".join(f"{value} {name}" for name, value in shape.items())
+        yield _compared(
+            f"between shapes: {told}", engine, first, found, {one.id: one.key for one in requests}, began, None
+        )
+        del engine
+
+
 def ways_of_the_reference(engines: Engines, requests: Sequence[Request], alone: int, seed: int) -> Iterator[Way]:
     shuffled = Random(seed).sample(requests, len(requests))
     for size in BATCH_SIZES:
@@ -285,15 +306,23 @@ def against_itself(ways: Iterator[Way], requests: Sequence[Request], first: Toke
         if not first:
             first.update(found)
             assert first.keys() == {request.id for request in requests}
-        keys = {request.id: request.key for request in requests}
-        differences = tuple(
-            Difference(keys[at], first_difference(first[at], tokens), None)
-            for at, tokens in found.items()
-            if first[at] != tokens
-        )
-        yield Check(name, _where(engine), len(found), len(differences), 0, time.monotonic() - began, slots, differences)
+        yield _compared(name, engine, first, found, {one.id: one.key for one in requests}, began, 0)
         del engine
         began = time.monotonic()
+
+
+def _compared(
+    name: str, engine: Qwen3VL, first: Tokens, found: Tokens, keys: dict[int, str], began: float, allowed: int | None
+) -> Check:
+    differences = tuple(
+        Difference(keys[at], first_difference(first[at], tokens), None)
+        for at, tokens in found.items()
+        if first[at] != tokens
+    )
+    slots = engine.slots if isinstance(engine, Continuous) else None
+    return Check(
+        name, _where(engine), len(found), len(differences), allowed, time.monotonic() - began, slots, differences
+    )
 
 
 def _where(engine: Qwen3VL) -> str:
@@ -309,7 +338,9 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
         requests = [Request(at, PROMPT, photo, photo.name) for at, photo in enumerate(_photos(given))]
         lengths = [min(length, given.imposed) for length in answer_lengths(given.photos)]
         engines = Engines(settings(given), requests, given.mode, lengths)
-        yield from against_itself(ways_of_continuous(engines, requests, given.alone, given.seed), requests, Tokens())
+        first = Tokens()
+        yield from against_itself(ways_of_continuous(engines, requests, given.alone, given.seed), requests, first)
+        yield from other_shapes(engines, requests, first)
         return
     requests = asked(_photos(given))
     cuda = given.device != "cpu" and torch.cuda.is_available()
@@ -319,6 +350,7 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
         return
     first = Tokens()
     yield from against_itself(ways_of_continuous(whole, requests, given.alone, given.seed), requests, first)
+    yield from other_shapes(whole, requests, first)
     yield against_reference(whole, requests, first)
     if cuda:
         yield against_reference(Engines(settings(given, dtype="float32"), requests, given.mode, ()), requests)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,7 @@ def test_a_folder_without_weights_is_measured_with_random_ones(bare: Path) -> No
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
 
-@pytest.mark.parametrize(("engine", "checks"), [("transformers", 6), ("continuous", 7)])
+@pytest.mark.parametrize(("engine", "checks"), [("transformers", 6), ("continuous", 8)])
 def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, engine: str, checks: int) -> None:
     report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8", "--alone", "2",
                               "--folder", str(tmp_path), "--json", str(tmp_path / "report.json"),
@@ -240,7 +241,11 @@ def test_invariance_at_a_shape_without_weights_imposes_the_lengths(bare: Path, t
                               "--max-pixels", "65536", "--folder", str(tmp_path)])  # fmt: skip
     assert report["kept"]
     names = ["whole list", "shuffled", "alone", "8 in flight, shuffled", "32 in flight, shuffled"]
-    assert [check["name"] for check in report["checks"]] == [*names, "interrupted and resumed"]
+    assert [check["name"] for check in report["checks"]] == [
+        *names, "interrupted and resumed", "between shapes: 8 slots",
+    ]  # fmt: skip
+    assert [check["slots"] for check in report["checks"]] == [16] * 6 + [8]
+    assert [check["allowed"] for check in report["checks"]] == [0] * 6 + [None]
 
 
 def test_an_answer_that_depends_on_its_company_breaks_the_promise(engine: TransformersEngine) -> None:
@@ -250,6 +255,10 @@ def test_an_answer_that_depends_on_its_company_breaks_the_promise(engine: Transf
     assert one.kept
     assert not other.kept
     assert other.differences == (invariance.Difference("photo 0", 1, None),)
+    assert str(other).startswith("BROKEN  cpu float32")
+    told = replace(other, allowed=None)
+    assert told.kept
+    assert str(told).startswith("told    cpu float32")
 
 
 def test_a_margin_is_what_the_reference_liked_its_token_more(real: Path, tmp_path: Path) -> None:
