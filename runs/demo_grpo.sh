@@ -4,6 +4,7 @@
 #   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
 #   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 LESSONS=2 LESSON_ROWS=4 LESSON_EXAM=4 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh
 #                                    to see that it runs, five minutes on two cores; 20 groups say nothing about verdicts
+# Wants the extra `train`.
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
 # behind the settings here. Figures: $OUT/figures.json; seconds a step: $OUT/times.tsv; what each said: $OUT/logs.
 set -euo pipefail
@@ -20,7 +21,7 @@ TRAIN_GROUPS=${TRAIN_GROUPS:-4000} HELD_GROUPS=${HELD_GROUPS:-1000}
 TRAIN_WORLD=${TRAIN_WORLD:-41} HELD_WORLD=${HELD_WORLD:-42}    # seeds of the photos
 # The shipped checkpoint has been through this already: so many steps of a hasty reviewer's lessons before it starts anew.
 LESSONS=${LESSONS:-400} LESSON_ROWS=${LESSON_ROWS:-128} LESSON_EXAM=${LESSON_EXAM:-128}
-CHECKPOINT=${CHECKPOINT:-}                                     # another start, without lessons
+CHECKPOINT=${CHECKPOINT:-}                                     # another start, of the same shape, without lessons
 BATCH=${BATCH:-128}                                            # photos, or groups, at once
 REPEATS=${REPEATS:-4}                                          # of a training group that the checkpoint gets wrong
 STEPS=${STEPS:-60} GENERATIONS=${GENERATIONS:-8}               # of GRPO; answers a group
@@ -127,7 +128,13 @@ judged() { # WHO LINES CHECKPOINT: verdicts and figures
 
 scored() { # WHO CHECKPOINT: Stage-A is not to suffer
   step "summarize-other-$1" summarize other "$2" "$1" &&
-    step "score-other-$1" yanshou score --json --truth "$OUT/other/photos/truth.jsonl" --stage-a "$OUT/other/$1"/*_stage_a.jsonl
+    step "score-other-$1" score "$1"
+}
+
+score() { # WHO
+  mkdir -p "$OUT/verdicts/$1" &&
+    yanshou score --json --truth "$OUT/other/photos/truth.jsonl" --stage-a "$OUT/other/$1"/*_stage_a.jsonl \
+      >"$OUT/verdicts/$1/score.json"
 }
 
 examined() { # WHO CHECKPOINT
@@ -153,20 +160,30 @@ lines() { # WORLD GROUPS SEED: photos and what Stage-A says of them
 
 # alone: one run at a time in $OUT, also beside what a killed one left running, and always the same one.
 alone() {
-  local name settings=''
   mkdir -p "$OUT/logs" "$OUT/done"
   exec 9>"$OUT/.lock"
   flock -n 9 || { printf '%s: another run is at work here. Wait for it, or choose another OUT.\n' "$OUT" >&2; exit 1; }
-  for name in CHECKPOINT LESSONS LESSON_ROWS TRAIN_GROUPS HELD_GROUPS TRAIN_WORLD HELD_WORLD OTHER_GROUPS REPEATS; do
-    settings+="$name=${!name}"$'\n'
-  done
-  [[ -e $OUT/settings ]] || printf '%s' "$settings" >"$OUT/settings"
-  diff "$OUT/settings" <(printf '%s' "$settings") >&2 ||
+  same settings CHECKPOINT LESSONS LESSON_ROWS TRAIN_GROUPS HELD_GROUPS TRAIN_WORLD HELD_WORLD OTHER_GROUPS REPEATS
+}
+
+# same FILE NAME…: what these variables are is written down once, and has to be the same again.
+same() {
+  local file=$OUT/$1 name settings=''
+  shift
+  for name in "$@"; do settings+="$name=${!name}"$'\n'; done
+  [[ -e $file ]] || printf '%s' "$settings" >"$file"
+  diff "$file" <(printf '%s' "$settings") >&2 ||
     { printf '%s was begun with other settings (<). Give the same again, or choose another OUT.\n' "$OUT" >&2; exit 2; }
 }
 
+trainer() {
+  "$python" -c 'import sys; from importlib.util import find_spec; sys.exit(find_spec("swift") is None)' ||
+    { printf "%s has no ms-swift: install the extra, pip install -c constraints.txt -e '.[train]'\n" "$python" >&2; exit 1; }
+}
+
 main() {
-  local pids=() worst=0 seed
+  local pids=() worst=0 seed arguments="$*"
+  [[ $UNTIL == lines ]] || trainer
   alone
   if [[ -z $CHECKPOINT ]]; then
     CHECKPOINT=$OUT/start
@@ -181,6 +198,7 @@ main() {
   step judge-train judge "$CHECKPOINT" "$OUT/train/verdicts" "$OUT/train/stage_a"/*_stage_a.jsonl
   step dataset dataset
   [[ $UNTIL != lines ]] || return 0
+  same training STEPS GENERATIONS ANSWERS MICRO RATE TUNER BETA TEMPERATURE TOKENS SWIFT arguments
 
   pids=() worst=0
   aside examined before "$CHECKPOINT"

@@ -74,13 +74,27 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
     (tmp_path / "loop" / "before" / "true.json").write_text(evaluated.stdout, encoding="utf-8")
     found = loop_figures.main([str(tmp_path / "loop"), "--json", str(tmp_path / "figures.json")])
     assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8")) == found
-    assert found["true"]["before"] == found["true"]["rules"]
-    assert found["true"]["before"]["accuracy"]["count"] == 2
-    assert found["true"]["before"]["false_release"]["share"] == 0.5
-    assert found["true"]["before"]["format_followed"] == 1
+    true = found["verdicts"]["true"]
+    assert true["before"] == true["rules"]
+    assert true["before"]["accuracy"]["count"] == 2
+    assert true["before"]["false_release"]["share"] == 0.5
+    assert true["before"]["format_followed"] == 1
     assert "| true lines | before | 3 | 2 / 3 = 66.7% [20.8–93.9] | 1 / 2 = 50.0%" in "\n".join(
-        loop_figures.table(found)
+        loop_figures.table(found["verdicts"])
     )
+
+
+def test_the_score_of_the_summaries_is_told_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage_a = tmp_path / f"{MISSION}_stage_a.jsonl"
+    stage_a.write_bytes(dump_line(record(1, "pass", RIGHT)) + dump_line(record(2, "fail", WRONG)))
+    (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "pass", RIGHT)) + dump_line(truth(2, "fail", RIGHT)))
+    asked = ["score", "--json", "--truth", str(tmp_path / "truth.jsonl"), "--stage-a", str(stage_a)]
+    scored = CliRunner().invoke(main, asked)
+    (tmp_path / "loop" / "seed-0").mkdir(parents=True)
+    (tmp_path / "loop" / "seed-0" / "score.json").write_text(scored.stdout, encoding="utf-8")
+    found = loop_figures.main([str(tmp_path / "loop")])
+    assert found["summaries"] == {"seed-0": {"photos": 2, "identical": 1}}
+    assert "| seed-0 | 1 / 2 = 50.00% |" in capsys.readouterr().out
 
 
 def test_a_trained_checkpoint_gets_the_demo_checkpoints_form(tmp_path: Path) -> None:
@@ -105,16 +119,17 @@ def test_the_script_is_one_that_bash_can_read() -> None:
 
 
 STAND_IN = """#!/bin/sh
+[ "$1" != -c ] || exit {trainer}
 while [ "$1" != --output-dir ]; do shift; done
 touch "$2/state.safetensors"
 exit {status}
 """
 
 
-def loop(folder: Path, status: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+def loop(folder: Path, status: int = 0, trainer: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
     """The script with a trainer that leaves its state and ends with the status."""
     python = folder / "python"
-    python.write_text(STAND_IN.format(status=status))
+    python.write_text(STAND_IN.format(status=status, trainer=trainer))
     python.chmod(0o755)
     script = ROOT / "runs" / "demo_grpo.sh"
     given = {**os.environ, "PYTHON": str(python), "OUT": str(folder / "out put"), "DEVICE": "cpu", **variables}
@@ -142,6 +157,32 @@ def test_a_folder_keeps_to_the_settings_that_it_was_begun_with(tmp_path: Path) -
     assert other.returncode == 2
     assert "> LESSONS=7" in other.stderr
     assert "choose another OUT" in other.stderr
+
+
+def test_a_trainings_settings_are_kept_too(tmp_path: Path) -> None:
+    """All that stands before the training is done; the stand-in then fails where it should train."""
+    done = tmp_path / "out put" / "done"
+    done.mkdir(parents=True)
+    steps = ["lessons", "synth-other", "true-lines", "judge-train", "dataset"]
+    steps += [f"{step}-{world}" for step in ("synth", "summarize", "score") for world in ("train", "held")]
+    for step in (*steps, "summarize-other-before", "score-other-before"):
+        (done / step).touch()
+    for lines in ("stage_a", "true"):
+        for step in ("judge", "evaluate"):
+            (done / f"{step}-before-{lines}").touch()
+    first, again, other = (loop(tmp_path, 1, STEPS=steps) for steps in ("2", "2", "3"))
+    assert (first.returncode, again.returncode, other.returncode) == (1, 1, 2), (first.stderr, other.stderr)
+    assert "train-seed-0 failed with status 1" in again.stderr
+    assert "> STEPS=3" in other.stderr
+
+
+def test_a_missing_trainer_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    without = loop(tmp_path, trainer=1)
+    assert without.returncode == 1
+    assert "'.[train]'" in without.stderr
+    assert not (tmp_path / "out put" / "done" / "lessons").exists()
+    loop(tmp_path, trainer=1, UNTIL="lines")
+    assert (tmp_path / "out put" / "done" / "lessons").exists()
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:

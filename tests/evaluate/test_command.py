@@ -62,6 +62,20 @@ def test_figures_are_told_and_every_group_stands_in_the_sheet(verdicts: Path, tm
     assert (outcomes.count("false release"), outcomes.count("false block")) == (1, 1)
 
 
+def test_what_a_training_has_not_seen_is_evaluated_alone(verdicts: Path, tmp_path: Path) -> None:
+    stage_a = json.loads((verdicts.parent / f"{MISSION}_verdicts.run.json").read_text("utf-8"))["settings"]["stage_a"][
+        0
+    ]
+    built = CliRunner().invoke(main, ["dataset", "--output-dir", str(tmp_path), "--val-fraction", "0.3", stage_a])
+    assert built.exit_code == 0, built.stderr
+    rows = len((tmp_path / "val.jsonl").read_text("utf-8").splitlines())
+    result = run(tmp_path / "out", "--json", "--only", tmp_path / "val.jsonl", verdicts)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["overall"]["judge"]["groups"] == rows
+    assert 0 < rows < 20
+    assert f"{20 - rows} others are left out" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
 def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
     told = json.loads(run(tmp_path, verdicts, "--json").stdout)
     assert json.dumps(told, allow_nan=False)

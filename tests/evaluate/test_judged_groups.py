@@ -53,6 +53,44 @@ def test_a_verdict_outweighs_a_fault_that_was_left_behind(judged: Judged) -> Non
     assert (group.verdict, group.fault) == ("pass", None)
 
 
+def row(group: str, solution: str = "通过", mission: str = MISSION) -> dict[str, Any]:
+    """A line of a dataset."""
+    messages = [{"role": "system", "content": "你是"}, {"role": "user", "content": "检查项"}]
+    return {"messages": messages, "solution": solution, "group_id": group, "mission": mission, "summaries": []}
+
+
+def test_only_the_groups_of_a_dataset_are_read_once(judged: Judged, tmp_path: Path) -> None:
+    """A group that stands there several times is one; one id with the other label is another group."""
+    lines = [("QC-1", "pass"), ("QC-1", "fail"), ("QC-2", "pass"), ("QC-3", "fail")]
+    file = judged([verdict(*line) for line in lines], [stage_a(*line) for line in lines])
+    train, val = jsonl(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
+    jsonl(val, [row("QC-1", "不通过")])
+
+    found = read_judged([file], None, MISSIONS, [val])
+    assert [(group.key.group_id, group.key.label) for group in found.groups] == [("QC-1", "fail")]
+    assert found.warnings == (f"1 groups of {val} alone; 3 others are left out",)
+    both = read_judged([file], None, MISSIONS, [train, val]).groups
+    assert [(group.key.group_id, group.key.label) for group in both] == [("QC-1", "fail"), ("QC-2", "pass")]
+
+
+def test_a_group_of_the_dataset_that_no_file_knows_is_told(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1")], [stage_a("QC-1")])
+    val = jsonl(tmp_path / "val.jsonl", [row("QC-1"), row("QC-9"), row("QC-8", mission="BBU线缆布放")])
+    with pytest.raises(InputError, match=r"val.jsonl: 1 groups stand in none of the files, first .*QC-9.*Give the"):
+        read_judged([file], None, MISSIONS, [val])
+
+    jsonl(val, [row("QC-1"), row("QC-8", mission="BBU线缆布放")])
+    found = read_judged([file], None, MISSIONS, [val])
+    assert len(found.groups) == 1
+    assert "BBU线缆布放: 1 groups and no file of verdicts: left out" in found.warnings
+
+
+def test_a_file_that_is_no_dataset_is_told(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1")], [stage_a("QC-1")])
+    with pytest.raises(DamagedFileError, match=r"_verdicts.jsonl:1: key messages is missing"):
+        read_judged([file], None, MISSIONS, [file])
+
+
 def test_groups_that_failed_in_stage_a_are_groups(judged: Judged) -> None:
     torn = fault("QC-2", step="load", message="a.jpg is empty")
     groups = read(judged([verdict("QC-1")], None, (), [torn]))
@@ -96,7 +134,7 @@ def test_missions_that_were_not_judged_are_left_out_by_name(judged: Judged, tmp_
     file = judged([verdict("QC-1")])
     found = read_judged([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
     assert [group.key.group_id for group in found.groups] == ["QC-1"]
-    assert found.warnings == ("挡风板安装检查: 1 groups in the Stage-A files and no file of verdicts: left out",)
+    assert found.warnings == ("挡风板安装检查: 1 groups and no file of verdicts: left out",)
 
 
 def test_one_of_several_missions_judged_together_is_evaluated_without_a_word(judged: Judged, tmp_path: Path) -> None:

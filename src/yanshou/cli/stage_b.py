@@ -31,7 +31,12 @@ LISTED = 20  # groups left out of a dataset that the terminal shows
 
 @click.command(context_settings=CONTEXT, short_help="Training data from labelled Stage-A files.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets train.jsonl, val.jsonl and dataset.card.json.")
-@setting("--val-fraction", DatasetSettings, "Of the groups; one id stands on one side.", type=float)
+@setting(
+    "--val-fraction",
+    DatasetSettings,
+    "Of the groups of each mission and label, at least one; one id stands on one side.",
+    type=float,
+)
 @setting("--seed", DatasetSettings, "Same seed and input, same bytes.", type=int)
 @setting("--max-prompt-tokens", DatasetSettings, "Leaves longer groups out and lists them; off by default.", type=int)
 @setting("--checkpoint", DatasetSettings, "Whose tokenizer counts.")
@@ -124,6 +129,13 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets report.html, its thumbnails and groups.csv.")
 @click.option("--stage-a", "stage_a", type=FILE, multiple=True,
               help="The Stage-A files that were judged; else those that the verdicts' run.json names.")  # fmt: skip
+@click.option(
+    "--only",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="The groups of this dataset file alone: val.jsonl, which a training has not seen. May be repeated.",
+)
 @setting("--threshold", EvaluateSettings, "Pass is p_pass ≥ P; else the verdicts as they stand.", type=float)
 @setting("--max-false-release", EvaluateSettings, "Finds the P that keeps false releases / human fails under this.",
          type=float)  # fmt: skip
@@ -133,8 +145,8 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
 @json_option
 @click.argument("verdicts", type=FILE, nargs=-1, required=True, metavar="FILE...")
 def evaluate(
-    verdicts: tuple[Path, ...], stage_a: tuple[Path, ...], output_dir: Path, mission_files: tuple[Path, ...],
-    lang: str, as_json: bool, **options: Any,
+    verdicts: tuple[Path, ...], stage_a: tuple[Path, ...], only: tuple[Path, ...], output_dir: Path,
+    mission_files: tuple[Path, ...], lang: str, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Verdicts against human labels: accuracy, false releases, false blocks, beside always-pass and the rules."""
     import json
@@ -145,7 +157,7 @@ def evaluate(
 
     with checked():
         EvaluateSettings(**options)
-    result = evaluating.evaluate(verdicts, stage_a or None, load_missions(mission_files), **options)
+    result = evaluating.evaluate(verdicts, stage_a or None, load_missions(mission_files), only=only, **options)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     table = evaluating.write_groups(result.groups, output_dir)

@@ -91,10 +91,14 @@ def evaluate(
     threshold: float | None = None,
     max_false_release: float | None = None,
     confidence: float = CONFIDENCE,
+    only: Sequence[Path] = (),
 ) -> Evaluation:
-    """Reads the files and compares. `stage_a_files`: None takes those that the verdicts' run files name."""
+    """Reads the files and compares. `stage_a_files`: None takes those that the verdicts' run files name.
+
+    `only`: dataset files (`val.jsonl`); other groups are left out.
+    """
     settings = _settings(threshold, max_false_release, confidence)
-    read = read_judged(verdict_files, stage_a_files, missions)
+    read = read_judged(verdict_files, stage_a_files, missions, only)
     choice = None
     if settings.max_false_release is not None:
         choice = _choose(read.groups, settings.max_false_release, settings.confidence)

@@ -29,6 +29,7 @@ from yanshou.output import Paths, RunFile
 from yanshou.records import Fault, GroupKey, Label, StageARecord, VerdictRecord
 from yanshou.rules import Decision, decide
 from yanshou.summary import parse
+from yanshou.train.rows import GroupRow, read_rows
 
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
@@ -74,8 +75,17 @@ class ReadGroups:
     warnings: tuple[str, ...]
 
 
-def read_judged(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions) -> ReadGroups:
-    """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name."""
+def read_judged(
+    verdict_files: Sequence[Path],
+    stage_a_files: Sequence[Path] | None,
+    missions: Missions,
+    only: Sequence[Path] = (),
+) -> ReadGroups:
+    """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name.
+
+    `only`: dataset files; the other groups are left out.
+    """
+    wanted = {own_name(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
     sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
@@ -85,19 +95,23 @@ def read_judged(verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | N
 
     judged = _missions_of(verdict_files, [*verdicts, *faults], missions)
     keys = dict.fromkeys([*written, *missing, *verdicts, *faults])
+    _refuse_unknown(only, [key for key in wanted if key.mission in judged and key not in keys])
     groups = tuple(
         _group(key, written.get(key), verdicts.get(key), _why_none(key, written, faults, missing), missions)
         for key in keys
-        if key.mission in judged
+        if key.mission in judged and (not only or key in wanted)
     )
     if not groups:
-        raise InputError(f"{_listed(verdict_files)}: no group to evaluate. Check the files.")
+        raise InputError(f"{_listed([*verdict_files, *only])}: no group to evaluate. Check the files.")
     if verdicts and not any(key in written for key in verdicts):
         raise InputError(
             f"{_listed(sources)}: none of the {len(verdicts)} groups with a verdict has a line here. {GIVE_THEM}"
         )
-    left_out = keys if stage_a_files else ()  # a run file names the files of all missions that were judged together
-    return ReadGroups(groups, tuple(sources), (*_warnings(groups), *_other_missions(left_out, judged)))
+    # A run file names the files of all missions that were judged together.
+    left_out = wanted if only else keys if stage_a_files else ()
+    others = sum(key.mission in judged for key in keys) - len(groups)
+    told = [f"{len(groups)} groups of {_listed(only)} alone; {others} others are left out"] if only else []
+    return ReadGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
 
 
 def run_settings(file: Path) -> Mapping[str, Any] | None:
@@ -137,6 +151,14 @@ def _why_none(
     return "; ".join(f"{fault.step}: {fault.message}" for fault in told or ()) or NOT_JUDGED
 
 
+def _refuse_unknown(only: Sequence[Path], unknown: Sequence[GroupKey]) -> None:
+    if unknown:
+        raise InputError(
+            f"{_listed(only)}: {len(unknown)} groups stand in none of the files, first {min(map(str, unknown))}. "
+            "Give the verdicts and Stage-A files of the groups that the dataset was built from."
+        )
+
+
 def _warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
     not_judged = [group.key for group in groups if group.fault == NOT_JUDGED]
     yield from _naming(
@@ -154,7 +176,7 @@ def _warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
 
 def _other_missions(keys: Iterable[GroupKey], judged: set[str]) -> Iterable[str]:
     for mission, count in Counter(key.mission for key in keys if key.mission not in judged).items():
-        yield f"{mission}: {count} groups in the Stage-A files and no file of verdicts: left out"
+        yield f"{mission}: {count} groups and no file of verdicts: left out"
 
 
 def _naming(keys: Sequence[GroupKey], what: str) -> Iterable[str]:

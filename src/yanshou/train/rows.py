@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from yanshou.errors import InputError
 from yanshou.jsonl import read_records
+from yanshou.records import GroupKey
+from yanshou.stage_b.verdict import PASS
 
 REBUILD = "Build the file anew with `yanshou dataset`."
 TAKEN = frozenset({
@@ -51,6 +53,17 @@ class TrainRow(BaseModel):
         if isinstance(row, dict) and (taken := sorted(TAKEN & set(row))):
             raise ValueError(f"column {taken[0]} means something else to the trainer")
         return row
+
+
+class GroupRow(TrainRow):
+    """Which group it is."""
+
+    mission: str
+    group_id: str
+
+    @property
+    def key(self) -> GroupKey:
+        return GroupKey(self.mission, "pass" if self.solution == PASS else "fail", self.group_id)
 
 
 class ReasonedRow(TrainRow):
