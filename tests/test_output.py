@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import yanshou.output as output_module
 from yanshou.errors import DamagedFileError, LockedError, OutputError, ResumeError
 from yanshou.jsonl import dump_line, read_lines
 from yanshou.output import Output
@@ -422,3 +423,51 @@ def test_a_line_of_another_mission_is_an_error_naming_both(tmp_path: Path) -> No
     write(tmp_path, 1)
     with pytest.raises(DamagedFileError, match=rf"{STEM}\.jsonl:1: .* is of mission .*, this file is 另一个检查项's"):
         open_output(tmp_path, mission="另一个检查项")
+
+
+# ---- lines that read otherwise under other settings ----
+
+
+def renamed(one: StageARecord) -> StageARecord:
+    return one.model_copy(update={"images": ["/elsewhere/1.jpg"]})
+
+
+def test_revised_lines_are_appended_to(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    with open_output(tmp_path, revise=renamed) as output:
+        assert output.revised == 1
+        output.append(record(2))
+    assert lines(tmp_path) == dump_line(renamed(record(1))) + dump_line(record(2))
+
+
+def test_a_run_that_is_refused_revises_nothing(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    path = tmp_path / f"{STEM}.jsonl"
+    path.write_bytes(written(1, 1))
+    before = run_file(tmp_path)
+    with pytest.raises(DamagedFileError, match="stands on line 1 already"):
+        open_output(tmp_path, revise=renamed)
+    assert lines(tmp_path) == written(1, 1)
+    assert run_file(tmp_path) == before
+
+
+def test_what_ends_before_the_lines_are_revised_leaves_a_run_file_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 1)
+    real = output_module.replace_file
+
+    def fails(path: Path, data: bytes) -> None:
+        if path.name == f"{STEM}.jsonl":
+            raise KeyboardInterrupt
+        real(path, data)
+
+    monkeypatch.setattr(output_module, "replace_file", fails)
+    with pytest.raises(KeyboardInterrupt):
+        open_output(tmp_path, settings={**SETTINGS, "allow_truncated": True}, revise=renamed)
+    assert lines(tmp_path) == written(1)
+    assert (run_file(tmp_path)["status"], run_file(tmp_path)["settings"]["allow_truncated"]) == ("running", True)
+
+    monkeypatch.setattr(output_module, "replace_file", real)
+    with open_output(tmp_path, settings={**SETTINGS, "allow_truncated": True}, revise=renamed) as output:
+        assert output.revised == 1

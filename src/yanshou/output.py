@@ -127,7 +127,8 @@ class Output(Generic[RecordT, DigestT]):
         Every line has to be about `mission`. Differing `settings` refuse, save those that `may_change` names
         (`sampling.max_new_tokens`). `environment` is given that of the lines so far, empty for none, and gives this
         run's; that they differ is a warning. `revise` says how a line reads under this run's settings: the file is
-        rewritten, whole, where one reads otherwise. A run that is refused leaves every file as it was.
+        rewritten, whole, where one reads otherwise. A run that is refused leaves every file as it was; one that is
+        killed while it rewrites leaves a run file that says "running", with the new settings.
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:
@@ -135,12 +136,12 @@ class Output(Generic[RecordT, DigestT]):
             if fresh:
                 output._move_aside()
             output._begin(_as_json(settings), environment, may_change or {})
-            if revise:
-                output._revise(record_type, revise)
             output._read_lines(record_type, mission)
             output._read_faults()
             output._write_faults()
             output._write_run()
+            if revise:
+                output._revise(record_type, revise)
         except BaseException:
             output.close()
             raise
@@ -275,14 +276,12 @@ class Output(Generic[RecordT, DigestT]):
             )
 
     def _revise(self, record_type: type[RecordT], revise: Callable[[RecordT], RecordT]) -> None:
-        if not self.paths.lines.exists():
-            return
-        cut_torn_line(self.paths.lines)
         before = [record for _, record in read_records(self.paths.lines, record_type)]
         after = [revise(record) for record in before]
         self.revised = sum(one != other for one, other in zip(before, after, strict=True))
         if self.revised:
             replace_file(self.paths.lines, b"".join(map(dump_line, after)))
+            self._lines = self._held.enter_context(Appender(self.paths.lines))  # the old one holds the old file
 
     def _read_lines(self, record_type: type[RecordT], mission: str) -> None:
         self._lines = self._held.enter_context(Appender(self.paths.lines))  # cuts off a torn last line

@@ -59,6 +59,15 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def younger(summaries: str, verdict: str) -> str:
+    """What is wrong where a group's summaries were written after its verdict; "" where they were not."""
+    try:
+        later = datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
+    except (ValueError, TypeError):  # not yanshou's own time, or without an offset
+        return ""
+    return f"its summaries were written at {summaries}, its verdict at {verdict}" if later else ""
+
+
 class GroupRecord(Record):
     """A line about one group."""
 

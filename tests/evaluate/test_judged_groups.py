@@ -53,6 +53,26 @@ def test_a_verdict_outweighs_a_fault_that_was_left_behind(judged: Judged) -> Non
     assert (group.verdict, group.fault) == ("pass", None)
 
 
+def test_a_verdict_older_than_the_summaries_does_not_count(judged: Judged) -> None:
+    later = stage_a("QC-2", timestamp="2100-01-01T00:00:00+08:00")
+    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1"), later])], None, MISSIONS)
+    one, other = found.groups
+    assert (one.verdict, one.fault) == ("pass", None)
+    assert (other.verdict, other.p_pass, other.outcome) == (None, None, "error")
+    assert other.fault is not None
+    assert other.fault.startswith("its summaries were written at 2100-01-01")
+    assert [warning for warning in found.warnings if "QC-2" in warning and "older than its summaries" in warning]
+
+
+def test_verdicts_of_a_run_that_has_not_ended_are_told(judged: Judged) -> None:
+    file = judged([verdict("QC-1")], [stage_a("QC-1")])
+    assert read_judged([file], None, MISSIONS).warnings == ()
+    run = file.with_name(file.name.replace(".jsonl", ".run.json"))
+    run.write_text(run.read_text("utf-8").replace('"finished"', '"running"'), encoding="utf-8")
+    (warning,) = read_judged([file], None, MISSIONS).warnings
+    assert warning.startswith(f"{run}: its run goes on or was killed")
+
+
 def row(group: str, solution: str = "通过", mission: str = MISSION) -> dict[str, Any]:
     """A line of a dataset."""
     messages = [{"role": "system", "content": "你是"}, {"role": "user", "content": "检查项"}]

@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from yanshou.assembly import Outcome
 from yanshou.cli import main
 from yanshou.engines import Completion, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.jsonl import dump_line, read_records
-from yanshou.mission_run import HOPELESS
+from yanshou.mission_run import HOPELESS, Silence
 from yanshou.missions import load_missions
 from yanshou.records import Fault, StageARecord, VerdictRecord, image_key
 from yanshou.rules import decide
 from yanshou.settings import EngineSettings, JudgeSettings
-from yanshou.stage_b.judge import judge
+from yanshou.stage_b.judge import Judge, judge, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.summary import parse
 from yanshou.world.jobs import any_job
@@ -394,6 +395,21 @@ def test_an_interrupted_run_ends_after_the_batch_in_hand(stage_a: Path, tmp_path
     assert process.returncode == 130
     assert "interrupted. The same command goes on from here." in err
     assert 2 <= len(verdicts(out)) <= 6
+
+
+def test_an_interrupted_run_by_the_rules_ends_after_the_group_in_hand(stage_a: Path, tmp_path: Path) -> None:
+    settings = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=None)
+
+    class InterruptsIt(Silence):
+        def group(self, outcome: Outcome[Any]) -> None:
+            judging.interrupt()
+
+    judging = Judge(settings, None, InterruptsIt())
+    found, _ = prepare(settings)
+    result = judging.run(found[0])
+    assert (result.status, len(verdicts(tmp_path / "out"))) == (130, 1)
+    assert judge(settings)[0].status == 0
+    assert len(verdicts(tmp_path / "out")) == 12
 
 
 # ---- a real model ----

@@ -7,15 +7,17 @@
     /…/挡风板安装检查_stage_a.errors.jsonl     no summaries: there was nothing to judge
 
 A group that stands in any of them is a group of the evaluation, once. Where it has no verdict, `fault` says why; a
-verdict beside a fault is newer and counts. A group that only one side knows gets a warning: with summaries and neither
-verdict nor fault it was not judged; with a verdict and no summaries the rules cannot say anything. Both count as not
-released by whoever has nothing to say.
+verdict beside a fault is newer and counts, one that is older than the summaries does not. A group that only one side
+knows gets a warning: with summaries and neither verdict nor fault it was not judged; with a verdict and no summaries
+the rules cannot say anything. Both count as not released by whoever has nothing to say.
 """
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from yanshou.group_files import JUDGE_AGAIN, once, own_name, read_groups
 from yanshou.jsonl import excerpt, first_fault, read_object, read_records
 from yanshou.missions import Missions
 from yanshou.output import Paths, RunFile
-from yanshou.records import Fault, GroupKey, Label, StageARecord, VerdictRecord
+from yanshou.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, younger
 from yanshou.rules import Decision, decide
 from yanshou.summary import parse
 from yanshou.train.rows import GroupRow, read_rows
@@ -34,6 +36,7 @@ from yanshou.train.rows import GroupRow, read_rows
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
 NOT_JUDGED = "not judged: no verdict, and no fault that tells why"
+OUTDATED = "a verdict older than its summaries: counted as an error, not released. Delete its line and judge again"
 NAMED = 5  # groups that are named in a warning
 
 
@@ -92,12 +95,15 @@ def read_judged(
     lines = read_groups(sources, StageARecord, missions, any_mission=True)  # judged or not
     written = {record.key: record for _, record in lines}
     missing = _faults(sources, missions)
+    outdated = dict(_outdated(verdicts, written))
+    current = {key: verdict for key, verdict in verdicts.items() if key not in outdated}
 
     judged = _missions_of(verdict_files, [*verdicts, *faults], missions)
     keys = dict.fromkeys([*written, *missing, *verdicts, *faults])
     _refuse_unknown(only, [key for key in wanted if key.mission in judged and key not in keys])
+    why_none = partial(_why_none, written=written, faults=faults, missing=missing)
     groups = tuple(
-        _group(key, written.get(key), verdicts.get(key), _why_none(key, written, faults, missing), missions)
+        _group(key, written.get(key), current.get(key), outdated.get(key) or why_none(key), missions)
         for key in keys
         if key.mission in judged and (not only or key in wanted)
     )
@@ -110,7 +116,10 @@ def read_judged(
     # A run file names the files of all missions that were judged together.
     left_out = wanted if only else keys if stage_a_files else ()
     others = sum(key.mission in judged for key in keys) - len(groups)
-    told = [f"{len(groups)} groups of {_listed(only)} alone; {others} others are left out"] if only else []
+    told = [warning for file in verdict_files for warning in _not_ended(file)]
+    told += _naming([group.key for group in groups if group.key in outdated], OUTDATED)
+    if only:
+        told.append(f"{len(groups)} groups of {_listed(only)} alone; {others} others are left out")
     return ReadGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
 
 
@@ -138,6 +147,15 @@ def _group(
         rules=decide(rule, map(parse, summaries)) if written else None,
         fault=None if verdict else fault,
     )
+
+
+def _outdated(
+    verdicts: dict[GroupKey, VerdictRecord], written: dict[GroupKey, StageARecord]
+) -> Iterable[tuple[GroupKey, str]]:
+    """The groups whose verdict is older than their summaries, and when the two were written."""
+    for key, verdict in verdicts.items():
+        if key in written and (told := younger(written[key].timestamp, verdict.timestamp)):
+            yield key, told
 
 
 def _why_none(
@@ -172,6 +190,13 @@ def _warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
     )
     if not any(group.key.label for group in groups):
         yield "no group has a human label: there is nothing to compare the verdicts with"
+
+
+def _not_ended(file: Path) -> Iterable[str]:
+    """Warns of verdicts that a run is writing, or was killed while it wrote them."""
+    with suppress(InputError, DamagedFileError):
+        if _run_file(run := _beside(file).run).status == "running":
+            yield f"{run}: its run goes on or was killed: verdicts may be missing, or by another threshold. Judge again"
 
 
 def _other_missions(keys: Iterable[GroupKey], judged: set[str]) -> Iterable[str]:

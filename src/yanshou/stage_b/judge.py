@@ -11,7 +11,7 @@ p_pass reaches it, and another threshold rewrites the verdicts on disk from the 
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from yanshou.assembly import TRUNCATED, Answer, Outcome, endless
@@ -25,7 +25,7 @@ from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, gu
 from yanshou.missions import Mission, load_missions
 from yanshou.output import Output
 from yanshou.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
-from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now
+from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now, younger
 from yanshou.rules import decide
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
@@ -80,7 +80,7 @@ class Judge:
         self.interrupted = False
 
     def interrupt(self) -> None:
-        """Ends the run after the batch in hand. Safe from a signal handler."""
+        """Ends the run after the batch in hand, by the rules after the group in hand. Safe from a signal handler."""
         self.interrupted = True
         if self.engine:
             self.engine.stop()
@@ -142,7 +142,7 @@ class Judge:
         self, mission: Mission, pending: Sequence[StageARecord], run: MissionRun[VerdictRecord, str]
     ) -> Iterator[Outcome[VerdictRecord]]:
         if self.engine is None:
-            return _by_rule(mission, pending)
+            return _by_rule(mission, takewhile(lambda _: not self.interrupted, pending))
         return self._by_model(self.engine, mission, pending, run)
 
     def _by_model(
@@ -222,9 +222,9 @@ def _pending(
 
 
 def _fault(record: StageARecord, judged: str | None, asked: bool) -> SummaryError | None:
-    if judged is not None and _younger(record.timestamp, judged):
+    if judged is not None and (outdated := younger(record.timestamp, judged)):
         return SummaryError(
-            f"its summaries were written at {record.timestamp}, its verdict at {judged}",
+            outdated,
             "delete the group's line from the verdicts and run again, or start over with --fresh",
         )
     if judged is not None or not asked:
@@ -235,13 +235,6 @@ def _fault(record: StageARecord, judged: str | None, asked: bool) -> SummaryErro
     if len(text) > LONGEST:
         return SummaryError(f"its summaries have {len(text):,} characters, more than {LONGEST:,}", NOT_OURS)
     return None
-
-
-def _younger(summaries: str, verdict: str) -> bool:
-    try:
-        return datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
-    except (ValueError, TypeError):  # not yanshou's own time, or without an offset
-        return False
 
 
 def _lines(record: StageARecord) -> list[str]:
