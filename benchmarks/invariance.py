@@ -24,7 +24,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -256,10 +256,11 @@ def ways_of_continuous(engines: Engines, requests: Sequence[Request], alone: int
     engine = engines.continuous()
     yield "whole list", engine.answers(requests), engine
     yield "shuffled", engine.answers(shuffled), engine
-    one_by_one = Tokens()
-    for request in requests[:: max(1, len(requests) // alone)][:alone]:
-        one_by_one |= engine.answers([request])
-    yield "alone", one_by_one, engine
+    if alone:
+        one_by_one = Tokens()
+        for request in requests[:: max(1, len(requests) // alone)][:alone]:
+            one_by_one |= engine.answers([request])
+        yield "alone", one_by_one, engine
     del engine  # and its slots
     for at_once, some in ((8, shuffled[: EIGHT if engines.lengths else None]), (32, shuffled)):
         engine = engines.continuous(at_once)
@@ -372,24 +373,52 @@ def settings(given: argparse.Namespace, **other: Any) -> EngineSettings:
     )  # fmt: skip
 
 
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option."""
+
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{value}: give at least {least}")
+        return value
+
+    return number
+
+
+def check_paths(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Before the first check, which may take long."""
+    try:
+        given.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--folder {given.folder}: {error.strerror}. Give a folder that can be written to.")
+    try:
+        if given.json:
+            given.json.open("a").close()  # what stands there stays until there is a report
+    except OSError as error:
+        parser.error(f"--json {given.json}: {error.strerror}. Give a file in a folder that is there.")
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="Does a photo's answer depend on anything but the photo?")
     parser.add_argument("checkpoint")
-    parser.add_argument("--photos", type=int, default=256)
-    parser.add_argument("--cpu-photos", type=int, default=64, help="of them on the CPU, too, where there is a GPU")
-    parser.add_argument("--alone", type=int, default=16, help="of them are asked for one at a time")
-    parser.add_argument("--imposed", type=int, default=0, metavar="TOKENS", help="answers of given lengths, at most so")
+    parser.add_argument("--photos", type=at_least(1), default=256)
+    parser.add_argument(
+        "--cpu-photos", type=at_least(0), default=64, help="of them on the CPU, too, where there is a GPU"
+    )
+    parser.add_argument("--alone", type=at_least(0), default=16, help="of them are asked for one at a time")
+    parser.add_argument("--imposed", type=at_least(0), default=0, metavar="TOKENS",
+                        help="answers of given lengths, at most so")  # fmt: skip
     parser.add_argument("--engine", choices=["transformers", "continuous"], default="continuous")
     parser.add_argument("--mode", choices=["compiled", "eager"], help="by default compiled on CUDA, eager on a CPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", help="in which an engine is held against itself")
     parser.add_argument("--attn", default="auto")
-    parser.add_argument("--max-new-tokens", type=int, default=SamplingSettings().max_new_tokens)
+    parser.add_argument("--max-new-tokens", type=at_least(1), default=SamplingSettings().max_new_tokens)
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-invariance")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args(arguments)
+    check_paths(parser, given)
     torch.backends.cudnn.allow_tf32 = False  # torch's default would make the reference's patches float32 by name only
 
     began, report = time.monotonic(), dict[str, Any](vars(given), checks=[], kept=True)

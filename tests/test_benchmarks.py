@@ -235,17 +235,42 @@ def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, eng
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == json.loads(json.dumps(report))
 
 
-def test_invariance_at_a_shape_without_weights_imposes_the_lengths(bare: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alone", ["1", "0"])
+def test_invariance_at_a_shape_without_weights_imposes_the_lengths(bare: Path, tmp_path: Path, alone: str) -> None:
     """Against itself only: nothing that random weights write is right or wrong."""
-    report = invariance.main([str(bare), "--device", "cpu", "--photos", "4", "--imposed", "9", "--alone", "1",
+    report = invariance.main([str(bare), "--device", "cpu", "--photos", "4", "--imposed", "9", "--alone", alone,
                               "--max-pixels", "65536", "--folder", str(tmp_path)])  # fmt: skip
     assert report["kept"]
-    names = ["whole list", "shuffled", "alone", "8 in flight, shuffled", "32 in flight, shuffled"]
+    one_by_one = ["alone"] * int(alone)
+    names = ["whole list", "shuffled", *one_by_one, "8 in flight, shuffled", "32 in flight, shuffled"]
     assert [check["name"] for check in report["checks"]] == [
         *names, "interrupted and resumed", "between shapes: 8 slots",
     ]  # fmt: skip
-    assert [check["slots"] for check in report["checks"]] == [16] * 6 + [8]
-    assert [check["allowed"] for check in report["checks"]] == [0] * 6 + [None]
+    assert [check["slots"] for check in report["checks"]] == [16] * (5 + int(alone)) + [8]
+    assert [check["allowed"] for check in report["checks"]] == [0] * (5 + int(alone)) + [None]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--photos", "0"], "argument --photos: 0: give at least 1"),
+        (["--photos", "-3"], "argument --photos: -3: give at least 1"),
+        (["--photos", "some"], "argument --photos: invalid number value: 'some'"),
+        (["--alone", "-1"], "argument --alone: -1: give at least 0"),
+        (["--folder", "file"], "--folder file: File exists. Give a folder"),
+        (["--json", "nodir/x.json"], "--json nodir/x.json: No such file or directory. Give a file"),
+    ],
+)
+def test_invariance_refuses_wrong_options_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(invariance, "checks", None)
+    with pytest.raises(SystemExit) as ended:
+        invariance.main(["demo", "--photos", "1", "--folder", str(tmp_path / "photos"), *options])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_an_answer_that_depends_on_its_company_breaks_the_promise(engine: TransformersEngine) -> None:

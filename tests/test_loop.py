@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
@@ -112,6 +113,37 @@ def test_a_trained_checkpoint_gets_the_demo_checkpoints_form(tmp_path: Path) -> 
     assert {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()} == {
         path.name: path.stat().st_size for path in demo.iterdir()
     }
+
+
+@pytest.mark.parametrize(
+    ("weights", "target", "told"),
+    [
+        (None, "out", "trained: no safetensors weights are there. Give a checkpoint"),
+        ({}, "out", "trained: no safetensors weights are there. Give a checkpoint"),
+        ({"model.norm": [1]}, "out", "trained: the demo checkpoint has no model.norm. Give"),
+        ({"model.language_model.norm.weight": [2]}, "out", "has the shape [2], in the demo checkpoint [256]. Give"),
+        ({"model.language_model.norm.weight": [256]}, "out", "is missing. Give a checkpoint"),
+        ("torn", "out", "trained: the weights cannot be read: "),
+        (None, "file", "file is a file. Give a folder"),
+        (None, "file/out", "file is a file. Give a folder"),
+    ],
+)
+def test_what_cannot_get_that_form_is_told_in_a_line(
+    tmp_path: Path, weights: dict[str, list[int]] | str | None, target: str, told: str
+) -> None:
+    (tmp_path / "file").touch()
+    if weights is not None:
+        (tmp_path / "trained").mkdir()
+        path = tmp_path / "trained" / "model.safetensors"
+        if isinstance(weights, str):
+            path.write_text(weights)
+        else:
+            save_file({name: torch.ones(shape) for name, shape in weights.items()}, path)
+    with pytest.raises(SystemExit) as ended:
+        in_bf16.main([str(tmp_path / "trained"), str(tmp_path / target)])
+    assert told in str(ended.value.code)
+    assert "\n" not in str(ended.value.code)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_script_is_one_that_bash_can_read() -> None:

@@ -48,6 +48,19 @@ def test_a_line_torn_by_a_kill_is_left_out(tmp_path: Path) -> None:
     assert read_curves(log(tmp_path, step(1), '{"loss": 0.0, "rew')).step == 1
 
 
+@pytest.mark.parametrize(
+    "line", ['"2²/1", "loss": 1', f'"{"2" * 5000}/9", "loss": 1', f'"2/{"9" * 5000}", "loss": 1',
+             f'"2/9", "loss": 1{"0" * 400}', '"2/9", "loss": NaN']
+)  # fmt: skip
+def test_a_line_that_no_trainer_writes_is_left_out(tmp_path: Path, line: str) -> None:
+    curves = read_curves(log(tmp_path, step(1), f'{{"global_step/max_steps": {line}}}\n'))
+    assert (list(curves.train), curves.step) == ([1], 1)
+
+
+def test_values_too_large_for_a_mean_are_left_out(tmp_path: Path) -> None:
+    assert warning(read_curves(log(tmp_path, *(step(number, 1e308, 1e308) for number in range(1, 8))))) == ""
+
+
 def test_no_file_yet_is_no_step(tmp_path: Path) -> None:
     assert read_curves(tmp_path / "logging.jsonl").step == 0
     assert not finished(tmp_path / "logging.jsonl")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from filelock import FileLock
 from training_rows import rows, written
 
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError
+from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
 from yanshou.train import run as launcher
 from yanshou.train.curves import Curves, read_curves
@@ -152,6 +153,48 @@ def test_fresh_in_a_folder_with_nothing_but_old_trainings_makes_no_empty_one(set
     (settings().output_dir / "old-1").mkdir(parents=True)
     Training(settings(fresh=True)).run()
     assert [folder.name for folder in settings().output_dir.glob("old-*")] == ["old-1"]
+
+
+def test_fresh_leaves_what_is_no_trainings_where_it_is(settings: Build) -> None:
+    out = settings().output_dir
+    out.mkdir()
+    given = settings(train_file=written(out / "train.jsonl", rows(12, 1)), sft=True)
+    Training(given).run()
+    assert Training(given.model_copy(update={"fresh": True})).run().status == 0
+    (old,) = out.glob("old-*")
+    assert {path.name for path in old.iterdir()} == {
+        "train.run.json", "swift", "swift.log", "sft_train.jsonl", "sft_val.jsonl", "curves.png", "final",
+    }  # fmt: skip
+    assert given.train_file.is_file()
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "train_file", "val_file", "mission_files"])
+def test_fresh_does_not_move_away_what_it_reads(settings: Build, name: str) -> None:
+    Training(settings()).run()
+    final = settings().output_dir / "final"
+    inside = written(final / "rows.jsonl", rows(2, 1))
+    changes = {"checkpoint": str(final), "mission_files": (final / "config.json",)}
+    training = Training(settings(fresh=True, **{name: changes.get(name, inside)}))
+    for start in (training.run, training.command_line):
+        with pytest.raises(UsageError, match=r"would move .*/out/final.* away .* Choose another --output-dir"):
+            start()
+    assert inside.exists()
+    assert not list(settings().output_dir.glob("old-*"))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_result_is_not_told_as_one(settings: Build, kind: str) -> None:
+    final = Training(settings()).run().final
+    assert final
+    if kind == "file":
+        shutil.rmtree(final)
+        final.touch()
+    else:
+        (final / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"move .*/final away, and the same command makes it anew\.$"):
+        Training(settings()).run()
+    final.rename(final.with_name("away"))
+    assert Training(settings()).run().final == final
 
 
 def test_a_pipe_is_no_training_file(settings: Build, tmp_path: Path) -> None:

@@ -147,6 +147,32 @@ def test_the_command_trains_and_goes_on(new_tiny: Callable[[str], Path]) -> None
     assert [result.exit_code for result in results] == [0, 0]
     assert [json.loads(result.stdout.splitlines()[-1])["step"] for result in results] == [1, 2]
 
+    figures = (folder / "training.jsonl").read_bytes()
+    again = CliRunner().invoke(main, [*flags, "--steps", "2"])
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert again.stderr.endswith("finished at step 2. More --steps or --minutes go on.\n")
+    assert (folder / "training.jsonl").read_bytes() == figures
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--minutes", "0", "0.0 is not in the range x>0"),
+        ("--minutes", "nan", "nan is no number"),
+        ("--pause-after", "nan", "nan is no number"),
+        ("--learning-rate", "nan", "nan is no number"),
+        ("--learning-rate", "0", "0.0 is not in the range 0<x<=1"),
+        ("--output-dir", __file__, "is a file"),
+    ],
+)
+def test_options_that_no_training_can_have_are_refused(tmp_path: Path, option: str, value: str, told: str) -> None:
+    flags = ["--output-dir", str(tmp_path / "out"), "--device", "cpu", "--workers", "0"]
+    result = CliRunner().invoke(main, [*flags, option, value])
+
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "out").exists()
+
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_without_a_gpu_the_command_says_what_to_do(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@
      "global_step/max_steps": "12/150"}
 
 A training that was killed and resumed repeats the steps since its last checkpoint: the later line counts. A line that
-was torn by the kill is left out.
+was torn by the kill is left out, as is one whose step is none.
 
 With dynamic sampling `frac_reward_zero_std` is the share that is left after looking for other groups.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from yanshou.errors import InputError, OutputError
 STEP = "global_step/max_steps"
 REWARD, KL, LENGTH, ZERO_STD = "reward", "kl", "completions/mean_length", "frac_reward_zero_std"
 LOSS, CORRECT, SUMMARY = "loss", "token_acc", "train_runtime"
+STEPS = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+LARGEST = 1e100  # what is larger, or NaN, can be neither averaged nor drawn
 WINDOW = 20  # steps that a warning looks back on
 FEWEST = 5  # steps that a warning needs
 MOST = 0.5  # of the groups
@@ -158,12 +161,12 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _step(line: dict[str, Any]) -> tuple[int | None, int]:
-    step, _, steps = str(line.get(STEP, "")).partition("/")
-    return (int(step), int(steps)) if step.isdigit() and steps.isdigit() else (None, 0)
+    found = STEPS.fullmatch(str(line.get(STEP, "")))
+    return (int(found[1]), int(found[2])) if found else (None, 0)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def shown(curves: Curves) -> Iterable[str]:

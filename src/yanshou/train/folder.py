@@ -59,6 +59,11 @@ class TrainFolder:
     def rows(self, name: str) -> Path:
         return self.root / f"sft_{name}.jsonl"
 
+    def own(self) -> list[Path]:
+        """What a training has written here; whatever else stands beside it is not its own."""
+        files = (self.run, self.swift, self.log, self.rows("train"), self.rows("val"), self.curves, self.merging)
+        return [path for path in (*files, self.final) if path.exists() or path.is_symlink()]
+
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole: a trainer that is killed while it saves leaves half of one."""
         whole = [folder for folder in self._checkpoints() if _whole(folder)]

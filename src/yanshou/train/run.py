@@ -32,7 +32,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, InputError, LockedError, ResumeError, RunError
+from yanshou.errors import CheckpointError, InputError, LockedError, ResumeError, RunError, UsageError
 from yanshou.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
@@ -117,6 +117,7 @@ class Training:
     def _run(self) -> TrainResult:
         self._begin()
         if self.folder.final.exists():
+            self._check_final()
             self.view.say(f"{self.folder.final}: trained already. --fresh starts over.")
         else:
             if not finished(self.folder.logging):
@@ -189,6 +190,30 @@ class Training:
             if not path.is_file():  # a pipe: it is read here, for the run file, and by swift
                 raise InputError(f"{path}: no file that can be read several times. Write the rows into one.")
             check_rows(path)
+        if self.settings.fresh:
+            self._check_inputs_stay()
+
+    def _check_inputs_stay(self) -> None:
+        """Raises UsageError where --fresh would move away what the new training reads."""
+        roots = {Path(os.path.abspath(self.folder.root)), self.folder.root.resolve()}  # noqa: PTH100 - keeps links
+        moved = [root / path.name for path in self.folder.own() for root in roots]
+        for path in (self.source, *self._files.values(), *self.settings.mission_files):
+            ways = (Path(os.path.abspath(path)), path.resolve())  # noqa: PTH100 - keeps links
+            if any(way.is_relative_to(old) for way in ways for old in moved):
+                raise UsageError(
+                    f"--fresh would move {path} away with the old training, and the new one reads it. Choose another "
+                    "--output-dir, or copy it to another place and give that."
+                )
+
+    def _check_final(self) -> None:
+        """Raises CheckpointError where what stands there is not what a training makes."""
+        final = self.folder.final
+        fault = next(checkpoint.faults(final), "") if final.is_dir() else f"{final} is a file."
+        if fault:
+            raise CheckpointError(
+                f"{fault} It stands where this training's result belongs: move {final} away, and the same command "
+                "makes it anew."
+            )
 
     def _words(self, resume: Path | None) -> list[str]:
         files = self._files
@@ -214,9 +239,7 @@ class Training:
 
     def _move_aside(self) -> None:
         """An old training keeps everything, in a folder beside."""
-        kept = (self.folder.lock.name, OLD)
-        old = [path for path in self.folder.root.iterdir() if not path.name.startswith(kept)]
-        if old:
+        if old := self.folder.own():
             aside = unused(self.folder.root / f"{OLD}{datetime.now():%Y%m%d-%H%M%S}")
             try:
                 aside.mkdir()

@@ -83,6 +83,10 @@ class Trainer:
 
     def run(self) -> None:
         """Trains until the plan or this call's time ends, examines, and saves."""
+        if self.progress >= 1:
+            self._save_checkpoint()  # the last call may have been killed before it did
+            click.echo(f"finished at step {self.step}. More --steps or --minutes go on.", err=True)
+            return
         began, before = time.monotonic(), self.seconds
         for lesson in self._lessons():
             loss = self._learn(lesson)
@@ -202,13 +206,25 @@ def _decayed(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
     ]
 
 
+class _Number(click.FloatRange):
+    """A range that NaN is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
+
+
 @click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))  # \b: click keeps the line breaks
-@click.option("--output-dir", type=click.Path(path_type=Path), required=True)
+@click.option("--output-dir", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--steps", type=click.IntRange(min=1), default=100_000, show_default=True, help="Steps in all.")
-@click.option("--minutes", default=18.0, show_default=True, help="Minutes in all.")
-@click.option("--pause-after", default=math.inf, help="Minutes of this call; the next one goes on.")
+@click.option("--minutes", type=_Number(min=0, min_open=True), default=18.0, show_default=True, help="Minutes in all.")
+@click.option(
+    "--pause-after", type=_Number(min=0), default=math.inf, help="Minutes of this call; the next one goes on."
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=256, show_default=True, help="Photos a step.")
-@click.option("--learning-rate", default=1e-3, show_default=True)
+@click.option("--learning-rate", type=_Number(min=0, min_open=True, max=1), default=1e-3, show_default=True)
 @click.option("--warmup", type=click.IntRange(min=1), default=300, show_default=True, help="Steps.")
 @click.option("--device", default="cuda", show_default=True)
 @click.option("--workers", type=click.IntRange(min=0), default=15, show_default=True, help="Processes that draw.")
