@@ -88,6 +88,8 @@ def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
     [
         (["--threshold", "1.5"], 2, "--threshold: "),
         (["--max-false-release", "0"], 2, "--max-false-release: "),
+        (["--max-false-release", "1e-320"], 2, "--max-false-release: "),
+        (["--max-false-release", "9e-7"], 2, "--max-false-release: "),
         (["--threshold", "0.5", "--max-false-release", "0.1"], 2, "Give one"),
         (["--threshold", "0.5"], 2, "p_pass"),
     ],
