@@ -1,6 +1,7 @@
 """Promises of `yanshou.jsonl`."""
 
 import multiprocessing
+import os
 import resource
 import tracemalloc
 from collections.abc import Callable
@@ -169,8 +170,17 @@ def test_a_key_that_is_not_as_written_is_named(tmp_path: Path, change: dict[str,
 def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file or directory"):
         list(read_lines(tmp_path / "none.jsonl"))
-    with pytest.raises(InputError, match="Is a directory"):
-        read_object(tmp_path, "")
+
+
+def test_an_object_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.run.json")
+    (tmp_path / "device.run.json").symlink_to("/dev/null")
+    for path in (tmp_path / "device.run.json", tmp_path / "pipe.run.json", tmp_path):
+        with pytest.raises(InputError) as error:
+            read_object(path, "Restore the file.")
+        assert str(error.value) == f"{path}: not a regular file. Restore the file."
+    with pytest.raises(InputError, match="No such file or directory"):
+        read_object(tmp_path / "none.run.json", "")
 
 
 def test_reading_holds_one_line_in_memory(tmp_path: Path) -> None:
@@ -294,3 +304,18 @@ def test_a_replaced_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
     replace_file(path, TWO)
     assert path.read_bytes() == TWO
+
+
+def test_a_pipe_or_a_link_in_the_drafts_place_is_not_written_into(tmp_path: Path) -> None:
+    path, draft, other = tmp_path / "run.json", tmp_path / ".run.json.tmp", tmp_path / "other"
+    other.write_bytes(ONE)
+    draft.symlink_to(other)
+    replace_file(path, TWO)
+    os.mkfifo(draft)
+    reader = os.open(draft, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for ever
+    try:
+        replace_file(path, TWO)
+    finally:
+        os.close(reader)
+    assert (path.is_symlink(), path.is_file(), path.read_bytes(), other.read_bytes()) == (False, True, TWO, ONE)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "run.json"]

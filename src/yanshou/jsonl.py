@@ -51,6 +51,8 @@ def read_lines(path: Path, advice: str = REDO) -> Iterator[tuple[int, dict[str, 
 def read_object(path: Path, advice: str) -> dict[str, Any]:
     """The one object of a JSON file, read as strictly as a line."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise InputError(f"{path}: not a regular file. {advice}")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
@@ -194,7 +196,8 @@ def replace_file(path: Path, data: bytes) -> None:
     """Puts `data` in the file's place; whoever reads at any moment finds the old file or the new one, whole."""
     draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)  # of a run that was killed; a pipe or a link of that name is not written into
+        with draft.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -16,8 +16,7 @@
         output.finish("finished", {"written": len(output.done)})
 
 The lines on disk are the only memory of what is done: a run that is killed at any moment is continued by the next.
-A status of "running" with nobody holding the lock is a run that was killed. The lock is the operating system's and ends
-with the process; a forked child that outlives it would keep it.
+A status of "running" with nobody holding the lock is a run that was killed.
 """
 
 import json
@@ -29,11 +28,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from yanshou.differences import Change, Difference, differences, forbidden, listed
-from yanshou.errors import DamagedFileError, LockedError, ResumeError
+from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.jsonl import (
     Appender,
     cut_torn_line,
@@ -46,6 +44,7 @@ from yanshou.jsonl import (
     replace_file,
     unused,
 )
+from yanshou.lock import locked
 from yanshou.records import Fault, GroupKey, GroupRecord, Record, now
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -132,7 +131,7 @@ class Output(Generic[RecordT, DigestT]):
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:
-            output._acquire()
+            output._held.enter_context(locked(output.paths.lock, output.paths.lines))
             if fresh:
                 output._move_aside()
             output._begin(_as_json(settings), environment, may_change or {})
@@ -195,18 +194,6 @@ class Output(Generic[RecordT, DigestT]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _acquire(self) -> None:
-        lock = FileLock(self.paths.lock, timeout=0)  # of the operating system: it ends with the process
-        try:
-            self.paths.lock.parent.mkdir(parents=True, exist_ok=True)
-            self._held.enter_context(lock)
-        except Timeout as error:
-            raise LockedError(
-                f"{self.paths.lines}: another run is writing it. Wait until that ends, or choose another --output-dir."
-            ) from error
-        except OSError as error:
-            raise not_written(self.paths.lines, error) from error
 
     def _move_aside(self) -> None:
         """The lines go first: killed in between, what is left is a run file without lines, which refuses nothing."""

@@ -114,7 +114,8 @@ class EvaluateSettings(Settings):
     """One `yanshou evaluate`."""
 
     threshold: float | None = Field(default=None, ge=0, le=1)  # pass is p_pass ≥ this; None: the verdicts as written
-    max_false_release: float | None = Field(default=None, gt=0, lt=1)  # false releases / human fails: finds a threshold
+    max_false_release: float | None = Field(default=None, ge=1e-6, lt=1)  # false releases / human fails: finds P.
+    # At least 1e-6: below that the human fails it takes, more than anybody has, overflow
     confidence: float = Field(
         default=0.95, gt=0, le=0.999999
     )  # of the intervals, and of what max_false_release promises

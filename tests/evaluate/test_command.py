@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from yanshou.cli import main
 from yanshou.jsonl import dump_line
+from yanshou.lock import locked
 from yanshou.missions import load_missions
 from yanshou.records import image_key
 from yanshou.world.jobs import any_job
@@ -87,6 +88,8 @@ def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
     [
         (["--threshold", "1.5"], 2, "--threshold: "),
         (["--max-false-release", "0"], 2, "--max-false-release: "),
+        (["--max-false-release", "1e-320"], 2, "--max-false-release: "),
+        (["--max-false-release", "9e-7"], 2, "--max-false-release: "),
         (["--threshold", "0.5", "--max-false-release", "0.1"], 2, "Give one"),
         (["--threshold", "0.5"], 2, "p_pass"),
     ],
@@ -95,6 +98,14 @@ def test_what_cannot_be_is_told(verdicts: Path, tmp_path: Path, options: list[st
     result = run(tmp_path / "out", *options, verdicts)
     assert result.exit_code == status, result.stderr
     assert words in result.stderr
+
+
+def test_a_second_evaluation_at_once_in_one_folder_is_refused(verdicts: Path, tmp_path: Path) -> None:
+    with locked(tmp_path / ".evaluate.lock", tmp_path):
+        result = run(tmp_path, verdicts)
+    assert (result.exit_code, f"{tmp_path}: another run is writing it. Wait" in result.stderr) == (1, True)
+    assert [path.name for path in tmp_path.iterdir()] == [".evaluate.lock"]
+    assert run(tmp_path, verdicts).exit_code == 0
 
 
 def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:

@@ -450,6 +450,17 @@ def test_checkpoint_prompts_and_threshold_stand_in_it(judged: Judged, tmp_path: 
     assert page.texts["p_pass ≥ 0.7 判通过（判定时设定）"] == 1
 
 
+@pytest.mark.parametrize("threshold", [pytest.param(10**400, id="huge"), -1, 1.5, True, False, "1", [1], {}])
+def test_what_is_no_probability_is_no_threshold_that_is_known(
+    judged: Judged, tmp_path: Path, threshold: object
+) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(file, checkpoint="4f0c" * 16, threshold=threshold)
+    page = report([file], tmp_path)
+    assert page.data["threshold"] is None
+    assert page.texts[WORDS["zh"]["not_known"]] == 2  # threshold, and the origin of the Stage-A file
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"settings": 1}'])
 def test_without_a_readable_run_file_the_origin_is_not_known(judged: Judged, tmp_path: Path, damage: str) -> None:
     file = judged([verdict("QC-1")])

@@ -9,6 +9,7 @@ from stage_a_lines import line, write
 
 from yanshou.cli import main
 from yanshou.cli.stage_b import LISTED
+from yanshou.lock import locked
 
 
 def run(out: Path, *arguments: object) -> Result:
@@ -32,13 +33,25 @@ def test_both_files_and_the_card_are_written_and_told(stage_a: Path, tmp_path: P
     out = tmp_path / "out"
     result = run(out, "--val-fraction", "0.25", stage_a)
     assert result.exit_code == 0, result.stderr
-    assert {path.name for path in out.iterdir()} == {"train.jsonl", "val.jsonl", "dataset.card.json"}
+    assert {path.name for path in out.iterdir()} == {"train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"}
     assert "BBU接地线检查" in result.stdout
     assert f"train.jsonl, val.jsonl, dataset.card.json: {out}" in result.stdout
     groups = [len((out / name).read_text("utf-8").splitlines()) for name in ("train.jsonl", "val.jsonl")]
     assert groups == [104, 36]  # of 70 and 70
     told = json.loads(run(out, "--json", stage_a).stdout)
     assert told == json.loads((out / "dataset.card.json").read_text("utf-8"))
+
+
+def test_a_second_dataset_at_once_in_one_folder_is_refused(stage_a: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out, stage_a)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with locked(out / ".dataset.lock", out):
+        result = run(out, "--seed", 1, stage_a)
+    assert (result.exit_code, f"{out}: another run is writing it. Wait" in result.stderr) == (1, True), result.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert run(out, "--seed", 1, stage_a).exit_code == 0
+    assert (out / "val.jsonl").read_bytes() != before["val.jsonl"]
 
 
 def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:

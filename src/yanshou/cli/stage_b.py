@@ -152,6 +152,7 @@ def evaluate(
     import json
 
     from yanshou import evaluate as evaluating
+    from yanshou.lock import locked
     from yanshou.missions import load_missions
     from yanshou.progress import page
 
@@ -160,8 +161,9 @@ def evaluate(
     result = evaluating.evaluate(verdicts, stage_a or None, load_missions(mission_files), only=only, **options)
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
-    table = evaluating.write_groups(result.groups, output_dir)
-    report = evaluating.write_report(result, output_dir, lang)
+    with locked(output_dir / ".evaluate.lock", output_dir):  # two runs take away each other's thumbnails
+        table = evaluating.write_groups(result.groups, output_dir)
+        report = evaluating.write_report(result, output_dir, lang)
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
         return

@@ -171,9 +171,15 @@ def in_force(evaluation: Evaluation) -> float | None:
     """The P behind the verdicts of the report, if one P is behind all of them."""
     if evaluation.threshold is not None:
         return evaluation.threshold
-    judged_with = [(evaluation.runs[file] or {}).get("threshold") for file in evaluation.verdict_files]
-    first = judged_with[0] if judged_with else None
-    return float(first) if isinstance(first, int | float) and all(p == first for p in judged_with) else None
+    judged_with = {_probability((evaluation.runs[file] or {}).get("threshold")) for file in evaluation.verdict_files}
+    return judged_with.pop() if len(judged_with) == 1 else None
+
+
+def _probability(value: object) -> float | None:
+    """None for what no run takes for a threshold: a run file can be edited."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None
 
 
 def _threshold(evaluation: Evaluation, words: Mapping[str, str]) -> str:
@@ -181,9 +187,10 @@ def _threshold(evaluation: Evaluation, words: Mapping[str, str]) -> str:
     if p is not None:
         return words["threshold_then" if evaluation.threshold is None else "threshold_now"].format(p=repr(p))
     runs = [evaluation.runs[file] for file in evaluation.verdict_files]
-    if any(run is None for run in runs):
+    told = [(run or {}).get("threshold") for run in runs]
+    if any(run is None for run in runs) or any(p is not None and _probability(p) is None for p in told):
         return words["not_known"]
-    if any((run or {}).get("threshold") is not None for run in runs):
+    if any(p is not None for p in told):
         return words["threshold_mixed"]
     ruled = all((run or {}).get("checkpoint") == RULES for run in runs)
     return words["threshold_rules" if ruled else "threshold_none"]

@@ -33,7 +33,8 @@ from yanshou.checks import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.group_files import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
-from yanshou.jsonl import dump_line, excerpt, not_written, replace_file, spelt_out
+from yanshou.jsonl import dump_line, excerpt, replace_file, spelt_out
+from yanshou.lock import locked
 from yanshou.missions import Missions
 from yanshou.prompts import LONGEST, verdict_prompt
 from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord
@@ -44,7 +45,7 @@ from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.stage_b.verdict import FAIL, PASS
 
-TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
+TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
@@ -83,7 +84,8 @@ class Example:
 def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     """Writes the files of a dataset and returns its card; nothing is written where something is wrong.
 
-    Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError.
+    Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError; LockedError where
+    another run is writing.
     """
     examples = list(read_examples(settings.stage_a, missions))
     wrong = misjudged(settings.verdicts, missions, {example.key for example in examples})
@@ -185,9 +187,6 @@ def _gives_away(example: Example) -> str:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_written(folder, error) from error
-    for name, data in files.items():
-        replace_file(folder / name, data)
+    with locked(folder / LOCK, folder):  # two runs would leave train.jsonl of one seed beside val.jsonl of another
+        for name, data in files.items():
+            replace_file(folder / name, data)
