@@ -215,7 +215,7 @@ def test_folders_where_files_should_be_are_no_traceback(settings: Build) -> None
 def test_two_trainings_in_one_folder_are_refused(settings: Build) -> None:
     training = Training(settings())
     training.folder.root.mkdir()
-    with FileLock(training.folder.lock), pytest.raises(LockedError, match="another training is writing here"):
+    with FileLock(training.folder.lock), pytest.raises(LockedError, match="another run is writing it"):
         training.run()
 
 

@@ -29,11 +29,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, InputError, LockedError, ResumeError, RunError, UsageError
+from yanshou.errors import CheckpointError, InputError, ResumeError, RunError, UsageError
 from yanshou.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
+from yanshou.lock import locked
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.train.command import environment, train_words
@@ -98,18 +97,7 @@ class Training:
         """Trains, or goes on with it, and makes the checkpoint."""
         self._check()
         _installed()
-        lock = FileLock(self.folder.lock, timeout=0)  # of the operating system: it ends with the process
-        try:
-            self.folder.root.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise LockedError(
-                f"{self.folder.root}: another training is writing here. Wait until it ends, or choose another "
-                "--output-dir."
-            ) from error
-        except OSError as error:
-            raise not_written(self.folder.root, error) from error
-        with lock:
+        with locked(self.folder.lock, self.folder.root):
             return self._run()
 
     # ---- the way ----
