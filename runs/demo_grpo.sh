@@ -3,7 +3,7 @@
 # one training a seed.
 #   bash runs/demo_grpo.sh           # a GPU: 4,000 and 1,000 groups, seeds 0 and 1
 #   DEVICE=cpu TRAIN_GROUPS=60 HELD_GROUPS=20 OTHER_GROUPS=8 LESSONS=2 LESSON_ROWS=4 LESSON_EXAM=4 STEPS=2 ANSWERS=64 MICRO=32 bash runs/demo_grpo.sh
-#                                    to see that it runs, five minutes on two cores; 20 groups say nothing about verdicts
+#                                    to see that it runs, 5–8 minutes on two cores; 20 groups say nothing about verdicts
 # Wants the extra `train`.
 # What is done is not repeated: the same command goes on where it stopped. Arguments go to `yanshou train` as they are,
 # behind the settings here. Figures: $OUT/figures.json; seconds a step: $OUT/times.tsv; what each said: $OUT/logs.
