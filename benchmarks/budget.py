@@ -1,6 +1,6 @@
 """Where a photo's time goes on a GPU: vision, prefill and decode of the continuous engine, in milliseconds.
 
-    python benchmarks/budget.py /tmp/4b --photos 128 --mode compiled
+    python benchmarks/budget.py /tmp/4b --photos 128
 
 Every launch is timed on the device; decode with all slots at work. What is left of a photo's time in throughput.py is
 waiting and the host.
@@ -46,14 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="Where a photo's time goes on a GPU.")
     parser.add_argument("checkpoint")
     parser.add_argument("--photos", type=int, default=128)
-    parser.add_argument("--mode", choices=["compiled", "eager"], default="compiled")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     given = parser.parse_args(arguments)
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
     engine = ImposedContinuous(EngineSettings(checkpoint=given.checkpoint))
-    engine.mode, engine.lengths = given.mode, [2] * given.photos
+    engine.lengths = [2] * given.photos
     list(engine.generate(requests[:2]))
     runner = engine._runner
     assert runner is not None
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     launches = len(tower.events)
     steps = step.milliseconds()
     report = {
-        "mode": given.mode, "slots": session.table.slots, "launch_tokens": session.shape.tokens,
+        "slots": session.table.slots, "launch_tokens": session.shape.tokens,
         "photos_a_launch": given.photos / launches,
         "vision_ms_a_photo": sum(tower.milliseconds()) / given.photos,
         "prefill_ms_a_photo": sum(prefill.milliseconds()) / given.photos,

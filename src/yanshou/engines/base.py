@@ -66,7 +66,6 @@ class Run:
 
     prompt: Prompt  # the longest one
     photos: bool  # whether a photo goes with it
-    requests: int  # about so many
     earlier: Mapping[str, Any]  # `environment` of the run that this one goes on with; empty for none
 
 
