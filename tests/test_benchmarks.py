@@ -203,7 +203,7 @@ def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
         if run.card_gib:
             engine.pretended = rows.card_bytes(run.card_gib)
             slots[run.card_gib] = engine._size_for(Need(1_222, 803, 768, scored=False)).slots
-    assert slots == {12: 4, 16: 16, 24: 48, 40: 112, 80: 256}
+    assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
 
 
 def test_photos_of_a_row_fill_its_budget(tmp_path: Path) -> None:

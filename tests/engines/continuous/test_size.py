@@ -51,7 +51,7 @@ def test_a_launch_full_of_the_largest_photos_has_no_padding(
     assert 0 <= found.tokens - photos * need.tokens < 128 or found.tokens == found.room
 
 
-@pytest.mark.parametrize(("gib", "slots"), [(7.6, 1), (11.9, 5), (23.6, 56), (79.1, 256)])
+@pytest.mark.parametrize(("gib", "slots"), [(7.6, 1), (11.9, 6), (23.6, 56), (79.1, 256)])
 def test_slots_of_the_4b_model(monkeypatch: pytest.MonkeyPatch, gib: float, slots: int) -> None:
     assert planned(monkeypatch, gib, torch.bfloat16, PHOTOS).slots == slots
 

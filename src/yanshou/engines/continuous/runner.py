@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import torch
@@ -28,6 +28,8 @@ SHORT_OF_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
 
+KNOWN = 256  # shapes of prompts whose positions are kept, some 20 KB each
+
 ResultT = TypeVar("ResultT")
 SizeFor = Callable[[Need], Size]
 
@@ -40,6 +42,7 @@ class ContinuousRunner:
         self.size: Size | None = None
         self.halvings = 0
         self._session: Session | None = None
+        self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
         self._copies: Any = None  # the stream on which packs come to the device
         model = checkpoint.model
         self._tower = VisionTower(model.model.visual, numbers)
@@ -96,9 +99,15 @@ class ContinuousRunner:
         return [self.checkpoint.line_ids(choice) for choice in prepared.request.choices]
 
     def _positions(self, prepared: Prepared) -> Tensor:
-        ids = prepared.ids[None]
-        images = (ids == self.checkpoint.image_token).int()
-        positions: Tensor = self.checkpoint.model.model.get_rope_index(ids, images, prepared.grid)[0][:, 0]
+        grid = None if prepared.grid is None else tuple(prepared.grid[0].tolist())
+        return self._positions_of(len(prepared.ids), prepared.before, self._visual(prepared), grid)
+
+    def _reckoned(self, length: int, before: int, visual: int, grid: tuple[int, ...] | None) -> Tensor:
+        """Positions (3, length) of a prompt with so many visual tokens behind the first `before`."""
+        images = torch.zeros(1, length, dtype=torch.int)
+        images[0, before : before + visual] = 1
+        grids = None if grid is None else torch.tensor([grid])
+        positions: Tensor = self.checkpoint.model.model.get_rope_index(images.long(), images, grids)[0][:, 0]
         return positions
 
     # ---- launches ----

@@ -92,5 +92,4 @@ def launch_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads
     language = (8 * text.hidden_size + heads * text.head_dim + 3 * text.intermediate_size) * dtype.itemsize
     tower = PATCHES * (9 * vision.hidden_size + 2 * vision.intermediate_size + 1_536) * dtype.itemsize
-    angles = PATCHES * 6 * vision.hidden_size * 4  # float32, where it is not compiled into one kernel
-    return int(tokens * max(language, tower + angles))
+    return int(tokens * max(language, tower))
