@@ -77,6 +77,11 @@ class Engine(Protocol):
         """Seconds so far in which the model had nothing to do because no photo was prepared yet."""
         ...
 
+    @property
+    def out_of_memory(self) -> int:
+        """How often so far the device's memory ran short, so that less was done at once."""
+        ...
+
     def ready(self, run: Run) -> None:
         """Told before the requests of a run, and before `environment` is asked: the time to plan."""
         ...

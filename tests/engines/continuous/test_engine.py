@@ -271,8 +271,10 @@ def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
 
     whole = continuous(folder, photos(4))
     monkeypatch.setattr(Session, "admit", short)
-    assert continuous(folder, photos(4)) == whole
+    engine = ContinuousEngine(settings(folder))
+    assert {answer.id: answer for answer in engine.generate(photos(4))} == whole
     assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
+    assert engine.out_of_memory == 5  # the last time only the launch could shrink
 
 
 def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

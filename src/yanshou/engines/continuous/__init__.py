@@ -102,6 +102,10 @@ class ContinuousEngine(Qwen3VL):
     def waited_s(self) -> float:
         return self._waited_s + (self._scheduler.waited_s if self._scheduler else 0.0)
 
+    @property
+    def out_of_memory(self) -> int:
+        return self._runner.halvings if self._runner else 0
+
     def stop(self) -> None:
         self._stopped = True
         if self._scheduler:
