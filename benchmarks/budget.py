@@ -2,8 +2,8 @@
 
     python benchmarks/budget.py /tmp/4b --photos 128
 
-Every launch is timed on the device; decode with all slots at work. What is left of a photo's time in throughput.py is
-waiting and the host.
+Every launch is timed on the device. Then the same photos once more under torch's profiler: how long the GPU is at work
+between the first launch and the last, and on what. What is left of a photo's time in throughput.py is waiting and the host.
 """
 
 import argparse
@@ -17,10 +17,20 @@ from typing import Any
 
 import torch
 from imposed import ImposedContinuous
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Request
 from yanshou.settings import EngineSettings
+
+KINDS = {  # what stands in a kernel's name
+    "attention of a step": ("_decode",),
+    "attention, packed": ("_packed", "flash"),
+    "between the products": ("_rms_norm", "_layer_norm", "_gated", "_turn", "_into_table"),
+    "products": ("gemm", "nvjet", "splitK", "cutlass"),
+    "all else": ("",),
+}
 
 
 class Timed:
@@ -73,8 +83,26 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "step_ms": {"median": median(steps), "longest": max(steps), "shortest": min(steps)},
         "decode_ms_a_photo": sum(steps) / given.photos,
     }  # fmt: skip
-    print(json.dumps(report), flush=True)
+    report["profile"] = profiled(lambda: list(engine.generate(requests)))
+    print(json.dumps(report, indent=1), flush=True)
     return report
+
+
+def profiled(work: Callable[[], Any]) -> dict[str, Any]:
+    """Share of the time in which the GPU is at work, and seconds by what it does."""
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        work()
+        torch.cuda.synchronize()
+    kernels = [event for event in profiler.events() if event.device_type == DeviceType.CUDA]
+    spans = sorted((event.time_range.start, event.time_range.end) for event in kernels)
+    busy, end = 0.0, spans[0][0]
+    for start, stop in spans:  # of several streams
+        busy, end = busy + max(0.0, stop - max(start, end)), max(end, stop)
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for event in kernels:
+        kind = next(kind for kind, words in KINDS.items() if any(word in event.name for word in words))
+        seconds[kind] += event.time_range.elapsed_us() / 1e6
+    return {"at_work": busy / (end - spans[0][0]), "seconds": seconds}
 
 
 if __name__ == "__main__":

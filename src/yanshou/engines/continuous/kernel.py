@@ -15,8 +15,9 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import Reach, Spans
 
-BLOCK = 64  # keys at a time
+BLOCK = 64  # keys that a packed program reads at a time
 LEAST_ROWS = 16  # of a matrix product
+DECODE_KEYS, DECODE_WARPS, DECODE_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
 ROWS, WARPS, STAGES = 64, 4, 3  # of a packed program: its queries; the fastest of eleven on an H100, for both widths
 SPARE = 0.9  # of a block's shared memory; the rest is the compiler's own
 
@@ -158,7 +159,7 @@ def decode(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: floa
     _decode[(slots, key_heads)](
         q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale / math.log(2),  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, ROWS=max(LEAST_ROWS, triton.next_power_of_2(heads // key_heads)),
-        KEYS=BLOCK, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4,
-        num_stages=2 if q.dtype == torch.float32 else 3,  # 76 and 70 KB of shared memory; small GPUs have 99
+        KEYS=DECODE_KEYS, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_WARPS,
+        num_stages=2 if q.dtype == torch.float32 else DECODE_STAGES,
     )  # fmt: skip
     return out
