@@ -3,7 +3,7 @@
     python benchmarks/budget.py /tmp/4b --photos 128
 
 Every launch is timed on the device. Then the same photos once more under torch's profiler: how long the GPU is at work
-between the first launch and the last, and on what. What is left of a photo's time in throughput.py is waiting and the host.
+between the first launch and the last, and on what. What is left of a photo's time in throughput.py is waiting.
 """
 
 import argparse

@@ -147,7 +147,8 @@ def last_words(results: Sequence[MissionResult]) -> list[str]:
         if result.out_of_memory:
             words.append(
                 f"{result.mission}: the device's memory ran short, times {result.out_of_memory}; the run went on with "
-                "less at once. A smaller --gpu-memory or --batch-size leaves room for what else is there."
+                "less at once. A smaller --gpu-memory leaves room for what else is there, with --engine transformers "
+                "a smaller --batch-size."
             )
         if result.failed:
             words.append(

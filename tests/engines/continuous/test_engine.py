@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import TEXT, edited, noise, settings, spoilt, write_tiny
+from checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
@@ -91,6 +91,7 @@ def test_of_another_shape_too_its_answers_are_those_of_the_reference(tmp_path: P
     )  # fmt: skip
     mean = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
     edited("processor_config.json", **{f"image_processor__{name}": value for name, value in mean.items()})(other)
+    biased(other)
     engine = TransformersEngine(settings(other))
     assert continuous(other, mixed()) == {answer.id: answer for answer in engine.generate(mixed())}
 
@@ -176,7 +177,7 @@ def test_pixels_are_those_of_the_processor(folder: Path) -> None:
 
 def test_a_run_that_goes_on_keeps_its_shape(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    for slots, tokens, visual in ((3, 4_096, 4_000), (5, 4_096, 4_000), (5, 4_200, 4_000), (5, 4_200, 3_900)):
+    for slots, tokens, visual in ((3, 4_096, 4_000), (5, 4_096, 4_000), (5, 4_000, 4_000), (5, 4_000, 3_900)):
         shape = {"slots": slots, "launch_tokens": tokens, "launch_visual_tokens": visual}
         engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))  # a mission's after the other
         assert engine.environment().items() >= shape.items()
@@ -196,6 +197,49 @@ def test_what_no_run_can_have_written_is_not_kept(folder: Path) -> None:
     shape = {"slots": 2, "launch_tokens": 1, "launch_visual_tokens": 1}  # too small for any photo
     engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
     assert all(isinstance(answer, Completion) for answer in engine.generate(photos(3)))
+
+
+def test_a_shape_that_the_memory_no_longer_holds_is_not_kept(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    usual = {"slots": 16, "launch_tokens": 4_096, "launch_visual_tokens": 4_096}
+    engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | {name: 2 * usual[name] for name in usual}))
+    assert engine.environment().items() >= usual.items()
+
+
+def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) -> None:
+    earlier: dict[str, Any] = {}
+    for _ in range(3):
+        engine = ContinuousEngine(settings(folder))
+        engine.ready(Run(SHORT, photos=True, earlier={}))
+        list(engine.generate(photos(2)))
+        assert engine._runner
+        assert engine._runner.shrink()  # one mission runs short of memory
+        engine.ready(Run(SHORT, photos=True, earlier=earlier))  # the next goes on
+        earlier = engine.environment()
+        list(engine.generate(photos(2)))
+        assert held(engine) == (8, 2_048, 2_048)
+        assert (earlier["slots"], earlier["launch_tokens"], earlier["launch_visual_tokens"]) == held(engine)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"),
+    [
+        ((65_536, 65_536), (75, 100)),  # enlarged to more than the budget, in whole tokens
+        ((65_536, 65_536), (64, 64)),
+        ((1_024, 65_536), (4_000, 21)),  # a strip
+        ((1_024, 16_384), (640, 4)),
+    ],
+)
+def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: tuple[int, int], size: Any) -> None:
+    least, most = pixels
+    engine = ContinuousEngine(settings(write_tiny(tmp_path / "tiny"), photo={"min_pixels": least, "max_pixels": most}))
+    engine.ready(Run(SHORT, photos=True, earlier={}))
+    for at, each in enumerate((size, (64, 64), (40, 70))):
+        request = Request(at, SHORT, noise(at, *each), str(at))
+        assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
+        assert all(isinstance(answer, Completion) for answer in engine.generate([request]))
+        told = engine.environment()
+        assert (told["slots"], told["launch_tokens"], told["launch_visual_tokens"]) == held(engine)
 
 
 def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:

@@ -51,6 +51,11 @@ def test_a_launch_full_of_the_largest_photos_has_no_padding(
     assert 0 <= found.tokens - photos * need.tokens < 128 or found.tokens == found.room
 
 
+def test_a_launch_is_no_larger_than_its_sequences_can_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = planned(monkeypatch, 79.1, torch.bfloat16, Need(rows=400, tokens=100, visual=64, scored=False))
+    assert found.visual == 128 * 64
+
+
 @pytest.mark.parametrize(("gib", "slots"), [(7.6, 1), (11.9, 6), (23.6, 56), (79.1, 256)])
 def test_slots_of_the_4b_model(monkeypatch: pytest.MonkeyPatch, gib: float, slots: int) -> None:
     assert planned(monkeypatch, gib, torch.bfloat16, PHOTOS).slots == slots

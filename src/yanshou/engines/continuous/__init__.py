@@ -53,14 +53,16 @@ class ContinuousEngine(Qwen3VL):
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
         self._waited_s = 0.0  # of the schedulers before this one
         self._stopped = self._answering = False
+        self._halvings = 0  # of the runner before this run
         self._expected: Size | None = None
 
     def ready(self, run: Run) -> None:
-        """Slots and launches of an earlier run are kept: that lines stay the same is promised within one shape."""
+        """Slots and launches of an earlier run are kept, if the memory holds them: lines stay the same in one shape."""
         here = super().environment()
         earlier = run.earlier if run.earlier.get("device") == here["device"] else {}  # elsewhere the bits differ anyway
         known = {field: earlier.get(name) for field, name in SHAPE.items()}
         self._shape = {field: number for field, number in known.items() if isinstance(number, int) and number > 0}
+        self._halvings = self._runner.halvings if self._runner else 0
         self._expected = None
         self._expected = self._size_for(self._need(run))
         if self._runner:
@@ -123,8 +125,9 @@ class ContinuousEngine(Qwen3VL):
         need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
         config = Qwen3VLConfig.from_pretrained(self.folder)
         weights = self.parameters * self.dtype.itemsize  # on the disk they may have another dtype
-        found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
-        kept = replace(found, **self._shape)
+        whole = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
+        found = whole.halved(self._halvings)
+        kept = replace(found, **{field: min(number, getattr(found, field)) for field, number in self._shape.items()})
         tokens, visual = max(kept.tokens, kept.room), max(kept.visual, need.visual)
         return replace(kept, tokens=tokens, visual=visual, scratch=tokens if kept.scratch else 0)
 

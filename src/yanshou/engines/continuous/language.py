@@ -131,6 +131,8 @@ class LanguageModel:
     def _finish(self, number: int, layer: Any, x: Tensor, attended: Tensor) -> None:
         """The rest of a layer, added to x (rows, hidden) where it lies."""
         add_product(x, attended, layer.self_attn.o_proj)
+        if layer.self_attn.o_proj.bias is not None:
+            x += layer.self_attn.o_proj.bias
         gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up[number])
         add_product(x, gated(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
 

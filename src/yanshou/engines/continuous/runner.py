@@ -41,6 +41,7 @@ class ContinuousRunner:
         self.checkpoint, self._size_for = checkpoint, size_for
         self.size: Size | None = None
         self.halvings = 0
+        self._reckoned_with = 0  # of them: sizes that are asked for are smaller already
         self._session: Session | None = None
         self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
         self._copies: Any = None  # the stream on which packs come to the device
@@ -78,6 +79,7 @@ class ContinuousRunner:
         cut = pack[0].before
         return (
             cut == prepared.before
+            and bool(pack[0].request.choices) == bool(prepared.request.choices)  # another way through the last layer
             and bool((prepared.ids[:cut] == pack[0].ids[:cut]).all())
             and sum(map(self._tokens, both)) <= shape.tokens
             and sum(0 if one.pixels is None else len(one.pixels) for one in both) <= shape.patches
@@ -177,10 +179,11 @@ class ContinuousRunner:
         halvings = self.halvings
         while self._session is None or not self.holds(prepared):
             self._drop()
+            halved = wanted.halved(self.halvings - self._reckoned_with)
             try:
-                self._guarded(partial(self._open, wanted.halved(self.halvings)))
+                self._guarded(partial(self._open, halved))
             except OutOfMemoryError:
-                if not self._halve(wanted.halved(self.halvings)):
+                if not self._halve(halved):
                     self.halvings = halvings  # the others do not pay for one that fits nowhere
                     raise
 
@@ -189,7 +192,7 @@ class ContinuousRunner:
 
         A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
         """
-        size, wanted = self.size, wanted.halved(self.halvings)
+        size, self._reckoned_with = self.size, self.halvings
         long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
         same = size is not None and (size.slots, size.tokens, size.visual) == (
             wanted.slots,

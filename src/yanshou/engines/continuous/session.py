@@ -142,15 +142,13 @@ class Session:
             table.values[number][start : start + len(values)] = values
 
     def _prefix(self, prefix: tuple[int, ...]) -> KeysValues:
-        """A launch of its own, into a table of its own."""
+        """A launch of its own, into a table of its own. Its shape is the prefix's: nobody stands beside it."""
         used = len(prefix)
-        size, padding = self.shape.rows(used, self.shape.tokens), self.shape.sequences
         table = self.language.table(slots=1, room=used, scratch=0, shared=0)
-        places = torch.arange(size, device=self.device)
-        starts, lengths = self.put([0, *[used] * padding]).int(), self.put([used, *[0] * (padding - 1)]).int()
-        spans = self._spans([(0, used)], [(0, used)], starts, self._zeros(padding + 1).int(), lengths)
-        x = self.language.embed(self.put([*prefix, *[0] * (size - used)]))
-        self.language.packed(x, places.expand(3, -1), [], places.clamp(max=table.waste), spans, table)
+        places = torch.arange(used, device=self.device)
+        spans = self._spans([(0, used)], [(0, used)], *(self.put(ends).int() for ends in ([0, used], [0, 0], [used])))
+        x = self.language.embed(self.put(prefix))
+        self.language.packed(x, places.expand(3, -1), [], places, spans, table)
         return [(k[:used], v[:used]) for k, v in zip(table.keys, table.values, strict=True)]
 
     # ---- a step ----

@@ -66,7 +66,7 @@ def size(config: Any, device: torch.device, dtype: torch.dtype, weights: int, sh
     total = torch.cuda.get_device_properties(device).total_memory
     tokens = visual = max(next(tokens for gib, tokens in LAUNCH_TOKENS if total >= gib * GIB), room)
     if need.visual:  # as many of the largest photos, and no room beside them
-        photos = tokens // need.tokens
+        photos = min(tokens // need.tokens, SEQUENCES)
         tokens, visual = max(_whole(photos * need.tokens, TILE), room), photos * need.visual
     scratch = tokens if need.scored else 0
     row = row_bytes(config, dtype)
