@@ -1,9 +1,9 @@
 """Where a photo's time goes on a GPU: vision, prefill and decode of the continuous engine, in milliseconds.
 
-    python benchmarks/budget.py /tmp/4b --photos 128 --mode compiled
+    python benchmarks/budget.py /tmp/4b --photos 128
 
-Every launch is timed on the device; decode with all slots at work. What is left of a photo's time in throughput.py is
-waiting and the host.
+Every launch is timed on the device. Then the same photos once more under torch's profiler: how long the GPU is at work
+between the first launch and the last, and on what. What is left of a photo's time in throughput.py is waiting.
 """
 
 import argparse
@@ -17,10 +17,20 @@ from typing import Any
 
 import torch
 from imposed import ImposedContinuous
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Request
 from yanshou.settings import EngineSettings
+
+KINDS = {  # what stands in a kernel's name
+    "attention of a step": ("_decode",),
+    "attention, packed": ("_packed", "flash"),
+    "between the products": ("_rms_norm", "_layer_norm", "_gated", "_turn", "_into_table"),
+    "products": ("gemm", "nvjet", "splitK", "cutlass"),
+    "all else": ("",),
+}
 
 
 class Timed:
@@ -46,14 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="Where a photo's time goes on a GPU.")
     parser.add_argument("checkpoint")
     parser.add_argument("--photos", type=int, default=128)
-    parser.add_argument("--mode", choices=["compiled", "eager"], default="compiled")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     given = parser.parse_args(arguments)
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
     engine = ImposedContinuous(EngineSettings(checkpoint=given.checkpoint))
-    engine.mode, engine.lengths = given.mode, [2] * given.photos
+    engine.lengths = [2] * given.photos
     list(engine.generate(requests[:2]))
     runner = engine._runner
     assert runner is not None
@@ -67,15 +76,33 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     launches = len(tower.events)
     steps = step.milliseconds()
     report = {
-        "mode": given.mode, "slots": session.table.slots, "launch_tokens": session.shape.tokens,
+        "slots": session.table.slots, "launch_tokens": session.shape.tokens,
         "photos_a_launch": given.photos / launches,
         "vision_ms_a_photo": sum(tower.milliseconds()) / given.photos,
         "prefill_ms_a_photo": sum(prefill.milliseconds()) / given.photos,
         "step_ms": {"median": median(steps), "longest": max(steps), "shortest": min(steps)},
         "decode_ms_a_photo": sum(steps) / given.photos,
     }  # fmt: skip
-    print(json.dumps(report), flush=True)
+    report["profile"] = profiled(lambda: list(engine.generate(requests)))
+    print(json.dumps(report, indent=1), flush=True)
     return report
+
+
+def profiled(work: Callable[[], Any]) -> dict[str, Any]:
+    """Share of the time in which the GPU is at work, and seconds by what it does."""
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        work()
+        torch.cuda.synchronize()
+    kernels = [event for event in profiler.events() if event.device_type == DeviceType.CUDA]
+    spans = sorted((event.time_range.start, event.time_range.end) for event in kernels)
+    busy, end = 0.0, spans[0][0]
+    for start, stop in spans:  # of several streams
+        busy, end = busy + max(0.0, stop - max(start, end)), max(end, stop)
+    seconds = dict.fromkeys(KINDS, 0.0)
+    for event in kernels:
+        kind = next(kind for kind, words in KINDS.items() if any(word in event.name for word in words))
+        seconds[kind] += event.time_range.elapsed_us() / 1e6
+    return {"at_work": busy / (end - spans[0][0]), "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Engines that no trained weights are needed for: random ones where the folder has none, answers of given lengths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +12,10 @@ from safetensors import safe_open
 from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from yanshou.engines import Request
+from yanshou.engines import Completion, Failure, Request
 from yanshou.engines.cache import roomy_cache
 from yanshou.engines.continuous import ContinuousEngine
-from yanshou.engines.continuous.size import Size
+from yanshou.engines.continuous.size import Need, Size
 from yanshou.engines.grouped import BACKENDS
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.transformers import TransformersEngine
@@ -104,12 +104,17 @@ class ImposedContinuous(Imposed, ContinuousEngine):
     def size(self) -> Size | None:
         return self._runner.size if self._runner else None
 
-    def _size_for(self, rows: int, scored: bool) -> Size:
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        """Random weights may well repeat themselves: that ends no answer here."""
+        with patch("yanshou.engines.continuous.scheduler.repeats", return_value=False):
+            yield from super().generate(requests)
+
+    def _size_for(self, need: Need) -> Size:
         if self.pretended is None:
-            return super()._size_for(rows, scored)
+            return super()._size_for(need)
         card = SimpleNamespace(total_memory=self.pretended)
         with patch("torch.cuda.get_device_properties", return_value=card):
-            return super()._size_for(rows, scored)
+            return super()._size_for(need)
 
 
 def has_weights(folder: Path) -> bool:

@@ -12,7 +12,7 @@ against the reference    the continuous engine's answers are the transformers en
                          hair, or an error
 against itself           with the same slots: another order, fewer at once, interrupted and resumed by a new engine,
                          alone. None may differ (bf16 on CUDA, float32 on a CPU)
-between shapes           half the slots, the other mode: how many differ is told, nothing is promised
+between shapes           half the slots, half the launch: how many differ is told, nothing is promised
 
 `--imposed N` is for a folder whose answers mean nothing: photos and answer lengths of workload.py, at most N tokens,
 random weights where there are none, and the engine against itself only.
@@ -95,16 +95,16 @@ class ImposedContinuous(Imposed, Continuous):
 class Engines:
     """Of one device and dtype, over weights and processor that are loaded once."""
 
-    def __init__(self, settings: EngineSettings, requests: Sequence[Request], mode: str | None, lengths: Sequence[int]):
-        self.settings, self.requests, self.mode, self.lengths = settings, requests, mode, lengths
+    def __init__(self, settings: EngineSettings, requests: Sequence[Request], lengths: Sequence[int]):
+        self.settings, self.requests, self.lengths = settings, requests, lengths
         self._shared: dict[str, Any] = {}
-        self._earlier: dict[str, Any] = {}  # the first continuous engine's slots and mode, for those behind it
+        self._earlier: dict[str, Any] = {}  # the first continuous engine's shape, for those behind it
 
     def reference(self, batch_size: int = REFERENCE_BATCH) -> Reference:
         return self._loaded(Reference(self.settings.model_copy(update={"batch_size": batch_size})))
 
-    def continuous(self, batch_size: int | None = None, **other: Any) -> Continuous:
-        """As a run makes it that goes on with the first one's; with `other` slots or mode than that had."""
+    def continuous(self, batch_size: int | None = None, **other: int) -> Continuous:
+        """As a run makes it that goes on with the first one's; with another shape than that had."""
         gc.collect()  # the engine before has left, but engine and runner know each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -112,13 +112,8 @@ class Engines:
         engine = self._loaded(kind(self.settings.model_copy(update={"batch_size": batch_size})))
         if isinstance(engine, ImposedContinuous):
             engine.lengths = self.lengths
-        cuda = engine.device.type == "cuda"
-        device = torch.cuda.get_device_name(engine.device) if cuda else "cpu"
-        earlier = (self._earlier or {"device": device, "mode": self.mode or "compiled"}) | other
-        if not cuda:
-            engine.mode = other.get("mode") or self.mode or "eager"
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
-        engine.ready(Run(prompt, photos=True, requests=len(self.requests), earlier=earlier))
+        engine.ready(Run(prompt, photos=True, earlier=self._earlier | other))
         self._earlier = self._earlier or engine.environment()
         return engine
 
@@ -273,18 +268,15 @@ def ways_of_continuous(engines: Engines, requests: Sequence[Request], alone: int
 
 
 def other_shapes(engines: Engines, requests: Sequence[Request], first: Tokens) -> Iterator[Check]:
-    """Half the slots, the other mode: other shapes of launches, whose last bits may be others."""
+    """Half the slots, half the launch: other shapes, whose last bits may be others."""
     engine = engines.continuous()
-    shapes: list[dict[str, Any]] = [{"slots": max(1, engine.environment()["slots"] // 2)}]
-    if engine.device.type == "cuda":
-        shapes.append({"mode": "eager" if engine.mode == "compiled" else "compiled"})
+    whole = engine.environment()
     del engine
-    for shape in shapes:
-        began, engine = time.monotonic(), engines.continuous(**shape)
+    for part, names in (("slots", ["slots"]), ("launch", ["launch_tokens", "launch_visual_tokens"])):
+        began, engine = time.monotonic(), engines.continuous(**{name: max(1, whole[name] // 2) for name in names})
         found = engine.answers(requests)
-        told = ", ".join(f"{value} {name}" for name, value in shape.items())
         yield _compared(
-            f"between shapes: {told}", engine, first, found, {one.id: one.key for one in requests}, began, None
+            f"between shapes: half the {part}", engine, first, found, {one.id: one.key for one in requests}, began, None
         )
         del engine
 
@@ -338,14 +330,14 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
     if given.imposed:
         requests = [Request(at, PROMPT, photo, photo.name) for at, photo in enumerate(_photos(given))]
         lengths = [min(length, given.imposed) for length in answer_lengths(given.photos)]
-        engines = Engines(settings(given), requests, given.mode, lengths)
+        engines = Engines(settings(given), requests, lengths)
         first = Tokens()
         yield from against_itself(ways_of_continuous(engines, requests, given.alone, given.seed), requests, first)
         yield from other_shapes(engines, requests, first)
         return
     requests = asked(_photos(given))
     cuda = given.device != "cpu" and torch.cuda.is_available()
-    whole = Engines(settings(given), requests, given.mode, ())
+    whole = Engines(settings(given), requests, ())
     if given.engine == "transformers":
         yield from against_itself(ways_of_the_reference(whole, requests, given.alone, given.seed), requests, Tokens())
         return
@@ -354,9 +346,9 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
     yield from other_shapes(whole, requests, first)
     yield against_reference(whole, requests, first)
     if cuda:
-        yield against_reference(Engines(settings(given, dtype="float32"), requests, given.mode, ()), requests)
+        yield against_reference(Engines(settings(given, dtype="float32"), requests, ()), requests)
         if some := requests[:: max(1, len(requests) // max(1, given.cpu_photos))][: given.cpu_photos]:
-            yield against_reference(Engines(settings(given, device="cpu", dtype="float32"), some, None, ()), some)
+            yield against_reference(Engines(settings(given, device="cpu", dtype="float32"), some, ()), some)
 
 
 def _photos(given: argparse.Namespace) -> list[Path]:
@@ -408,7 +400,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--imposed", type=at_least(0), default=0, metavar="TOKENS",
                         help="answers of given lengths, at most so")  # fmt: skip
     parser.add_argument("--engine", choices=["transformers", "continuous"], default="continuous")
-    parser.add_argument("--mode", choices=["compiled", "eager"], help="by default compiled on CUDA, eager on a CPU")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", help="in which an engine is held against itself")
     parser.add_argument("--attn", default="auto")

@@ -63,10 +63,10 @@ class Continuous(RandomWeights, ContinuousEngine):
         assert session
         found, begin = Logits(), session._begin
 
-        def recorded(pack: Pack, slots: Sequence[int], hidden: Tensor) -> Tensor:
-            told = session.language.logits(hidden[pack.ends]).float().cpu()
+        def recorded(pack: Pack, slots: Sequence[int], ends: Tensor) -> Tensor:
+            told = session.language.logits(ends).float().cpu()
             found.update((one.request.id, told[at]) for at, one in enumerate(pack.prepared))
-            return begin(pack, slots, hidden)
+            return begin(pack, slots, ends)
 
         session._begin = recorded  # type: ignore[method-assign]
         self._answer(requests)
@@ -116,13 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     cuda = plain.device.type == "cuda"
     report["device"] = torch.cuda.get_device_name(plain.device) if cuda else "cpu"
     told(report, "transformers", lambda: plain.logits(requests), reference)
-    for mode in ("eager", "compiled") if cuda else ("eager",):
-        engine = Continuous(in_16_bits)
-        vars(engine).update(processor=plain.processor, model=plain.model)
-        engine.mode = mode
-        told(report, f"continuous, {mode}", lambda engine=engine: engine.logits(requests), reference)
-        del engine
-        release()
+    engine = Continuous(in_16_bits)
+    vars(engine).update(processor=plain.processor, model=plain.model)
+    told(report, "continuous", lambda: engine.logits(requests), reference)
     medians = {name: found["median"] for name, found in report["distances"].items()}
     report["ratios"] = {name: found / medians["transformers"] for name, found in medians.items()}
     report["kept"] = all(ratio <= MOST for ratio in report["ratios"].values())

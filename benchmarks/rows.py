@@ -25,6 +25,7 @@ from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
 FILES = 512  # photos written at most; a longer run reads them again and again
+SLOTS, CARDS = (8, 32, 64, 128, 256), (12, 16, 24, 40, 80)
 REPORTED = 0.97  # share of a card's memory that it says it has
 VLLM_ROW = Path(__file__).with_name("vllm_row.py")
 
@@ -39,8 +40,7 @@ class Run:
     engine: str = "transformers"
     inside_groups: bool = False  # a batch holds photos of one group only, nothing is prepared for the next one
     repeats: int = 1
-    mode: str = "compiled"  # this and all below: of the continuous engine
-    sizes: Sizes = PHONE
+    sizes: Sizes = PHONE  # this and all below: of the continuous engine
     max_pixels: int | None = None  # None: as the command says
     longer: int = 1  # answers are so many times as long
     slots: int | None = None  # None: as many as the memory holds
@@ -48,23 +48,17 @@ class Run:
     thirds: bool = False  # speed and memory of each third are told
 
 
-def eager(name: str, photos: int, **more: int) -> Run:
-    """A row about memory: launches that are not compiled hold the most, and begin at once."""
-    return Run(f"continuous, eager, {name}", None, photos, "continuous", mode="eager", **more)
-
-
 RUNS = (
     Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: it wants 90 % of it
     Run("continuous, all slots", None, 512, "continuous", repeats=3),
-    Run("continuous, eager", None, 512, "continuous", mode="eager"),
     Run("continuous, 8 in flight", 8, 64, "continuous"),
     Run("continuous, 1,048,576 pixels", None, 256, "continuous", max_pixels=1_048_576),
     Run("continuous, 2,097,152 pixels", None, 128, "continuous", max_pixels=2_097_152, sizes=LARGE),
     Run("continuous, mixed sizes", None, 256, "continuous", sizes=MIXED),
     Run("continuous, answers twice as long", None, 256, "continuous", longer=2),
     Run("continuous, 5,000 photos", None, 5_000, "continuous", thirds=True),
-    *(eager(f"{slots} slots", max(64, slots), slots=slots) for slots in (8, 32, 64, 128, 256)),
-    *(eager(f"{gib} GB card", min(256, 6 * gib), card_gib=gib) for gib in (12, 16, 24, 40, 80)),
+    *(Run(f"continuous, {slots} slots", None, max(64, slots), "continuous", slots=slots) for slots in SLOTS),
+    *(Run(f"continuous, {gib} GB card", None, min(256, 6 * gib), "continuous", card_gib=gib) for gib in CARDS),
     Run("one by one", 1, 24),
     Run("batch 8 across groups", 8, 96),
     Run("batch 32 across groups", 32, 256),
@@ -140,10 +134,9 @@ def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
     engine = kind(settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling}))
     vars(engine).update(processor=first.processor, model=first.model, parameters=first.parameters, lengths=lengths)
     if isinstance(engine, ImposedContinuous) and engine.device.type == "cuda":
-        engine.mode = run.mode
         engine.pretended = card_bytes(run.card_gib) if run.card_gib else None
     if isinstance(engine, ImposedContinuous):
-        engine._slots = run.slots
+        engine._shape = {"slots": run.slots} if run.slots else {}
     return engine
 
 
@@ -157,7 +150,7 @@ def measure(
     with card(run.card_gib if cuda else None):
         began = time.monotonic()
         engine = build(run, first, lengths)
-        if run.engine == "continuous":  # slots, compiling, recording
+        if run.engine == "continuous":  # slots, kernels, recording
             engine.lengths = [2] * len(lengths)
             list(completed(engine, requests[:2]))
             engine.lengths = lengths
@@ -239,8 +232,7 @@ def warm_up(first: Imposed, requests: Sequence[Request]) -> None:
 
 
 def clear() -> None:
-    """The engine before has left, and what was compiled for it."""
-    torch.compiler.reset()
+    """The engine before has left."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()

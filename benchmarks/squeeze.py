@@ -154,8 +154,7 @@ def child(given: argparse.Namespace) -> None:
         engine = Squeezed(settings)
         vars(engine).update(processor=first.processor, model=first.model, lengths=[given.tokens] * len(requests))
         moment = Moment(name, by, given.leave)
-        mode = {"device": engine.environment()["device"], "mode": given.mode}
-        engine.ready(Run(PROMPT, photos=True, requests=len(requests), earlier=mode))
+        engine.ready(Run(PROMPT, photos=True, earlier={}))
         began, answers, error = time.monotonic(), list[Completion | Failure](), ""
         try:
             with watched(moment, first.model.config, engine.dtype):
@@ -255,7 +254,6 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--tokens", type=int, default=16, help="of every answer")
     parser.add_argument("--leave", type=float, default=0.2, help="share of what the child will ask for")
     parser.add_argument("--only", action="append", metavar='"MOMENT MEANS"', help='"size hog"; several times')
-    parser.add_argument("--mode", choices=["compiled", "eager"], default="eager")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seconds", type=float, default=400, help="after which the child is ended")

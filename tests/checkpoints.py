@@ -52,6 +52,16 @@ def write_tiny(folder: Path, vision: dict[str, Any] | None = None, **text: Any) 
     return folder
 
 
+def biased(folder: Path) -> Path:
+    """All its biases, which begin as zeros, made to matter."""
+    weights, generator = load_file(folder / WEIGHTS), torch.Generator().manual_seed(2)
+    for name, weight in weights.items():
+        if name.endswith("bias"):
+            weights[name] = torch.randn(weight.shape, generator=generator).to(weight.dtype)
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    return folder
+
+
 def settings(folder: Path, batch_size: int = 8, photo: dict[str, Any] | None = None, **sampling: Any) -> EngineSettings:
     """Of a run on the CPU with small photos and short answers."""
     return EngineSettings(

@@ -23,7 +23,7 @@ PhotoTree = Callable[..., Path]
 class ShuffledEngine:
     """Answers every photo with its own path, in an order that is drawn, within a window of requests."""
 
-    waited_s = 0.0
+    waited_s, out_of_memory = 0.0, 0
 
     def __init__(self, seed: int = 0, window: int = 6, **answers: str | Exception) -> None:
         self.random, self.window, self.answers = random.Random(seed), window, answers

@@ -29,6 +29,7 @@ import workload
 
 from yanshou.cli import main
 from yanshou.engines import Request
+from yanshou.engines.continuous.size import Need
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings
@@ -133,7 +134,7 @@ def test_a_row_that_fails_does_not_lose_the_others(
 
     monkeypatch.setattr(throughput, "measure", short)
     failed, result = throughput.main([*small(real, tmp_path), "--only", "(64|128) slots"])
-    assert failed == rows.Failed("continuous, eager, 64 slots", "OutOfMemoryError: no memory left")
+    assert failed == rows.Failed("continuous, 64 slots", "OutOfMemoryError: no memory left")
     assert isinstance(result, rows.Result)
     assert "failed: OutOfMemoryError: no memory left" in capsys.readouterr().out
 
@@ -201,8 +202,8 @@ def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
     for run in rows.RUNS:
         if run.card_gib:
             engine.pretended = rows.card_bytes(run.card_gib)
-            slots[run.card_gib] = engine._size_for(1_222, scored=False).slots
-    assert slots == {12: 4, 16: 16, 24: 48, 40: 112, 80: 256}
+            slots[run.card_gib] = engine._size_for(Need(1_222, 803, 768, scored=False)).slots
+    assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
 
 
 def test_photos_of_a_row_fill_its_budget(tmp_path: Path) -> None:
@@ -224,7 +225,7 @@ def test_a_folder_without_weights_is_measured_with_random_ones(bare: Path) -> No
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
 
-@pytest.mark.parametrize(("engine", "checks"), [("transformers", 6), ("continuous", 8)])
+@pytest.mark.parametrize(("engine", "checks"), [("transformers", 6), ("continuous", 9)])
 def test_invariance_finds_no_difference_on_a_cpu(real: Path, tmp_path: Path, engine: str, checks: int) -> None:
     report = invariance.main([str(real), "--device", "cpu", "--photos", "5", "--max-new-tokens", "8", "--alone", "2",
                               "--folder", str(tmp_path), "--json", str(tmp_path / "report.json"),
@@ -244,10 +245,10 @@ def test_invariance_at_a_shape_without_weights_imposes_the_lengths(bare: Path, t
     one_by_one = ["alone"] * int(alone)
     names = ["whole list", "shuffled", *one_by_one, "8 in flight, shuffled", "32 in flight, shuffled"]
     assert [check["name"] for check in report["checks"]] == [
-        *names, "interrupted and resumed", "between shapes: 8 slots",
+        *names, "interrupted and resumed", "between shapes: half the slots", "between shapes: half the launch",
     ]  # fmt: skip
-    assert [check["slots"] for check in report["checks"]] == [16] * (5 + int(alone)) + [8]
-    assert [check["allowed"] for check in report["checks"]] == [0] * (5 + int(alone)) + [None]
+    assert [check["slots"] for check in report["checks"]] == [16] * (5 + int(alone)) + [8, 16]
+    assert [check["allowed"] for check in report["checks"]] == [0] * (5 + int(alone)) + [None, None]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ def test_logits_of_both_engines_are_as_far_from_float32(bare: Path, tmp_path: Pa
     report = logits.main([str(bare), "--device", "cpu", "--photos", "2", "--max-pixels", "65536",
                           "--folder", str(tmp_path), "--json", str(tmp_path / "report.json")])  # fmt: skip
     assert report["kept"]
-    assert list(report["distances"]) == ["transformers", "continuous, eager"]
+    assert list(report["distances"]) == ["transformers", "continuous"]
     assert all(0 < found["median"] < 0.05 for found in report["distances"].values())
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == report
 

@@ -23,6 +23,7 @@ from yanshou.errors import InputError, UsageError
 from yanshou.jsonl import read_lines
 from yanshou.mission_run import HOPELESS, MissionResult, exit_status
 from yanshou.missions import load_missions
+from yanshou.progress import last_words
 from yanshou.scheduler import OutOfMemoryError
 from yanshou.settings import EngineSettings, SamplingSettings, StageASettings
 from yanshou.stage_a import summarize_directory
@@ -625,6 +626,9 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
     assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory, not even alone")]
+    assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
+    told = f"{SHIELD}: the device's memory ran short, times 3; the run went on with less at once."
+    assert last_words([result])[0].startswith(told)
 
 
 # --- which missions, which groups

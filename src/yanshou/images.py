@@ -209,12 +209,12 @@ def _open_jpeg(data: bytes) -> Image.Image:
     single_scan = data.startswith(b"\xff\xda", start - 8 - 2 * image.layers) and "progressive" not in image.info
     if not single_scan:
         return image
-    end = data.find(END, start)
-    if end < 0:
+    marker = MARKER.search(data, start)
+    if marker and marker[0] == END:
+        return _Jpeg(io.BytesIO(data[: marker.start()] + AFTER_END))
+    if data.find(END, start) < 0:
         raise PhotoError("the file ends early: the end mark of the JPEG data is missing", RECOPY)
-    if MARKER.search(data, start, end):
-        raise PhotoError("the photo's data is damaged: a marker stands inside the compressed data", RECOPY)
-    return _Jpeg(io.BytesIO(data[:end] + AFTER_END))
+    raise PhotoError("the photo's data is damaged: a marker stands inside the compressed data", RECOPY)
 
 
 def _open_png(data: bytes) -> Image.Image:

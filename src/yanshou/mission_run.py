@@ -37,6 +37,7 @@ class MissionResult:
     rotated: int = 0  # turned as their EXIF orientation says
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, in which the model had nothing to do because no photo was prepared yet
+    out_of_memory: int = 0  # times in this run
     warnings: list[str] = field(default_factory=list)
     error: str = ""  # why the mission could not be run, or not to its end
     interrupted: bool = False
@@ -59,7 +60,7 @@ class MissionResult:
 
     @property
     def counts(self) -> dict[str, int]:
-        names = ("groups", "written", "failed", "skipped", "photos", "rotated")
+        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory")
         return {name: getattr(self, name) for name in names}
 
 
@@ -139,10 +140,12 @@ class MissionRun(Generic[RecordT, DigestT]):
     ) -> None:
         """Settles all outcomes, which the engine answers; RunError where nothing but failures comes."""
         result = self.result
-        began, already_failed, waited = time.monotonic(), result.failed, engine.waited_s if engine else 0.0
+        began, already_failed = time.monotonic(), result.failed
+        waited, short = (engine.waited_s, engine.out_of_memory) if engine else (0.0, 0)
         for outcome in outcomes:
             result.seconds = time.monotonic() - began
-            result.waited_s = engine.waited_s - waited if engine else 0.0
+            if engine:
+                result.waited_s, result.out_of_memory = engine.waited_s - waited, engine.out_of_memory - short
             self.settle(outcome)
             if result.failed - already_failed >= HOPELESS and not self.output.done:
                 raise RunError(

@@ -144,6 +144,12 @@ def last_words(results: Sequence[MissionResult]) -> list[str]:
             words.append(f"{result.mission}: interrupted. The same command goes on from here.")
         elif result.error:
             words.append(f"error: {result.error}")
+        if result.out_of_memory:
+            words.append(
+                f"{result.mission}: the device's memory ran short, times {result.out_of_memory}; the run went on with "
+                "less at once. A smaller --gpu-memory leaves room for what else is there, with --engine transformers "
+                "a smaller --batch-size."
+            )
         if result.failed:
             words.append(
                 f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "

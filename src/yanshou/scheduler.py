@@ -45,6 +45,7 @@ class Scheduler(Generic[PreparedT]):
         self._calm = 0  # batches since the limit last changed
         self._stopped = False
         self.waited_s = 0.0  # time in which no photo was ready
+        self.out_of_memory = 0  # times
 
     def stop(self) -> None:
         """No batch is begun any more. For good: a stopped scheduler stays so."""
@@ -94,6 +95,7 @@ class Scheduler(Generic[PreparedT]):
         try:
             answers = self._complete([prepared for _, prepared in batch])
         except OutOfMemoryError:
+            self.out_of_memory += 1
             yield from self._in_halves(batch)
             return
         assert [answer.id for answer in answers] == [request.id for request, _ in batch]

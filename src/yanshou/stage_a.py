@@ -26,8 +26,6 @@ MAY_CHANGE: dict[str, Change] = {
     "allow_truncated": "any",
 }  # the cures of a failed group
 
-PHOTOS_A_GROUP = 3  # to guess how large a run is; listing all photos first would take long
-
 PhotoNames = tuple[str, ...]
 Found = tuple[Mission, Discovery, str]  # what its folder holds, or why it cannot be read
 
@@ -109,7 +107,7 @@ class StageA:
         stem = f"{mission.name}_stage_a"
 
         def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:
-            self.engine.ready(Run(prompt, photos=True, requests=PHOTOS_A_GROUP * groups, earlier=earlier))
+            self.engine.ready(Run(prompt, photos=True, earlier=earlier))
             return {"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()}
 
         return Output.open(

@@ -66,7 +66,6 @@ class Run:
 
     prompt: Prompt  # the longest one
     photos: bool  # whether a photo goes with it
-    requests: int  # about so many
     earlier: Mapping[str, Any]  # `environment` of the run that this one goes on with; empty for none
 
 
@@ -76,6 +75,11 @@ class Engine(Protocol):
     @property
     def waited_s(self) -> float:
         """Seconds so far in which the model had nothing to do because no photo was prepared yet."""
+        ...
+
+    @property
+    def out_of_memory(self) -> int:
+        """How often so far the device's memory ran short, so that less was done at once."""
         ...
 
     def ready(self, run: Run) -> None:

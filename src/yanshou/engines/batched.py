@@ -29,6 +29,10 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     def waited_s(self) -> float:
         return self.scheduler.waited_s
 
+    @property
+    def out_of_memory(self) -> int:
+        return self.scheduler.out_of_memory
+
     @abstractmethod
     def prepare(self, request: Request) -> PreparedT:
         """Everything that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""

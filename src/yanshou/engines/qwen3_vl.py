@@ -32,6 +32,8 @@ from yanshou.images import load_photo
 from yanshou.jsonl import excerpt
 from yanshou.settings import EngineSettings
 
+NARROWEST = 200  # length of a photo by its width; the processor refuses narrower ones
+
 # What transformers and safetensors are known to raise for the contents of a folder.
 LOADING_ERRORS = (
     *(OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
@@ -170,9 +172,13 @@ class Qwen3VL:
 
     @property
     def most_visual_tokens(self) -> int:
-        """Of one photo, at the pixel budget."""
-        images = self.processor.image_processor
-        return int(self.settings.photo.max_pixels // (images.patch_size * images.merge_size) ** 2)
+        """Of one photo. Beside the pixel budget: strips are as wide as one token, however long, and a photo that is
+        enlarged ends in whole tokens on both sides."""
+        images, photo = self.processor.image_processor, self.settings.photo
+        side = int(images.patch_size * images.merge_size)
+        strip = math.isqrt(NARROWEST * photo.max_pixels) // side
+        long, short = math.sqrt(photo.min_pixels * NARROWEST) / side, math.sqrt(photo.min_pixels / NARROWEST) / side
+        return max(int(photo.max_pixels // side**2), strip, int((long + 1) * (short + 1)))
 
     def line_ids(self, line: str) -> list[int]:
         """A first line of an answer with the line break behind it."""

@@ -104,7 +104,7 @@ class Judge:
                 return {}
             longest = max(groups, key=lambda record: sum(map(len, record.per_image.values())))
             prompt = verdict_prompt(mission, _lines(longest))
-            self.engine.ready(Run(prompt, photos=False, requests=len(groups), earlier=earlier))
+            self.engine.ready(Run(prompt, photos=False, earlier=earlier))
             return self.engine.environment()
 
         return Output.open(

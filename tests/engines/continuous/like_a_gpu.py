@@ -48,12 +48,10 @@ def padded(tokens: int, patches: int, sequences: int, exact: bool) -> Shape:
 
 
 def small(*_: Any) -> Size:
-    return Size(5, ROOM, TOKENS, TOKENS)
+    return Size(5, ROOM, TOKENS, TOKENS, TOKENS)
 
 
-def interpreted(
-    q: Tensor, k_new: Tensor, v_new: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float
-) -> Tensor:
+def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
     """The kernel, where what it must not read is not a number."""
     shared, at, lengths = reach.shared.tolist(), reach.shared_at.tolist(), reach.lengths.tolist()
     used.update(zip(at, shared, strict=True))
@@ -61,15 +59,8 @@ def interpreted(
     for slot, (length, common) in enumerate(zip(lengths, shared, strict=True)):
         for rows in known:
             rows[slot * room : slot * room + common] = torch.nan
-            rows[slot * room + max(0, length - 1) : (slot + 1) * room] = torch.nan
-    out = decode(q, k_new, v_new, *known, reach, room, scale)
-    for slot, length in enumerate(lengths):
-        for rows, there in zip((k, v), known, strict=True):
-            last = slot * room + length - 1
-            if length:
-                rows[last] = there[last]
-            assert length == room or there[last + 1 : (slot + 1) * room].isnan().all(), "written behind the new row"
-    return out
+            rows[slot * room + length : (slot + 1) * room] = torch.nan
+    return decode(q, *known, reach, room, scale)
 
 
 def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import MAX_NEW_TOKENS, PHOTO, TEXT, edited, noise, settings, spoilt, write_tiny
+from checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
@@ -19,7 +19,6 @@ from yanshou.engines.continuous.session import PREFIXES, Session
 from yanshou.engines.continuous.size import Size
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
-from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 Answers = dict[int, Completion | Failure]
 
@@ -49,11 +48,11 @@ def continuous(folder: Path, requests: Sequence[Request], batch_size: int | None
     return {answer.id: answer for answer in engine.generate(requests)}
 
 
-def held(engine: ContinuousEngine) -> int:
-    """Slots of its session."""
+def held(engine: ContinuousEngine) -> tuple[int, int, int]:
+    """The shape of its session."""
     assert engine._runner
     assert engine._runner.size
-    return engine._runner.size.slots
+    return engine._runner.size.shape
 
 
 def photos(count: int = 10, prompt: Prompt | None = None) -> list[Request]:
@@ -92,6 +91,7 @@ def test_of_another_shape_too_its_answers_are_those_of_the_reference(tmp_path: P
     )  # fmt: skip
     mean = {"image_mean": [0.48, 0.46, 0.41], "image_std": [0.27, 0.26, 0.28]}
     edited("processor_config.json", **{f"image_processor__{name}": value for name, value in mean.items()})(other)
+    biased(other)
     engine = TransformersEngine(settings(other))
     assert continuous(other, mixed()) == {answer.id: answer for answer in engine.generate(mixed())}
 
@@ -175,22 +175,76 @@ def test_pixels_are_those_of_the_processor(folder: Path) -> None:
             assert torch.equal(engine.pixels.numbers(cut), whole.to(engine.dtype))
 
 
-def test_a_run_that_goes_on_keeps_slots_and_mode(folder: Path) -> None:
+def test_a_run_that_goes_on_keeps_its_shape(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    earlier = {"device": "cpu", "slots": 3, "mode": "eager"}
-    engine.ready(Run(SHORT, photos=True, requests=10, earlier=earlier))
-    assert engine.environment()["slots"] == 3
-    assert list(engine.generate(photos(7)))
-    assert held(engine) == 3
-    engine.ready(Run(SHORT, photos=True, requests=10, earlier=earlier | {"slots": 5}))  # the next mission's run
-    assert engine.environment()["slots"] == 5
-    assert list(engine.generate(photos(7)))
-    assert held(engine) == 5
+    for slots, tokens, visual in ((3, 4_096, 4_000), (5, 4_096, 4_000), (5, 4_000, 4_000), (5, 4_000, 3_900)):
+        shape = {"slots": slots, "launch_tokens": tokens, "launch_visual_tokens": visual}
+        engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))  # a mission's after the other
+        assert engine.environment().items() >= shape.items()
+        assert list(engine.generate(photos(7)))
+        assert held(engine) == (slots, tokens, visual)
+        assert engine.environment().items() >= shape.items()
+
+
+def test_what_no_run_can_have_written_is_not_kept(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    engine.ready(Run(SHORT, photos=True, earlier={}))
+    usual = engine.environment()
+    for odd in (0, -1, "3", None, [3]):
+        shape = dict.fromkeys(("slots", "launch_tokens", "launch_visual_tokens"), odd)
+        engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
+        assert engine.environment() == usual
+    shape = {"slots": 2, "launch_tokens": 1, "launch_visual_tokens": 1}  # too small for any photo
+    engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
+    assert all(isinstance(answer, Completion) for answer in engine.generate(photos(3)))
+
+
+def test_a_shape_that_the_memory_no_longer_holds_is_not_kept(folder: Path) -> None:
+    engine = ContinuousEngine(settings(folder))
+    usual = {"slots": 16, "launch_tokens": 4_096, "launch_visual_tokens": 4_096}
+    engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | {name: 2 * usual[name] for name in usual}))
+    assert engine.environment().items() >= usual.items()
+
+
+def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) -> None:
+    earlier: dict[str, Any] = {}
+    for _ in range(3):
+        engine = ContinuousEngine(settings(folder))
+        engine.ready(Run(SHORT, photos=True, earlier={}))
+        list(engine.generate(photos(2)))
+        assert engine._runner
+        assert engine._runner.shrink()  # one mission runs short of memory
+        engine.ready(Run(SHORT, photos=True, earlier=earlier))  # the next goes on
+        earlier = engine.environment()
+        list(engine.generate(photos(2)))
+        assert held(engine) == (8, 2_048, 2_048)
+        assert (earlier["slots"], earlier["launch_tokens"], earlier["launch_visual_tokens"]) == held(engine)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"),
+    [
+        ((65_536, 65_536), (75, 100)),  # enlarged to more than the budget, in whole tokens
+        ((65_536, 65_536), (64, 64)),
+        ((1_024, 65_536), (4_000, 21)),  # a strip
+        ((1_024, 16_384), (640, 4)),
+    ],
+)
+def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: tuple[int, int], size: Any) -> None:
+    least, most = pixels
+    engine = ContinuousEngine(settings(write_tiny(tmp_path / "tiny"), photo={"min_pixels": least, "max_pixels": most}))
+    engine.ready(Run(SHORT, photos=True, earlier={}))
+    for at, each in enumerate((size, (64, 64), (40, 70))):
+        request = Request(at, SHORT, noise(at, *each), str(at))
+        assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
+        assert all(isinstance(answer, Completion) for answer in engine.generate([request]))
+        told = engine.environment()
+        assert (told["slots"], told["launch_tokens"], told["launch_visual_tokens"]) == held(engine)
 
 
 def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, requests=10, earlier={"device": "a large GPU", "slots": 256}))
+    engine.ready(Run(SHORT, photos=True, earlier={"device": "a large GPU", "slots": 256}))
     assert engine.environment()["slots"] == 16
 
 
@@ -201,7 +255,7 @@ def test_a_mission_of_longer_prompts_is_planned_before_it_begins(folder: Path, m
     engine, long = ContinuousEngine(settings(folder)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
     small, large = noise(1, 64, 64), noise(2, 180, 180)
     for prompt in (SHORT, long, SHORT):
-        engine.ready(Run(prompt, photos=True, requests=2, earlier={}))
+        engine.ready(Run(prompt, photos=True, earlier={}))
         list(engine.generate([Request(0, prompt, small, "small")]))
         begun = len(opened)
         list(engine.generate([Request(1, prompt, large, "large")]))
@@ -261,8 +315,10 @@ def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
 
     whole = continuous(folder, photos(4))
     monkeypatch.setattr(Session, "admit", short)
-    assert continuous(folder, photos(4)) == whole
+    engine = ContinuousEngine(settings(folder))
+    assert {answer.id: answer for answer in engine.generate(photos(4))} == whole
     assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
+    assert engine.out_of_memory == 5  # the last time only the launch could shrink
 
 
 def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +335,7 @@ def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monk
     found = {answer.id: answer for answer in engine.generate([*photos(2), endless, *photos(6)[3:]])}
     assert [at for at, answer in found.items() if isinstance(answer, Failure)] == [9]
     assert len(found) == 6
-    assert held(engine) == 16
+    assert held(engine)[0] == 16
 
 
 def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,18 +358,6 @@ def test_it_does_not_overlook_that_another_attention_is_asked_for(folder: Path) 
         ContinuousEngine(settings(folder).model_copy(update={"attn": "sdpa"}))
 
 
-def test_compiled_it_writes_the_same(folder: Path) -> None:
-    """Two photos of one size: every part is compiled once."""
-    given = EngineSettings(
-        checkpoint=str(folder), device="cpu", photo=PhotoSettings(**PHOTO),
-        sampling=SamplingSettings(max_new_tokens=MAX_NEW_TOKENS),
-    )  # fmt: skip
-    asked = [Request(at, SHORT, noise(at, 64, 64), str(at)) for at in range(2)]
-    engine = ContinuousEngine(given)
-    engine.mode = "compiled"
-    assert {answer.id: answer for answer in engine.generate(asked)} == continuous(folder, asked)
-
-
 def test_attention_over_a_prefix_sees_what_causal_attention_sees() -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(9, heads, 8, generator=generator) for heads in (4, 2, 2))
@@ -322,11 +366,6 @@ def test_attention_over_a_prefix_sees_what_causal_attention_sees() -> None:
     torch.testing.assert_close(rest, whole[5:])
     reach = Reach(torch.tensor([0, 9], dtype=torch.int32), torch.zeros(2).int(), torch.zeros(2).long())
     nothing = torch.full_like(k, torch.nan)
-    room = tuple(torch.cat([nothing, part[:8], nothing[:1]]) for part in (k, v))
-    new = (part[[0, 8]] for part in (k, v))
-    last = decode_attention(q[[0, 8]], *new, *room, reach, 9, 0.3)
+    last = decode_attention(q[[0, 8]], torch.cat([nothing, k]), torch.cat([nothing, v]), reach, 9, 0.3)
     torch.testing.assert_close(last[1], whole[8])
-    assert torch.equal(room[0][9:], k)
-    assert torch.equal(room[1][9:], v)
-    assert room[0][:9].isnan().all()
     assert not last[0].any()  # a slot at rest reads nothing

@@ -9,12 +9,19 @@ import pytest
 from checkpoints import write_tiny
 
 
-def test_padding_garbage_and_the_kernel_change_nothing(tmp_path: Path) -> None:
+def interpreted(script: str, *arguments: Path) -> None:
     """In a process of its own: Triton interprets its kernels only where it is told before it is imported."""
     pytest.importorskip("triton")
-    script, folder = Path(__file__).with_name("like_a_gpu.py"), write_tiny(tmp_path / "tiny")
     ended = subprocess.run(
-        [sys.executable, script, folder], check=False, capture_output=True, encoding="utf-8", timeout=120,
-        env=os.environ | {"TRITON_INTERPRET": "1"},
+        [sys.executable, Path(__file__).with_name(script), *arguments], check=False, capture_output=True,
+        encoding="utf-8", timeout=120, env=os.environ | {"TRITON_INTERPRET": "1"},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr[-2_000:]
+
+
+def test_padding_garbage_and_attention_by_kernel_change_nothing(tmp_path: Path) -> None:
+    interpreted("like_a_gpu.py", write_tiny(tmp_path / "tiny"))
+
+
+def test_between_the_products_kernels_and_torch_come_to_the_same() -> None:
+    interpreted("pointwise_like_a_gpu.py")

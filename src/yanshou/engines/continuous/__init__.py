@@ -3,7 +3,8 @@
 scheduler   which photo is where (no torch)         size      how many slots the memory holds
 pack        photos and prompts as one launch        session   keys, values and state on the device
 tower       vision                                  language  prefill and decode
-attention   every row minds its own keys            kernel    the same, one query a slot, in Triton
+attention   every row minds its own keys            kernel    the same in Triton
+pointwise   all between the matrix products         …_kernel  the same in Triton
 choice      the next token, a random stream a photo loops     answers that repeat themselves
 runner      all of these as the scheduler sees them
 """
@@ -11,7 +12,7 @@ runner      all of these as the scheduler sees them
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
@@ -23,16 +24,18 @@ from yanshou.engines.batched import workers
 from yanshou.engines.continuous.pixels import Pixels
 from yanshou.engines.continuous.runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
-from yanshou.engines.continuous.size import PATCHES, Size, size
+from yanshou.engines.continuous.size import PATCHES, Need, Size, size
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
 
-Mode = Literal["compiled", "eager"]
-
-COMPILE_FROM = 2_000  # requests: fewer do not earn back the time that compiling takes
 MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in a launch
 TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
+SHAPE = {
+    "slots": "slots",
+    "tokens": "launch_tokens",
+    "visual": "launch_visual_tokens",
+}  # a size's, by their public names
 
 
 class ContinuousEngine(Qwen3VL):
@@ -45,38 +48,44 @@ class ContinuousEngine(Qwen3VL):
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
-        self.mode: Mode = "eager"
-        self._slots: int | None = None  # of an earlier run that this one goes on with
+        self._shape: dict[str, int] = {}  # of the launches of an earlier run that this one goes on with
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
         self._waited_s = 0.0  # of the schedulers before this one
         self._stopped = self._answering = False
+        self._halvings = 0  # of the runner before this run
         self._expected: Size | None = None
 
     def ready(self, run: Run) -> None:
-        """Slots and mode of an earlier run are kept: the promise that lines stay the same holds within one of each."""
+        """Slots and launches of an earlier run are kept, if the memory holds them: lines stay the same in one shape."""
         here = super().environment()
         earlier = run.earlier if run.earlier.get("device") == here["device"] else {}  # elsewhere the bits differ anyway
-        if self._runner is None and self.device.type == "cuda":
-            self.mode = earlier.get("mode") or ("compiled" if run.requests >= COMPILE_FROM else "eager")
-        self._slots = earlier.get("slots")
-        rows = len(self.prompt_ids(run.prompt, run.photos)) + self.settings.sampling.max_new_tokens
-        spare = self.most_visual_tokens if run.photos else TEXT_TOKENS
+        known = {field: earlier.get(name) for field, name in SHAPE.items()}
+        self._shape = {field: number for field, number in known.items() if isinstance(number, int) and number > 0}
+        self._halvings = self._runner.halvings if self._runner else 0
         self._expected = None
-        self._expected = self._size_for(rows + spare, scored=not run.photos)
+        self._expected = self._size_for(self._need(run))
         if self._runner:
-            self._expected = self._runner.expect(self._expected, exactly=self._slots is not None)
+            self._expected = self._runner.expect(self._expected, exactly=bool(self._shape))
+
+    def _need(self, run: Run) -> Need:
+        """Of one of its requests, at most."""
+        ids, longest = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
+        if not run.photos:
+            return Need(len(ids) + TEXT_TOKENS + longest, len(ids) + TEXT_TOKENS, 0, scored=True)
+        whole, visual = len(ids) - 1 + self.most_visual_tokens, self.most_visual_tokens
+        return Need(whole + longest, whole - ids.index(self.image_token), visual, scored=False)
 
     def environment(self) -> dict[str, Any]:
         size = self._expected or (self._runner.size if self._runner else None)
-        slots = {"slots": size.slots} if size else {}
-        return {"engine": "continuous", **super().environment(), **slots, "mode": self.mode}
+        shape = {name: getattr(size, field) for field, name in SHAPE.items()} if size else {}
+        return {"engine": "continuous", **super().environment(), **shape}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
             for fault in _faults(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
-            self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for, self.mode == "compiled")
+            self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for)
         self._waited_s = self.waited_s
         self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
         if self._stopped:
@@ -95,6 +104,10 @@ class ContinuousEngine(Qwen3VL):
     def waited_s(self) -> float:
         return self._waited_s + (self._scheduler.waited_s if self._scheduler else 0.0)
 
+    @property
+    def out_of_memory(self) -> int:
+        return self._runner.halvings if self._runner else 0
+
     def stop(self) -> None:
         self._stopped = True
         if self._scheduler:
@@ -107,13 +120,16 @@ class ContinuousEngine(Qwen3VL):
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         return self.pixels.cut(image, **self.resizing)
 
-    def _size_for(self, rows: int, scored: bool) -> Size:
+    def _size_for(self, need: Need) -> Size:
         """Never smaller than what `ready` expected."""
-        rows = max(rows, self._expected.room if self._expected else 0)
+        need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
         config = Qwen3VLConfig.from_pretrained(self.folder)
         weights = self.parameters * self.dtype.itemsize  # on the disk they may have another dtype
-        found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, rows, scored)
-        return replace(found, slots=self._slots) if self._slots else found
+        whole = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
+        found = whole.halved(self._halvings)
+        kept = replace(found, **{field: min(number, getattr(found, field)) for field, number in self._shape.items()})
+        tokens, visual = max(kept.tokens, kept.room), max(kept.visual, need.visual)
+        return replace(kept, tokens=tokens, visual=visual, scratch=tokens if kept.scratch else 0)
 
 
 def _faults(config: Any, device: torch.device) -> Iterator[str]:

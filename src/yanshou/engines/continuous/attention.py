@@ -71,22 +71,16 @@ def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, cau
     return out
 
 
-def decode_attention(
-    q: Tensor, k_new: Tensor, v_new: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float
-) -> Tensor:
-    """One query a slot, (slots, heads, width), over the first of the slot's `room` rows; anything for a slot at rest.
-
-    Its own key and value, (slots, key heads, width), go to the last of these rows.
-    """
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+    """One query a slot, (slots, heads, width), over the first of its `room` rows; anything for a slot at rest."""
     if q.is_cuda:
         from yanshou.engines.continuous.kernel import decode
 
-        return decode(q, k_new, v_new, k, v, reach, room, scale)
+        return decode(q, k, v, reach, room, scale)
     out = torch.zeros_like(q)
     for slot, length in enumerate(reach.lengths.tolist()):
         if length:
             rows = slice(slot * room, slot * room + length)
-            k[rows.stop - 1], v[rows.stop - 1] = k_new[slot], v_new[slot]
             out[slot : slot + 1] = _sdpa(q[slot : slot + 1], k[rows], v[rows], None, scale, False)
     return out
 

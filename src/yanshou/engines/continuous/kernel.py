@@ -15,8 +15,9 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import Reach, Spans
 
-BLOCK = 64  # keys at a time
+BLOCK = 64  # keys that a packed program reads at a time
 LEAST_ROWS = 16  # of a matrix product
+DECODE_KEYS, DECODE_WARPS, DECODE_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
 ROWS, WARPS, STAGES = 64, 4, 3  # of a packed program: its queries; the fastest of eleven on an H100, for both widths
 SPARE = 0.9  # of a block's shared memory; the rest is the compiler's own
 
@@ -118,7 +119,7 @@ def tiles(row: int, shared: int) -> tuple[int, int]:
 
 @triton.jit
 def _decode(
-    q, k_new, v_new, k, v, out, lengths, shared, shared_at, k_row, v_row, room, scale,
+    q, k, v, out, lengths, shared, shared_at, room, scale,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -128,18 +129,12 @@ def _decode(
     row, column, key = tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, KEYS)
     mine = (slot * HEADS + head * group + row[:, None]) * WIDTH + column[None, :]
     queries = tl.load(q + mine, mask=row[:, None] < group, other=0.0)
-    # The query's own key and value are not in the table yet: this program puts them there, and begins with them.
-    own_key = tl.load(k_new + slot * k_row + head * WIDTH + column)
-    own_value = tl.load(v_new + slot * v_row + head * WIDTH + column)
-    place = ((slot * room + length - 1) * KEY_HEADS + head) * WIDTH + column
-    tl.store(k + place, own_key, mask=(column >= 0) & (length > 0))
-    tl.store(v + place, own_value, mask=(column >= 0) & (length > 0))
-    best = tl.sum(queries.to(tl.float32) * own_key.to(tl.float32)[None, :], 1) * scale
-    total = tl.full([ROWS], 1.0, tl.float32)
-    sums = tl.zeros([ROWS, WIDTH], tl.float32) + own_value.to(tl.float32)[None, :]
-    for start in range(0, length - 1, KEYS):
+    best = tl.full([ROWS], -float("inf"), tl.float32)
+    total = tl.zeros([ROWS], tl.float32)
+    sums = tl.zeros([ROWS, WIDTH], tl.float32)
+    for start in range(0, length, KEYS):
         at = start + key
-        there = at < length - 1
+        there = at < length
         rows = tl.where(at < common, common_at, slot * room) + at
         places = (rows[:, None] * KEY_HEADS + head) * WIDTH + column[None, :]
         keys = tl.load(k + places, mask=there[:, None], other=0.0)
@@ -155,24 +150,16 @@ def _decode(
     tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < group)
 
 
-def decode(
-    q: Tensor, k_new: Tensor, v_new: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float
-) -> Tensor:
-    """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on.
-
-    k_new, v_new (slots, key heads, width) go to the last row that the slot reaches.
-    """
+def decode(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+    """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on."""
     (slots, heads, width), key_heads = q.shape, k.shape[1]
     for whole in (q, k, v):
         assert whole.is_contiguous()
-    for part in (k_new, v_new):
-        assert part.stride()[1:] == (width, 1)
     out = torch.empty_like(q)
     _decode[(slots, key_heads)](
-        q, k_new, v_new, k, v, out, reach.lengths, reach.shared, reach.shared_at,
-        k_new.stride(0), v_new.stride(0), room, scale / math.log(2),  # exp2 instead of exp
+        q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale / math.log(2),  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, ROWS=max(LEAST_ROWS, triton.next_power_of_2(heads // key_heads)),
-        KEYS=BLOCK, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=4,
-        num_stages=2 if q.dtype == torch.float32 else 3,  # 76 and 70 KB of shared memory; small GPUs have 99
+        KEYS=DECODE_KEYS, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_WARPS,
+        num_stages=2 if q.dtype == torch.float32 else DECODE_STAGES,
     )  # fmt: skip
     return out

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb
 
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
-from yanshou.engines.continuous.tower import Wrap
+from yanshou.engines.continuous.pointwise import add_product, gated, into_table, rms_norm
 
 Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias
 
@@ -52,31 +51,19 @@ def joined(*projections: Any) -> Joined:
     return weight, torch.cat(biases) if biases else None
 
 
-def into_attention(layer: Any, qkv: Joined, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries (rows, heads, width), keys and values (rows, key heads, width) of one layer."""
-    attention, h = layer.self_attn, layer.input_layernorm(x)
-    outputs = [attention.q_proj.out_features, attention.k_proj.out_features, attention.v_proj.out_features]
-    q, k, v = torch.split(F.linear(h, *qkv), outputs, dim=-1)
-    shape = (x.shape[0], -1, attention.head_dim)
-    q, k = attention.q_norm(q.reshape(shape)), attention.k_norm(k.reshape(shape))
-    q, k = apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=1)
-    return q, k, v.view(shape)
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last token of each prompt."""
 
-
-def out_of_attention(layer: Any, gate_up: Joined, x: Tensor, attended: Tensor) -> Tensor:
-    """The layer's result, (rows, hidden)."""
-    x = x + layer.self_attn.o_proj(attended.reshape(x.shape[0], -1))
-    gate, up = F.linear(layer.post_attention_layernorm(x), *gate_up).chunk(2, dim=-1)
-    result: Tensor = x + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
-    return result
+    tokens: Tensor  # (sequences,) among the launch's tokens
+    spans: Spans  # one query each
 
 
 class LanguageModel:
-    """The checkpoint's language model. `wrap` compiles the parts that are worth it, or does nothing."""
+    """The checkpoint's language model."""
 
-    def __init__(self, model: Any, head: Any, wrap: Wrap) -> None:
+    def __init__(self, model: Any, head: Any) -> None:
         self.model, self.head = model, head
-        self._into, self._out_of = wrap(into_attention), wrap(out_of_attention)
         self._qkv = [joined(at.q_proj, at.k_proj, at.v_proj) for at in (layer.self_attn for layer in model.layers)]
         self._gate_up = [joined(mlp.gate_proj, mlp.up_proj) for mlp in (layer.mlp for layer in model.layers)]
 
@@ -98,45 +85,57 @@ class LanguageModel:
         return logits
 
     def packed(
-        self, x: Tensor, positions: Tensor, deep: Sequence[Tensor], rows: Tensor, spans: Spans, table: Table
-    ) -> Tensor:
+        self, x: Tensor, positions: Tensor, deep: Sequence[Tensor], rows: Tensor, spans: Spans, table: Table,
+        last: Last | None = None,
+    ) -> Tensor:  # fmt: skip
         """Prompts one behind the other: x (tokens, hidden), positions (3, tokens) → hidden states, normed.
 
-        Keys and values go into the table's `rows` (tokens,); `deep` is added behind the first layers.
+        Keys and values go into the table's `rows` (tokens,); `deep` is added behind the first layers. With `last` only
+        these tokens' states come out, and of the last layer no more is computed.
         """
         cos, sin = self._angles(x, positions)
         for number, layer in enumerate(self.model.layers):
-            q, k, v = self._into(layer, self._qkv[number], x, cos, sin)
-            table.keys[number].index_copy_(0, rows, k)
-            table.values[number].index_copy_(0, rows, v)
+            q = self._queries(number, layer, x, cos, sin, rows, table)
+            if last and number + 1 == len(self.model.layers):
+                q, x, spans, deep = q[last.tokens], x[last.tokens], last.spans, [each[last.tokens] for each in deep]
             attended = packed_attention(
                 q, table.keys[number], table.values[number], spans, layer.self_attn.scaling, causal=True
             )
-            x = self._out_of(layer, self._gate_up[number], x, attended)
+            self._finish(number, layer, x, attended)
             if number < len(deep):
-                x = x + deep[number]
-        normed: Tensor = self.model.norm(x)
-        return normed
+                x += deep[number]
+        return rms_norm(x, self.model.norm)
 
-    def step(self, ids: Tensor, positions: Tensor, reach: Reach, table: Table) -> Tensor:
-        """One token a slot, (slots,) → logits (slots, vocabulary). What each reaches includes this token."""
+    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: Reach, table: Table) -> Tensor:
+        """One token a slot, (slots,) → logits (slots, vocabulary).
+
+        Keys and values go into the table's `rows` (slots,), which are the last that each slot reaches.
+        """
         x = self.embed(ids)
         cos, sin = self._angles(x, positions.expand(3, -1))
         for number, layer in enumerate(self.model.layers):
-            q, k, v = self._into(layer, self._qkv[number], x, cos, sin)
+            q = self._queries(number, layer, x, cos, sin, rows, table)
             attended = decode_attention(
-                q.contiguous(),
-                k,
-                v,
-                table.keys[number],
-                table.values[number],
-                reach,
-                table.room,
-                layer.self_attn.scaling,
+                q, table.keys[number], table.values[number], reach, table.room, layer.self_attn.scaling
             )
-            x = self._out_of(layer, self._gate_up[number], x, attended)
-        return self.logits(self.model.norm(x))
+            self._finish(number, layer, x, attended)
+        return self.logits(rms_norm(x, self.model.norm))
+
+    def _queries(
+        self, number: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, table: Table
+    ) -> Tensor:
+        """(rows, heads, width) of one layer; its keys and values go into the table."""
+        qkv = F.linear(rms_norm(x, layer.input_layernorm), *self._qkv[number])
+        return into_table(qkv, layer.self_attn, cos, sin, rows, table.keys[number], table.values[number])
+
+    def _finish(self, number: int, layer: Any, x: Tensor, attended: Tensor) -> None:
+        """The rest of a layer, added to x (rows, hidden) where it lies."""
+        add_product(x, attended, layer.self_attn.o_proj)
+        if layer.self_attn.o_proj.bias is not None:
+            x += layer.self_attn.o_proj.bias
+        gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up[number])
+        add_product(x, gated(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
 
     def _angles(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = self.model.rotary_emb(x, positions[:, None])
-        return cos[0], sin[0]
+        return cos[0].contiguous(), sin[0].contiguous()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +15,7 @@ from yanshou.engines.continuous.language import LanguageModel
 from yanshou.engines.continuous.pack import Line, Pack, Shape, collate
 from yanshou.engines.continuous.scheduler import Ticket, Written
 from yanshou.engines.continuous.session import PREFIXES, Session
-from yanshou.engines.continuous.size import PATCHES, SEQUENCES, Size
+from yanshou.engines.continuous.size import PATCHES, SEQUENCES, Need, Size
 from yanshou.engines.continuous.tower import VisionTower
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.scheduler import OutOfMemoryError
@@ -28,27 +28,26 @@ SHORT_OF_MEMORY = (
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
 
-COMPILATIONS = 128  # of one function in a process
+KNOWN = 256  # shapes of prompts whose positions are kept, some 20 KB each
 
 ResultT = TypeVar("ResultT")
-SizeFor = Callable[[int, bool], Size]  # of rows a slot, and whether lines are scored
+SizeFor = Callable[[Need], Size]
 
 
 class ContinuousRunner:
     """A checkpoint's launches on one device."""
 
-    def __init__(
-        self, checkpoint: Qwen3VL, numbers: Callable[[Tensor], Tensor], size_for: SizeFor, compiled: bool
-    ) -> None:
+    def __init__(self, checkpoint: Qwen3VL, numbers: Callable[[Tensor], Tensor], size_for: SizeFor) -> None:
         self.checkpoint, self._size_for = checkpoint, size_for
         self.size: Size | None = None
         self.halvings = 0
+        self._reckoned_with = 0  # of them: sizes that are asked for are smaller already
         self._session: Session | None = None
+        self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
         self._copies: Any = None  # the stream on which packs come to the device
         model = checkpoint.model
-        wrap = _compiled if compiled else _as_it_is
-        self._tower = VisionTower(model.model.visual, numbers, wrap)
-        self._language = LanguageModel(model.model.language_model, model.lm_head, wrap)
+        self._tower = VisionTower(model.model.visual, numbers)
+        self._language = LanguageModel(model.model.language_model, model.lm_head)
 
     @property
     def slots(self) -> int:
@@ -67,7 +66,12 @@ class ContinuousRunner:
         if size is None or self._session is None:
             return False
         scored = self._tokens(prepared) if prepared.request.choices else 0
-        return self._rows(prepared) <= size.room and self._tokens(prepared) <= size.tokens and scored <= size.scratch
+        return (
+            self._rows(prepared) <= size.room
+            and self._tokens(prepared) <= size.tokens
+            and self._visual(prepared) <= size.visual
+            and scored <= size.scratch
+        )
 
     def fits(self, pack: Sequence[Prepared], prepared: Prepared) -> bool:
         assert self._session
@@ -75,6 +79,7 @@ class ContinuousRunner:
         cut = pack[0].before
         return (
             cut == prepared.before
+            and bool(pack[0].request.choices) == bool(prepared.request.choices)  # another way through the last layer
             and bool((prepared.ids[:cut] == pack[0].ids[:cut]).all())
             and sum(map(self._tokens, both)) <= shape.tokens
             and sum(0 if one.pixels is None else len(one.pixels) for one in both) <= shape.patches
@@ -89,13 +94,22 @@ class ContinuousRunner:
         lines = sum(len(prepared.ids) + len(line) for line in self._lines(prepared))
         return len(prepared.ids) - prepared.before + lines
 
+    def _visual(self, prepared: Prepared) -> int:
+        return int((prepared.ids == self.checkpoint.image_token).sum())
+
     def _lines(self, prepared: Prepared) -> list[list[int]]:
         return [self.checkpoint.line_ids(choice) for choice in prepared.request.choices]
 
     def _positions(self, prepared: Prepared) -> Tensor:
-        ids = prepared.ids[None]
-        images = (ids == self.checkpoint.image_token).int()
-        positions: Tensor = self.checkpoint.model.model.get_rope_index(ids, images, prepared.grid)[0][:, 0]
+        grid = None if prepared.grid is None else tuple(prepared.grid[0].tolist())
+        return self._positions_of(len(prepared.ids), prepared.before, self._visual(prepared), grid)
+
+    def _reckoned(self, length: int, before: int, visual: int, grid: tuple[int, ...] | None) -> Tensor:
+        """Positions (3, length) of a prompt with so many visual tokens behind the first `before`."""
+        images = torch.zeros(1, length, dtype=torch.int)
+        images[0, before : before + visual] = 1
+        grids = None if grid is None else torch.tensor([grid])
+        positions: Tensor = self.checkpoint.model.model.get_rope_index(images.long(), images, grids)[0][:, 0]
         return positions
 
     # ---- launches ----
@@ -156,29 +170,36 @@ class ContinuousRunner:
 
         Raises OutOfMemoryError where not even one slot and the smallest launch fit.
         """
-        photo = prepared.grid is not None
-        visual = int((prepared.ids == self.checkpoint.image_token).sum())
-        spare = max(0, self.checkpoint.most_visual_tokens - visual) if photo else 0
-        rows = max(self._rows(prepared) + spare, self._tokens(prepared), self.size.room if self.size else 0)
-        wanted = replace(self._size_for(rows, bool(prepared.request.choices)), shared=PREFIXES * prepared.before)
+        own, photo = self._visual(prepared), prepared.grid is not None
+        visual = max(self.checkpoint.most_visual_tokens, own) if photo else 0
+        rows = max(self._rows(prepared) + visual - own, self._tokens(prepared), self.size.room if self.size else 0)
+        tokens = len(prepared.ids) - prepared.before + visual - own
+        need = Need(rows, tokens, visual, scored=bool(prepared.request.choices))
+        wanted = replace(self._size_for(need), shared=PREFIXES * prepared.before)
         halvings = self.halvings
         while self._session is None or not self.holds(prepared):
             self._drop()
+            halved = wanted.halved(self.halvings - self._reckoned_with)
             try:
-                self._guarded(partial(self._open, wanted.halved(self.halvings)))
+                self._guarded(partial(self._open, halved))
             except OutOfMemoryError:
-                if not self._halve(wanted.halved(self.halvings)):
+                if not self._halve(halved):
                     self.halvings = halvings  # the others do not pay for one that fits nowhere
                     raise
 
     def expect(self, wanted: Size, exactly: bool) -> Size:
-        """The size that a run to come will have, which wants this one, `exactly` with its slots.
+        """The size that a run to come will have, which wants this one, `exactly` with its launches and slots.
 
         A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
         """
-        size, wanted = self.size, wanted.halved(self.halvings)
+        size, self._reckoned_with = self.size, self.halvings
         long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
-        if size and long and (size.slots == wanted.slots or not exactly):
+        same = size is not None and (size.slots, size.tokens, size.visual) == (
+            wanted.slots,
+            wanted.tokens,
+            wanted.visual,
+        )
+        if size and long and (same or not exactly):
             return size
         self._drop()
         return wanted
@@ -208,7 +229,7 @@ class ContinuousRunner:
             checkpoint.settings.sampling, size.slots, checkpoint.model.config.text_config.vocab_size,
             checkpoint.model.generation_config.pad_token_id, checkpoint.device,
         )  # fmt: skip
-        shape = Shape(size.tokens, PATCHES * size.tokens, SEQUENCES, exact=not cuda)
+        shape = Shape(size.tokens, PATCHES * size.visual, SEQUENCES, exact=not cuda)
         session = Session(self._tower, self._language, choice, table, shape, checkpoint.stop_tokens)
         if cuda:
             session.capture()
@@ -233,18 +254,6 @@ def _short_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
-
-
-def _compiled(work: Callable[..., Any]) -> Callable[..., Any]:
-    # Every size of launches is compiled for itself; behind dynamo's limit of eight it would go on uncompiled, unsaid.
-    dynamo = torch._dynamo.config
-    dynamo.recompile_limit = max(dynamo.recompile_limit, COMPILATIONS)
-    compiled: Callable[..., Any] = torch.compile(work, dynamic=False)
-    return compiled
-
-
-def _as_it_is(work: Callable[..., Any]) -> Callable[..., Any]:
-    return work
 
 
 def _fetch(tensor: Tensor) -> Callable[[], list[Any]]:

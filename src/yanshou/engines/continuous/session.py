@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import Reach, Spans, has_flash
 from yanshou.engines.continuous.choice import Choice
-from yanshou.engines.continuous.language import LanguageModel, Table
+from yanshou.engines.continuous.language import LanguageModel, Last, Table
 from yanshou.engines.continuous.pack import Line, Pack, Shape, Span, put
 from yanshou.engines.continuous.scheduler import NOTHING
 from yanshou.engines.continuous.tower import VisionTower
@@ -66,9 +66,11 @@ class Session:
         if features:
             visual, *deep = [_chosen(feature, pack.visual) for feature in features]
             x = torch.where((pack.visual > 0)[:, None], visual, x)
-        spans = self._spans(pack.spans, keys, pack.starts, _padded(first[:-1], self.shape.sequences + 1), pack.used)
-        hidden = self.language.packed(x, pack.positions, deep, first[pack.owner] + pack.place, spans, table)
-        return self._begin(pack, slots, hidden), [
+        rows = _padded(first[:-1], self.shape.sequences + 1)
+        spans = self._spans(pack.spans, keys, pack.starts, rows, pack.used)
+        last = None if pack.lines else self._last(pack, keys, rows)
+        hidden = self.language.packed(x, pack.positions, deep, first[pack.owner] + pack.place, spans, table, last)
+        return self._begin(pack, slots, hidden if last else hidden[pack.ends]), [
             self._score(pack, at, line, hidden) for at, line in enumerate(pack.lines)
         ]
 
@@ -78,11 +80,18 @@ class Session:
         spans = self._spans(pack.patch_spans, pack.patch_spans, pack.patch_starts, pack.patch_starts, pack.patch_used)
         return self.tower.features(pack.pixels, pack.grids, spans)
 
+    def _last(self, pack: Pack, keys: Sequence[Span], rows: Tensor) -> Last:
+        """A query each: the prompts' last tokens."""
+        prompts = len(pack.prepared)
+        starts = torch.arange(self.shape.sequences + 1, dtype=torch.int32, device=self.device).clamp(max=prompts)
+        queries = [(number, number + 1) for number in range(prompts)]
+        return Last(pack.ends, self._spans(queries, keys, starts, rows, pack.used))
+
     def _spans(self, queries: Sequence[Span], keys: Sequence[Span], *on_device: Tensor) -> Spans:
         return Spans(queries, keys, *on_device) if self.flash else Spans(queries, keys)
 
-    def _begin(self, pack: Pack, slots: Sequence[int], hidden: Tensor) -> Tensor:
-        """The first token of every request, and its slot's state."""
+    def _begin(self, pack: Pack, slots: Sequence[int], ends: Tensor) -> Tensor:
+        """The first token of every request, from its prompt's last hidden state, and its slot's state."""
         nobody = self.table.slots
         where = self.put([*slots, *[nobody] * (len(pack.ends) - len(slots))])
         mine = where[: len(slots)]
@@ -90,7 +99,7 @@ class Session:
         if self.choice.seen is not None:
             self.choice.remember(self.put([*slots, *[nobody] * (len(pack.lines) + 1)])[pack.owner], pack.ids)
             self.choice.remember(mine.repeat_interleave(len(pack.prefix)), self.put(pack.prefix * len(slots)))
-        tokens = self.choice.choose(self.language.logits(hidden[pack.ends]), where, torch.zeros_like(where))
+        tokens = self.choice.choose(self.language.logits(ends), where, torch.zeros_like(where))
         limits = self.put([one.limit for one in pack.prepared])
         for state, values in (
             (self.token, tokens[: len(slots)]),
@@ -133,15 +142,13 @@ class Session:
             table.values[number][start : start + len(values)] = values
 
     def _prefix(self, prefix: tuple[int, ...]) -> KeysValues:
-        """A launch of its own, into a table of its own."""
+        """A launch of its own, into a table of its own. Its shape is the prefix's: nobody stands beside it."""
         used = len(prefix)
-        size, padding = self.shape.rows(used, self.shape.tokens), self.shape.sequences
         table = self.language.table(slots=1, room=used, scratch=0, shared=0)
-        places = torch.arange(size, device=self.device)
-        starts, lengths = self.put([0, *[used] * padding]).int(), self.put([used, *[0] * (padding - 1)]).int()
-        spans = self._spans([(0, used)], [(0, used)], starts, self._zeros(padding + 1).int(), lengths)
-        x = self.language.embed(self.put([*prefix, *[0] * (size - used)]))
-        self.language.packed(x, places.expand(3, -1), [], places.clamp(max=table.waste), spans, table)
+        places = torch.arange(used, device=self.device)
+        spans = self._spans([(0, used)], [(0, used)], *(self.put(ends).int() for ends in ([0, used], [0, 0], [used])))
+        x = self.language.embed(self.put(prefix))
+        self.language.packed(x, places.expand(3, -1), [], places, spans, table)
         return [(k[:used], v[:used]) for k, v in zip(table.keys, table.values, strict=True)]
 
     # ---- a step ----
@@ -172,7 +179,8 @@ class Session:
         working = self.working[:most]
         lengths = torch.where(working, self.filled[:most] + 1, 0).int()
         reach = Reach(lengths, self.shared[:most], self.shared_at[:most])
-        logits = self.language.step(self.token[:most], self.position[:most], reach, table)
+        rows = torch.where(working, self.slots * table.room + self.filled[:most], table.waste)
+        logits = self.language.step(self.token[:most], self.position[:most], rows, reach, table)
         tokens = self.choice.choose(logits, self.slots, self.written[:most])
         self.emitted.copy_(torch.where(working, tokens, NOTHING))
         self.token[:most] = torch.where(working, tokens, self.token[:most])

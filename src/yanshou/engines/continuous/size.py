@@ -6,7 +6,7 @@ The same GPU, checkpoint and settings always give the same sizes: another number
 and its last bits may differ.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,9 +16,20 @@ MOST_SLOTS = 256  # more bring little: a step then waits for keys and values, no
 CPU_SLOTS = 16
 MULTIPLE = 64  # rows of a slot
 SEQUENCES = 128  # prompts and scored lines in one launch
-LAUNCH_TOKENS = ((38, 24_576), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): tokens of a launch
+LAUNCH_TOKENS = ((38, 25_000), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): about so many
+TILE = 128  # rows that a matrix product computes at once
 PATCHES = 4  # a visual token
 OWN = GIB  # of libraries, and the step's own tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a request takes at most."""
+
+    rows: int  # of keys and values: its prompt and its answer
+    tokens: int  # of a launch: its prompt but for what others share
+    visual: int  # of these; 0 without a photo
+    scored: bool  # it has choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +39,45 @@ class Size:
     slots: int  # answers at once
     room: int  # rows of keys and values a slot
     tokens: int  # of a launch
+    visual: int  # of these
     scratch: int = 0  # rows for scored lines: one a token of a launch, or none
     shared: int = 0  # rows for prefixes that all slots read in one place
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """On which the last bits of an answer may depend: of a step, of a launch, and of the tower's part of it."""
+        return self.slots, self.tokens, self.visual
+
     def halved(self, times: int) -> "Size":
         """After running out of memory so many times."""
-        tokens = max(self.room, self.tokens >> times)
-        return Size(max(1, self.slots >> times), self.room, tokens, tokens if self.scratch else 0, self.shared)
+        tokens, visual = max(self.room, self.tokens >> times), max(self.room, self.visual >> times)
+        return replace(
+            self, slots=max(1, self.slots >> times), tokens=tokens, visual=min(self.visual, visual),
+            scratch=tokens if self.scratch else 0,
+        )  # fmt: skip
 
 
-def size(
-    config: Any, device: torch.device, dtype: torch.dtype, weights: int, share: float, rows: int, scored: bool
-) -> Size:
-    """For answers of so many `rows`, prompt included, `weights` in bytes, and a share of the memory."""
-    room = -(-rows // MULTIPLE) * MULTIPLE
+def size(config: Any, device: torch.device, dtype: torch.dtype, weights: int, share: float, need: Need) -> Size:
+    """For so many bytes of `weights` and a share of the memory."""
+    room = _whole(need.rows, MULTIPLE)
     if device.type != "cuda":
         tokens = max(4_096, room)
-        return Size(CPU_SLOTS, room, tokens, tokens if scored else 0)
+        return Size(CPU_SLOTS, room, tokens, tokens, tokens if need.scored else 0)
     total = torch.cuda.get_device_properties(device).total_memory
-    tokens = max(next(tokens for gib, tokens in LAUNCH_TOKENS if total >= gib * GIB), room)
-    scratch = tokens if scored else 0
+    tokens = visual = max(next(tokens for gib, tokens in LAUNCH_TOKENS if total >= gib * GIB), room)
+    if need.visual:  # as many of the largest photos, and no room beside them
+        photos = min(tokens // need.tokens, SEQUENCES)
+        tokens, visual = max(_whole(photos * need.tokens, TILE), room), photos * need.visual
+    scratch = tokens if need.scored else 0
     row = row_bytes(config, dtype)
     spare = share * total - weights - launch_bytes(config, dtype, tokens) - OWN - (scratch + 1) * row
     slots = max(1, min(MOST_SLOTS, int(spare // (row * room))))
-    return Size(slots if slots < 8 else slots // 8 * 8, room, tokens, scratch)
+    return Size(slots if slots < 8 else slots // 8 * 8, room, tokens, visual, scratch)
+
+
+def _whole(number: int, multiple: int) -> int:
+    """Rounded up."""
+    return -(-number // multiple) * multiple
 
 
 def row_bytes(config: Any, dtype: torch.dtype) -> int:
@@ -66,5 +92,4 @@ def launch_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads
     language = (8 * text.hidden_size + heads * text.head_dim + 3 * text.intermediate_size) * dtype.itemsize
     tower = PATCHES * (9 * vision.hidden_size + 2 * vision.intermediate_size + 1_536) * dtype.itemsize
-    angles = PATCHES * 6 * vision.hidden_size * 4  # float32, where it is not compiled into one kernel
-    return int(tokens * max(language, tower + angles))
+    return int(tokens * max(language, tower))
