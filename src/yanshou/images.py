@@ -211,7 +211,9 @@ def _open_jpeg(data: bytes) -> Image.Image:
         return image
     marker = MARKER.search(data, start)
     if marker and marker[0] == END:
-        return _Jpeg(io.BytesIO(data[: marker.start()] + AFTER_END))
+        image = _Jpeg(io.BytesIO(data[: marker.start()] + AFTER_END))
+        image.decodermaxblock = len(data)  # in one go: threads take turns for Python's lock between pieces
+        return image
     if data.find(END, start) < 0:
         raise PhotoError("the file ends early: the end mark of the JPEG data is missing", RECOPY)
     raise PhotoError("the photo's data is damaged: a marker stands inside the compressed data", RECOPY)
