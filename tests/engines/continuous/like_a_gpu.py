@@ -1,13 +1,13 @@
-"""What a GPU does differently, done on a CPU: padded launches, garbage beside the spans, attention by our kernels.
+"""What a GPU does differently, done on a CPU: padded launches, garbage beside the spans, all by our kernels.
 
 TRITON_INTERPRET=1 python tests/engines/continuous/like_a_gpu.py a-tiny-checkpoint   → status 0: not a token differs
 """
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import torch
@@ -18,14 +18,14 @@ from checkpoints import noise, settings
 
 import yanshou.engines.continuous as engine
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous import language, runner, tower
+from yanshou.engines.continuous import language, pointwise, runner, tower
 from yanshou.engines.continuous.attention import Reach, Spans
 from yanshou.engines.continuous.kernel import decode, packed
 from yanshou.engines.continuous.pack import Shape
 from yanshou.engines.continuous.size import Size
 
 SIZES = [(64, 64), (96, 160), (200, 90), (33, 47), (300, 300)]
-ROOM, TOKENS = 192, 448
+USUAL, TINY = Size(5, 192, 448, 448, 448), Size(3, 128, 128, 32, 128)
 
 
 def asked() -> list[Request]:
@@ -38,17 +38,20 @@ def asked() -> list[Request]:
     return [*photos[:4], text[0], *photos[4:], text[1]]
 
 
-def answers(folder: Path) -> dict[int, Completion | Failure]:
+def few() -> list[Request]:
+    """As many as the interpreter has the time for, a program a row."""
+    prompt = Prompt("看图。", "写一行。")
+    photos = [Request(at, prompt, noise(at, *SIZES[at]), f"photo {at}") for at in (0, 3, 1)]
+    return [*photos, Request(20, prompt, None, "text", ("通过", "不通过"))]
+
+
+def answers(folder: Path, requests: Sequence[Request]) -> dict[int, Completion | Failure]:
     given = settings(folder, temperature=1.0, repetition_penalty=1.2, max_new_tokens=12)
-    return {answer.id: answer for answer in engine.ContinuousEngine(given).generate(asked())}
+    return {answer.id: answer for answer in engine.ContinuousEngine(given).generate(requests)}
 
 
 def padded(tokens: int, patches: int, sequences: int, exact: bool) -> Shape:
     return Shape(tokens, patches, sequences, exact=False)
-
-
-def small(*_: Any) -> Size:
-    return Size(5, ROOM, TOKENS, TOKENS, TOKENS)
 
 
 def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
@@ -81,26 +84,35 @@ def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: flo
 used: set[tuple[int, int]] = set()  # prefixes that were read in one place: first row, rows
 
 
-def main(arguments: Sequence[str]) -> None:
-    folder = Path(arguments[0])
-    plain = answers(folder)
-    patches: list[Any] = [
-        mock.patch.object(runner, "Shape", padded),
-        mock.patch.object(engine, "size", small),
-        mock.patch.object(tower, "packed_attention", interpreted_packed),
-        mock.patch.object(language, "packed_attention", interpreted_packed),
-        mock.patch.object(language, "decode_attention", interpreted),
-    ]
-    for patch in patches:
-        patch.start()
-    padded_ = answers(folder)
+def check(folder: Path, requests: Sequence[Request], size: Size, between: bool) -> None:
+    """`between`: what stands between the matrix products is done by kernels, too."""
+    plain = answers(folder, requests)
+    with ExitStack() as patched:
+        for module, name, other in (
+            (runner, "Shape", padded), (engine, "size", lambda *_: size),
+            (tower, "packed_attention", interpreted_packed), (language, "packed_attention", interpreted_packed),
+            (language, "decode_attention", interpreted), (pointwise, "by_kernel", lambda _: between),
+            (pointwise, "GELUTanh", NoActivation),
+        ):  # fmt: skip
+            patched.enter_context(mock.patch.object(module, name, other))
+        found = answers(folder, requests)
     for at, one in plain.items():
-        other = padded_[at]
+        other = found[at]
         assert isinstance(one, Completion)
         assert isinstance(other, Completion)
         assert other.text == one.text, f"request {at}: {other.text!r} instead of {one.text!r}"
         assert torch.allclose(torch.tensor(other.logprobs), torch.tensor(one.logprobs), atol=1e-4), at
+
+
+class NoActivation:
+    """Of no layer: a CPU has another product with an activation in it."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    folder = Path(arguments[0])
+    check(folder, asked(), USUAL, between=False)
     assert len(used) > 2, f"prefixes read in one place: {used}"
+    check(folder, few(), TINY, between=True)
 
 
 if __name__ == "__main__":
