@@ -16,7 +16,7 @@ def example(
     *summaries: str, group: str = "QC-1", label: Label = "pass", mission: str = "甲", tokens: int = 9
 ) -> Example:
     texts = summaries or ("无关图片×1",)
-    return Example(mission, label, group, texts, tuple(map(str, range(len(texts)))), Prompt("", ""), tokens)
+    return Example(mission, label, group, texts, tuple(map(str, range(len(texts)))), Prompt("", ""), "", tokens)
 
 
 def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:

@@ -222,6 +222,15 @@ def test_verdicts_on_other_groups_are_refused(tmp_path: Path) -> None:
         build(tmp_path, line(), line(group="QC-20241022-2"), verdicts=(path,))
 
 
+def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
+    lines = [line(group=f"QC-2024-{i}") | {"timestamp": "2026-11-20T10:00:00+08:00"} for i in range(2)]
+    said = [verdict(f"QC-2024-{i}", "pass", "fail") | {"timestamp": f"2026-11-20T1{i}:00:00+09:00"} for i in range(2)]
+    path = write(tmp_path / "a_verdicts.jsonl", *said)
+    told = r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
+    with pytest.raises(InputError, match=told):
+        build(tmp_path, *lines, verdicts=(path,))
+
+
 def test_one_id_under_both_labels_stays_together(tmp_path: Path) -> None:
     lines = [line(group=f"QC-2024-{i}", label=label) for i in range(10) for label in ("fail", "pass")]
     build(tmp_path, *lines)

@@ -23,7 +23,7 @@ stand in train.jsonl several times.
 """
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,7 +37,7 @@ from yanshou.jsonl import dump_line, excerpt, replace_file, spelt_out
 from yanshou.lock import locked
 from yanshou.missions import Missions
 from yanshou.prompts import LONGEST, verdict_prompt
-from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord
+from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, younger
 from yanshou.rules import LABEL_WORDS
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
@@ -61,6 +61,7 @@ class Example:
     summaries: tuple[str, ...]  # of 图片_1…N
     image_paths: tuple[str, ...]
     prompt: Prompt
+    written: str  # when, by its Stage-A line
     tokens: int = 0  # of the prompt
 
     @property
@@ -88,7 +89,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     another run is writing.
     """
     examples = list(read_examples(settings.stage_a, missions))
-    wrong = misjudged(settings.verdicts, missions, {example.key for example in examples})
+    wrong = misjudged(settings.verdicts, missions, {example.key: example.written for example in examples})
     kept, left_out = _sort_out(examples, settings)
     if not kept:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
@@ -121,16 +122,22 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
             )
         summaries = tuple(map(spelt_out, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
-        yield Example(record.mission, record.label, record.group_id, summaries, tuple(record.images), prompt)
+        images = tuple(record.images)
+        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.timestamp)
 
 
-def misjudged(paths: Sequence[Path], missions: Missions, groups: Container[GroupKey]) -> frozenset[GroupKey]:
-    """Those of the groups whose verdict is not their label.
+def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str]) -> frozenset[GroupKey]:
+    """Those of the groups, each with the time of its summaries, whose verdict is not their label.
 
-    Raises InputError where no verdict is on any of the groups.
+    Raises InputError where no verdict is on any of the groups, and for one that is older than its summaries.
     """
-    verdicts = {record.key: record for _, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)}
-    ours = [record for key, record in verdicts.items() if key in groups]
+    verdicts = {
+        record.key: (place, record) for place, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)
+    }
+    ours = [record for key, (_, record) in verdicts.items() if key in groups]
+    for key, (place, record) in verdicts.items():
+        if key in groups and (outdated := younger(groups[key], record.timestamp)):
+            raise InputError(f"{place}: group {key}: {outdated}. Delete the verdict's line and judge it again.")
     if paths and not ours:
         raise InputError(
             f"{', '.join(map(str, paths))}: none of these {len(verdicts)} verdicts is on a group of the Stage-A files. "
