@@ -1,7 +1,7 @@
 """Attention on a GPU. No split of the keys and no choice by what else is there: a row's result depends on its own
 query, keys and length.
 
-    packed    one program for so many queries of a sequence and head
+    packed    one program for so many queries of a sequence and the heads that share a key head
     decode    one program for every slot and key head: the query heads that share a key head go through the matrix unit
               together; keys that all slots share are read where they lie once, so that they come from the cache
 """
@@ -26,27 +26,28 @@ SPARE = 0.9  # of a block's shared memory; the rest is the compiler's own
 def _packed(
     q, k, v, out, starts, key_starts, key_lengths, q_row, k_row, v_row, scale,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr,
-    ROWS: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+    ROWS: tl.constexpr, TOGETHER: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    at, sequence, head = tl.program_id(0) * ROWS, tl.program_id(1), tl.program_id(2)
+    places_each: tl.constexpr = ROWS // TOGETHER  # of queries, each by so many heads that share a key head
+    at, sequence, first_head = tl.program_id(0) * places_each, tl.program_id(1), tl.program_id(2) * TOGETHER
     first, end = tl.load(starts + sequence).to(tl.int64), tl.load(starts + sequence + 1)
     rows = (end - first).to(tl.int32)
     if at >= rows:
         return
     length, key_first = tl.load(key_lengths + sequence), tl.load(key_starts + sequence).to(tl.int64)
-    row, column, key = at + tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, KEYS)
-    group: tl.constexpr = HEADS // KEY_HEADS
-    queries = tl.load(
-        q + (first + row)[:, None] * q_row + head * WIDTH + column[None, :], mask=row[:, None] < rows, other=0.0
-    )
-    k += key_first * k_row + head // group * WIDTH
-    v += key_first * v_row + head // group * WIDTH
+    column, key = tl.arange(0, WIDTH), tl.arange(0, KEYS)
+    row, head = at + tl.arange(0, ROWS) // TOGETHER, first_head + tl.arange(0, ROWS) % TOGETHER
+    mine = head[:, None] * WIDTH + column[None, :]
+    queries = tl.load(q + (first + row)[:, None] * q_row + mine, mask=row[:, None] < rows, other=0.0)
+    key_head = first_head // (HEADS // KEY_HEADS)
+    k += key_first * k_row + key_head * WIDTH
+    v += key_first * v_row + key_head * WIDTH
     best = tl.full([ROWS], -float("inf"), tl.float32)
     total = tl.zeros([ROWS], tl.float32)
     sums = tl.zeros([ROWS, WIDTH], tl.float32)
     if CAUSAL:  # the last query sees all keys
         seen = length - rows + row
-        open_keys, most = (length - rows + at + 1) // KEYS * KEYS, tl.minimum(length, length - rows + at + ROWS)
+        open_keys, most = (length - rows + at + 1) // KEYS * KEYS, tl.minimum(length, length - rows + at + places_each)
     else:
         seen = row
         open_keys, most = length // KEYS * KEYS, length
@@ -77,8 +78,9 @@ def _packed(
         total = total * fade + tl.sum(weights, 1)
         best = better
     result = sums / total[:, None]
-    mine = (first + row)[:, None] * (HEADS * WIDTH) + head * WIDTH + column[None, :]
-    tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < rows)
+    tl.store(
+        out + (first + row)[:, None] * (HEADS * WIDTH) + mine, result.to(out.dtype.element_ty), mask=row[:, None] < rows
+    )
 
 
 def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
@@ -87,12 +89,14 @@ def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: 
     for part in (q, k, v):
         assert part.stride()[1:] == (width, 1)
     out = q.new_empty(rows, heads, width)
-    longest = max(end - start for start, end in spans.queries)
+    longest, group = max(end - start for start, end in spans.queries), heads // key_heads
+    together = 1 if ROWS % group else group  # heads that share a key head read its keys once
     keys, stages = tiles(width * q.element_size(), _shared_memory(q.device))
-    _packed[(triton.cdiv(longest, ROWS), len(spans.queries), heads)](
+    _packed[(triton.cdiv(longest, ROWS // together), len(spans.queries), heads // together)](
         q, k, v, out, spans.starts, spans.key_starts, spans.key_lengths,
         q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
-        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=ROWS, KEYS=keys,
+        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=ROWS, TOGETHER=together,
+        KEYS=keys,
         PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=WARPS, num_stages=stages,
     )  # fmt: skip
     return out
