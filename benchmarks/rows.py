@@ -133,10 +133,10 @@ def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
     kind = ImposedContinuous if run.engine == "continuous" else ImposedLengths
     engine = kind(settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling}))
     vars(engine).update(processor=first.processor, model=first.model, parameters=first.parameters, lengths=lengths)
-    if isinstance(engine, ImposedContinuous) and engine.device.type == "cuda":
-        engine.pretended = card_bytes(run.card_gib) if run.card_gib else None
     if isinstance(engine, ImposedContinuous):
-        engine._shape = {"slots": run.slots} if run.slots else {}
+        engine._earlier = {"slots": run.slots} if run.slots else {}
+        if run.card_gib and engine.device.type == "cuda":
+            engine.pretended = card_bytes(run.card_gib)
     return engine
 
 

@@ -95,7 +95,7 @@ class StageA:
         prompt = summary_prompt(mission, self.settings.prompts)  # once: what is recorded is what the model is told
         present = {group.key for group in discovery.groups} | {problem.key for problem in discovery.faults}
         with (
-            self._output(mission, prompt, len(groups)) as output,
+            self._output(mission, prompt) as output,
             MissionRun(output, result, self.listener, present) as run,
         ):
             for problem in discovery.faults:  # groups that cannot be worked on at all: told before the model loads
@@ -103,7 +103,7 @@ class StageA:
             pending = list(_pending(groups, run))
             run.take(self._outcomes(pending, prompt, run), lambda: self.interrupted, self.engine)
 
-    def _output(self, mission: Mission, prompt: Prompt, groups: int) -> Output[StageARecord, PhotoNames]:
+    def _output(self, mission: Mission, prompt: Prompt) -> Output[StageARecord, PhotoNames]:
         stem = f"{mission.name}_stage_a"
 
         def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:

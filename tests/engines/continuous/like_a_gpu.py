@@ -18,7 +18,7 @@ from checkpoints import noise, settings
 
 import yanshou.engines.continuous as engine
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous import language, pointwise, runner, tower
+from yanshou.engines.continuous import language, pointwise, pointwise_kernel, runner, tower
 from yanshou.engines.continuous.attention import Reach, Spans
 from yanshou.engines.continuous.kernel import decode, packed
 from yanshou.engines.continuous.pack import Shape
@@ -86,13 +86,12 @@ used: set[tuple[int, int]] = set()  # prefixes that were read in one place: firs
 
 def check(folder: Path, requests: Sequence[Request], size: Size, between: bool) -> None:
     """`between`: what stands between the matrix products is done by kernels, too."""
-    plain = answers(folder, requests)
+    plain, kernels = answers(folder, requests), pointwise_kernel if between else None
     with ExitStack() as patched:
         for module, name, other in (
             (runner, "Shape", padded), (engine, "size", lambda *_: size),
             (tower, "packed_attention", interpreted_packed), (language, "packed_attention", interpreted_packed),
-            (language, "decode_attention", interpreted), (pointwise, "by_kernel", lambda _: between),
-            (pointwise, "GELUTanh", NoActivation),
+            (language, "decode_attention", interpreted), (pointwise, "kernels", lambda _: kernels),
         ):  # fmt: skip
             patched.enter_context(mock.patch.object(module, name, other))
         found = answers(folder, requests)
@@ -102,10 +101,6 @@ def check(folder: Path, requests: Sequence[Request], size: Size, between: bool) 
         assert isinstance(other, Completion)
         assert other.text == one.text, f"request {at}: {other.text!r} instead of {one.text!r}"
         assert torch.allclose(torch.tensor(other.logprobs), torch.tensor(one.logprobs), atol=1e-4), at
-
-
-class NoActivation:
-    """Of no layer: a CPU has another product with an activation in it."""
 
 
 def main(arguments: Sequence[str]) -> None:

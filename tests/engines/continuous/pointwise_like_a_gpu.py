@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRMSNorm
 
-from yanshou.engines.continuous import pointwise
+from yanshou.engines.continuous import pointwise, pointwise_kernel
 
 ROWS = 5
 
@@ -29,7 +29,7 @@ def both(work: Callable[..., Any], *given: Any) -> tuple[list[Tensor], list[Tens
     told = []
     for kernel in (False, True):
         own = [one.clone() if isinstance(one, Tensor) else one for one in given]
-        with mock.patch.object(pointwise, "by_kernel", return_value=kernel):
+        with mock.patch.object(pointwise, "kernels", return_value=pointwise_kernel if kernel else None):
             result = work(*own)
         results = result if isinstance(result, tuple) else (result,)
         told.append([one for one in (*results, *own) if isinstance(one, Tensor)])

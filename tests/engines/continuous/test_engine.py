@@ -48,7 +48,7 @@ def continuous(folder: Path, requests: Sequence[Request], batch_size: int | None
     return {answer.id: answer for answer in engine.generate(requests)}
 
 
-def held(engine: ContinuousEngine) -> tuple[int, int, int]:
+def held(engine: ContinuousEngine) -> dict[str, int]:
     """The shape of its session."""
     assert engine._runner
     assert engine._runner.size
@@ -182,7 +182,7 @@ def test_a_run_that_goes_on_keeps_its_shape(folder: Path) -> None:
         engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))  # a mission's after the other
         assert engine.environment().items() >= shape.items()
         assert list(engine.generate(photos(7)))
-        assert held(engine) == (slots, tokens, visual)
+        assert held(engine) == shape
         assert engine.environment().items() >= shape.items()
 
 
@@ -190,7 +190,7 @@ def test_what_no_run_can_have_written_is_not_kept(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
     engine.ready(Run(SHORT, photos=True, earlier={}))
     usual = engine.environment()
-    for odd in (0, -1, "3", None, [3]):
+    for odd in (0, -1, "3", None, [3], True):
         shape = dict.fromkeys(("slots", "launch_tokens", "launch_visual_tokens"), odd)
         engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
         assert engine.environment() == usual
@@ -217,8 +217,8 @@ def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) 
         engine.ready(Run(SHORT, photos=True, earlier=earlier))  # the next goes on
         earlier = engine.environment()
         list(engine.generate(photos(2)))
-        assert held(engine) == (8, 2_048, 2_048)
-        assert (earlier["slots"], earlier["launch_tokens"], earlier["launch_visual_tokens"]) == held(engine)
+        assert held(engine) == {"slots": 8, "launch_tokens": 2_048, "launch_visual_tokens": 2_048}
+        assert earlier.items() >= held(engine).items()
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,7 @@ def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: 
         request = Request(at, SHORT, noise(at, *each), str(at))
         assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
         assert all(isinstance(answer, Completion) for answer in engine.generate([request]))
-        told = engine.environment()
-        assert (told["slots"], told["launch_tokens"], told["launch_visual_tokens"]) == held(engine)
+        assert engine.environment().items() >= held(engine).items()
 
 
 def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:
@@ -335,7 +334,7 @@ def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monk
     found = {answer.id: answer for answer in engine.generate([*photos(2), endless, *photos(6)[3:]])}
     assert [at for at, answer in found.items() if isinstance(answer, Failure)] == [9]
     assert len(found) == 6
-    assert held(engine)[0] == 16
+    assert held(engine)["slots"] == 16
 
 
 def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

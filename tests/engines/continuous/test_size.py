@@ -65,7 +65,7 @@ def test_halved_it_ends_at_one_slot_and_a_launch_that_holds_a_photo() -> None:
     sizes = [Size(12, 640, 4_096, 3_000, 4_096)]
     while sizes[-1].halved(1) != sizes[-1]:
         sizes.append(sizes[-1].halved(1))
-    assert [(*one.shape, one.scratch) for one in sizes] == [
+    assert [(*one.shape.values(), one.scratch) for one in sizes] == [
         (12, 4_096, 3_000, 4_096), (6, 2_048, 1_500, 2_048), (3, 1_024, 750, 1_024), (1, 640, 640, 640),
     ]  # fmt: skip
     assert sizes == [sizes[0].halved(times) for times in range(4)]

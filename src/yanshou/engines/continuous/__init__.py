@@ -9,7 +9,7 @@ choice      the next token, a random stream a photo loops     answers that repea
 runner      all of these as the scheduler sees them
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -31,11 +31,6 @@ from yanshou.settings import EngineSettings
 
 MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in a launch
 TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
-SHAPE = {
-    "slots": "slots",
-    "tokens": "launch_tokens",
-    "visual": "launch_visual_tokens",
-}  # a size's, by their public names
 
 
 class ContinuousEngine(Qwen3VL):
@@ -48,25 +43,23 @@ class ContinuousEngine(Qwen3VL):
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
-        self._shape: dict[str, int] = {}  # of the launches of an earlier run that this one goes on with
+        self._earlier: Mapping[str, Any] = {}  # environment of the run that this one goes on with
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
         self._waited_s = 0.0  # of the schedulers before this one
         self._stopped = self._answering = False
-        self._halvings = 0  # of the runner before this run
         self._expected: Size | None = None
 
     def ready(self, run: Run) -> None:
         """Slots and launches of an earlier run are kept, if the memory holds them: lines stay the same in one shape."""
         here = super().environment()
-        earlier = run.earlier if run.earlier.get("device") == here["device"] else {}  # elsewhere the bits differ anyway
-        known = {field: earlier.get(name) for field, name in SHAPE.items()}
-        self._shape = {field: number for field, number in known.items() if isinstance(number, int) and number > 0}
-        self._halvings = self._runner.halvings if self._runner else 0
-        self._expected = None
+        same = run.earlier.get("device") == here["device"]  # elsewhere the bits differ anyway
+        self._earlier, self._expected = run.earlier if same else {}, None
+        if self._runner:
+            self._runner.reckoned_with = self._runner.halvings
         self._expected = self._size_for(self._need(run))
         if self._runner:
-            self._expected = self._runner.expect(self._expected, exactly=bool(self._shape))
+            self._expected = self._runner.expect(self._expected, exactly=bool(self._earlier))
 
     def _need(self, run: Run) -> Need:
         """Of one of its requests, at most."""
@@ -78,8 +71,7 @@ class ContinuousEngine(Qwen3VL):
 
     def environment(self) -> dict[str, Any]:
         size = self._expected or (self._runner.size if self._runner else None)
-        shape = {name: getattr(size, field) for field, name in SHAPE.items()} if size else {}
-        return {"engine": "continuous", **super().environment(), **shape}
+        return {"engine": "continuous", **super().environment(), **(size.shape if size else {})}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
@@ -125,11 +117,9 @@ class ContinuousEngine(Qwen3VL):
         need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
         config = Qwen3VLConfig.from_pretrained(self.folder)
         weights = self.parameters * self.dtype.itemsize  # on the disk they may have another dtype
-        whole = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
-        found = whole.halved(self._halvings)
-        kept = replace(found, **{field: min(number, getattr(found, field)) for field, number in self._shape.items()})
-        tokens, visual = max(kept.tokens, kept.room), max(kept.visual, need.visual)
-        return replace(kept, tokens=tokens, visual=visual, scratch=tokens if kept.scratch else 0)
+        found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
+        halvings = self._runner.reckoned_with if self._runner else 0
+        return found.halved(halvings).limited(self._earlier, need.visual)
 
 
 def _faults(config: Any, device: torch.device) -> Iterator[str]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
-from yanshou.engines.continuous.pointwise import add_product, gated, into_table, rms_norm
+from yanshou.engines.continuous.pointwise import add_projection, gated, into_table, rms_norm
 
 Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias
 
@@ -130,11 +130,9 @@ class LanguageModel:
 
     def _finish(self, number: int, layer: Any, x: Tensor, attended: Tensor) -> None:
         """The rest of a layer, added to x (rows, hidden) where it lies."""
-        add_product(x, attended, layer.self_attn.o_proj)
-        if layer.self_attn.o_proj.bias is not None:
-            x += layer.self_attn.o_proj.bias
+        add_projection(x, attended, layer.self_attn.o_proj)
         gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up[number])
-        add_product(x, gated(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
+        add_projection(x, gated(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
 
     def _angles(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = self.model.rotary_emb(x, positions[:, None])

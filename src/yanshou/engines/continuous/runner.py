@@ -41,7 +41,7 @@ class ContinuousRunner:
         self.checkpoint, self._size_for = checkpoint, size_for
         self.size: Size | None = None
         self.halvings = 0
-        self._reckoned_with = 0  # of them: sizes that are asked for are smaller already
+        self.reckoned_with = 0  # of them: sizes that are asked for are smaller already
         self._session: Session | None = None
         self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
         self._copies: Any = None  # the stream on which packs come to the device
@@ -95,7 +95,7 @@ class ContinuousRunner:
         return len(prepared.ids) - prepared.before + lines
 
     def _visual(self, prepared: Prepared) -> int:
-        return int((prepared.ids == self.checkpoint.image_token).sum())
+        return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES
 
     def _lines(self, prepared: Prepared) -> list[list[int]]:
         return [self.checkpoint.line_ids(choice) for choice in prepared.request.choices]
@@ -179,7 +179,7 @@ class ContinuousRunner:
         halvings = self.halvings
         while self._session is None or not self.holds(prepared):
             self._drop()
-            halved = wanted.halved(self.halvings - self._reckoned_with)
+            halved = wanted.halved(self.halvings - self.reckoned_with)
             try:
                 self._guarded(partial(self._open, halved))
             except OutOfMemoryError:
@@ -192,14 +192,9 @@ class ContinuousRunner:
 
         A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
         """
-        size, self._reckoned_with = self.size, self.halvings
+        size = self.size
         long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
-        same = size is not None and (size.slots, size.tokens, size.visual) == (
-            wanted.slots,
-            wanted.tokens,
-            wanted.visual,
-        )
-        if size and long and (same or not exactly):
+        if size and long and (not exactly or size.shape == wanted.shape):
             return size
         self._drop()
         return wanted

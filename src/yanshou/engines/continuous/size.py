@@ -6,6 +6,7 @@ The same GPU, checkpoint and settings always give the same sizes: another number
 and its last bits may differ.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ SEQUENCES = 128  # prompts and scored lines in one launch
 LAUNCH_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): about so many
 TILE = 128  # rows that a matrix product computes at once
 PATCHES = 4  # a visual token
+SHAPE = {"slots": "slots", "tokens": "launch_tokens", "visual": "launch_visual_tokens"}  # of a size: in run.json
 OWN = GIB  # of libraries, and the step's own tensors
 
 
@@ -44,9 +46,17 @@ class Size:
     shared: int = 0  # rows for prefixes that all slots read in one place
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """On which the last bits of an answer may depend: of a step, of a launch, and of the tower's part of it."""
-        return self.slots, self.tokens, self.visual
+    def shape(self) -> dict[str, int]:
+        """What the last bits of an answer may depend on, as run.json names it."""
+        return {name: getattr(self, field) for field, name in SHAPE.items()}
+
+    def limited(self, earlier: Mapping[str, Any], visual: int) -> "Size":
+        """With the shape of an earlier run where that is smaller, and room for a photo of so many visual tokens."""
+        there = {field: earlier.get(name) for field, name in SHAPE.items()}
+        known = {field: number for field, number in there.items() if type(number) is int and number > 0}
+        found = replace(self, **{field: min(number, getattr(self, field)) for field, number in known.items()})
+        tokens = max(found.tokens, found.room)
+        return replace(found, tokens=tokens, visual=max(found.visual, visual), scratch=tokens if found.scratch else 0)
 
     def halved(self, times: int) -> "Size":
         """After running out of memory so many times."""

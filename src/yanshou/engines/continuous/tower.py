@@ -43,9 +43,9 @@ class VisionTower:
             attention, mlp = block.attn, block.mlp
             qkv = attention.qkv(layer_norm(x, block.norm1, bias))
             q, k, v = turned(qkv, attention.num_heads, cos, sin)
-            add_product(x, packed_attention(q, k, v, spans, attention.scaling, causal=False), attention.proj)
+            add_product(x, packed_attention(q, k, v, spans, attention.scaling, causal=False), attention.proj.weight)
             wide = activated(layer_norm(x, block.norm2, attention.proj.bias), mlp.linear_fc1, mlp.act_fn)
-            add_product(x, wide, mlp.linear_fc2)
+            add_product(x, wide, mlp.linear_fc2.weight)
             bias = mlp.linear_fc2.bias
             if number in visual.deepstack_visual_indexes:
                 merger = visual.deepstack_merger_list[visual.deepstack_visual_indexes.index(number)]
