@@ -7,6 +7,7 @@ query, keys and length.
 """
 
 import math
+from functools import cache
 
 import torch
 import triton
@@ -102,6 +103,7 @@ def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: 
     return out
 
 
+@cache  # asking the driver takes a millisecond, longer than some launches
 def _shared_memory(device: torch.device) -> int:
     """Bytes that a block of threads may have."""
     if device.type == "cpu":  # Triton's interpreter
