@@ -1,5 +1,6 @@
 """Engines that no trained weights are needed for: random ones where the folder has none, answers of given lengths."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from PIL import Image
 from safetensors import safe_open
 from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -93,6 +95,34 @@ class ImposedLengths(Imposed, TransformersEngine):
 
     def wasted(self, useful: int) -> float:
         return 1 - useful / self.decoded
+
+
+class PlainGenerate(ImposedLengths):
+    """What one writes first, and the specification reckons with: the processor, then `generate`, batch after batch."""
+
+    waited_s = 0.0  # while photos were decoded and resized
+
+    @torch.inference_mode()
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        batch, tokenizer = list(requests), self.processor.tokenizer
+        wanted, began = [self.lengths[request.id] for request in batch], time.monotonic()
+        tokenizer.padding_side = "left"
+        inputs = self.processor(
+            text=[self.render(request.prompt) for request in batch],
+            images=[Image.open(request.photo).convert("RGB") for request in batch],
+            padding=True, return_tensors="pt", images_kwargs=self.resizing,
+        ).to(self.device)  # fmt: skip
+        self.waited_s += time.monotonic() - began
+        steps = max(wanted)
+        self.model.set_attn_implementation("sdpa")
+        try:
+            out = self.model.generate(**inputs, max_new_tokens=steps, min_new_tokens=steps, do_sample=False)
+        finally:
+            self.model.set_attn_implementation(self.interface)
+        rows = out[:, inputs["input_ids"].shape[1] :]
+        self.decoded += rows.numel()
+        for request, row, length in zip(batch, rows, wanted, strict=True):
+            yield Completion(request.id, tokenizer.decode(row[:length]), "length", length)
 
 
 class ImposedContinuous(Imposed, ContinuousEngine):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 from host import resident
-from imposed import Imposed, ImposedContinuous, ImposedLengths, has_weights
+from imposed import Imposed, ImposedContinuous, ImposedLengths, PlainGenerate, has_weights
 from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
@@ -64,7 +64,13 @@ RUNS = (
     Run("batch 32 across groups", 32, 256),
     Run("batch 128 across groups", 128, 256),
     Run("batch ≤ 8 inside a group", 8, 96, inside_groups=True),
+    Run("plain generate, ≤ 8 inside a group", 8, 96, "generate", inside_groups=True),
 )
+
+
+ENGINES: Mapping[str, type[Imposed]] = {
+    "transformers": ImposedLengths, "continuous": ImposedContinuous, "generate": PlainGenerate,
+}  # fmt: skip
 
 
 class Third(NamedTuple):
@@ -130,8 +136,9 @@ def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
     settings = first.settings
     photo = settings.photo if run.max_pixels is None else PhotoSettings(max_pixels=run.max_pixels)
     sampling = SamplingSettings(max_new_tokens=run.longer * settings.sampling.max_new_tokens)
-    kind = ImposedContinuous if run.engine == "continuous" else ImposedLengths
-    engine = kind(settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling}))
+    engine = ENGINES[run.engine](
+        settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling})
+    )
     vars(engine).update(processor=first.processor, model=first.model, parameters=first.parameters, lengths=lengths)
     if isinstance(engine, ImposedContinuous):
         engine._earlier = {"slots": run.slots} if run.slots else {}

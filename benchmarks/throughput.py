@@ -116,7 +116,7 @@ class Table:
         repeats = min(run.repeats, given.repeats)
         if run.engine == "vllm":
             return measure_vllm(run, self.engine, requests, lengths, repeats, given.vllm_path)
-        if run.engine == "transformers" and not self._warm:
+        if run.engine in ("transformers", "generate") and not self._warm:
             warm_up(self.engine, requests)
             self._warm = True
         _ = self.engine.model  # loaded before the clock runs

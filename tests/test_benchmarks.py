@@ -32,7 +32,7 @@ from yanshou.engines import Request
 from yanshou.engines.continuous.size import CPU_SLOTS, Need
 from yanshou.engines.transformers import TransformersEngine
 from yanshou.errors import CheckpointError
-from yanshou.settings import EngineSettings
+from yanshou.settings import EngineSettings, PhotoSettings
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +138,22 @@ def test_a_row_that_fails_does_not_lose_the_others(
     assert failed == rows.Failed("continuous, 64 slots", "OutOfMemoryError: no memory left")
     assert isinstance(result, rows.Result)
     assert "failed: OutOfMemoryError: no memory left" in capsys.readouterr().out
+
+
+def test_plain_generate_writes_what_the_engine_writes(tmp_path: Path) -> None:
+    """Each way stands for an image a second; both must do the whole work."""
+    settings = EngineSettings(checkpoint="demo", device="cpu", photo=PhotoSettings(max_pixels=131_072))
+    photos, lengths = workload.write_photos(tmp_path, 3), [9, 4, 12]
+    requests = [Request(number, workload.PROMPT, photo) for number, photo in enumerate(photos)]
+    texts = []
+    for kind in (imposed.ImposedLengths, imposed.PlainGenerate):
+        engine = kind(settings)
+        engine.lengths = lengths
+        texts.append({one.id: one.text for one in rows.completed(engine, requests)})
+        assert (engine.decoded, engine.waited_s > 0) == (3 * 12, True)
+    assert texts[0] == texts[1]
+    assert len(set(texts[0].values())) == 3
+    assert engine.model.config._attn_implementation == engine.interface
 
 
 VLLM = """
