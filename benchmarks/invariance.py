@@ -113,7 +113,7 @@ class Engines:
         if isinstance(engine, ImposedContinuous):
             engine.lengths = self.lengths
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
-        engine.ready(Run(prompt, photos=True, earlier=self._earlier | other))
+        engine.ready(Run(prompt, photos=True, earlier=[self._earlier | other]))
         self._earlier = self._earlier or engine.environment()
         return engine
 

@@ -154,7 +154,7 @@ def child(given: argparse.Namespace) -> None:
         engine = Squeezed(settings)
         vars(engine).update(processor=first.processor, model=first.model, lengths=[given.tokens] * len(requests))
         moment = Moment(name, by, given.leave)
-        engine.ready(Run(PROMPT, photos=True, earlier={}))
+        engine.ready(Run(PROMPT, photos=True, earlier=[]))
         began, answers, error = time.monotonic(), list[Completion | Failure](), ""
         try:
             with watched(moment, first.model.config, engine.dtype):

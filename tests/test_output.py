@@ -236,24 +236,28 @@ def test_settings_are_compared_as_the_file_holds_them(tmp_path: Path) -> None:
     assert lines(tmp_path) == written(1, 2)
 
 
-def test_a_run_is_told_the_environment_that_it_goes_on_with(tmp_path: Path) -> None:
-    told: list[dict[str, Any]] = []
+def test_a_run_is_told_the_environments_that_it_goes_on_with(tmp_path: Path) -> None:
+    told: list[list[int]] = []
+    slots = iter((8, 4, 4, 2, 2))
 
-    def environment(earlier: dict[str, Any]) -> dict[str, Any]:
-        told.append(earlier)
-        return {"slots": 8}
+    def environment(earlier: list[dict[str, Any]]) -> dict[str, Any]:
+        told.append([one["slots"] for one in earlier])
+        return {"slots": next(slots)}
 
-    for number in (1, 2):
+    for number in (1, 2, 3, 4):
         write(tmp_path, number, environment=environment)
-    write(tmp_path, 3, environment=environment, fresh=True)
-    assert told == [{}, {"slots": 8}, {}]
+    write(tmp_path, 5, environment=environment, fresh=True)
+    assert told == [[], [8], [4, 8], [4, 8], []]
 
 
 def test_another_environment_is_told_and_recorded(tmp_path: Path) -> None:
     write(tmp_path, 1)
     elsewhere = {"device": "cpu", "versions": {"torch": "2.9"}}
     with open_output(tmp_path, environment=lambda earlier: elsewhere) as output:
-        assert output.warnings == ['device: file has "cuda:0", this run has "cpu". The lines so far stay as they are.']
+        assert output.warnings == [
+            f"{output.paths.run}: this run differs from the lines so far, which stay:\n"
+            '  device: file has "cuda:0", this run has "cpu"'
+        ]
     with open_output(tmp_path, environment=lambda earlier: elsewhere) as output:
         assert output.warnings == []
     assert run_file(tmp_path)["environment"] == elsewhere

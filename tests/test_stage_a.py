@@ -329,7 +329,9 @@ def test_a_batch_size_may_change_with_a_warning(photo_tree: PhotoTree, script: S
     run(root, path, out, limit=1)
     result = run(root, path, out, batch_size=2)
     assert (result.status, ids(out)) == (0, ["QC-1", "QC-2", "QC-3"])
-    assert result.warnings == ["batch_size: file has 8, this run has 2. The lines so far stay as they are."]
+    (warning,) = result.warnings
+    assert warning.startswith(str(out))
+    assert warning.endswith("which stay:\n  batch_size: file has 8, this run has 2")
 
 
 def test_fresh_starts_over_and_keeps_the_old_files(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:

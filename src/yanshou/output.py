@@ -49,6 +49,7 @@ from yanshou.records import Fault, GroupKey, GroupRecord, Record, now
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 DigestT = TypeVar("DigestT")
+EnvironmentAfter = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]  # those so far → this run's
 
 Status = Literal["running", "finished", "interrupted", "stopped"]
 
@@ -78,6 +79,10 @@ class RunFile(Record):
     def whereabouts(self) -> dict[str, Any]:
         """All that a resume may change with a warning."""
         return {"yanshou": self.yanshou, **self.environment}
+
+    def environments(self) -> list[dict[str, Any]]:
+        """All of the lines so far, the last one first."""
+        return [self.environment, *(one.environment for one in reversed(self.earlier_environments))]
 
 
 class Paths(NamedTuple):
@@ -116,7 +121,7 @@ class Output(Generic[RecordT, DigestT]):
         mission: str,
         digest: Callable[[RecordT], DigestT],
         settings: Mapping[str, Any],
-        environment: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        environment: EnvironmentAfter,
         may_change: Mapping[str, Change] | None = None,
         revise: Callable[[RecordT], RecordT] | None = None,
         fresh: bool = False,
@@ -124,10 +129,10 @@ class Output(Generic[RecordT, DigestT]):
         """Locks the files, sees whether this run may continue them, and reads what is done.
 
         Every line has to be about `mission`. Differing `settings` refuse, save those that `may_change` names
-        (`sampling.max_new_tokens`). `environment` is given that of the lines so far, empty for none, and gives this
-        run's; that they differ is a warning. `revise` says how a line reads under this run's settings: the file is
-        rewritten, whole, where one reads otherwise. A run that is refused leaves every file as it was; one that is
-        killed while it rewrites leaves a run file that says "running", with the new settings.
+        (`sampling.max_new_tokens`). `environment` is given those of the lines so far, the last one first, and gives
+        this run's; that it differs from the last one is a warning. `revise` says how a line reads under this run's
+        settings: the file is rewritten, whole, where one reads otherwise. A run that is refused leaves every file as
+        it was; one that is killed while it rewrites leaves a run file that says "running", with the new settings.
         """
         output = cls(Paths.of(output_dir, stem), digest)
         try:
@@ -211,7 +216,7 @@ class Output(Generic[RecordT, DigestT]):
     def _begin(
         self,
         settings: dict[str, Any],
-        environment_after: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+        environment_after: EnvironmentAfter,
         may_change: Mapping[str, Change],
     ) -> None:
         """Decides whether this run may continue, and what its run file says."""
@@ -220,14 +225,15 @@ class Output(Generic[RecordT, DigestT]):
         moved: list[EarlierEnvironment] = []
         if earlier and _has_line(self.paths.lines):
             self._refuse(forbidden(list(differences(earlier.settings, settings)), may_change))
-            environment = _as_json(environment_after(earlier.environment))
+            environment = _as_json(environment_after(earlier.environments()))
             changes = list(differences(earlier.whereabouts(), {"yanshou": _version(), **environment}))
-            self.warnings = [f"{change}. The lines so far stay as they are." for change in changes]
             moved = list(earlier.earlier_environments)
             if changes:
+                told = f"{self.paths.run}: this run differs from the lines so far, which stay:{listed(changes)}"
+                self.warnings.append(told)
                 moved.append(EarlierEnvironment(until=now(), environment=earlier.whereabouts()))
         else:
-            environment = _as_json(environment_after({}))
+            environment = _as_json(environment_after([]))
         self._run = RunFile(
             yanshou=_version(),
             status="running",

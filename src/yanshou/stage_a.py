@@ -106,7 +106,7 @@ class StageA:
     def _output(self, mission: Mission, prompt: Prompt) -> Output[StageARecord, PhotoNames]:
         stem = f"{mission.name}_stage_a"
 
-        def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:
+        def environment(earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             self.engine.ready(Run(prompt, photos=True, earlier=earlier))
             return {"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()}
 

@@ -8,7 +8,7 @@ An engine never raises for a single photo: what goes wrong with one is a `Failur
 raise (a `RunError`, a bug) ends the run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Run:
 
     prompt: Prompt  # the longest one
     photos: bool  # whether a photo goes with it
-    earlier: Mapping[str, Any]  # `environment` of the run that this one goes on with; empty for none
+    earlier: Sequence[Mapping[str, Any]]  # `environment` of each run that this one goes on with, the last one first
 
 
 class Engine(Protocol):

@@ -99,7 +99,7 @@ class Judge:
             run.take(self._outcomes(work.mission, pending, run), lambda: self.interrupted, self.engine)
 
     def _output(self, mission: Mission, groups: Sequence[StageARecord]) -> Output[VerdictRecord, str]:
-        def environment(earlier: Mapping[str, Any]) -> dict[str, Any]:
+        def environment(earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if self.engine is None:
                 return {}
             longest = max(groups, key=lambda record: sum(map(len, record.per_image.values())))

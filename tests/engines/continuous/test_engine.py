@@ -23,6 +23,7 @@ from yanshou.errors import CheckpointError, UsageError
 Answers = dict[int, Completion | Failure]
 
 SIZES = [(64, 64), (96, 160), (200, 90), (64, 64), (33, 47), (300, 300), (128, 64), (70, 210), (96, 96), (96, 160)]
+HERE = {"engine": "continuous", "device": "cpu"}
 SHORT, LONG = Prompt("看图。", "写一行。"), Prompt("你是助手，把照片写成一行。", "请写出照片中可见的全部内容。" * 3)
 
 
@@ -179,46 +180,54 @@ def test_a_run_that_goes_on_keeps_its_shape(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
     for slots, tokens, visual in ((3, 4_096, 4_000), (5, 4_096, 4_000), (5, 4_000, 4_000), (5, 4_000, 3_900)):
         shape = {"slots": slots, "launch_tokens": tokens, "launch_visual_tokens": visual}
-        engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))  # a mission's after the other
+        engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))  # a mission's after the other
         assert engine.environment().items() >= shape.items()
         assert list(engine.generate(photos(7)))
         assert held(engine) == shape
         assert engine.environment().items() >= shape.items()
 
 
+def test_runs_elsewhere_in_between_do_not_change_the_shape(folder: Path) -> None:
+    shape = {"slots": 3, "launch_tokens": 4_096, "launch_visual_tokens": 4_000}
+    reference, elsewhere = {"engine": "transformers", "device": "cpu"}, HERE | {"device": "a large GPU", "slots": 256}
+    engine = ContinuousEngine(settings(folder))
+    engine.ready(Run(SHORT, photos=True, earlier=[reference, elsewhere, HERE | shape, HERE | {"slots": 5}]))
+    assert engine.environment().items() >= shape.items()
+
+
 def test_what_no_run_can_have_written_is_not_kept(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, earlier={}))
+    engine.ready(Run(SHORT, photos=True, earlier=[]))
     usual = engine.environment()
     for odd in (0, -1, "3", None, [3], True):
         shape = dict.fromkeys(("slots", "launch_tokens", "launch_visual_tokens"), odd)
-        engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
+        engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))
         assert engine.environment() == usual
     shape = {"slots": 2, "launch_tokens": 1, "launch_visual_tokens": 1}  # too small for any photo
-    engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | shape))
+    engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))
     assert all(isinstance(answer, Completion) for answer in engine.generate(photos(3)))
 
 
 def test_a_shape_that_the_memory_no_longer_holds_is_not_kept(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
     usual = {"slots": 16, "launch_tokens": 4_096, "launch_visual_tokens": 4_096}
-    engine.ready(Run(SHORT, photos=True, earlier={"device": "cpu"} | {name: 2 * usual[name] for name in usual}))
+    engine.ready(Run(SHORT, photos=True, earlier=[HERE | {name: 2 * usual[name] for name in usual}]))
     assert engine.environment().items() >= usual.items()
 
 
 def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) -> None:
-    earlier: dict[str, Any] = {}
+    earlier: list[dict[str, Any]] = []
     for _ in range(3):
         engine = ContinuousEngine(settings(folder))
-        engine.ready(Run(SHORT, photos=True, earlier={}))
+        engine.ready(Run(SHORT, photos=True, earlier=[]))
         list(engine.generate(photos(2)))
         assert engine._runner
         assert engine._runner.shrink()  # one mission runs short of memory
         engine.ready(Run(SHORT, photos=True, earlier=earlier))  # the next goes on
-        earlier = engine.environment()
+        earlier = [engine.environment()]
         list(engine.generate(photos(2)))
         assert held(engine) == {"slots": 8, "launch_tokens": 2_048, "launch_visual_tokens": 2_048}
-        assert earlier.items() >= held(engine).items()
+        assert earlier[0].items() >= held(engine).items()
 
 
 @pytest.mark.parametrize(
@@ -233,7 +242,7 @@ def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) 
 def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: tuple[int, int], size: Any) -> None:
     least, most = pixels
     engine = ContinuousEngine(settings(write_tiny(tmp_path / "tiny"), photo={"min_pixels": least, "max_pixels": most}))
-    engine.ready(Run(SHORT, photos=True, earlier={}))
+    engine.ready(Run(SHORT, photos=True, earlier=[]))
     for at, each in enumerate((size, (64, 64), (40, 70))):
         request = Request(at, SHORT, noise(at, *each), str(at))
         assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
@@ -243,7 +252,7 @@ def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: 
 
 def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, earlier={"device": "a large GPU", "slots": 256}))
+    engine.ready(Run(SHORT, photos=True, earlier=[HERE | {"device": "a large GPU", "slots": 256}]))
     assert engine.environment()["slots"] == 16
 
 
@@ -254,7 +263,7 @@ def test_a_mission_of_longer_prompts_is_planned_before_it_begins(folder: Path, m
     engine, long = ContinuousEngine(settings(folder)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
     small, large = noise(1, 64, 64), noise(2, 180, 180)
     for prompt in (SHORT, long, SHORT):
-        engine.ready(Run(prompt, photos=True, earlier={}))
+        engine.ready(Run(prompt, photos=True, earlier=[]))
         list(engine.generate([Request(0, prompt, small, "small")]))
         begun = len(opened)
         list(engine.generate([Request(1, prompt, large, "large")]))

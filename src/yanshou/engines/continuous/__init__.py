@@ -29,6 +29,7 @@ from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
 
+NAME = "continuous"  # in run.json
 MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in a launch
 TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
 
@@ -43,7 +44,7 @@ class ContinuousEngine(Qwen3VL):
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
-        self._earlier: Mapping[str, Any] = {}  # environment of the run that this one goes on with
+        self._earlier: Mapping[str, Any] = {}  # environment of the run whose shape is kept
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
         self._waited_s = 0.0  # of the schedulers before this one
@@ -51,10 +52,10 @@ class ContinuousEngine(Qwen3VL):
         self._expected: Size | None = None
 
     def ready(self, run: Run) -> None:
-        """Slots and launches of an earlier run are kept, if the memory holds them: lines stay the same in one shape."""
+        """Keeps slots and launches of the last such run here, if the memory holds them: one shape, the same lines."""
         here = super().environment()
-        same = run.earlier.get("device") == here["device"]  # elsewhere the bits differ anyway
-        self._earlier, self._expected = run.earlier if same else {}, None
+        such = {"engine": NAME, "device": here["device"]}.items()  # elsewhere the bits differ anyway
+        self._earlier, self._expected = next((one for one in run.earlier if one.items() >= such), {}), None
         if self._runner:
             self._runner.reckoned_with = self._runner.halvings
         self._expected = self._size_for(self._need(run))
@@ -71,7 +72,7 @@ class ContinuousEngine(Qwen3VL):
 
     def environment(self) -> dict[str, Any]:
         size = self._expected or (self._runner.size if self._runner else None)
-        return {"engine": "continuous", **super().environment(), **(size.shape if size else {})}
+        return {"engine": NAME, **super().environment(), **(size.shape if size else {})}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
