@@ -8,7 +8,7 @@ A folder without weights gets random ones, made on the device. Each photo's answ
 says: a batch decodes to its longest one, and what its other rows write beyond their own is wasted; the continuous
 engine refills a slot at once. Its main row and vLLM's are run three times and the median counts. vLLM's is there
 where vllm can be imported, or stands in the folder that --vllm-path names. A row that fails says why, and the others
-go on. The slowest run, batches inside a group, comes last and ends after --minutes; its line says how many photos it
+go on. The slowest runs, batches inside a group, come last and end after --minutes; their lines say how many photos they
 did.
 """
 
