@@ -101,7 +101,7 @@ def _holds_weights(folder: Path) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:
-        return any(len(list(safe_open(path, "pt").keys())) for path in folder.glob("*.safetensors"))  # type: ignore[no-untyped-call]
+        return any(len(list(safe_open(path, "pt").keys())) for path in folder.glob("*.safetensors"))
     except (SafetensorError, OSError):
         return True
 

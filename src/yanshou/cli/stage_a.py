@@ -33,7 +33,7 @@ from yanshou.settings import (
 @click.option("--input-dir", type=FOLDER, required=True, help="Holds <mission>/{审核通过|审核不通过}/<group>/*.jpg.")
 @click.option("--output-dir", type=FOLDER, required=True, help="Gets <mission>_stage_a.jsonl; a run there is resumed.")
 @click.option("--mission", "missions", multiple=True, required=True, help='Several times, or "all".')
-@engine_options(at_once="Photos at once, across groups; 1 is one by one. Default: every slot, 8 without any.")
+@engine_options(at_once="Photos at once, across groups; 1 is one by one. Default: every slot; transformers: 8.")
 @setting("--max-new-tokens", SamplingSettings, "An answer that is longer fails its group.", type=int)
 @setting("--temperature", SamplingSettings, "0 is greedy.", type=float)
 @setting("--top-p", SamplingSettings, "Of the probability mass.", type=float)

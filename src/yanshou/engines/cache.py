@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 ROOM = 64  # tokens; a layer that is full gets so many more
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class RoomyLayer(DynamicLayer):
     """One layer's keys and values, (rows, heads, tokens, width) each: views of tensors that hold more tokens."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -31,6 +31,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
+        """Of beams and of assistants, which nothing here asks for: the parent's way would leave the room behind."""
         raise NotImplementedError("rows of a batch stay together")
 
     batch_repeat_interleave = crop = reset = batch_select_indices

@@ -38,7 +38,7 @@ def stream(seed: int, key: str) -> Random:
     return Random(hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogateescape")).digest())
 
 
-class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):  # type: ignore[misc]
+class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):
     """The usual penalty on prompt and answer, but blind to padding: how much there is depends on the neighbours."""
 
     def __init__(self, penalty: float, pad_token: int) -> None:
@@ -51,7 +51,7 @@ class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):  # type: ignore
         return penalised
 
 
-class DrawPerRow(LogitsProcessor):  # type: ignore[misc]
+class DrawPerRow(LogitsProcessor):
     """Draws one token a row (one uniform number of the row's stream, inverted through the probabilities)."""
 
     def __init__(self, streams: Sequence[Random]) -> None:

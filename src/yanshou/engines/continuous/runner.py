@@ -129,7 +129,7 @@ class ContinuousRunner:
         pack = collate(prepared, lines, positions, self.checkpoint.image_token, self._session.shape, pinned=cuda)
         if not cuda:
             return pack
-        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)  # type: ignore[no-untyped-call]
+        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)
         return pack.on(self.checkpoint.device, self._copies)
 
     def admit(self, staged: Pack, slots: Sequence[int]) -> Ticket:

@@ -163,7 +163,7 @@ class Session:
 
     def capture(self) -> None:
         """Records the step: after this it is one launch. Nothing may be at work."""
-        side = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):  # libraries choose kernels and reserve memory
