@@ -3,8 +3,9 @@
     packed    the queries of several sequences one behind the other   ▏q q q q▕ q q▕ q q q ┈┈┈   (rows, heads, width)
     decode    one query a slot                                        ▏q▕ q▕ q▕ q▕
 
-Keys and values lie wherever a sequence's rows begin. On a GPU in 16 bits, packed attention is FlashAttention (part of
-torch) and decode attention a kernel of our own (`kernel.py`); elsewhere both are SDPA, sequence by sequence.
+Keys and values lie wherever a sequence's rows begin. On a GPU both are kernels of our own (`kernel.py`), but for packed
+attention in float32 (SDPA, as on a CPU, sequence by sequence) and of heads whose width is no power of two
+(FlashAttention, part of torch).
 """
 
 from collections.abc import Sequence
@@ -39,8 +40,8 @@ class Reach:
     shared_at: Tensor  # int64, a row
 
 
-def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether FlashAttention runs there: in 16 bits, on Ampere and later."""
+def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether packed attention has a kernel there, ours or FlashAttention: in 16 bits, on Ampere and later."""
     return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 

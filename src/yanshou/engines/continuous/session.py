@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach, Spans, has_flash
+from yanshou.engines.continuous.attention import Reach, Spans, has_kernel
 from yanshou.engines.continuous.choice import Choice
 from yanshou.engines.continuous.language import LanguageModel, Last, Table
 from yanshou.engines.continuous.pack import Line, Pack, Shape, Span, put
@@ -31,7 +31,7 @@ class Session:
     ) -> None:  # fmt: skip
         self.tower, self.language, self.choice, self.table, self.shape = tower, language, choice, table, shape
         self.device, dtype = table.keys[0].device, table.keys[0].dtype
-        self.flash = has_flash(self.device, dtype)
+        self.has_kernel = has_kernel(self.device, dtype)
         slots = table.slots
         self.token, self.filled, self.position, self.written, self.limit = (self._zeros(slots + 1) for _ in range(5))
         self.working = self._zeros(slots + 1).bool()  # one more than slots: for what nobody reads
@@ -88,7 +88,7 @@ class Session:
         return Last(pack.ends, self._spans(queries, keys, starts, rows, pack.used))
 
     def _spans(self, queries: Sequence[Span], keys: Sequence[Span], *on_device: Tensor) -> Spans:
-        return Spans(queries, keys, *on_device) if self.flash else Spans(queries, keys)
+        return Spans(queries, keys, *on_device) if self.has_kernel else Spans(queries, keys)
 
     def _begin(self, pack: Pack, slots: Sequence[int], ends: Tensor) -> Tensor:
         """The first token of every request, from its prompt's last hidden state, and its slot's state."""
