@@ -21,7 +21,7 @@ from typing import Any
 
 MISSION, LABELS = "挡风板安装检查", ("审核通过", "审核不通过")
 DISCOVER = (
-    "import sys; from pathlib import Path; from yanshou.groups import discover; "
+    "import sys; from pathlib import Path; from yanshou.inputs.discovery import discover; "
     f"print(len(discover(Path(sys.argv[1]), {MISSION!r}, (), 'labelled').groups))"
 )
 EVERY_S = 0.1  # between two looks at the memory

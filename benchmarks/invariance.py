@@ -37,11 +37,11 @@ from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.base import FinishReason, Run
-from yanshou.engines.continuous import ContinuousEngine
+from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.missions import load_missions
-from yanshou.prompts import summary_prompt
+from yanshou.missions.prompts import summary_prompt
 from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings
 from yanshou.world.draw import draw
 from yanshou.world.scene import any_scene

@@ -14,10 +14,10 @@ from random import Random
 from typing import Any
 
 from yanshou.engines import Completion, Request
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.evaluate import choose
 from yanshou.missions import load_missions
-from yanshou.prompts import verdict_prompt
+from yanshou.missions.prompts import verdict_prompt
 from yanshou.settings import EngineSettings, SamplingSettings
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.world.jobs import any_job

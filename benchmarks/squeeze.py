@@ -39,12 +39,12 @@ from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.base import Run
-from yanshou.engines.continuous import ContinuousEngine
-from yanshou.engines.continuous.pack import Pack
-from yanshou.engines.continuous.runner import ContinuousRunner
-from yanshou.engines.continuous.session import Session
-from yanshou.engines.continuous.size import Size, launch_bytes, row_bytes
-from yanshou.images import load_photo
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.prefill_batch import Pack
+from yanshou.engines.continuous.model_runner import ContinuousRunner
+from yanshou.engines.continuous.device_state import Session
+from yanshou.engines.continuous.capacity import Size, launch_bytes, row_bytes
+from yanshou.inputs.images import load_photo
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 GB = 10**9

@@ -25,10 +25,10 @@ from safetensors.torch import load_file
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.checkpoint import locate
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.missions import load_missions
-from yanshou.prompts import verdict_prompt
-from yanshou.records import StageARecord, image_key, now
+from yanshou.missions.prompts import verdict_prompt
+from yanshou.schema.records import StageARecord, image_key, now
 from yanshou.settings import DatasetSettings, EngineSettings, SamplingSettings
 from yanshou.stage_b.dataset import build_dataset
 from yanshou.stage_b.verdict import read_verdict

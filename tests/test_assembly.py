@@ -1,4 +1,4 @@
-"""Promises of `yanshou.assembly`: groups come out checked, in input order, whatever order the answers come in."""
+"""Promises of `yanshou.stage_a.assembly`: groups come out checked, in input order, whatever order the answers come in."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.assembly import Assembly, Outcome, read
+from yanshou.stage_a.assembly import Assembly, Outcome, read
 from yanshou.engines.base import Completion, Failure, Prompt, Request
 from yanshou.errors import GenerationError, PhotoError, SummaryError
-from yanshou.groups import Group
-from yanshou.records import GroupKey
+from yanshou.inputs.discovery import Group
+from yanshou.schema.records import GroupKey
 
 PROMPT = Prompt("system", "user")
 MISSION = "挡风板安装检查"

@@ -29,8 +29,8 @@ import workload
 
 from yanshou.cli import main
 from yanshou.engines import Request
-from yanshou.engines.continuous.size import CPU_SLOTS, Need
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.continuous.capacity import CPU_SLOTS, Need
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
 

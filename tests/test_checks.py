@@ -1,13 +1,13 @@
-"""Promises of `yanshou.checks`."""
+"""Promises of `yanshou.stage_a.clean`."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from yanshou.checks import check_group, clean_text
+from yanshou.stage_a.clean import check_group, clean_text
 from yanshou.errors import SummaryError
-from yanshou.records import StageARecord
+from yanshou.schema.records import StageARecord
 
 LINE = "BBU设备/华为,显示完整,无需安装×1，标签/5G-BBU-(-48V)×1"
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from yanshou.cli import main
 from yanshou.engines.checkpoint import faults, locate
-from yanshou.jsonl import read_lines
+from yanshou.storage.jsonl import read_lines
 from yanshou.missions import load_missions
 from yanshou.world.synth import synthesize
 

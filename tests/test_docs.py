@@ -10,7 +10,7 @@ import click
 import pytest
 
 from yanshou.cli import main
-from yanshou.records import StageARecord
+from yanshou.schema.records import StageARecord
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

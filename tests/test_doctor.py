@@ -9,9 +9,9 @@ import pytest
 from checkpoints import Spoil, edited, spoilt, without, write_tiny, written
 from click.testing import CliRunner
 
-from yanshou import doctor
+from yanshou.cli import doctor
 from yanshou.cli import main
-from yanshou.doctor import Finding, examine, report
+from yanshou.cli.doctor import Finding, examine, report
 
 TEXT_FIRST = """\
 {%- for m in messages -%}<|im_start|>{{ m.role }}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
-from yanshou.group_files import read_groups
+from yanshou.storage.read_groups import read_groups
 from yanshou.missions import load_missions
-from yanshou.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
+from yanshou.schema.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
 
 KNOWN = load_missions()
 

@@ -13,10 +13,10 @@ from hostile import build_hostile_mission
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yanshou import groups
+from yanshou.inputs import discovery as groups
 from yanshou.errors import GroupFolderError, InputError
-from yanshou.groups import LABELS, Group, discover, mission_folders, natural_key
-from yanshou.records import GroupKey
+from yanshou.inputs.discovery import LABELS, Group, discover, mission_folders, natural_key
+from yanshou.schema.records import GroupKey
 
 MISSION = "挡风板安装检查"
 quick = settings(max_examples=40, deadline=None, database=None)

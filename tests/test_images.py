@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 from PIL.ExifTags import Base
 
-from yanshou import images
+from yanshou.inputs import images
 from yanshou.errors import PhotoError
-from yanshou.images import load_photo, orientation, to_rgb
+from yanshou.inputs.images import load_photo, orientation, to_rgb
 
 quick = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -141,7 +141,7 @@ def test_orientation_is_read_in_both_byte_orders_and_behind_other_tags(value, or
 def test_photo_with_damaged_exif_is_read_and_nothing_is_printed(write):
     exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12"
     path = write(encoded(picture(), exif=exif))
-    script = f"from pathlib import Path; from yanshou.images import load_photo; load_photo(Path({str(path)!r}))"
+    script = f"from pathlib import Path; from yanshou.inputs.images import load_photo; load_photo(Path({str(path)!r}))"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout + ran.stderr == ""
 

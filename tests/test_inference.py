@@ -1,4 +1,4 @@
-"""Promises of `yanshou.inference`: from Python, photos and groups get what the directory run writes."""
+"""Promises of `yanshou.stage_a.api`: from Python, photos and groups get what the directory run writes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +19,9 @@ from yanshou import (
     summary_prompt,
 )
 from yanshou.errors import GenerationError, GroupError, GroupFolderError, PhotoError, SummaryError
-from yanshou.groups import Group
-from yanshou.jsonl import read_lines
-from yanshou.records import GroupKey
+from yanshou.inputs.discovery import Group
+from yanshou.storage.jsonl import read_lines
+from yanshou.schema.records import GroupKey
 
 SHIELD = load_missions().get("挡风板安装检查")
 PROMPT = summary_prompt(SHIELD, PromptSettings())

@@ -1,4 +1,4 @@
-"""Promises of `yanshou.interrupt`: the first signal asks the run to stop, the second ends it."""
+"""Promises of `yanshou.cli.signals`: the first signal asks the run to stop, the second ends it."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from yanshou.interrupt import SIGNALS, interruptible
+from yanshou.cli.signals import SIGNALS, interruptible
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -38,7 +38,7 @@ def test_a_second_ctrl_c_ends_the_work_at_once(first: signal.Signals) -> None:
 @pytest.mark.parametrize("first", SIGNALS)
 def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
     words = (
-        "import os, signal\nfrom yanshou.interrupt import interruptible\n"
+        "import os, signal\nfrom yanshou.cli.signals import interruptible\n"
         "with interruptible(lambda: print('stop', flush=True)):\n"
         f"    os.kill(os.getpid(), {int(first)})\n    os.kill(os.getpid(), signal.SIGTERM)\n    print('never')"
     )

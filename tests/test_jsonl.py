@@ -1,4 +1,4 @@
-"""Promises of `yanshou.jsonl`."""
+"""Promises of `yanshou.storage.jsonl`."""
 
 import multiprocessing
 import os
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
-from yanshou.jsonl import REDO, SYNC_EVERY_S, Appender, dump_line, read_lines, read_object, read_records, replace_file
-from yanshou.records import StageARecord
+from yanshou.storage.jsonl import REDO, SYNC_EVERY_S, Appender, dump_line, read_lines, read_object, read_records, replace_file
+from yanshou.schema.records import StageARecord
 
 ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
 

@@ -1,11 +1,11 @@
-"""Promises of `yanshou.lock`."""
+"""Promises of `yanshou.storage.lock`."""
 
 from pathlib import Path
 
 import pytest
 
 from yanshou.errors import LockedError, OutputError
-from yanshou.lock import locked
+from yanshou.storage.lock import locked
 
 
 def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Promises of `yanshou.output`: what stands on disk whatever happens to a run."""
+"""Promises of `yanshou.storage.run_files`: what stands on disk whatever happens to a run."""
 
 import json
 import multiprocessing
@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-import yanshou.output as output_module
+import yanshou.storage.run_files as output_module
 from yanshou.errors import DamagedFileError, LockedError, OutputError, ResumeError
-from yanshou.jsonl import dump_line, read_lines
-from yanshou.output import Output
-from yanshou.records import Fault, StageARecord
+from yanshou.storage.jsonl import dump_line, read_lines
+from yanshou.storage.run_files import Output
+from yanshou.schema.records import Fault, StageARecord
 
 STEM = "挡风板安装检查_stage_a"
 SETTINGS: dict[str, Any] = {

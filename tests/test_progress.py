@@ -1,4 +1,4 @@
-"""Promises of `yanshou.progress`: how far the run is, on a terminal and in a log; nothing is taken for markup."""
+"""Promises of `yanshou.cli.progress`: how far the run is, on a terminal and in a log; nothing is taken for markup."""
 
 import io
 import re
@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from yanshou import progress
+from yanshou.cli import progress
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError
-from yanshou.mission_run import MissionResult
-from yanshou.progress import FAULTS_SHOWN, ProgressView, begun, last_words, table
+from yanshou.pipeline.mission_run import MissionResult
+from yanshou.cli.progress import FAULTS_SHOWN, ProgressView, begun, last_words, table
 from yanshou.settings import EngineSettings, StageASettings
-from yanshou.stage_a import summarize_directory
+from yanshou.stage_a.summarize import summarize_directory
 
 SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
 PhotoTree = Callable[..., Path]

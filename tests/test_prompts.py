@@ -8,10 +8,10 @@ import pytest
 from checkpoints import settings, write_tiny
 
 from yanshou.engines import Prompt
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import InputError
 from yanshou.missions import Mission, load_missions
-from yanshou.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
+from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.settings import PromptSettings
 
 GOLDEN = Path(__file__).parent / "golden"

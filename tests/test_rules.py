@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from yanshou.missions import load_missions
-from yanshou.rules import Decision, Pattern, Rule, decide
-from yanshou.summary import parse
+from yanshou.missions.rules import Decision, Pattern, Rule, decide
+from yanshou.schema.summary import parse
 
 INSTALLATION, GROUNDING, CABLING, SHIELD = "BBU安装方式检查（正装）", "BBU接地线检查", "BBU线缆布放", "挡风板安装检查"
 

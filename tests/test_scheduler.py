@@ -1,4 +1,4 @@
-"""Promises of `yanshou.scheduler`: full batches, bounded reading ahead, every request answered once."""
+"""Promises of `yanshou.engines.batching`: full batches, bounded reading ahead, every request answered once."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from yanshou.engines.base import Completion, Failure, Prompt, Request
 from yanshou.errors import CheckpointError, PhotoError
-from yanshou.scheduler import AHEAD, RECOVERY, OutOfMemoryError, Scheduler
+from yanshou.engines.batching import AHEAD, RECOVERY, OutOfMemoryError, Scheduler
 
 PROMPT = Prompt("system", "user")
 NOT_ALONE = "the photo does not fit the device's memory, not even alone"

@@ -12,8 +12,8 @@ from rich.console import Console
 from yanshou.cli import main
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
-from yanshou.records import GroupKey
-from yanshou.score import Tally, compare, score, tables
+from yanshou.schema.records import GroupKey
+from yanshou.evaluate.summaries import Tally, compare, score, tables
 
 KNOWN = load_missions()
 KEY = GroupKey("BBU接地线检查", "pass", "QC-1")

@@ -20,13 +20,13 @@ from hostile import build_hostile_mission
 from yanshou.engines.base import Completion, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import InputError, UsageError
-from yanshou.jsonl import read_lines
-from yanshou.mission_run import HOPELESS, MissionResult, exit_status
+from yanshou.storage.jsonl import read_lines
+from yanshou.pipeline.mission_run import HOPELESS, MissionResult, exit_status
 from yanshou.missions import load_missions
-from yanshou.progress import last_words
-from yanshou.scheduler import OutOfMemoryError
+from yanshou.cli.progress import last_words
+from yanshou.engines.batching import OutOfMemoryError
 from yanshou.settings import EngineSettings, SamplingSettings, StageASettings
-from yanshou.stage_a import summarize_directory
+from yanshou.stage_a.summarize import summarize_directory
 
 SHIELD, SCREWS, GROUND, CABLES = "挡风板安装检查", "BBU安装方式检查（正装）", "BBU接地线检查", "BBU线缆布放"
 PASS, FAIL = "审核通过", "审核不通过"

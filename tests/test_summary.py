@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.summary import TIGHT_BEND, VOCABULARY, Entry, Summary, parse, problems
+from yanshou.schema.summary import TIGHT_BEND, VOCABULARY, Entry, Summary, parse, problems
 
 FIELD_LINES = [
     "BBU设备/华为,显示完整,机柜空间充足需要安装/这个BBU设备按要求配备了挡风板×1，螺丝、光纤插头/BBU端光纤插头,符合要求×2",
@@ -178,5 +178,5 @@ def test_long_runs_of_spaces_take_no_longer_than_other_text() -> None:
 
 
 def test_grammar_rules_and_missions_load_without_a_tensor_library() -> None:
-    code = "import sys, yanshou.summary, yanshou.rules, yanshou.missions; sys.exit('torch' in sys.modules)"
+    code = "import sys, yanshou.schema.summary, yanshou.missions.rules, yanshou.missions; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

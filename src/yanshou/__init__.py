@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from yanshou.engines import load_engine
     from yanshou.engines.scripted import ScriptedEngine
-    from yanshou.groups import Group
-    from yanshou.inference import infer_batch, infer_one_image, process_group
+    from yanshou.inputs.discovery import Group
+    from yanshou.stage_a.api import infer_batch, infer_one_image, process_group
     from yanshou.missions import load_missions
-    from yanshou.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt
-    from yanshou.records import StageARecord
+    from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt
+    from yanshou.schema.records import StageARecord
     from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings, StageASettings
-    from yanshou.stage_a import summarize_directory
+    from yanshou.stage_a.summarize import summarize_directory
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "EngineSettings": "settings",
-    "Group": "groups",
+    "Group": "inputs.discovery",
     "PhotoSettings": "settings",
     "PromptSettings": "settings",
-    "SUMMARY_SYSTEM_PROMPT": "prompts",
-    "SUMMARY_USER_PROMPT": "prompts",
+    "SUMMARY_SYSTEM_PROMPT": "missions.prompts",
+    "SUMMARY_USER_PROMPT": "missions.prompts",
     "SamplingSettings": "settings",
     "ScriptedEngine": "engines.scripted",
-    "StageARecord": "records",
+    "StageARecord": "schema.records",
     "StageASettings": "settings",
-    "infer_batch": "inference",
-    "infer_one_image": "inference",
+    "infer_batch": "stage_a.api",
+    "infer_one_image": "stage_a.api",
     "load_engine": "engines",
     "load_missions": "missions",
-    "process_group": "inference",
-    "summarize_directory": "stage_a",
-    "summary_prompt": "prompts",
+    "process_group": "stage_a.api",
+    "summarize_directory": "stage_a.summarize",
+    "summary_prompt": "missions.prompts",
 }  # public name → module
 
 __all__ = [

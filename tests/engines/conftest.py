@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from checkpoints import settings, write_tiny
 
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Promises of `yanshou.engines.cache`: the same keys and values as transformers' own cache, without copying them."""
+"""Promises of `yanshou.engines.transformers.kv_cache`: the same keys and values as transformers' own cache, without copying them."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from checkpoints import noise
 from transformers.cache_utils import DynamicCache
 
 from yanshou.engines import Prompt, Request
-from yanshou.engines.cache import ROOM, roomy_cache
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.kv_cache import ROOM, roomy_cache
+from yanshou.engines.transformers.engine import TransformersEngine
 
 Build = Callable[..., TransformersEngine]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from yanshou.engines.grouped import grouped_sdpa
+from yanshou.engines.transformers.gqa_attention import grouped_sdpa
 
 
 def drawn(queries: int, heads: int, key_heads: int) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Promises of `yanshou.engines.likelihood`: the probability of whole first lines, whatever stands beside a row."""
+"""Promises of `yanshou.engines.transformers.logprobs`: the probability of whole first lines, whatever stands beside a row."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from yanshou.engines import Completion, Prompt, Request
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 
 Build = Callable[..., TransformersEngine]
 

@@ -14,7 +14,7 @@ from yanshou.engines import load_engine
 from yanshou.engines.base import Completion, Failure, Prompt, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError, UsageError
-from yanshou.scheduler import OutOfMemoryError
+from yanshou.engines.batching import OutOfMemoryError
 from yanshou.settings import EngineSettings
 
 PROMPT = Prompt("system", "user")

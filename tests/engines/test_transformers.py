@@ -29,12 +29,12 @@ from PIL.ExifTags import Base
 from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.transformers import TransformersEngine
+from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, PhotoError, UsageError
-from yanshou.images import load_photo
-from yanshou.inference import infer_batch
+from yanshou.inputs.images import load_photo
+from yanshou.stage_a.api import infer_batch
 from yanshou.settings import EngineSettings, PromptSettings, StageASettings
-from yanshou.stage_a import summarize_directory
+from yanshou.stage_a.summarize import summarize_directory
 
 Build = Callable[..., TransformersEngine]
 

@@ -12,9 +12,9 @@ from verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
-from yanshou.evaluate.groups import NOT_JUDGED, JudgedGroup, read_judged
+from yanshou.evaluate.judged_groups import NOT_JUDGED, JudgedGroup, read_judged
 from yanshou.missions import load_missions
-from yanshou.records import GroupKey
+from yanshou.schema.records import GroupKey
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
 from yanshou.evaluate.metrics import Counts, Rate
-from yanshou.records import Label
+from yanshou.schema.records import Label
 
 LABELS = st.sampled_from(["pass", "fail", None])
 OUTCOMES = st.lists(st.tuples(LABELS, LABELS), max_size=60)

@@ -23,9 +23,9 @@ from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import Counts, Evaluation, evaluate, write_report
 from yanshou.evaluate.curve import Curve, trade_off
 from yanshou.evaluate.report import HERE, as_script_data, worst_first
-from yanshou.evaluate.words import WORDS
+from yanshou.evaluate.translations import WORDS
 from yanshou.missions import load_missions
-from yanshou.records import GroupKey
+from yanshou.schema.records import GroupKey
 
 MISSIONS = load_missions()
 OTHER = "挡风板安装检查"

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import Base
 
-from yanshou.jsonl import dump_line
+from yanshou.storage.jsonl import dump_line
 
 MISSION = "BBU接地线检查"
 MOMENT = "2026-01-18T09:30:00+08:00"

@@ -16,7 +16,7 @@ from stage_a_lines import GROUNDING, SHIELD, line, write
 
 from yanshou.errors import CheckpointError, DamagedFileError, InputError, OutputError
 from yanshou.missions import load_missions
-from yanshou.prompts import verdict_prompt
+from yanshou.missions.prompts import verdict_prompt
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card
 from yanshou.stage_b.dataset import build_dataset
@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_tokens_are_counted_as_the_engine_reads_the_prompt() -> None:
-    from yanshou.engines.transformers import TransformersEngine
+    from yanshou.engines.transformers.engine import TransformersEngine
     from yanshou.settings import EngineSettings
 
     prompts = [verdict_prompt(MISSIONS.get(SHIELD), lines) for lines in (["无关图片×1"], ["电线/捆扎整齐×1"] * 300)]

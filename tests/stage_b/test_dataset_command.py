@@ -9,7 +9,7 @@ from stage_a_lines import line, write
 
 from yanshou.cli import main
 from yanshou.cli.stage_b import LISTED
-from yanshou.lock import locked
+from yanshou.storage.lock import locked
 
 
 def run(out: Path, *arguments: object) -> Result:

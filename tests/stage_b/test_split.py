@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.records import GroupKey
+from yanshou.schema.records import GroupKey
 from yanshou.stage_b.split import validation_ids
 
 STRATA = [(mission, label) for mission in ("甲", "乙", "丙") for label in ("pass", "fail")]

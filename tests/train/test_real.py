@@ -21,7 +21,7 @@ from training_rows import rows, written
 from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Request
 from yanshou.missions import load_missions
-from yanshou.prompts import verdict_prompt
+from yanshou.missions.prompts import verdict_prompt
 from yanshou.settings import EngineSettings, SamplingSettings, TrainSettings
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.train.curves import KL, read_curves
@@ -35,7 +35,7 @@ Build = Callable[..., TrainSettings]
 
 RUN = """
 import sys
-from yanshou.interrupt import interruptible
+from yanshou.cli.signals import interruptible
 from yanshou.settings import TrainSettings
 from yanshou.train.run import Training
 training = Training(TrainSettings.model_validate_json(sys.argv[1]))
@@ -64,7 +64,7 @@ def trainers(folder: Path) -> list[str]:
 
 def speaks(folder: Path) -> list[str]:
     """What the transformers engine reads from the folder's checkpoint, about two groups."""
-    from yanshou.engines.transformers import TransformersEngine
+    from yanshou.engines.transformers.engine import TransformersEngine
 
     known = load_missions()
     prompts = [verdict_prompt(known.get(row["mission"]), row["summaries"]) for row in rows(2, 9)]

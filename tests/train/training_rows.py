@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from yanshou.missions import load_missions
-from yanshou.prompts import verdict_prompt
+from yanshou.missions.prompts import verdict_prompt
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.world.jobs import Job, any_job
 

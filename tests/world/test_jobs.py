@@ -8,9 +8,9 @@ import pytest
 
 from yanshou.errors import InputError
 from yanshou.missions import Mission, load_missions
-from yanshou.records import Label
-from yanshou.rules import decide
-from yanshou.summary import parse, problems
+from yanshou.schema.records import Label
+from yanshou.missions.rules import decide
+from yanshou.schema.summary import parse, problems
 from yanshou.world.jobs import Job, any_job
 
 MISSIONS = list(load_missions())

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.summary import parse, problems
+from yanshou.schema.summary import parse, problems
 from yanshou.world.scene import (
     CELLS,
     ROOM,

@@ -14,8 +14,8 @@ from safetensors import safe_open
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.missions import load_missions
-from yanshou.rules import decide
-from yanshou.summary import parse
+from yanshou.missions.rules import decide
+from yanshou.schema.summary import parse
 from yanshou.world.jobs import any_job
 from yanshou.world.lessons import CLOSE_UPS, IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
 from yanshou.world.train import STATE, Plan, Trainer, main

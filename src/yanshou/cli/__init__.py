@@ -20,13 +20,13 @@ import click
 
 from yanshou import __version__
 from yanshou.cli.options import CONTEXT
-from yanshou.cli.stage_a import score, summarize
+from yanshou.cli.summarize import score, summarize
 from yanshou.cli.stage_b import dataset, evaluate, judge
 from yanshou.cli.streams import guarded_streams
 from yanshou.cli.tools import demo, doctor, synth
-from yanshou.cli.training import train
+from yanshou.cli.train import train
 from yanshou.errors import RunError, UsageError, YanshouError
-from yanshou.interrupt import interruptible
+from yanshou.cli.signals import interruptible
 
 
 class Main(click.Group):

@@ -57,7 +57,7 @@ def dataset(as_json: bool, **options: Any) -> None:
 
     from yanshou.cli.runs import quieten
     from yanshou.missions import load_missions
-    from yanshou.progress import page
+    from yanshou.cli.progress import page
     from yanshou.stage_b.card import tables
     from yanshou.stage_b.dataset import build_dataset
 
@@ -112,8 +112,8 @@ def _judge_settings(options: dict[str, Any]) -> JudgeSettings:
 
 def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.runs import Telling, quieten
-    from yanshou.interrupt import interruptible
-    from yanshou.progress import VERDICTS
+    from yanshou.cli.signals import interruptible
+    from yanshou.cli.progress import VERDICTS
     from yanshou.stage_b.judge import Judge, prepare
 
     quieten()
@@ -152,9 +152,9 @@ def evaluate(
     import json
 
     from yanshou import evaluate as evaluating
-    from yanshou.lock import locked
+    from yanshou.storage.lock import locked
     from yanshou.missions import load_missions
-    from yanshou.progress import page
+    from yanshou.cli.progress import page
 
     with checked():
         EvaluateSettings(**options)

@@ -10,8 +10,8 @@ __all__ = ["ENGINES", "Completion", "Engine", "Failure", "Prompt", "Request", "l
 
 AUTO = "auto"  # the continuous engine on CUDA, the reference on a CPU
 ENGINES = {
-    "continuous": "yanshou.engines.continuous:ContinuousEngine",  # slots that are refilled at once: the fast one
-    "transformers": "yanshou.engines.transformers:TransformersEngine",  # the reference: raw transformers
+    "continuous": "yanshou.engines.continuous.engine:ContinuousEngine",  # slots that are refilled at once: the fast one
+    "transformers": "yanshou.engines.transformers.engine:TransformersEngine",  # the reference: raw transformers
     "scripted": "yanshou.engines.scripted:ScriptedEngine",  # given answers, no model: for tests
 }
 

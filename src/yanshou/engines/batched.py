@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic
 
 from yanshou.engines.base import Completion, Failure, Request, Run
-from yanshou.scheduler import PreparedT, Scheduler
+from yanshou.engines.batching import PreparedT, Scheduler
 
 MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core
 

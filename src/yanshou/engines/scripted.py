@@ -24,8 +24,8 @@ from pydantic import Field, ValidationError
 from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
-from yanshou.images import load_photo
-from yanshou.jsonl import dump_line, first_fault
+from yanshou.inputs.images import load_photo
+from yanshou.storage.jsonl import dump_line, first_fault
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
 
 STOP = "<|im_end|>"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from yanshou.evaluate.groups import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts
 
 WIDTH, HEIGHT = 364.0, 290.0  # of the drawing, in its own units

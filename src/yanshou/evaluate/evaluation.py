@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.groups import JudgedGroup, read_judged, run_settings
+from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.threshold import Choice, choose
-from yanshou.jsonl import first_fault
+from yanshou.storage.jsonl import first_fault
 from yanshou.missions import Missions
 from yanshou.settings import EvaluateSettings
 

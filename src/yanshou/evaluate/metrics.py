@@ -27,7 +27,7 @@ from typing import Any, Self
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
-from yanshou.records import Label
+from yanshou.schema.records import Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,12 @@ from markupsafe import Markup
 from yanshou import __version__
 from yanshou.evaluate.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
 from yanshou.evaluate.evaluation import Evaluation, Part
-from yanshou.evaluate.groups import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
-from yanshou.evaluate.words import words_of
-from yanshou.jsonl import replace_file
-from yanshou.records import Label, now
+from yanshou.evaluate.translations import words_of
+from yanshou.storage.jsonl import replace_file
+from yanshou.schema.records import Label, now
 
 NAME = "report.html"
 HERE = Path(__file__).parent

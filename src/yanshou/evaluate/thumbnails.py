@@ -22,8 +22,8 @@ from typing import Literal
 from PIL.Image import Resampling
 
 from yanshou.errors import PhotoError
-from yanshou.images import load_photo
-from yanshou.jsonl import not_written
+from yanshou.inputs.images import load_photo
+from yanshou.storage.jsonl import not_written
 
 FOLDER = "thumbnails"
 BOX = (320, 480)  # the most width and height, in pixels; a phone's upright photo becomes 233 × 480, some 15 kB

@@ -3,7 +3,7 @@
     name = "BBU安装方式检查（正装）"                     # the folder's and the output file's name
     aliases = ["BBU安装方式检查(正装)"]                  # other names of the same mission
     focus = "本检查项重点关注BBU设备和BBU安装螺丝。"      # ends the Stage-A prompt; also in the Stage-B prompt
-    [rule]                                              # when a group passes: see yanshou.rules
+    [rule]                                              # when a group passes: see yanshou.missions.rules
     text = "……"
     require = [["BBU设备"], ["螺丝、光纤插头/BBU安装螺丝,符合要求"]]
     forbid = ["*/不符合要求"]
@@ -24,8 +24,8 @@ from natsort import natsorted
 from pydantic import AfterValidator, ValidationError
 
 from yanshou.errors import InputError, UsageError
-from yanshou.jsonl import excerpt
-from yanshou.rules import Condition, Pattern, PromptText, Rule
+from yanshou.storage.jsonl import excerpt
+from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
 from yanshou.settings import ALL, Settings
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from yanshou.records import GroupRecord, Label, Record
+from yanshou.schema.records import GroupRecord, Label, Record
 from yanshou.settings import DatasetSettings
-from yanshou.summary import IRRELEVANT, Summary, parse, word_problems
+from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 
 if TYPE_CHECKING:
     from rich.table import Column, Table

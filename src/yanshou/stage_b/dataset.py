@@ -29,16 +29,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from yanshou.checks import SPECIAL_TOKEN
+from yanshou.stage_a.clean import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.group_files import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
-from yanshou.jsonl import dump_line, excerpt, replace_file, spelt_out
-from yanshou.lock import locked
+from yanshou.storage.read_groups import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
+from yanshou.storage.jsonl import dump_line, excerpt, replace_file, spelt_out
+from yanshou.storage.lock import locked
 from yanshou.missions import Missions
-from yanshou.prompts import LONGEST, verdict_prompt
-from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, younger
-from yanshou.rules import LABEL_WORDS
+from yanshou.missions.prompts import LONGEST, verdict_prompt
+from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, younger
+from yanshou.missions.rules import LABEL_WORDS
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
 from yanshou.stage_b.split import validation_ids

@@ -14,22 +14,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from yanshou.assembly import TRUNCATED, Answer, Outcome, endless
-from yanshou.checks import SPECIAL_TOKEN
-from yanshou.differences import Change
+from yanshou.stage_a.assembly import TRUNCATED, Answer, Outcome, endless
+from yanshou.stage_a.clean import SPECIAL_TOKEN
+from yanshou.storage.settings_diff import Change
 from yanshou.engines.base import Engine, Failure, Request, Run, answering
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
-from yanshou.group_files import read_groups
-from yanshou.jsonl import excerpt, spelt_out
-from yanshou.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
+from yanshou.storage.read_groups import read_groups
+from yanshou.storage.jsonl import excerpt, spelt_out
+from yanshou.pipeline.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
 from yanshou.missions import Mission, load_missions
-from yanshou.output import Output
-from yanshou.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
-from yanshou.records import GroupKey, Label, StageARecord, VerdictRecord, now, younger
-from yanshou.rules import decide
+from yanshou.storage.run_files import Output
+from yanshou.missions.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
+from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, younger
+from yanshou.missions.rules import decide
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
-from yanshou.summary import parse
+from yanshou.schema.summary import parse
 
 RULES = "rules"  # what stands in run.json in the checkpoint's place
 DECIMALS = 6  # of p_pass: what a batch changes lies behind them

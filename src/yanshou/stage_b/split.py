@@ -18,7 +18,7 @@ from fractions import Fraction
 from hashlib import sha256
 from itertools import chain
 
-from yanshou.records import GroupKey
+from yanshou.schema.records import GroupKey
 
 Stratum = tuple[str, str | None]  # mission and label
 

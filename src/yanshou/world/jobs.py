@@ -14,9 +14,9 @@ from random import Random
 
 from yanshou.errors import InputError
 from yanshou.missions import Condition, Mission, Pattern, Rule
-from yanshou.records import Label
-from yanshou.rules import decide
-from yanshou.summary import parse
+from yanshou.schema.records import Label
+from yanshou.missions.rules import decide
+from yanshou.schema.summary import parse
 from yanshou.world.scene import (
     BLANKS,
     SCREWS,

@@ -24,10 +24,10 @@ from PIL import Image
 from torch import Tensor
 
 from yanshou.missions import Mission, load_missions
-from yanshou.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
-from yanshou.rules import decide
+from yanshou.missions.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
+from yanshou.missions.rules import decide
 from yanshou.settings import PromptSettings
-from yanshou.summary import parse
+from yanshou.schema.summary import parse
 from yanshou.world.draw import SIZES, draw, fits
 from yanshou.world.jobs import Job, any_job
 from yanshou.world.scene import Scene, any_item, any_scene

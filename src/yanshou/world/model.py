@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from yanshou.missions import load_missions
-from yanshou.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
+from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.settings import PromptSettings
 from yanshou.world.scene import any_scene
 

@@ -16,13 +16,17 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from checkpoints import noise, settings
 
-import yanshou.engines.continuous as engine
+import yanshou.engines.continuous.engine as engine
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous import language, pointwise, pointwise_kernel, runner, tower
+from yanshou.engines.continuous import language_model as language
+from yanshou.engines.continuous import ops as pointwise
+from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
+from yanshou.engines.continuous import model_runner as runner
+from yanshou.engines.continuous import vision_encoder as tower
 from yanshou.engines.continuous.attention import Reach, Spans
-from yanshou.engines.continuous.kernel import decode, packed
-from yanshou.engines.continuous.pack import Shape
-from yanshou.engines.continuous.size import Size
+from yanshou.engines.continuous.kernels.attention import decode, packed
+from yanshou.engines.continuous.prefill_batch import Shape
+from yanshou.engines.continuous.capacity import Size
 
 SIZES = [(64, 64), (96, 160), (200, 90), (33, 47), (300, 300)]
 USUAL, TINY = Size(5, 192, 448, 448, 448), Size(3, 128, 128, 32, 128)

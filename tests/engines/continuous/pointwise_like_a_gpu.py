@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRMSNorm
 
-from yanshou.engines.continuous import pointwise, pointwise_kernel
+from yanshou.engines.continuous import ops as pointwise
+from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
 
 ROWS = 5
 

@@ -1,8 +1,8 @@
-"""Promises of `yanshou.engines.continuous.kernel` that need no GPU; `like_a_gpu.py` runs the kernels themselves."""
+"""Promises of `yanshou.engines.continuous.kernels.attention` that need no GPU; `like_a_gpu.py` runs the kernels themselves."""
 
 import pytest
 
-from yanshou.engines.continuous.kernel import LEAST_ROWS, ROWS, tiles
+from yanshou.engines.continuous.kernels.attention import LEAST_ROWS, ROWS, tiles
 
 KIB = 1024
 H100, A100, ADA, TURING = 227 * KIB, 163 * KIB, 99 * KIB, 64 * KIB

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.engines.continuous.loops import LEAST, LONGEST_PERIOD, TIMES, repeats
+from yanshou.engines.continuous.repetition import LEAST, LONGEST_PERIOD, TIMES, repeats
 
 
 def first_noticed(tokens: list[int]) -> int | None:

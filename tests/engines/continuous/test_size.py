@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from yanshou.engines.continuous.size import GIB, OWN, Need, Size, launch_bytes, row_bytes, size
+from yanshou.engines.continuous.capacity import GIB, OWN, Need, Size, launch_bytes, row_bytes, size
 
 FOUR_B = SimpleNamespace(
     text_config=SimpleNamespace(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
 from yanshou.engines.continuous.scheduler import AHEAD, LAG, NOTHING, ContinuousScheduler, Ticket, Written
 from yanshou.errors import PhotoError
-from yanshou.scheduler import OutOfMemoryError
+from yanshou.engines.batching import OutOfMemoryError
 
 STOP = 0
 PROMPT = Prompt("system", "user")

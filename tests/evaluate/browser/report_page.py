@@ -12,7 +12,7 @@ from verdict_files import BAD, GOOD, stage_a
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
 from yanshou.evaluate.report import worst_first
-from yanshou.evaluate.words import WORDS
+from yanshou.evaluate.translations import WORDS
 from yanshou.missions import load_missions
 
 OTHER = "挡风板安装检查"

@@ -50,7 +50,7 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float
     if spans.starts is None:
         return _one_by_one(q, k, v, spans, scale, causal)
     if not q.shape[-1] & (q.shape[-1] - 1):  # Triton's blocks are powers of two
-        from yanshou.engines.continuous.kernel import packed
+        from yanshou.engines.continuous.kernels.attention import packed
 
         return packed(q, k, v, spans, scale, causal)
     longest_q, longest_k = spans.longest
@@ -75,7 +75,7 @@ def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, cau
 def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
     """One query a slot, (slots, heads, width), over the first of its `room` rows; anything for a slot at rest."""
     if q.is_cuda:
-        from yanshou.engines.continuous.kernel import decode
+        from yanshou.engines.continuous.kernels.attention import decode
 
         return decode(q, k, v, reach, room, scale)
     out = torch.zeros_like(q)

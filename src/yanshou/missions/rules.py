@@ -1,0 +1,154 @@
+"""When a group passes: a mission's rule as data, and the verdict it gives over all photos of the group.
+
+    [rule]
+    text = "必须看到BBU设备；……"
+    require = [["BBU设备"], ["BBU设备/无需安装", "BBU设备/机柜空间充足需要安装"]]
+    forbid = ["*/不符合要求"]
+    when = [{ if = "BBU设备/机柜空间充足需要安装", need = ["挡风板/安装方向正确"] }]
+
+    1. 不通过 if any entry matches a pattern of `forbid`.
+    2. 不通过 if a list of `require` has no pattern that some entry matches: missing evidence fails.
+    3. 不通过 if an entry matches `if` and no entry of the group matches one of `need`.
+    4. 通过 otherwise.
+
+Entries marked 需复核 and entries counted ×0 are no evidence, for pass or for fail. Notes (备注) are not read. Spellings
+are compared in their canonical form, words exactly: an entry outside the vocabulary matches only what it spells out.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from yanshou.schema.records import image_key
+from yanshou.settings import Settings
+from yanshou.schema.summary import Entry, Summary, parse
+
+ANY = "*"  # the category that matches every category
+LABEL_WORDS = ("审核通过", "审核不通过")  # they stand in a photo's path and give the answer away
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What an entry must be: `螺丝、光纤插头/BBU安装螺丝,符合要求` asks for the category and both values, on any level.
+
+    Only `parse` makes them, so that category and values are canonical.
+    """
+
+    category: str  # canonical, or "*"
+    values: frozenset[str]  # empty: the category is enough
+    text: str  # as the mission writes it
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError for what is no pattern."""
+        entries = parse(text).canonical().entries
+        if len(entries) != 1 or entries[0].note or entries[0].count is not None or entries[0].doubtful:
+            raise ValueError("a pattern is one entry without ×N, 备注 and 需复核: 类别/值,值")
+        values, category = entries[0].values, entries[0].category
+        if not category or "" in values or (category == ANY and not values):
+            raise ValueError("a pattern names a category and, below it, no empty value: 类别/值,值 or */值")
+        return cls(category, values, text)
+
+    def matches(self, entry: Entry) -> bool:
+        """Whether a canonical entry is one of these."""
+        return self.category in (ANY, entry.category) and self.values <= entry.values
+
+
+def _pattern(value: object) -> object:
+    return Pattern.parse(value) if isinstance(value, str) else value
+
+
+def _prompt_text(text: str) -> str:
+    if not text.strip() or len(text.splitlines()) > 1:
+        raise ValueError("a prompt gets one line of Chinese text here")
+    for word in LABEL_WORDS:
+        if word in text:
+            raise ValueError(f"{word} is a label's folder and stands in no prompt; write 通过 or 不通过")
+    return text
+
+
+PromptText = Annotated[str, AfterValidator(_prompt_text)]
+PatternText = Annotated[Pattern, BeforeValidator(_pattern), PlainSerializer(lambda pattern: pattern.text)]
+
+
+class Condition(Settings):
+    """Where one thing is seen, another must be seen too, in any photo of the group."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    seen: PatternText = Field(validation_alias="if", serialization_alias="if")
+    need: tuple[PatternText, ...] = Field(min_length=1)  # any of these
+
+
+class Rule(Settings):
+    """A mission's pass rule, in words for the model and as data for `decide`."""
+
+    text: PromptText  # in Chinese; stands in the Stage-B prompt
+    require: tuple[Annotated[tuple[PatternText, ...], Field(min_length=1)], ...] = Field(min_length=1)  # all of: any of
+    forbid: tuple[PatternText, ...] = ()
+    when: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The rule's verdict on a group and its grounds, in one Chinese line that names the photos."""
+
+    passed: bool
+    reason: str
+
+
+class _Seen(NamedTuple):
+    photo: int  # from 1
+    entry: Entry  # canonical
+
+    def __str__(self) -> str:
+        return f"{image_key(self.photo)} {self.entry}"
+
+
+def decide(rule: Rule, summaries: Iterable[Summary]) -> Decision:
+    """The verdict on a group, from the summaries of its photos in their order. All grounds for 不通过 are told."""
+    seen = list(_evidence(summaries))
+    if faults := [*_forbidden(rule, seen), *_missing(rule, seen)]:
+        return Decision(False, "；".join(faults))
+    return Decision(True, "；".join(dict.fromkeys(f"有{found}" for found in _satisfying(rule, seen))))
+
+
+def _evidence(summaries: Iterable[Summary]) -> Iterator[_Seen]:
+    for photo, summary in enumerate(summaries, 1):
+        for entry in summary.canonical().entries:
+            if not entry.doubtful and entry.count != 0:
+                yield _Seen(photo, entry)
+
+
+def _forbidden(rule: Rule, seen: list[_Seen]) -> Iterator[str]:
+    for pattern in rule.forbid:
+        if found := _first([pattern], seen):
+            yield f"{found}，属于不允许的{pattern.text}"
+
+
+def _missing(rule: Rule, seen: list[_Seen]) -> Iterator[str]:
+    for wanted in rule.require:
+        if not _first(wanted, seen):
+            yield f"没有看到{_either(wanted)}"
+    for condition in rule.when:
+        found = _first([condition.seen], seen)
+        if found and not _first(condition.need, seen):
+            yield f"有{found}，但没有看到{_either(condition.need)}"
+
+
+def _satisfying(rule: Rule, seen: list[_Seen]) -> Iterator[_Seen]:
+    asked = [condition.need for condition in rule.when if _first([condition.seen], seen)]
+    for wanted in (*rule.require, *asked):
+        if found := _first(wanted, seen):
+            yield found
+
+
+def _first(patterns: Iterable[Pattern], seen: list[_Seen]) -> _Seen | None:
+    wanted = list(patterns)
+    return next((found for found in seen if any(pattern.matches(found.entry) for pattern in wanted)), None)
+
+
+def _either(patterns: Iterable[Pattern]) -> str:
+    return " 或 ".join(pattern.text for pattern in patterns)

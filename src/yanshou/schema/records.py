@@ -1,0 +1,117 @@
+"""The lines that yanshou writes and reads.
+
+One line of `<mission>_stage_a.jsonl` (the eight keys, in this order):
+
+    {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass",
+     "images": ["/data/挡风板安装检查/审核通过/QC-TEMP-20241022-0015062/QC-TEMP-20241022-0015062_4176693.jpeg"],
+     "per_image": {"图片_1": "挡风板/华为,只显示部分,安装方向正确×1"},
+     "raw_texts": ["挡风板/华为,只显示部分,安装方向正确×1<|im_end|>"],
+     "clean_texts": ["挡风板/华为,只显示部分,安装方向正确×1"], "timestamp": "2026-01-18T09:30:00+08:00"}
+
+One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are null where no model was asked:
+
+    {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass", "verdict": "pass",
+     "reason": "有图片_1 挡风板/华为,只显示部分,安装方向正确×1", "p_pass": 0.97,
+     "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>",
+     "timestamp": "2026-01-18T09:31:00+08:00"}
+
+One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.jsonl`, one a fault:
+
+    {"group_id": "QC-20241022-0015063", "mission": "挡风板安装检查", "label": "fail", "photo": "a.jpg", "step": "load",
+     "message": "…/a.jpg: the file is empty (0 bytes)", "advice": "…", "timestamp": "2026-01-18T09:30:00+08:00"}
+"""
+
+from datetime import datetime
+from typing import Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from yanshou.storage.jsonl import cut
+
+Label = Literal["pass", "fail"]
+
+
+class GroupKey(NamedTuple):
+    """What makes a group the same group: one id may occur under both labels (failed, resubmitted, passed)."""
+
+    mission: str
+    label: Label | None  # None: a new job, not yet judged by a person
+    group_id: str
+
+    def __str__(self) -> str:
+        """`QC-20241022-0015063 (挡风板安装检查, fail)`"""
+        return f"{cut(self.group_id)} ({cut(self.mission)}, {self.label or 'no label'})"
+
+
+class Record(BaseModel):
+    """A line: frozen, no other keys, nothing coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def image_key(number: int) -> str:
+    """The key of a group's photo, counted from 1: `图片_1`."""
+    return f"图片_{number}"
+
+
+def now() -> str:
+    """This moment in ISO 8601, seconds, with the local offset."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def younger(summaries: str, verdict: str) -> str:
+    """What is wrong where a group's summaries were written after its verdict; "" where they were not."""
+    try:
+        later = datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
+    except (ValueError, TypeError):  # not yanshou's own time, or without an offset
+        return ""
+    return f"its summaries were written at {summaries}, its verdict at {verdict}" if later else ""
+
+
+class GroupRecord(Record):
+    """A line about one group."""
+
+    group_id: str = Field(min_length=1)
+    mission: str = Field(min_length=1)
+    label: Label | None
+
+    @property
+    def key(self) -> GroupKey:
+        return GroupKey(self.mission, self.label, self.group_id)
+
+
+class StageARecord(GroupRecord):
+    """One group: its photos and what each shows."""
+
+    images: list[str] = Field(min_length=1)
+    per_image: dict[str, str]
+    raw_texts: list[str]
+    clean_texts: list[str]
+    timestamp: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        from yanshou.stage_a.clean import check_group  # checks raise the errors of the summarising step; one wording for both
+
+        check_group(self.images, self.per_image, self.raw_texts, self.clean_texts)
+        return self
+
+
+class VerdictRecord(GroupRecord):
+    """One group: what Stage-B says of it."""
+
+    verdict: Label
+    reason: str = Field(min_length=1)
+    p_pass: float | None = Field(ge=0, le=1)  # P(通过) / (P(通过) + P(不通过))
+    raw_text: str | None
+    timestamp: str
+
+
+class Fault(GroupRecord):
+    """One thing that keeps a group from being written."""
+
+    photo: str | None  # the file's name; None: the group as a whole
+    step: str
+    message: str
+    advice: str
+    timestamp: str

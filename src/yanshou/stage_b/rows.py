@@ -1,0 +1,85 @@
+"""The rows of a training file, checked before a trainer is started: it would fail minutes later, and say less.
+
+    {"messages": [{"role": "system", …}, {"role": "user", …}], "solution": "通过",
+     "mission": "挡风板安装检查", "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], …}
+
+Further columns pass, but for those that ms-swift and TRL take for something else.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from yanshou.errors import InputError
+from yanshou.storage.jsonl import read_records
+from yanshou.schema.records import GroupKey
+from yanshou.stage_b.verdict import PASS
+
+REBUILD = "Build the file anew with `yanshou dataset`."
+TAKEN = frozenset({
+    *("image", "images", "video", "videos", "audio", "audios"),  # make a training on text multimodal
+    *("answer", "output", "text", "prompt", "query", "response", "instruction", "conversations"),  # are renamed
+})  # fmt: skip
+
+RowT = TypeVar("RowT", bound="TrainRow")
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    role: Literal["system", "user"]
+    content: str
+
+
+def _question(messages: list[Message]) -> list[Message]:
+    if [message.role for message in messages] != ["system", "user"]:
+        raise ValueError("a system message and a user message are wanted, and no answer")
+    return messages
+
+
+class TrainRow(BaseModel):
+    """What GRPO needs of a row."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    messages: Annotated[list[Message], AfterValidator(_question)]
+    solution: Literal["通过", "不通过"]  # the human label
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_taken_column(cls, row: Any) -> Any:
+        if isinstance(row, dict) and (taken := sorted(TAKEN & set(row))):
+            raise ValueError(f"column {taken[0]} means something else to the trainer")
+        return row
+
+
+class GroupRow(TrainRow):
+    """Which group it is."""
+
+    mission: str
+    group_id: str
+
+    @property
+    def key(self) -> GroupKey:
+        return GroupKey(self.mission, "pass" if self.solution == PASS else "fail", self.group_id)
+
+
+class ReasonedRow(TrainRow):
+    """What SFT needs besides, to write the reason."""
+
+    mission: str
+    summaries: list[str]
+
+
+def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
+    """Line number and row of every line. Raises InputError and DamagedFileError, naming file and line."""
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: no row to train on. {REBUILD}")
+    yield from read_records(path, row_type, REBUILD)
+
+
+def check_rows(path: Path) -> int:
+    """How many rows there are, each of them fit for GRPO."""
+    return sum(1 for _ in read_rows(path, TrainRow))

@@ -1,0 +1,81 @@
+"""The groups of one or more files of lines, each once, read as strictly as they were written.
+
+    a_stage_a.jsonl:1   QC-1  挡风板安装检查        pass  ┐ read: mission, label and id make a group, whatever name
+    b_stage_a.jsonl:1   QC-1  挡风板安装检查        fail  │ its mission goes by
+    b_stage_a.jsonl:2   QC-2  BBU线缆布放要求       pass  ┘ as BBU线缆布放
+    b_stage_a.jsonl:3   QC-2  BBU线缆布放           pass    refused: stands at b_stage_a.jsonl:2 already
+
+A file that is given twice, or by two names, is read once.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from yanshou.errors import DamagedFileError, InputError, UsageError
+from yanshou.storage.jsonl import read_records
+from yanshou.missions import Missions
+from yanshou.schema.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
+
+SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
+JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
+
+KINDS: dict[type[GroupRecord], tuple[str, str]] = {
+    StageARecord: ("summaries", "_stage_a.jsonl"),
+    VerdictRecord: ("verdicts", "_verdicts.jsonl"),
+}
+
+RecordT = TypeVar("RecordT", bound=GroupRecord)
+
+
+def read_groups(
+    paths: Iterable[Path],
+    record_type: type[RecordT],
+    known: Missions,
+    advice: str = SUMMARIZE_AGAIN,
+    *,
+    any_mission: bool = False,
+) -> Iterator[tuple[str, RecordT]]:
+    """`file:line` and record of every group, in the files' order; missions by their own names, not by an alias.
+
+    Raises UsageError for a file of another kind, DamagedFileError for a line that no run writes, ending with `advice`,
+    and for a group that stands there twice; InputError for a mission that is not known, unless `any_mission` will do.
+    """
+    places: dict[GroupKey, str] = {}
+    for path in once(paths):
+        _refuse_neighbour(path, record_type)
+        for number, record in read_records(path, record_type, advice):
+            place = f"{path}:{number}"
+            key = own_name(record.key, known) if any_mission else _known(record.key, known, place)
+            if first := places.get(key):
+                raise DamagedFileError(
+                    f"{place}: group {key} stands at {first} already. Keep one of the two lines; files of two runs "
+                    "are read one at a time."
+                )
+            places[key] = place
+            yield place, record if key == record.key else record.model_copy(update={"mission": key.mission})
+
+
+def once(paths: Iterable[Path]) -> list[Path]:
+    """The paths without those that lead to the same file again."""
+    return list({path.resolve(): path for path in paths}.values())
+
+
+def _refuse_neighbour(path: Path, record_type: type[GroupRecord]) -> None:
+    """`out/*.jsonl` holds files of several kinds; a line of another kind is no damage, and not to be deleted."""
+    what, ending = KINDS.get(record_type, ("", ""))
+    others = {other for _, other in KINDS.values()} - {ending}
+    if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
+        raise UsageError(f"{path}: not a file of {what}. Give <mission>{ending}; its neighbours are found.")
+
+
+def own_name(key: GroupKey, known: Missions) -> GroupKey:
+    """The group under its mission's own name, where a file has an alias."""
+    return key._replace(mission=known.get(key.mission).name) if key.mission in known else key
+
+
+def _known(key: GroupKey, known: Missions, place: str) -> GroupKey:
+    try:
+        return key._replace(mission=known.get(key.mission).name)
+    except UsageError as error:
+        raise InputError(f"{place}: group {key}: {error}") from error
