@@ -15,12 +15,12 @@ from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Request
-from yanshou.engines.transformers.kv_cache import roomy_cache
-from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.capacity import Need, Size
-from yanshou.engines.transformers.gqa_attention import BACKENDS
+from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.transformers.engine import TransformersEngine
+from yanshou.engines.transformers.gqa_attention import BACKENDS
+from yanshou.engines.transformers.kv_cache import roomy_cache
 
 
 class RandomWeights(Qwen3VL):

@@ -28,8 +28,8 @@ from workload import PROMPT, write_photos
 from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.prefill_batch import Pack
-from yanshou.engines.transformers.gqa_attention import BACKENDS
 from yanshou.engines.transformers.engine import TransformersEngine
+from yanshou.engines.transformers.gqa_attention import BACKENDS
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 MOST = 1.1  # times the transformers engine's distance

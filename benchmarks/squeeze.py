@@ -39,11 +39,11 @@ from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.base import Run
-from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.prefill_batch import Pack
-from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.continuous.device_state import Session
 from yanshou.engines.continuous.capacity import Size, launch_bytes, row_bytes
+from yanshou.engines.continuous.device_state import Session
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.model_runner import ContinuousRunner
+from yanshou.engines.continuous.prefill_batch import Pack
 from yanshou.inputs.images import load_photo
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from triton.testing import do_bench
 
-from yanshou.engines.continuous.kernels import attention as kernel
 from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.kernels import attention as kernel
 
 Tile = tuple[int, int, int, int]  # rows, keys, warps, stages
 SLOTS, ROOM, KEYS, SHARED = 256, 1_280, 990, 164

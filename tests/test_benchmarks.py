@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import noise
 from click.testing import CliRunner
 from PIL import Image
+from support.checkpoints import noise
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 

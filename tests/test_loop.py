@@ -21,9 +21,9 @@ import true_lines
 from yanshou.cli import main
 from yanshou.engines import checkpoint
 from yanshou.errors import InputError
-from yanshou.storage.jsonl import dump_line, read_records
-from yanshou.schema.records import StageARecord
 from yanshou.evaluate.summaries import TruthRecord
+from yanshou.schema.records import StageARecord
+from yanshou.storage.jsonl import dump_line, read_records
 
 ROOT = Path(__file__).parents[1]
 MISSION = "挡风板安装检查"

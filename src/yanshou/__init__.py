@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from yanshou.engines import load_engine
     from yanshou.engines.scripted import ScriptedEngine
     from yanshou.inputs.discovery import Group
-    from yanshou.stage_a.api import infer_batch, infer_one_image, process_group
     from yanshou.missions import load_missions
     from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt
     from yanshou.schema.records import StageARecord
     from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings, StageASettings
+    from yanshou.stage_a.api import infer_batch, infer_one_image, process_group
     from yanshou.stage_a.summarize import summarize_directory
 
 __version__ = "0.1.0"

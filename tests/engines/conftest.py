@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoints import settings, write_tiny
+from support.checkpoints import settings, write_tiny
 
 from yanshou.engines.transformers.engine import TransformersEngine
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import oriented
 from PIL import Image
+from support.hostile import oriented
 
 from yanshou.engines import load_engine
 from yanshou.engines.base import Completion, Failure, Prompt, Request
+from yanshou.engines.batching import OutOfMemoryError
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError, UsageError
-from yanshou.engines.batching import OutOfMemoryError
 from yanshou.settings import EngineSettings
 
 PROMPT = Prompt("system", "user")

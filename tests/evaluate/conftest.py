@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from verdict_files import write_judged
+from support.verdict_files import write_judged
 
 
 @pytest.fixture

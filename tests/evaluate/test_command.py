@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from yanshou.cli import main
-from yanshou.storage.jsonl import dump_line
-from yanshou.storage.lock import locked
 from yanshou.missions import load_missions
 from yanshou.schema.records import image_key
+from yanshou.storage.jsonl import dump_line
+from yanshou.storage.lock import locked
 from yanshou.world.jobs import any_job
 
 MISSION = "BBU接地线检查"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from verdict_files import BAD, MISSION, fault, stage_a, verdict
+from support.verdict_files import BAD, MISSION, fault, stage_a, verdict
 
 from yanshou.errors import UsageError
 from yanshou.evaluate import Evaluation, Rate, evaluate, tables

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
+from support.verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from PIL import Image
-from verdict_files import BAD, GOOD, MISSION, amend, fault, many, photo, stage_a, verdict
+from support.verdict_files import BAD, GOOD, MISSION, amend, fault, many, photo, stage_a, verdict
 
 from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import Counts, Evaluation, evaluate, write_report

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_a_lines import GROUNDING, SHIELD, line, write
+from support.stage_a_lines import GROUNDING, SHIELD, line, write
 
 from yanshou.errors import CheckpointError, DamagedFileError, InputError, OutputError
 from yanshou.missions import load_missions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from stage_a_lines import line, write
+from support.stage_a_lines import line, write
 
 from yanshou.cli import main
 from yanshou.cli.stage_b import LISTED

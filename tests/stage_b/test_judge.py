@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from yanshou.stage_a.assembly import Outcome
 from yanshou.cli import main
 from yanshou.engines import Completion, Request
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.storage.jsonl import dump_line, read_records
-from yanshou.pipeline.mission_run import HOPELESS, Silence
 from yanshou.missions import load_missions
-from yanshou.schema.records import Fault, StageARecord, VerdictRecord, image_key
 from yanshou.missions.rules import decide
+from yanshou.pipeline.mission_run import HOPELESS, Silence
+from yanshou.schema.records import Fault, StageARecord, VerdictRecord, image_key
+from yanshou.schema.summary import parse
 from yanshou.settings import EngineSettings, JudgeSettings
+from yanshou.stage_a.assembly import Outcome
 from yanshou.stage_b.judge import Judge, judge, prepare
 from yanshou.stage_b.verdict import write_verdict
-from yanshou.schema.summary import parse
+from yanshou.storage.jsonl import dump_line, read_records
 from yanshou.world.jobs import any_job
 
 SHIELD, GROUND = "挡风板安装检查", "BBU接地线检查"

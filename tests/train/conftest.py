@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_rows import rows, written
+from support.training_rows import rows, written
 
 from yanshou.settings import TrainSettings
 

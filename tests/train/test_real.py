@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from training_rows import rows, written
+from support.training_rows import rows, written
 
 from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Request

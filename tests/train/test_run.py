@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from training_rows import rows, written
+from support.training_rows import rows, written
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError

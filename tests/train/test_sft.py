@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from training_rows import rows, written
+from support.training_rows import rows, written
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
-from yanshou.stage_b.verdict import read_verdict
 from yanshou.stage_b.rows import check_rows
+from yanshou.stage_b.verdict import read_verdict
 from yanshou.train.sft import PLAIN, write_rows
 
 GOOD = "BBU设备/华为,显示完整,无需安装×1"

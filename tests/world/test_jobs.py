@@ -8,8 +8,8 @@ import pytest
 
 from yanshou.errors import InputError
 from yanshou.missions import Mission, load_missions
-from yanshou.schema.records import Label
 from yanshou.missions.rules import decide
+from yanshou.schema.records import Label
 from yanshou.schema.summary import parse, problems
 from yanshou.world.jobs import Job, any_job
 

@@ -20,13 +20,13 @@ import click
 
 from yanshou import __version__
 from yanshou.cli.options import CONTEXT
-from yanshou.cli.summarize import score, summarize
+from yanshou.cli.signals import interruptible
 from yanshou.cli.stage_b import dataset, evaluate, judge
 from yanshou.cli.streams import guarded_streams
+from yanshou.cli.summarize import score, summarize
 from yanshou.cli.tools import demo, doctor, synth
 from yanshou.cli.train import train
 from yanshou.errors import RunError, UsageError, YanshouError
-from yanshou.cli.signals import interruptible
 
 
 class Main(click.Group):

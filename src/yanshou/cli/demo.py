@@ -9,20 +9,20 @@ demo/report/report.html, groups.csv                            every group, besi
 import shutil
 from pathlib import Path
 
+from yanshou.cli.progress import VERDICTS as VERDICT_UNIT
+from yanshou.cli.progress import ProgressView, last_words, page, table
+from yanshou.cli.signals import interruptible
 from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_groups, write_report
 from yanshou.evaluate import tables as evaluation_tables
-from yanshou.cli.signals import interruptible
-from yanshou.storage.jsonl import read_records
-from yanshou.pipeline.mission_run import MissionResult, exit_status
-from yanshou.missions import load_missions
-from yanshou.cli.progress import VERDICTS as VERDICT_UNIT
-from yanshou.cli.progress import ProgressView, last_words, page, table
-from yanshou.schema.records import StageARecord
 from yanshou.evaluate.summaries import score, tables
+from yanshou.missions import load_missions
+from yanshou.pipeline.mission_run import MissionResult, exit_status
+from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, VERDICT_TOKENS, EngineSettings, JudgeSettings, SamplingSettings, StageASettings
 from yanshou.stage_a.summarize import StageA, prepare
 from yanshou.stage_b import judge as judging
+from yanshou.storage.jsonl import read_records
 from yanshou.world.synth import synthesize
 
 GROUPS = 24

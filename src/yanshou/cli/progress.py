@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from yanshou.stage_a.assembly import Answer, Outcome
 from yanshou.pipeline.mission_run import MissionResult
+from yanshou.stage_a.assembly import Answer, Outcome
 
 EVERY_S = 30.0  # between two plain lines
 FAULTS_SHOWN = 5  # a mission

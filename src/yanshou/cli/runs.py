@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from yanshou.pipeline.mission_run import Listener, MissionResult, Silence, exit_status
 from yanshou.cli.progress import ProgressView, begun, last_words, page, table, whereabouts
+from yanshou.pipeline.mission_run import Listener, MissionResult, Silence, exit_status
 
 
 class Telling:

@@ -55,9 +55,9 @@ def dataset(as_json: bool, **options: Any) -> None:
     """Stage-B's training data: Stage-A files with labels in, train.jsonl and val.jsonl for ms-swift out."""
     import json
 
+    from yanshou.cli.progress import page
     from yanshou.cli.runs import quieten
     from yanshou.missions import load_missions
-    from yanshou.cli.progress import page
     from yanshou.stage_b.card import tables
     from yanshou.stage_b.dataset import build_dataset
 
@@ -111,9 +111,9 @@ def _judge_settings(options: dict[str, Any]) -> JudgeSettings:
 
 
 def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
+    from yanshou.cli.progress import VERDICTS
     from yanshou.cli.runs import Telling, quieten
     from yanshou.cli.signals import interruptible
-    from yanshou.cli.progress import VERDICTS
     from yanshou.stage_b.judge import Judge, prepare
 
     quieten()
@@ -152,9 +152,9 @@ def evaluate(
     import json
 
     from yanshou import evaluate as evaluating
-    from yanshou.storage.lock import locked
-    from yanshou.missions import load_missions
     from yanshou.cli.progress import page
+    from yanshou.missions import load_missions
+    from yanshou.storage.lock import locked
 
     with checked():
         EvaluateSettings(**options)

@@ -67,9 +67,9 @@ def _settings(options: dict[str, Any]) -> StageASettings:
 
 
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
+    from yanshou.cli.progress import PHOTOS
     from yanshou.cli.runs import Telling, quieten
     from yanshou.cli.signals import interruptible
-    from yanshou.cli.progress import PHOTOS
     from yanshou.stage_a.summarize import StageA, prepare
 
     quieten()
@@ -99,9 +99,9 @@ def score(
     """How near summaries are to reference summaries: identical lines, precision, recall and F1 of entries."""
     import json
 
+    from yanshou.cli.progress import page
     from yanshou.evaluate import summaries as scoring
     from yanshou.missions import load_missions
-    from yanshou.cli.progress import page
 
     known = load_missions(mission_files)
     result = scoring.score(truth, [*stage_a, *more], known, {known.get(name).name for name in missions} or None)

@@ -13,8 +13,8 @@ from yanshou.settings import ALL
 @click.pass_context
 def doctor(ctx: click.Context, /, checkpoint: str | None) -> None:
     """Versions, devices, memory, and whether a checkpoint would load, each with what to do."""
-    from yanshou.cli.runs import quieten
     from yanshou.cli.doctor import examine, report
+    from yanshou.cli.runs import quieten
 
     quieten()
     ctx.exit(report(examine(checkpoint)))
@@ -43,8 +43,8 @@ def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], m
 @click.pass_context
 def demo(ctx: click.Context, /, output_dir: Path) -> None:
     """Draws 24 groups; the shipped checkpoint summarises and judges them; scores, figures, and where everything is."""
-    from yanshou.cli.runs import quieten
     from yanshou.cli.demo import run
+    from yanshou.cli.runs import quieten
 
     quieten()
     ctx.exit(run(output_dir))

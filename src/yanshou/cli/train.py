@@ -47,8 +47,8 @@ def train(ctx: click.Context, /, dry_run: bool, quiet: bool, **options: Any) -> 
     """GRPO by ms-swift (extra "train"): a checkpoint that judges better. What follows -- goes to swift as it is."""
     from yanshou.cli.runs import quieten
     from yanshou.cli.signals import interruptible
-    from yanshou.train.run import Training
     from yanshou.train.progress_view import Silence, TrainView
+    from yanshou.train.run import Training
 
     with checked():
         settings = TrainSettings(**options)

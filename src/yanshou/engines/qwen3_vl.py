@@ -26,12 +26,12 @@ from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VL
 from transformers.utils import is_flash_attn_2_available, logging
 
 from yanshou.engines import checkpoint
-from yanshou.engines.transformers.engine import gqa_attention as grouped
 from yanshou.engines.base import Completion, FinishReason, Prompt, Request
+from yanshou.engines.transformers import gqa_attention as grouped
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.jsonl import excerpt
 from yanshou.settings import EngineSettings
+from yanshou.storage.jsonl import excerpt
 
 NARROWEST = 200  # length of a photo by its width; the processor refuses narrower ones
 

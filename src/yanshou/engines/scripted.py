@@ -25,8 +25,8 @@ from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.batched import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.jsonl import dump_line, first_fault
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
+from yanshou.storage.jsonl import dump_line, first_fault
 
 STOP = "<|im_end|>"
 ValueT = TypeVar("ValueT")

@@ -8,11 +8,11 @@
 Each group falls into one cell, and the cells add up to the groups: `yanshou.evaluate.metrics` draws them.
 """
 
+from yanshou.evaluate.csv_export import write_groups
 from yanshou.evaluate.evaluation import Evaluation, Part, evaluate, tables
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.report import write_report
-from yanshou.evaluate.csv_export import write_groups
 from yanshou.evaluate.threshold import Choice, choose
 
 __all__ = [

@@ -21,9 +21,9 @@ from yanshou.errors import UsageError
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.threshold import Choice, choose
-from yanshou.storage.jsonl import first_fault
 from yanshou.missions import Missions
 from yanshou.settings import EvaluateSettings
+from yanshou.storage.jsonl import first_fault
 
 if TYPE_CHECKING:
     from rich.table import Column, Table

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from yanshou.errors import InputError
-from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 from yanshou.missions import Missions
 from yanshou.schema.records import GroupKey, GroupRecord, Label, StageARecord, image_key
 from yanshou.schema.summary import COUNT_LIMIT, VOCABULARY, count_problems, parse, word_problems
+from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 
 if TYPE_CHECKING:
     from rich.table import Column, Table

@@ -24,9 +24,9 @@ from natsort import natsorted
 from pydantic import AfterValidator, ValidationError
 
 from yanshou.errors import InputError, UsageError
-from yanshou.storage.jsonl import excerpt
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
 from yanshou.settings import ALL, Settings
+from yanshou.storage.jsonl import excerpt
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
 

@@ -22,8 +22,8 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from yanshou.schema.records import image_key
-from yanshou.settings import Settings
 from yanshou.schema.summary import Entry, Summary, parse
+from yanshou.settings import Settings
 
 ANY = "*"  # the category that matches every category
 LABEL_WORDS = ("审核通过", "审核不通过")  # they stand in a photo's path and give the answer away

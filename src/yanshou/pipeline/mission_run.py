@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from yanshou.stage_a.assembly import Answer, Outcome
 from yanshou.engines.base import Completion, Engine
 from yanshou.errors import CheckpointError, RunError
-from yanshou.storage.run_files import Output, Status
 from yanshou.schema.records import GroupKey, GroupRecord
+from yanshou.stage_a.assembly import Answer, Outcome
+from yanshou.storage.run_files import Output, Status
 
 HOPELESS = 20  # groups that fail in a row before anything was ever written: something general is wrong
 

@@ -91,7 +91,9 @@ class StageARecord(GroupRecord):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        from yanshou.stage_a.clean import check_group  # checks raise the errors of the summarising step; one wording for both
+        from yanshou.stage_a.clean import (
+            check_group,  # checks raise the errors of the summarising step; one wording for both
+        )
 
         check_group(self.images, self.per_image, self.raw_texts, self.clean_texts)
         return self

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from yanshou.stage_a.clean import clean_text
 from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request, answering
 from yanshou.errors import GenerationError, GroupError
 from yanshou.inputs.discovery import Group
 from yanshou.schema.records import Fault, GroupKey, GroupRecord, StageARecord, image_key, now
+from yanshou.stage_a.clean import clean_text
 
 ENDLESS = "set --repetition-penalty, e.g. 1.05, or look at the photo: such loops begin where it shows many alike things"
 TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"

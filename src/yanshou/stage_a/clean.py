@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yanshou.errors import SummaryError
-from yanshou.storage.jsonl import cut, excerpt
 from yanshou.schema.records import image_key
+from yanshou.storage.jsonl import cut, excerpt
 
 SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
 WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?(\{\s*[\"'}]|\[\s*[\"'{\[\]])")  # no summary begins like this

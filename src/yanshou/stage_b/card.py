@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from yanshou.schema.records import GroupRecord, Label, Record
-from yanshou.settings import DatasetSettings
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
+from yanshou.settings import DatasetSettings
 
 if TYPE_CHECKING:
     from rich.table import Column, Table

@@ -29,21 +29,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from yanshou.stage_a.clean import SPECIAL_TOKEN
 from yanshou.engines.base import Prompt
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.storage.read_groups import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
-from yanshou.storage.jsonl import dump_line, excerpt, replace_file, spelt_out
-from yanshou.storage.lock import locked
 from yanshou.missions import Missions
 from yanshou.missions.prompts import LONGEST, verdict_prompt
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, younger
 from yanshou.missions.rules import LABEL_WORDS
+from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, younger
 from yanshou.settings import DatasetSettings
+from yanshou.stage_a.clean import SPECIAL_TOKEN
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.stage_b.verdict import FAIL, PASS
+from yanshou.storage.jsonl import dump_line, excerpt, replace_file, spelt_out
+from yanshou.storage.lock import locked
+from yanshou.storage.read_groups import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
 
 TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from yanshou.errors import InputError
-from yanshou.storage.jsonl import read_records
 from yanshou.schema.records import GroupKey
 from yanshou.stage_b.verdict import PASS
+from yanshou.storage.jsonl import read_records
 
 REBUILD = "Build the file anew with `yanshou dataset`."
 TAKEN = frozenset({

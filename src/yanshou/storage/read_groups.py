@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
-from yanshou.storage.jsonl import read_records
 from yanshou.missions import Missions
 from yanshou.schema.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
+from yanshou.storage.jsonl import read_records
 
 SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."

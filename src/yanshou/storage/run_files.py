@@ -30,8 +30,8 @@ from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from yanshou.storage.settings_diff import Change, Difference, differences, forbidden, listed
 from yanshou.errors import DamagedFileError, ResumeError
+from yanshou.schema.records import Fault, GroupKey, GroupRecord, Record, now
 from yanshou.storage.jsonl import (
     Appender,
     cut_torn_line,
@@ -45,7 +45,7 @@ from yanshou.storage.jsonl import (
     unused,
 )
 from yanshou.storage.lock import locked
-from yanshou.schema.records import Fault, GroupKey, GroupRecord, Record, now
+from yanshou.storage.settings_diff import Change, Difference, differences, forbidden, listed
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 DigestT = TypeVar("DigestT")

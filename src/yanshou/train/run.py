@@ -31,17 +31,17 @@ from typing import Any, BinaryIO
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, ResumeError, RunError, UsageError
-from yanshou.storage.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
-from yanshou.storage.lock import locked
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
+from yanshou.stage_b.rows import check_rows
+from yanshou.storage.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
+from yanshou.storage.lock import locked
 from yanshou.train.command import environment, train_words
 from yanshou.train.curves import Curves, draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
 from yanshou.train.merge import merge
-from yanshou.stage_b.rows import check_rows
-from yanshou.train.sft import write_rows
 from yanshou.train.progress_view import Silence, TrainView
+from yanshou.train.sft import write_rows
 
 INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
 LOOK_S = 0.5  # between two looks at the trainer

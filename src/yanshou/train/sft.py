@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.errors import InputError, UsageError
-from yanshou.storage.jsonl import dump_line, replace_file
 from yanshou.missions import Mission, Missions
 from yanshou.missions.rules import decide
-from yanshou.stage_b.verdict import WORDS, write_verdict
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import ReasonedRow, read_rows
+from yanshou.stage_b.verdict import WORDS, write_verdict
+from yanshou.storage.jsonl import dump_line, replace_file
 
 PLAIN = {True: "摘要中的内容符合通过条件", False: "摘要中的内容不符合通过条件"}  # where rule and person differ
 

@@ -14,8 +14,8 @@ from random import Random
 
 from yanshou.errors import InputError
 from yanshou.missions import Condition, Mission, Pattern, Rule
-from yanshou.schema.records import Label
 from yanshou.missions.rules import decide
+from yanshou.schema.records import Label
 from yanshou.schema.summary import parse
 from yanshou.world.scene import (
     BLANKS,

@@ -26,8 +26,8 @@ from torch import Tensor
 from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.missions.rules import decide
-from yanshou.settings import PromptSettings
 from yanshou.schema.summary import parse
+from yanshou.settings import PromptSettings
 from yanshou.world.draw import SIZES, draw, fits
 from yanshou.world.jobs import Job, any_job
 from yanshou.world.scene import Scene, any_item, any_scene

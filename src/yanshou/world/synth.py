@@ -5,7 +5,7 @@
     │   ├── QC-20241022-0015063_4176693.jpeg                图片_1
     │   └── QC-20241022-0015063_4176702.jpeg                图片_2, stored lying down with an EXIF orientation
     ├── BBU接地线检查/审核通过/QC-20241022-0015063/          resubmitted: the same id, passed
-    └── truth.jsonl                                         one line a group (`yanshou.evaluate.summaries`), written last
+    └── truth.jsonl                                         one line per group, written last
 
 Group i is drawn from `Random(f"synth:{seed}:{i}")` alone: the first groups of a larger set are the same bytes, whatever
 the number of groups and of processes. Missions take turns. Of each five groups of a mission two fail.
@@ -28,12 +28,12 @@ from PIL.ExifTags import Base
 from PIL.Image import Transpose
 
 from yanshou.errors import OutputError, RunError, UsageError
+from yanshou.evaluate.summaries import TruthRecord
 from yanshou.inputs.discovery import LABELS
 from yanshou.inputs.images import TURNS
-from yanshou.storage.jsonl import dump_line, excerpt, replace_file
 from yanshou.missions import Mission
 from yanshou.schema.records import Label, image_key
-from yanshou.evaluate.summaries import TruthRecord
+from yanshou.storage.jsonl import dump_line, excerpt, replace_file
 from yanshou.world.draw import draw
 from yanshou.world.jobs import any_job
 from yanshou.world.scene import Scene

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
+from support.checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
-from yanshou.engines.continuous.engine import ContinuousEngine, scheduler
+from yanshou.engines.continuous import scheduler
 from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
-from yanshou.engines.continuous.prefill_batch import Pack
-from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.continuous.device_state import PREFIXES, Session
 from yanshou.engines.continuous.capacity import Size
+from yanshou.engines.continuous.device_state import PREFIXES, Session
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.model_runner import ContinuousRunner
+from yanshou.engines.continuous.prefill_batch import Pack
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from chromium import Browser, chromium
-from report_page import FINGERPRINT, LANGUAGES, OTHER, Report, with_photos, written
-from verdict_files import BAD, GOOD, amend, fault, photo, stage_a, verdict, write_judged
+from support.chromium import Browser, chromium
+from support.report_page import FINGERPRINT, LANGUAGES, OTHER, Report, with_photos, written
+from support.verdict_files import BAD, GOOD, amend, fault, photo, stage_a, verdict, write_judged
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ from itertools import product
 from typing import Any
 
 import pytest
-from chromium import Browser
-from report_page import FINGERPRINT, LANGUAGES, OTHER, THRESHOLD, Report, shown, wait_for_list
-from verdict_files import MISSION
+from support.chromium import Browser
+from support.report_page import FINGERPRINT, LANGUAGES, OTHER, THRESHOLD, Report, shown, wait_for_list
+from support.verdict_files import MISSION
 
 from yanshou.evaluate.curve import WIDTH, Curve
 

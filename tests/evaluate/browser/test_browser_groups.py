@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from chromium import Browser
-from report_page import OTHER, THRESHOLD, Report, listed, names, shown
-from verdict_files import MISSION
+from support.chromium import Browser
+from support.report_page import OTHER, THRESHOLD, Report, listed, names, shown
+from support.verdict_files import MISSION
 
 pytestmark = pytest.mark.browser
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from chromium import Browser
-from report_page import LANGUAGES, Report, loaded, shown, written
-from verdict_files import many, write_judged
+from support.chromium import Browser
+from support.report_page import LANGUAGES, Report, loaded, shown, written
+from support.verdict_files import many, write_judged
 
 pytestmark = pytest.mark.browser
 

@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
-from chromium import Browser
 from PIL import Image
-from report_page import Report, loaded, shown, with_photos, written
-from verdict_files import GOOD, photo, verdict, write_judged
+from support.chromium import Browser
+from support.report_page import Report, loaded, shown, with_photos, written
+from support.verdict_files import GOOD, photo, verdict, write_judged
 
 pytestmark = pytest.mark.browser
 

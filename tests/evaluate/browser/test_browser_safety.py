@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import Browser
-from report_page import LANGUAGES, Report, shown, written
-from verdict_files import amend, fault, stage_a, verdict, write_judged
+from support.chromium import Browser
+from support.report_page import LANGUAGES, Report, shown, written
+from support.verdict_files import amend, fault, stage_a, verdict, write_judged
 
 pytestmark = pytest.mark.browser
 SCRIPTS = (

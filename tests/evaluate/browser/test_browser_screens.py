@@ -1,8 +1,8 @@
 """It can be read on a phone, and by day and by night."""
 
 import pytest
-from chromium import Browser
-from report_page import LANGUAGES, Report
+from support.chromium import Browser
+from support.report_page import LANGUAGES, Report
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 360, "height": 740}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from chromium import NoBrowserError, programs
+from support.chromium import NoBrowserError, programs
 
 
 def test_without_chromium_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import Reach, Spans, has_kernel
-from yanshou.engines.continuous.sampler import Choice
 from yanshou.engines.continuous.language_model import LanguageModel, Last, Table
 from yanshou.engines.continuous.prefill_batch import Line, Pack, Shape, Span, put
+from yanshou.engines.continuous.sampler import Choice
 from yanshou.engines.continuous.scheduler import NOTHING
 from yanshou.engines.continuous.vision_encoder import VisionTower
 

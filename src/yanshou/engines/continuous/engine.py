@@ -21,10 +21,10 @@ from transformers import Qwen3VLConfig
 
 from yanshou.engines.base import Completion, Failure, Request, Run
 from yanshou.engines.batched import workers
+from yanshou.engines.continuous.capacity import PATCHES, Need, Size, size
 from yanshou.engines.continuous.image_processor import Pixels
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
-from yanshou.engines.continuous.capacity import PATCHES, Need, Size, size
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from yanshou.engines.base import Completion, FinishReason
-from yanshou.engines.continuous.sampler import Choice
+from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Need, Size
+from yanshou.engines.continuous.device_state import PREFIXES, Session
 from yanshou.engines.continuous.language_model import LanguageModel
 from yanshou.engines.continuous.prefill_batch import Line, Pack, Shape, collate
+from yanshou.engines.continuous.sampler import Choice
 from yanshou.engines.continuous.scheduler import Ticket, Written
-from yanshou.engines.continuous.device_state import PREFIXES, Session
-from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Need, Size
 from yanshou.engines.continuous.vision_encoder import VisionTower
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
-from yanshou.engines.batching import OutOfMemoryError
 
 # What stands in the message of a RuntimeError that is not torch's own OutOfMemoryError.
 SHORT_OF_MEMORY = (

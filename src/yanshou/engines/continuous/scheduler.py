@@ -20,9 +20,9 @@ from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from yanshou.engines.base import Completion, Failure, FinishReason, Request
+from yanshou.engines.batching import OutOfMemoryError, does_not_fit
 from yanshou.engines.continuous.repetition import repeats
 from yanshou.errors import GroupError
-from yanshou.engines.batching import OutOfMemoryError, does_not_fit
 
 LAG = 2  # launches under way before the first one's tokens are read
 AHEAD = 4  # photos prepared ahead, times the worker threads; some 2 MB each

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.attention import sdpa_kernel
 
-from yanshou.engines.transformers.engine import gqa_attention as grouped
 from yanshou.engines.base import Completion, Failure, Request
 from yanshou.engines.batched import BatchedEngine
-from yanshou.engines.transformers.kv_cache import roomy_cache
-from yanshou.engines.transformers.logprobs import log_likelihoods
+from yanshou.engines.batching import OutOfMemoryError
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.sampling import processors
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.transformers import gqa_attention as grouped
+from yanshou.engines.transformers.kv_cache import roomy_cache
+from yanshou.engines.transformers.logprobs import log_likelihoods
 from yanshou.settings import BATCH_SIZE, EngineSettings
 
 

@@ -1,0 +1,133 @@
+"""Promises of `yanshou doctor`: what keeps a checkpoint from running is told, each with what to do."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.checkpoints import Spoil, edited, spoilt, without, write_tiny, written
+
+from yanshou.cli import main
+from yanshou.cli.doctor import Finding, examine, report
+
+TEXT_FIRST = """\
+{%- for m in messages -%}<|im_start|>{{ m.role }}
+{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content|reverse %}{% if c.type == 'image' -%}
+<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>
+{% endfor %}<|im_start|>assistant
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be written to."""
+    return write_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+def findings(checkpoint: Path | str, level: str) -> list[str]:
+    return [finding.text for finding in examine(str(checkpoint)) if finding.level == level]
+
+
+def sharded(folder: Path) -> None:
+    """Says that there are two weight files, and there is one."""
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
+def adapter(folder: Path) -> None:
+    (folder / "config.json").rename(folder / "adapter_config.json")
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+
+
+def test_a_good_folder_has_no_fault(tiny: Path) -> None:
+    assert findings(tiny, "FAIL") == []
+    fine = findings(tiny, "ok")
+    assert f"{tiny}: a whole Qwen3-VL checkpoint, 0.00 GiB of weights in 1 file(s)" in fine
+    assert "the processor loads: Qwen3VLProcessor, and its chat template renders" in fine
+    assert len(fine[-1].removeprefix("fingerprint ")) == 64
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (adapter, "{} is an adapter, not a whole checkpoint; merge it first: swift export --adapters {} --merge_lora"),
+        (sharded, "{}: 1 of 2 weight files are missing, first model-00002-of-00002.safetensors. Copy them."),
+        (without("tokenizer.json"), "{}: tokenizer.json is missing. Copy it"),
+        (without("chat_template.jinja"), "{}: no chat template. Copy chat_template.jinja from the base checkpoint."),
+        (
+            written("chat_template.jinja", "{% for m in messages if m.role == 'user' %}用户{% endfor %}"),
+            "the chat template drops system or user text: '用户'. Take the base checkpoint's.",
+        ),
+        (written("chat_template.jinja", "{% if %}"), "{}: its chat template cannot write system, photo and text ("),
+        (edited("tokenizer_config.json", pad_token=None), "{}: the tokenizer has no padding token: set pad_token in"),
+        (edited("processor_config.json", image_processor__merge_size=1), "{}: merge_size is 1 by its processor, 2 by"),
+        (edited("config.json", model_type="qwen2_vl"), "{}/config.json: model_type is 'qwen2_vl', wanted 'qwen3_vl'"),
+        (written("config.json", "[]"), "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        (edited("config.json", text_config=[]), "{}"),
+        (edited("config.json", image_token_id="12"), "{}"),
+        (written("tokenizer_config.json", "[]"), "{}"),
+        (edited("tokenizer_config.json", tokenizer_class=[]), "{}"),
+    ],
+)
+def test_a_fault_is_told(tiny: Path, tmp_path: Path, spoil: Spoil, fault: str) -> None:
+    folder = spoilt(tiny, tmp_path / "spoilt", spoil)
+    (told,) = findings(folder, "FAIL")
+    assert told.startswith(fault.replace("{}", str(folder)))
+
+
+def test_what_does_not_keep_it_from_running_is_a_note(tiny: Path, tmp_path: Path) -> None:
+    right = edited("tokenizer_config.json", padding_side="right")
+    folder = spoilt(tiny, tmp_path / "spoilt", right, written("chat_template.jinja", TEXT_FIRST))
+    assert findings(folder, "FAIL") == []
+    notes = findings(folder, "note")
+    assert "the tokenizer pads on the right; yanshou pads on the left by itself" in notes
+    assert "the chat template puts the text before the photo; prompts expect the photo first" in notes
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (told,) = findings(tmp_path / "none", "FAIL")
+    assert told.startswith(f"checkpoint {tmp_path / 'none'}: no such folder")
+
+
+def test_without_a_checkpoint_versions_and_devices_are_told() -> None:
+    lines = [finding.text for finding in examine()]
+    assert lines[0].startswith("yanshou 0.")
+    assert any(line.startswith("transformers 5.") for line in lines)
+    assert any(line.startswith("cpu, ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("found", "level"), [("5.16.9", "FAIL"), ("5.17.0", "ok"), ("5.19.3", "ok"), ("5.20.0", "FAIL")]
+)
+def test_transformers_outside_the_tested_versions_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, found: str, level: str
+) -> None:
+    doctor = import_module("yanshou.cli.doctor")  # `yanshou.cli.doctor` is the command of that name
+    own = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: found if name == "transformers" else own(name))
+    (told,) = [finding for finding in examine() if finding.text.startswith("transformers ")]
+    assert told.level == level
+
+
+def test_the_status_is_1_if_something_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(iter([Finding("ok", "torch"), Finding("note", "no GPU")])) == 0
+    assert report(iter([Finding("FAIL", "no torch"), Finding("ok", "cpu")])) == 1
+    assert capsys.readouterr().out == "ok    torch\nnote  no GPU\nFAIL  no torch\nok    cpu\n"
+
+
+def test_a_closed_stdout_changes_neither_status_nor_stderr(tmp_path: Path) -> None:
+    """As cron jobs and `>&-` have it."""
+    script = '"$0" -m yanshou.cli doctor --checkpoint "$1" >&-'
+    ran = subprocess.run(
+        ["bash", "-c", script, sys.executable, str(tmp_path / "none")], capture_output=True, check=False, timeout=60
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, b"", b"")
+
+
+def test_the_command_ends_with_the_reports_status(tiny: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(main, ["doctor", "--checkpoint", str(tiny)]).exit_code == 0
+    assert CliRunner().invoke(main, ["doctor", "--checkpoint", str(tmp_path / "none")]).exit_code == 1

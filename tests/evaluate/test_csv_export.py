@@ -1,0 +1,60 @@
+"""groups.csv: opens in a spreadsheet as what it is."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.verdict_files import MISSION, fault, stage_a, verdict
+
+from yanshou.errors import OutputError
+from yanshou.evaluate import evaluate, write_groups
+from yanshou.missions import load_missions
+
+Judged = Callable[..., Path]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def written(file: Path, output_dir: Path) -> list[dict[str, str]]:
+    return rows(write_groups(evaluate([file], None, load_missions()).groups, output_dir))
+
+
+def test_each_group_is_a_row_with_all_that_is_known(judged: Judged, tmp_path: Path) -> None:
+    text = "电线/捆扎整齐×1"
+    line = stage_a("QC-1", "fail", text)
+    first, second = written(judged([verdict("QC-1", "fail", "pass", 0.97)], [line], [fault("QC-2")]), tmp_path / "new")
+    assert list(first.values())[:6] == [MISSION, "fail", "QC-1", "false release", "pass", "0.97"]
+    assert first["rules"] == "fail"
+    assert (first["photos"], first["images"], first["summaries"]) == ("1", "/photos/QC-1/1.jpg", f"图片_1: {text}")
+    assert (second["outcome"], second["verdict"], second["p_pass"]) == ("error", "", "")
+    assert (second["fault"], second["photos"]) == ("generate: out of memory", "0")
+
+
+@pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "\u3000@x"])
+def test_a_formula_is_text(judged: Judged, tmp_path: Path, reason: str) -> None:
+    (row,) = written(judged([verdict("QC-1", reason=reason)]), tmp_path)
+    assert row["reason"] == "'" + reason
+
+
+def test_text_with_marks_stays_as_it_is(judged: Judged, tmp_path: Path) -> None:
+    reason = '有图片_1 标签/5G-BBU-(-48V)×1，"说明"\n第二行, 逗号；=不是公式'
+    (row,) = written(judged([verdict("QC-1", reason=reason)]), tmp_path)
+    assert row["reason"] == reason
+
+
+def test_a_file_name_that_is_not_utf_8_is_written_by_its_escape(judged: Judged, tmp_path: Path) -> None:
+    line = stage_a("QC-1", images=["/photos/\udcff.jpg"])
+    (row,) = written(judged([verdict("QC-1")], [line]), tmp_path)
+    assert row["images"] == "/photos/\\udcff.jpg"
+
+
+def test_a_folder_that_cannot_be_made_is_named(judged: Judged, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"groups\.csv: cannot be written"):
+        written(judged([verdict("QC-1")]), tmp_path / "file")

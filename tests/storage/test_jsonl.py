@@ -1,0 +1,330 @@
+"""Promises of `yanshou.storage.jsonl`."""
+
+import multiprocessing
+import os
+import resource
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yanshou.errors import DamagedFileError, InputError, OutputError
+from yanshou.schema.records import StageARecord
+from yanshou.storage.jsonl import (
+    REDO,
+    SYNC_EVERY_S,
+    Appender,
+    dump_line,
+    read_lines,
+    read_object,
+    read_records,
+    replace_file,
+)
+
+ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
+
+
+def record(number: int, photos: int = 1) -> StageARecord:
+    texts = [f"螺丝×{n}" for n in range(1, photos + 1)]
+    return StageARecord(
+        group_id=f"QC-TEMP-20241022-{number:07}",
+        mission="挡风板安装检查",
+        label="pass",
+        images=[f"/data/{number}/{n}.jpg" for n in range(1, photos + 1)],
+        per_image={f"图片_{n}": text for n, text in enumerate(texts, 1)},
+        raw_texts=[f"{text}<|im_end|>" for text in texts],
+        clean_texts=texts,
+        timestamp="2026-01-18T09:30:00+08:00",
+    )
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What `work` returns in a process of its own, where it may spoil limits."""
+    fork = multiprocessing.get_context("fork")
+    receiving, sending = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: sending.send(work()))
+    child.start()
+    sending.close()
+    with receiving:
+        result = receiving.recv()
+    child.join()
+    return result
+
+
+# Any text that a line can hold: model text, and file names with bytes that are not UTF-8.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\udc80\udcff"))
+VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(TEXT, VALUE), max_size=4))
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]) -> None:
+    path = tmp_path_factory.getbasetemp() / "round.jsonl"
+    path.write_bytes(b"".join(map(dump_line, lines)))
+    assert list(read_lines(path)) == list(enumerate(lines, 1))
+
+
+def test_a_line_is_readable_text_with_its_keys_in_order() -> None:
+    line = dump_line(record(1))
+    assert line.decode().startswith(
+        '{"group_id": "QC-TEMP-20241022-0000001", "mission": "挡风板安装检查", "label": "pass"'
+    )
+    assert line.count(b"\n") == 1
+
+
+def test_a_record_with_a_file_name_that_is_not_utf8_comes_back(tmp_path: Path) -> None:
+    odd = record(1).model_copy(update={"images": [b"/data/\xff\xfe.jpg".decode(errors="surrogateescape")]})
+    (tmp_path / "a.jsonl").write_bytes(dump_line(odd))
+    assert list(read_records(tmp_path / "a.jsonl", StageARecord)) == [(1, odd)]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (b"\n", "blank"),
+        (b"  \r\n", "blank"),
+        (b'{"n": }\n', "not JSON at character 7, expecting value: '{\"n\": }\\n'"),
+        (b'{"n": 1} {"n": 2}\n', 'not JSON at character 10, extra data: \'{"n": 1} {"n": 2}\\n\''),
+        (b"\0\0\0\n", "not JSON at character 1, expecting value: '\\x00\\x00\\x00\\n'"),
+        (b'{"n": "\xff"}\n', 'not UTF-8 at byte 8: b\'{"n": "\\xff"}\\n\''),
+        (b"[1, 2]\n", "no object but [1, 2]"),
+        (b'{"n": NaN}\n', "NaN is not a JSON number"),
+        (b'{"n": -Infinity}\n', "-Infinity is not a JSON number"),
+        (b'{"n": 1e999}\n', "1e999 is too large a number"),
+        (b'{"n": {"m": 1, "m": 2}}\n', "key m stands there twice"),
+        (b"[" * 100_000 + b"\n", "nested too deeply: '[[["),
+        (b'{"n": 1, "te', 'torn, the run that wrote it was cut off: \'{"n": 1, "te\''),
+    ],
+)
+def test_a_damaged_line_is_an_error_naming_file_line_and_cure(tmp_path: Path, line: bytes, what: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(ONE + line)
+    lines = read_lines(path)
+    assert next(lines) == (1, {"n": 1, "text": "挡风板×1"})
+    with pytest.raises(DamagedFileError) as error:
+        next(lines)
+    assert str(error.value).startswith(f"{path}:2: {what}")
+    assert str(error.value).endswith(f". {REDO}")
+    assert len(str(error.value)) < 300 + len(str(path))
+
+
+HUGE = b"x" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (HUGE + b"\n", "not JSON at character 1, expecting value: 'xxxxxxxxxxxxxxx'"),
+        (b'{"n": "' + HUGE + b"\n", "not JSON at character 5000008, invalid control character at: 'xxxxxxxxxxxxxxx"),
+        (b'{"n": "' + HUGE + b'\xff"}\n', "not UTF-8 at byte 5000008: b'xxxxxxxxxxxxxxx\\xff\"}\\n'"),
+        (b'"' + HUGE + b'"\n', "no object but 'xxx"),
+        (b'{"%s": 1, "%s": 2}\n' % (HUGE, HUGE), "key xxx"),
+        (b"\0" * 5_000_000 + b"\n", "not JSON at character 1, expecting value: '\\x00\\x00"),
+        (b'{"n": "' + HUGE, "torn, the run that wrote it was cut off: '{\"n\": \"xxx"),
+        (dump_line({**record(1).model_dump(), HUGE.decode(): 1}), "key xxx"),
+        (dump_line({**record(1).model_dump(), "label": HUGE.decode()}), "key label is 'xxx"),
+        (dump_line({**record(1).model_dump(), "clean_texts": [HUGE.decode()]}), "图片_1 is '螺丝×1' in "),
+        (dump_line({"group_id": HUGE.decode()}), "key mission is missing (group xxx"),
+    ],
+    ids=str.split("garbage cut bytes string keys zeros torn key value text group"),
+)  # fmt: skip
+def test_a_huge_damaged_line_is_told_in_a_few_words(tmp_path: Path, line: bytes, what: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(dump_line(record(2)) + line)
+    with pytest.raises(DamagedFileError) as error:
+        list(read_records(path, StageARecord))
+    assert str(error.value).startswith(f"{path}:2: {what}")
+    assert str(error.value).endswith(f". {REDO}")
+    assert len(str(error.value)) < 300 + len(str(path))
+
+
+def test_a_damaged_record_is_told_in_one_line_with_its_group(tmp_path: Path) -> None:
+    path = tmp_path / "挡风板安装检查_stage_a.jsonl"
+    fields = record(7, photos=4).model_dump()
+    del fields["per_image"]["图片_3"]
+    path.write_bytes(dump_line(record(6)) + dump_line(fields))
+    with pytest.raises(DamagedFileError) as error:
+        list(read_records(path, StageARecord))
+    assert str(error.value) == (
+        f"{path}:2: key 图片_3 is missing (group QC-TEMP-20241022-0000007, 4 photos). "
+        "Delete the line and run again: only that group is redone."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"timestamp": ...}, "key timestamp is missing (group QC-TEMP-20241022-0000001, 1 photo)"),
+        ({"verdict": "pass"}, "key verdict does not belong here (group"),
+        ({"label": "maybe"}, "key label is 'maybe': input should be 'pass' or 'fail' (group"),
+        ({"clean_texts": [1]}, "key clean_texts.0 is 1: input should be a valid string (group"),
+    ],
+)
+def test_a_key_that_is_not_as_written_is_named(tmp_path: Path, change: dict[str, Any], what: str) -> None:
+    fields = {key: value for key, value in (record(1).model_dump() | change).items() if value is not ...}
+    (tmp_path / "a.jsonl").write_bytes(dump_line(fields))
+    with pytest.raises(DamagedFileError) as error:
+        list(read_records(tmp_path / "a.jsonl", StageARecord))
+    assert f":1: {what}" in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file or directory"):
+        list(read_lines(tmp_path / "none.jsonl"))
+
+
+def test_an_object_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.run.json")
+    (tmp_path / "device.run.json").symlink_to("/dev/null")
+    for path in (tmp_path / "device.run.json", tmp_path / "pipe.run.json", tmp_path):
+        with pytest.raises(InputError) as error:
+            read_object(path, "Restore the file.")
+        assert str(error.value) == f"{path}: not a regular file. Restore the file."
+    with pytest.raises(InputError, match="No such file or directory"):
+        read_object(tmp_path / "none.run.json", "")
+
+
+def test_reading_holds_one_line_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(dump_line(record(1, photos=10)) * 5_000)  # 5 MB
+    tracemalloc.start()
+    assert sum(1 for _ in read_lines(path)) == 5_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000
+
+
+def test_appended_lines_follow_those_of_earlier_runs(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for number in (1, 2):
+        with Appender(path) as file:
+            file.append(record(number))
+            assert path.read_bytes().endswith(dump_line(record(number)))  # at once, not at close
+    assert path.read_bytes() == dump_line(record(1)) + dump_line(record(2))
+
+
+@pytest.mark.parametrize("before", [b"", ONE])
+def test_a_last_line_torn_at_any_byte_is_cut_off(tmp_path: Path, before: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    for length in range(len(ONE)):
+        path.write_bytes(before + ONE[:length])
+        with Appender(path) as file:
+            file.append({"n": 2})
+        assert path.read_bytes() == before + TWO
+
+
+def test_a_torn_line_larger_than_a_block_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(ONE + b"x" * 200_000)
+    Appender(path).close()
+    assert path.read_bytes() == ONE
+
+
+@pytest.mark.parametrize("limit", range(len(ONE), len(ONE) + len(TWO)))
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "a.jsonl"
+
+    def fill() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with Appender(path) as file:
+            file.append_bytes(ONE)
+            try:
+                file.append_bytes(TWO)
+            except OutputError as error:
+                return str(error)
+        return "no error"
+
+    message = in_child(fill)
+    assert message.startswith(f"{path}: cannot be written: File too large (")
+    assert message.endswith(
+        " GiB free there). Make room or choose another folder, and run again: what is written stays."
+    )
+    assert path.read_bytes() == ONE
+
+
+def test_an_interrupt_in_the_middle_of_a_line_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Appender._write
+
+    def half(file: Appender, data: bytes) -> None:
+        whole(file, data[:5])
+        raise KeyboardInterrupt
+
+    with Appender(tmp_path / "a.jsonl") as file:
+        file.append_bytes(ONE)
+        monkeypatch.setattr(Appender, "_write", half)
+        with pytest.raises(KeyboardInterrupt):
+            file.append_bytes(TWO)
+    assert (tmp_path / "a.jsonl").read_bytes() == ONE
+
+
+def test_lines_reach_the_disk_every_few_seconds_and_at_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    clock = [0.0]
+    monkeypatch.setattr("os.fsync", synced.append)
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    with Appender(tmp_path / "a.jsonl") as file:
+        file.append_bytes(ONE)
+        assert len(synced) == 0
+        clock[0] += SYNC_EVERY_S + 1
+        file.append_bytes(TWO)
+        assert len(synced) == 1
+    assert len(synced) == 2
+
+
+def test_a_file_deleted_while_it_is_written_is_noticed(tmp_path: Path) -> None:
+    with Appender(tmp_path / "a.jsonl") as file:
+        file.append_bytes(ONE)
+        (tmp_path / "a.jsonl").unlink()
+        with pytest.raises(OutputError, match="deleted or replaced"):
+            file.append_bytes(TWO)
+
+
+def test_a_file_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="Is a directory"):
+        Appender(tmp_path)
+    with pytest.raises(OutputError, match="No such file or directory"):
+        Appender(tmp_path / "none" / "a.jsonl")
+
+
+def test_a_replaced_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    replace_file(path, ONE)
+
+    def fill() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        try:
+            replace_file(path, TWO * 10)
+        except OutputError as error:
+            return str(error)
+        return "no error"
+
+    assert in_child(fill).startswith(f"{path}: cannot be written: File too large")
+    assert path.read_bytes() == ONE
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
+    replace_file(path, TWO)
+    assert path.read_bytes() == TWO
+
+
+def test_a_pipe_or_a_link_in_the_drafts_place_is_not_written_into(tmp_path: Path) -> None:
+    path, draft, other = tmp_path / "run.json", tmp_path / ".run.json.tmp", tmp_path / "other"
+    other.write_bytes(ONE)
+    draft.symlink_to(other)
+    replace_file(path, TWO)
+    os.mkfifo(draft)
+    reader = os.open(draft, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for ever
+    try:
+        replace_file(path, TWO)
+    finally:
+        os.close(reader)
+    assert (path.is_symlink(), path.is_file(), path.read_bytes(), other.read_bytes()) == (False, True, TWO, ONE)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "run.json"]

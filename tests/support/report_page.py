@@ -1,0 +1,79 @@
+"""A report as `yanshou evaluate` wrote it, and what stands on its page."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from support.chromium import Browser
+from support.verdict_files import BAD, GOOD, stage_a
+from yanshou.cli import main
+from yanshou.evaluate import JudgedGroup, evaluate
+from yanshou.evaluate.report import worst_first
+from yanshou.evaluate.translations import WORDS
+from yanshou.missions import load_missions
+
+OTHER = "挡风板安装检查"
+THRESHOLD = 0.7
+FINGERPRINT = "4f0c" * 16
+LANGUAGES = ("zh", "en")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `yanshou evaluate` wrote, and what it was written from."""
+
+    page: Path
+    told: dict[str, Any]  # --json
+    groups: tuple[JudgedGroup, ...]
+    words: Any
+
+    @property
+    def worst_first(self) -> list[JudgedGroup]:
+        return worst_first(self.groups, THRESHOLD)
+
+
+def written(files: list[Path], output_dir: Path, lang: str = "zh", threshold: float | None = THRESHOLD) -> Report:
+    """Through the command line."""
+    limit = [] if threshold is None else ["--threshold", str(threshold)]
+    command = ["evaluate", "--output-dir", output_dir, "--lang", lang, "--json", *limit, *files]
+    result = CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    groups = evaluate(files, None, load_missions(), threshold=threshold).groups
+    return Report(output_dir / "report.html", json.loads(result.stdout), groups, WORDS[lang])
+
+
+def with_photos(group: str, label: str, photos: list[Path]) -> dict[str, Any]:
+    texts = [GOOD, BAD, "无关图片×1", "电线/捆扎整齐×2，备注: <b>看不清</b>"][: len(photos)]
+    per_image = {f"图片_{number}": text for number, text in enumerate(texts, 1)}
+    return stage_a(
+        group, label, images=[str(path) for path in photos], per_image=per_image, raw_texts=texts, clean_texts=texts
+    )
+
+
+def names(groups: list[JudgedGroup]) -> list[tuple[str, str]]:
+    return [(group.key.group_id, group.key.mission) for group in groups]
+
+
+def listed(browser: Browser) -> list[tuple[str, str]]:
+    """Id and mission of the groups in the list, which is short enough to be in the page whole."""
+    cells = "['.id', '.where'].map((cell) => row.querySelector(cell).innerText)"
+    rows = browser.run(f"return [...document.querySelectorAll('#list .row')].map((row) => {cells})")
+    return [(name, mission) for name, mission in rows]
+
+
+def wait_for_list(browser: Browser, groups: list[JudgedGroup]) -> None:
+    """A click on a link ends before the page has followed it."""
+    browser.until(lambda: listed(browser) == names(groups), f"a list of {names(groups)}")
+
+
+def shown(browser: Browser) -> str:
+    """The group that is open."""
+    return browser.text("#group h2")
+
+
+def loaded(browser: Browser, selector: str) -> None:
+    script = "const i = document.querySelector(arguments[0]); return i && i.complete && i.naturalWidth > 0"
+    browser.until(lambda: browser.run(script, selector), f"picture {selector}")
