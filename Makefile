@@ -18,7 +18,8 @@ test: $(VENV)/.installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
-	$(RUN)/pytest -m "not train and not browser"
+	$(RUN)/lint-imports
+	$(RUN)/pytest -n 2 -m "not train and not browser"
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from triton.testing import do_bench
 
-from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 from yanshou.engines.continuous.kernels import attention as kernel
 
 Tile = tuple[int, int, int, int]  # rows, keys, warps, stages

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yanshou.errors import InputError
-from yanshou.evaluate.summaries import TruthRecord
-from yanshou.schema.records import StageARecord
-from yanshou.storage.jsonl import dump_line, read_records, replace_file
+from yanshou.schema.records import StageARecord, TruthRecord
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import dump_line, read_records
 
 
 def write_true_lines(truth: Path, stage_a: Sequence[Path], output_dir: Path) -> list[Path]:

@@ -21,8 +21,7 @@ import true_lines
 from yanshou.cli import main
 from yanshou.engines import checkpoint
 from yanshou.errors import InputError
-from yanshou.evaluate.summaries import TruthRecord
-from yanshou.schema.records import StageARecord
+from yanshou.schema.records import StageARecord, TruthRecord
 from yanshou.storage.jsonl import dump_line, read_records
 
 ROOT = Path(__file__).parents[1]

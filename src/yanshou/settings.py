@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+EVERY_S = 30.0  # between two plain lines
+
 ExifMode = Literal["apply", "ignore"]
 Layout = Literal["labelled", "flat"]
 ALL = "all"  # `--mission all`: every known mission that has a folder

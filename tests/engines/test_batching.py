@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yanshou.engines.base import Completion, Failure, Prompt, Request
-from yanshou.engines.batching import AHEAD, RECOVERY, OutOfMemoryError, Scheduler
+from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
+from yanshou.engines.batching import AHEAD, RECOVERY, Scheduler
 from yanshou.errors import CheckpointError, PhotoError
+from yanshou.schema.prompt import Prompt
 
 PROMPT = Prompt("system", "user")
 NOT_ALONE = "the photo does not fit the device's memory, not even alone"

@@ -11,10 +11,10 @@ from PIL import Image
 from support.hostile import oriented
 
 from yanshou.engines import load_engine
-from yanshou.engines.base import Completion, Failure, Prompt, Request
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError, UsageError
+from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
 
 PROMPT = Prompt("system", "user")

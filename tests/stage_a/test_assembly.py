@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yanshou.engines.base import Completion, Failure, Prompt, Request
+from yanshou.engines.base import Completion, Failure, Request
 from yanshou.errors import GenerationError, PhotoError, SummaryError
 from yanshou.inputs.discovery import Group
+from yanshou.pipeline.outcome import Outcome
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey
-from yanshou.stage_a.assembly import Assembly, Outcome, read
+from yanshou.stage_a.assembly import Assembly, read
 
 PROMPT = Prompt("system", "user")
 MISSION = "挡风板安装检查"

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from yanshou.errors import SummaryError
-from yanshou.schema.records import StageARecord
-from yanshou.stage_a.clean import check_group, clean_text
+from yanshou.schema.records import StageARecord, check_group
+from yanshou.stage_a.clean import clean_text
 
 LINE = "BBU设备/华为,显示完整,无需安装×1，标签/5G-BBU-(-48V)×1"
 

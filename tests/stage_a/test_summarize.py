@@ -18,8 +18,7 @@ import pytest
 from support.hostile import build_hostile_mission
 
 from yanshou.cli.progress import last_words
-from yanshou.engines.base import Completion, Request
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.base import Completion, OutOfMemoryError, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import InputError, UsageError
 from yanshou.missions import load_missions

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from yanshou.engines.base import Prompt
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions, tables
-from yanshou.stage_b.dataset import Example
+from yanshou.stage_b.examples import Example
 
 
 def example(

@@ -21,10 +21,10 @@ from yanshou.engines.scripted import ScriptedEngine
 from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
 from yanshou.pipeline.mission_run import HOPELESS, Silence
+from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.records import Fault, StageARecord, VerdictRecord, image_key
 from yanshou.schema.summary import parse
 from yanshou.settings import EngineSettings, JudgeSettings
-from yanshou.stage_a.assembly import Outcome
 from yanshou.stage_b.judge import Judge, judge, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records

@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.schema.records import StageARecord
-from yanshou.storage.jsonl import (
-    REDO,
-    SYNC_EVERY_S,
-    Appender,
-    dump_line,
-    read_lines,
-    read_object,
-    read_records,
-    replace_file,
-)
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import REDO, SYNC_EVERY_S, Appender, dump_line, read_lines, read_object, read_records
 
 ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
 

@@ -21,7 +21,7 @@ from yanshou.engines.continuous import language_model as language
 from yanshou.engines.continuous import model_runner as runner
 from yanshou.engines.continuous import ops as pointwise
 from yanshou.engines.continuous import vision_encoder as tower
-from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 from yanshou.engines.continuous.capacity import Size
 from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
 from yanshou.engines.continuous.kernels.attention import decode, packed

@@ -17,12 +17,11 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 
 from yanshou.errors import InputError, OutputError, UsageError
-from yanshou.evaluate.summaries import TruthRecord
 from yanshou.inputs.discovery import discover
 from yanshou.inputs.images import TURNS, load_photo
 from yanshou.missions import Missions, load_missions
 from yanshou.missions.rules import decide
-from yanshou.schema.records import GroupKey
+from yanshou.schema.records import GroupKey, TruthRecord
 from yanshou.schema.summary import parse
 from yanshou.storage.jsonl import read_records
 from yanshou.world.draw import SIZES, draw

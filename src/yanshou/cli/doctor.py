@@ -113,8 +113,8 @@ def _size(folder: Path) -> str:
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:
     """Loads the processor and writes a prompt with it, as a run would."""
-    from yanshou.engines.base import Prompt
     from yanshou.engines.qwen3_vl import Qwen3VL
+    from yanshou.schema.prompt import Prompt
     from yanshou.settings import EngineSettings
 
     try:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from yanshou.pipeline.mission_run import MissionResult
-from yanshou.stage_a.assembly import Answer, Outcome
+from yanshou.pipeline.outcome import Answer, Outcome
+from yanshou.settings import EVERY_S
 
-EVERY_S = 30.0  # between two plain lines
 FAULTS_SHOWN = 5  # a mission
 PHOTOS, VERDICTS = "photos", "verdicts"  # what is counted
 WIDTH = 120  # columns where there is no terminal

@@ -2,8 +2,9 @@
 
 from pkgutil import resolve_name
 
-from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request
+from yanshou.engines.base import Completion, Engine, Failure, Request
 from yanshou.errors import UsageError
+from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
 
 __all__ = ["ENGINES", "Completion", "Engine", "Failure", "Prompt", "Request", "load_engine"]

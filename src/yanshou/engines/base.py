@@ -16,17 +16,10 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from yanshou.errors import GroupError
+from yanshou.errors import GenerationError, GroupError
+from yanshou.schema.prompt import Prompt
 
 FinishReason = Literal["stop", "length", "loop"]  # loop: it repeated itself and was ended
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """The words beside a photo. The photo comes first in the user message, then `user`."""
-
-    system: str
-    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +105,15 @@ def answering(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[
     finally:
         if close := getattr(answers, "close", None):  # a generator
             close()
+
+
+class OutOfMemoryError(Exception):
+    """The batch does not fit the device's memory. Raised by `complete`, cured by the scheduler."""
+
+
+def does_not_fit() -> GenerationError:
+    """What a photo fails with that is too large even alone."""
+    return GenerationError(
+        "the photo does not fit the device's memory, not even alone",
+        "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",
+    )

@@ -9,24 +9,22 @@ A batch that does not fit the memory is halved and tried again, down to one phot
 and then grows back, so that one crowded moment does not slow the rest of the run.
 """
 
+import os
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from yanshou.engines.base import Completion, Failure, Request
-from yanshou.errors import GenerationError, GroupError
+from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request, Run, does_not_fit
+from yanshou.errors import GroupError
 
 AHEAD = 2  # batches prepared beside the one in hand
 RECOVERY = 16  # batches without trouble before a halved size is doubled again
 
 PreparedT = TypeVar("PreparedT")
-
-
-class OutOfMemoryError(Exception):
-    """The batch does not fit the device's memory. Raised by `complete`, cured by the scheduler."""
 
 
 class Scheduler(Generic[PreparedT]):
@@ -117,9 +115,47 @@ class Scheduler(Generic[PreparedT]):
             self._limit, self._calm = min(self._batch_size, self._limit * 2), 0
 
 
-def does_not_fit() -> GenerationError:
-    """What a photo fails with that is too large even alone."""
-    return GenerationError(
-        "the photo does not fit the device's memory, not even alone",
-        "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",
-    )
+MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core
+
+
+def workers() -> int:
+    """Threads that prepare photos."""
+    return min(MOST_WORKERS, os.cpu_count() or 1)
+
+
+class BatchedEngine(ABC, Generic[PreparedT]):
+    """Base of the transformers and the scripted engine."""
+
+    def __init__(self, batch_size: int) -> None:
+        self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
+
+    @property
+    def waited_s(self) -> float:
+        return self.scheduler.waited_s
+
+    @property
+    def out_of_memory(self) -> int:
+        return self.scheduler.out_of_memory
+
+    @abstractmethod
+    def prepare(self, request: Request) -> PreparedT:
+        """Everything that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""
+
+    @abstractmethod
+    def complete(self, batch: Sequence[PreparedT]) -> Sequence[Completion]:
+        """One completion each, in order. Raises scheduler.OutOfMemoryError where the batch is too large."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def environment(self) -> dict[str, Any]: ...
+
+    def ready(self, run: Run) -> None:
+        """Batch by batch there is nothing to plan."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+        return self.scheduler.run(requests)
+
+    def stop(self) -> None:
+        self.scheduler.stop()

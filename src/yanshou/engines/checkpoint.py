@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from yanshou.errors import CheckpointError
-from yanshou.storage.jsonl import excerpt
+from yanshou.text import excerpt
 
 DEMO = "demo"  # the name of the checkpoint that ships with yanshou
 MODEL_TYPE = "qwen3_vl"

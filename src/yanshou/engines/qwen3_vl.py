@@ -26,12 +26,12 @@ from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VL
 from transformers.utils import is_flash_attn_2_available, logging
 
 from yanshou.engines import checkpoint
-from yanshou.engines.base import Completion, FinishReason, Prompt, Request
-from yanshou.engines.transformers import gqa_attention as grouped
+from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.inputs.images import load_photo
+from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
-from yanshou.storage.jsonl import excerpt
+from yanshou.text import excerpt
 
 NARROWEST = 200  # length of a photo by its width; the processor refuses narrower ones
 
@@ -89,7 +89,7 @@ class Qwen3VL:
     @property
     def interface(self) -> str:
         """Attention by the name that transformers knows it by."""
-        return grouped.NAME if self.attention == "sdpa" else self.attention
+        return self.attention
 
     @cached_property
     def processor(self) -> Any:

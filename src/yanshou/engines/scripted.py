@@ -22,7 +22,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, ValidationError
 
 from yanshou.engines.base import Completion, FinishReason, Request
-from yanshou.engines.batched import BatchedEngine
+from yanshou.engines.batching import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.inputs.images import load_photo
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings

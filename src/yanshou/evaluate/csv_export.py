@@ -15,7 +15,7 @@ from pathlib import Path
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import image_key
-from yanshou.storage.jsonl import not_written, replace_file
+from yanshou.storage.atomic import not_written, replace_file
 
 NAME = "groups.csv"
 FORMULA = tuple("=+-@＝＋－＠\t\r\n")

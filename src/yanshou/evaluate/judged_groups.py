@@ -29,9 +29,10 @@ from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, younger
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
-from yanshou.storage.jsonl import excerpt, first_fault, read_object, read_records
+from yanshou.storage.jsonl import first_fault, read_object, read_records
 from yanshou.storage.read_groups import JUDGE_AGAIN, once, own_name, read_groups
 from yanshou.storage.run_files import Paths, RunFile
+from yanshou.text import excerpt
 
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."

@@ -31,7 +31,7 @@ from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.evaluate.translations import words_of
 from yanshou.schema.records import Label, now
-from yanshou.storage.jsonl import replace_file
+from yanshou.storage.atomic import replace_file
 
 NAME = "report.html"
 HERE = Path(__file__).parent

@@ -21,13 +21,11 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any
 
 from yanshou.errors import InputError
 from yanshou.missions import Missions
-from yanshou.schema.records import GroupKey, GroupRecord, Label, StageARecord, image_key
+from yanshou.schema.records import GroupKey, StageARecord, TruthRecord
 from yanshou.schema.summary import COUNT_LIMIT, VOCABULARY, count_problems, parse, word_problems
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 
@@ -39,20 +37,6 @@ NAMED = 5  # groups that are named in warnings
 
 Summaries = Mapping[str, str]  # 图片_i → summary line
 EntryCounts = Counter[tuple[str, str]]  # (category, canonical entry without its count) → how many
-
-
-class TruthRecord(GroupRecord):
-    """What the photos of one group really show."""
-
-    label: Label
-    per_image: dict[str, str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _numbered(self) -> Self:
-        expected = [image_key(number) for number in range(1, len(self.per_image) + 1)]
-        if wrong := sorted(set(self.per_image) ^ set(expected)):
-            raise ValueError(f"per_image has not just the keys 图片_1…图片_{len(expected)}: see {wrong[0]}")
-        return self
 
 
 @dataclass(slots=True)

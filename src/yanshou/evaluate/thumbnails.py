@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 from yanshou.errors import PhotoError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.jsonl import not_written
+from yanshou.storage.atomic import not_written
 
 FOLDER = "thumbnails"
 BOX = (320, 480)  # the most width and height, in pixels; a phone's upright photo becomes 233 × 480, some 15 kB

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, ValidationError
 from yanshou.errors import InputError, UsageError
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
 from yanshou.settings import ALL, Settings
-from yanshou.storage.jsonl import excerpt
+from yanshou.text import excerpt
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
 

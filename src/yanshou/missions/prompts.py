@@ -11,9 +11,9 @@ A prompt never holds a path, an id or the words of the label folders: the label 
 from collections.abc import Sequence
 from pathlib import Path
 
-from yanshou.engines.base import Prompt
 from yanshou.errors import InputError
 from yanshou.missions import Mission
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import image_key
 from yanshou.settings import PromptSettings
 

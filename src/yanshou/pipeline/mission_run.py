@@ -13,8 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from yanshou.engines.base import Completion, Engine
 from yanshou.errors import CheckpointError, RunError
+from yanshou.pipeline.outcome import Answer, Outcome
 from yanshou.schema.records import GroupKey, GroupRecord
-from yanshou.stage_a.assembly import Answer, Outcome
 from yanshou.storage.run_files import Output, Status
 
 HOPELESS = 20  # groups that fail in a row before anything was ever written: something general is wrong

@@ -21,12 +21,17 @@ One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.j
      "message": "…/a.jpg: the file is empty (0 bytes)", "advice": "…", "timestamp": "2026-01-18T09:30:00+08:00"}
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from yanshou.storage.jsonl import cut
+from yanshou.errors import SummaryError
+from yanshou.text import cut, excerpt, trimmed
+
+EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
+INCOMPLETE = "Every photo needs its line, under 图片_1, 图片_2, … in the photos' order."
 
 Label = Literal["pass", "fail"]
 
@@ -91,10 +96,6 @@ class StageARecord(GroupRecord):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        from yanshou.stage_a.clean import (
-            check_group,  # checks raise the errors of the summarising step; one wording for both
-        )
-
         check_group(self.images, self.per_image, self.raw_texts, self.clean_texts)
         return self
 
@@ -117,3 +118,46 @@ class Fault(GroupRecord):
     message: str
     advice: str
     timestamp: str
+
+
+def check_group(
+    images: Sequence[str], per_image: Mapping[str, str], raw_texts: Sequence[str], clean_texts: Sequence[str]
+) -> None:
+    """Raises SummaryError naming the first thing that is not as a written group has to be."""
+    _check_keys(per_image, [image_key(number) for number in range(1, len(images) + 1)])
+    for key, text in per_image.items():
+        if not trimmed(text):
+            raise SummaryError(f"{key} is empty: {text!r}", EMPTY)
+        if len(text.splitlines()) > 1:
+            raise SummaryError(f"{key} has several lines: {excerpt(text)}", INCOMPLETE)
+    for name, texts in (("raw_texts", raw_texts), ("clean_texts", clean_texts)):
+        if len(texts) != len(images):
+            raise SummaryError(f"{name} has {len(texts)} texts for {len(images)} photos", INCOMPLETE)
+    for (key, text), clean in zip(per_image.items(), clean_texts, strict=True):
+        if text != clean:
+            raise SummaryError(f"{key} is {excerpt(text)} in per_image and {excerpt(clean)} in clean_texts", INCOMPLETE)
+
+
+def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
+    for key in wanted:
+        if key not in per_image:
+            raise SummaryError(f"key {key} is missing", INCOMPLETE)
+    for key in per_image:
+        if key not in wanted:
+            raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
+    if list(per_image) != wanted:
+        raise SummaryError(f"keys are out of order: {cut(', '.join(per_image))}", INCOMPLETE)
+
+
+class TruthRecord(GroupRecord):
+    """What the photos of one group really show."""
+
+    label: Label
+    per_image: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Self:
+        expected = [image_key(number) for number in range(1, len(self.per_image) + 1)]
+        if wrong := sorted(set(self.per_image) ^ set(expected)):
+            raise ValueError(f"per_image has not just the keys 图片_1…图片_{len(expected)}: see {wrong[0]}")
+        return self

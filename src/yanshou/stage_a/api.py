@@ -13,11 +13,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from yanshou.engines.base import Engine, Prompt, Request
+from yanshou.engines.base import Engine, Request
 from yanshou.errors import GroupError, RunError
 from yanshou.inputs.discovery import Group
+from yanshou.pipeline.outcome import Answer
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
-from yanshou.stage_a.assembly import Answer, Assembly, read
+from yanshou.stage_a.assembly import Assembly, read
 
 Photo = str | os.PathLike[str] | Image.Image  # a file, or a picture in memory
 

@@ -9,45 +9,17 @@ An outcome is a checked record or the faults that keep the group from being writ
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
-from yanshou.engines.base import Completion, Engine, Failure, Prompt, Request, answering
+from yanshou.engines.base import Engine, Failure, Request, answering
 from yanshou.errors import GenerationError, GroupError
 from yanshou.inputs.discovery import Group
-from yanshou.schema.records import Fault, GroupKey, GroupRecord, StageARecord, image_key, now
+from yanshou.pipeline.outcome import TRUNCATED, Answer, Heard, Outcome, endless
+from yanshou.schema.prompt import Prompt
+from yanshou.schema.records import GroupKey, StageARecord, image_key, now
 from yanshou.stage_a.clean import clean_text
-
-ENDLESS = "set --repetition-penalty, e.g. 1.05, or look at the photo: such loops begin where it shows many alike things"
-TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"
-
-Answer = Completion | Failure
-Heard = Callable[[Answer], None]
-RecordT = TypeVar("RecordT", bound=GroupRecord)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[RecordT]):
-    """What became of one group."""
-
-    key: GroupKey
-    record: RecordT | None  # None: it failed
-    errors: tuple[tuple[Path | None, GroupError], ...] = ()  # the photo, if it is one photo's fault
-
-    @property
-    def faults(self) -> list[Fault]:
-        return [fault(self.key, error, photo) for photo, error in self.errors]
-
-
-def fault(key: GroupKey, error: GroupError, photo: Path | None = None) -> Fault:
-    """A line for the errors file, which stamps the time."""
-    name = photo.name if photo else None
-    return Fault(
-        mission=key.mission, label=key.label, group_id=key.group_id, photo=name, step=error.step,
-        message=str(error), advice=error.advice, timestamp="",
-    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -142,12 +114,6 @@ def read(answer: Answer, allow_truncated: bool = False) -> tuple[str, str]:
     if answer.finish_reason == "loop":
         raise endless(answer)
     return answer.text, clean_text(answer.text)
-
-
-def endless(answer: Completion) -> GenerationError:
-    """What an answer that repeats itself fails with."""
-    ending = answer.text[-40:]
-    return GenerationError(f"the answer repeats itself, ended after {answer.tokens} tokens: …{ending!r}", ENDLESS)
 
 
 def _sampling_key(key: GroupKey, photo: Path) -> str:

@@ -10,23 +10,17 @@ words are sensible is for the grammar (`yanshou.schema.summary`) to say.
 
 import json
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yanshou.errors import SummaryError
-from yanshou.schema.records import image_key
-from yanshou.storage.jsonl import cut, excerpt
+from yanshou.schema.records import EMPTY
+from yanshou.text import SPECIAL_TOKEN, excerpt, trimmed
 
-SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
 WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?(\{\s*[\"'}]|\[\s*[\"'{\[\]])")  # no summary begins like this
 FENCED = re.compile(r"```(?:json)?\s*([{\[].*[}\]])\s*```", re.DOTALL | re.IGNORECASE)
 DEEPEST = 16  # special tokens and wrappers inside one another; each takes a pass over the text
-INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode: control, zero width and byte-order mark, spaces
 
-EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
 WRAPPED = 'One line of text is expected; of JSON only {"图片_1": "…"}, one key with one text, is opened.'
-INCOMPLETE = "Every photo needs its line, under 图片_1, 图片_2, … in the photos' order."
 
 
 def clean_text(raw: str) -> str:
@@ -42,35 +36,6 @@ def clean_text(raw: str) -> str:
         if text == before:
             return text
     raise SummaryError(f"tokens and wrappers more than {DEEPEST} deep: the model wrote {excerpt(raw)}", WRAPPED)
-
-
-def check_group(
-    images: Sequence[str], per_image: Mapping[str, str], raw_texts: Sequence[str], clean_texts: Sequence[str]
-) -> None:
-    """Raises SummaryError naming the first thing that is not as a written group has to be."""
-    _check_keys(per_image, [image_key(number) for number in range(1, len(images) + 1)])
-    for key, text in per_image.items():
-        if not _trimmed(text):
-            raise SummaryError(f"{key} is empty: {text!r}", EMPTY)
-        if len(text.splitlines()) > 1:
-            raise SummaryError(f"{key} has several lines: {excerpt(text)}", INCOMPLETE)
-    for name, texts in (("raw_texts", raw_texts), ("clean_texts", clean_texts)):
-        if len(texts) != len(images):
-            raise SummaryError(f"{name} has {len(texts)} texts for {len(images)} photos", INCOMPLETE)
-    for (key, text), clean in zip(per_image.items(), clean_texts, strict=True):
-        if text != clean:
-            raise SummaryError(f"{key} is {excerpt(text)} in per_image and {excerpt(clean)} in clean_texts", INCOMPLETE)
-
-
-def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
-    for key in wanted:
-        if key not in per_image:
-            raise SummaryError(f"key {key} is missing", INCOMPLETE)
-    for key in per_image:
-        if key not in wanted:
-            raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
-    if list(per_image) != wanted:
-        raise SummaryError(f"keys are out of order: {cut(', '.join(per_image))}", INCOMPLETE)
 
 
 def _unwrap(text: str, raw: str) -> str:
@@ -94,17 +59,4 @@ def _unwrap(text: str, raw: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(line for line in map(_trimmed, text.splitlines()) if line)
-
-
-def _trimmed(text: str) -> str:
-    begin, end = 0, len(text)
-    while begin < end and _is_invisible(text[begin]):
-        begin += 1
-    while begin < end and _is_invisible(text[end - 1]):
-        end -= 1
-    return text[begin:end]
-
-
-def _is_invisible(character: str) -> bool:
-    return unicodedata.category(character) in INVISIBLE
+    return " ".join(line for line in map(trimmed, text.splitlines()) if line)

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.base import Engine, Prompt, Run
+from yanshou.engines.base import Engine, Run
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.discovery import Discovery, Group, discover, mission_folders
 from yanshou.missions import Mission, Missions, load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.pipeline.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
+from yanshou.pipeline.outcome import Outcome
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, StageASettings
-from yanshou.stage_a.assembly import Assembly, Outcome
+from yanshou.stage_a.assembly import Assembly
 from yanshou.storage.run_files import Output
 from yanshou.storage.settings_diff import Change
 

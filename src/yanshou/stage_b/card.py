@@ -24,11 +24,11 @@ from pydantic import Field
 from yanshou.schema.records import GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 from yanshou.settings import DatasetSettings
+from yanshou.stage_b.examples import Example
 
 if TYPE_CHECKING:
     from rich.table import Column, Table
 
-    from yanshou.stage_b.dataset import Example
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 LABELS: tuple[Label, ...] = ("pass", "fail")
@@ -113,8 +113,8 @@ class Card(Record):
 
 def draw_card(
     settings: DatasetSettings,
-    train: "Sequence[Example]",
-    val: "Sequence[Example]",
+    train: Sequence[Example],
+    val: Sequence[Example],
     files: Mapping[str, DataFile],
     left_out: Sequence[LeftOut],
 ) -> Card:
@@ -143,7 +143,7 @@ def draw_card(
     )
 
 
-def find_contradictions(examples: "Iterable[Example]") -> list[Contradiction]:
+def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
     """What the examples say with both labels, in the order of their first groups."""
     ids: dict[tuple[str, tuple[str, ...]], dict[Label, list[str]]] = {}
     for example in examples:
@@ -185,7 +185,7 @@ def _lessons(part: Part) -> list[str]:
     return [*map(str, counts), f"{part.best_accuracy:.2%}"]
 
 
-def _part(train: "Sequence[Example]", val: "Sequence[Example]", contradictions: Sequence[Contradiction]) -> Part:
+def _part(train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]) -> Part:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
     irrelevant = sum(map(_irrelevant, summaries))
@@ -212,7 +212,7 @@ def _irrelevant(summary: Summary) -> bool:
     return [entry.category for entry in summary.canonical().entries] == [IRRELEVANT]
 
 
-def _labels(examples: "Iterable[Example]") -> LabelCounts:
+def _labels(examples: Iterable[Example]) -> LabelCounts:
     counts = Counter(example.label for example in examples)
     return {label: counts[label] for label in LABELS}
 
@@ -234,7 +234,7 @@ def _warnings(mission: str, part: Part) -> Iterable[str]:
                 yield f"{mission}: no group with the label {label} in {name}, there are too few ({labels[label]})"
 
 
-def _dated(examples: "Sequence[Example]") -> Iterable[str]:
+def _dated(examples: Sequence[Example]) -> Iterable[str]:
     if all(DATE.match(example.group_id) for example in examples):
         yield (
             "all group ids are dates: datasets.load_dataset takes them for times. Use "

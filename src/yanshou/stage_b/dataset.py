@@ -23,63 +23,29 @@ stand in train.jsonl several times.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from yanshou.engines.base import Prompt
-from yanshou.errors import DamagedFileError, InputError
+from yanshou.errors import InputError
 from yanshou.missions import Missions
-from yanshou.missions.prompts import LONGEST, verdict_prompt
 from yanshou.missions.rules import LABEL_WORDS
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, younger
+from yanshou.schema.records import GroupKey, VerdictRecord, younger
 from yanshou.settings import DatasetSettings
-from yanshou.stage_a.clean import SPECIAL_TOKEN
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
+from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
-from yanshou.stage_b.verdict import FAIL, PASS
-from yanshou.storage.jsonl import dump_line, excerpt, replace_file, spelt_out
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import locked
-from yanshou.storage.read_groups import JUDGE_AGAIN, SUMMARIZE_AGAIN, read_groups
+from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups
+from yanshou.text import SPECIAL_TOKEN, excerpt
 
 TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
-SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One group as training sees it."""
-
-    mission: str
-    label: Label
-    group_id: str
-    summaries: tuple[str, ...]  # of 图片_1…N
-    image_paths: tuple[str, ...]
-    prompt: Prompt
-    written: str  # when, by its Stage-A line
-    tokens: int = 0  # of the prompt
-
-    @property
-    def key(self) -> GroupKey:
-        return GroupKey(self.mission, self.label, self.group_id)
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The line; its keys are the columns."""
-        messages = [("system", self.prompt.system), ("user", self.prompt.user)]
-        return {
-            "messages": [{"role": role, "content": content} for role, content in messages],
-            "solution": SOLUTIONS[self.label],
-            "group_id": self.group_id,
-            "mission": self.mission,
-            "summaries": self.summaries,
-            "image_paths": [spelt_out(path) for path in self.image_paths],
-        }
 
 
 def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
@@ -111,21 +77,6 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     return card
 
 
-def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
-    """The labelled groups of Stage-A files, in their order."""
-    for place, record in read_groups(paths, StageARecord, missions):
-        _check_length(place, record)
-        if record.label is None:
-            raise InputError(
-                f"{place}: group {record.key} has no label: key label is null, and "
-                "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
-            )
-        summaries = tuple(map(spelt_out, record.per_image.values()))
-        prompt = verdict_prompt(missions.get(record.mission), summaries)
-        images = tuple(record.images)
-        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.timestamp)
-
-
 def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str]) -> frozenset[GroupKey]:
     """Those of the groups, each with the time of its summaries, whose verdict is not their label.
 
@@ -144,18 +95,6 @@ def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKe
             "Give the verdicts that `yanshou judge` wrote on the same files."
         )
     return frozenset(record.key for record in ours if record.verdict != record.label)
-
-
-def _check_length(place: str, record: StageARecord) -> None:
-    """Raises DamagedFileError for a text that no photo is described with."""
-    for key, value in record:
-        texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]
-        length = sum(map(len, texts))
-        if length > LONGEST:
-            raise DamagedFileError(
-                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
-                f"{SUMMARIZE_AGAIN}"
-            )
 
 
 def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[list[Example], list[LeftOut]]:

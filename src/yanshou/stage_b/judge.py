@@ -20,16 +20,15 @@ from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
 from yanshou.pipeline.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
+from yanshou.pipeline.outcome import TRUNCATED, Answer, Outcome, endless
 from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, younger
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
-from yanshou.stage_a.assembly import TRUNCATED, Answer, Outcome, endless
-from yanshou.stage_a.clean import SPECIAL_TOKEN
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
-from yanshou.storage.jsonl import excerpt, spelt_out
 from yanshou.storage.read_groups import read_groups
 from yanshou.storage.run_files import Output
 from yanshou.storage.settings_diff import Change
+from yanshou.text import SPECIAL_TOKEN, excerpt, spelt_out
 
 RULES = "rules"  # what stands in run.json in the checkpoint's place
 DECIMALS = 6  # of p_pass: what a batch changes lies behind them

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.base import Prompt
 from yanshou.engines.checkpoint import locate
 from yanshou.errors import CheckpointError
+from yanshou.schema.prompt import Prompt
 
 AT_ONCE = 256  # prompts rendered before the tokenizer is called
 

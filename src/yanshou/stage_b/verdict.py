@@ -9,7 +9,7 @@ White space around a line and the stop token behind the text don't count.
 
 from dataclasses import dataclass
 
-from yanshou.stage_a.clean import SPECIAL_TOKEN
+from yanshou.text import SPECIAL_TOKEN
 
 PASS, FAIL = "通过", "不通过"
 WORDS = {PASS: True, FAIL: False}

@@ -19,7 +19,6 @@ import codecs
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -30,6 +29,8 @@ from typing import Any, BinaryIO, Never, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
+from yanshou.storage.atomic import not_written
+from yanshou.text import cut, excerpt
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -89,22 +90,6 @@ def first_fault(error: ValidationError) -> str:
             return f"{where}: {message}" if where else message
         case _:
             return f"key {where} is {excerpt(fault['input'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
-
-
-def excerpt(value: object, longest: int = 60) -> str:
-    """The value as an error message shows it: quoted, not longer than `longest` characters."""
-    return cut(repr(value), longest)
-
-
-def cut(text: str, longest: int = 60) -> str:
-    """The text as an error message shows it where no quotes are wanted: one line that leaves the terminal alone."""
-    short = text if len(text) <= longest else text[: longest - 1] + "…"
-    return short if short.isprintable() else repr(short)[1:-1]
-
-
-def spelt_out(text: str) -> str:
-    """Lone surrogates (names that are not UTF-8) as escapes: Arrow, tokenizers and pydantic refuse them."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 class Appender:
@@ -190,43 +175,6 @@ def cut_torn_line(path: Path) -> None:
             file.truncate(_after_last_break(file))
     except OSError as error:
         raise not_written(path, error) from error
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` in the file's place; whoever reads at any moment finds the old file or the new one, whole."""
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
-        draft.unlink(missing_ok=True)  # of a run that was killed; a pipe or a link of that name is not written into
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise not_written(path, error) from error
-
-
-def unused(path: Path, ending: str = "") -> Path:
-    """The path with this ending, with a number before it where that exists: what is old is never overwritten."""
-    number, found = 1, path.with_name(path.name + ending)
-    while found.exists():
-        number += 1
-        found = path.with_name(f"{path.name}-{number}{ending}")
-    return found
-
-
-def not_written(path: Path, error: OSError) -> OutputError:
-    """The error for a file that refuses to be written, with what the disk has left."""
-    try:
-        free = f" ({shutil.disk_usage(path.parent).free / 2**30:.1f} GiB free there)"
-    except OSError:
-        free = ""
-    return OutputError(
-        f"{path}: cannot be written: {error.strerror or error}{free}. Make room or choose another folder, and run "
-        "again: what is written stays."
-    )
 
 
 def _checked(line: bytes, where: str, advice: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from yanshou.errors import LockedError
-from yanshou.storage.jsonl import not_written
+from yanshou.storage.atomic import not_written
 
 
 @contextmanager

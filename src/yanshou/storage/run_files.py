@@ -32,20 +32,11 @@ from pydantic import Field, ValidationError
 
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord, Record, now
-from yanshou.storage.jsonl import (
-    Appender,
-    cut_torn_line,
-    dump_line,
-    excerpt,
-    first_fault,
-    not_written,
-    read_object,
-    read_records,
-    replace_file,
-    unused,
-)
+from yanshou.storage.atomic import not_written, replace_file, unused
+from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, first_fault, read_object, read_records
 from yanshou.storage.lock import locked
 from yanshou.storage.settings_diff import Change, Difference, differences, forbidden, listed
+from yanshou.text import excerpt
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 DigestT = TypeVar("DigestT")

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from yanshou.storage.jsonl import cut
+from yanshou.text import cut
 
 Change = Literal["grow", "any"]  # how a setting may differ from the file's: become larger, or become anything
 

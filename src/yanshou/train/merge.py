@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yanshou.engines import checkpoint
-from yanshou.storage.jsonl import not_written
+from yanshou.storage.atomic import not_written
 from yanshou.train.command import merge_words
 from yanshou.train.folder import TrainFolder
 

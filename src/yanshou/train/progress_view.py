@@ -5,7 +5,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from yanshou.cli.progress import EVERY_S
+from yanshou.settings import EVERY_S
 from yanshou.train.curves import WINDOW, Curves, shown, warning
 
 

@@ -34,8 +34,10 @@ from yanshou.errors import CheckpointError, InputError, ResumeError, RunError, U
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.stage_b.rows import check_rows
-from yanshou.storage.jsonl import dump_line, excerpt, not_written, read_object, replace_file, unused
+from yanshou.storage.atomic import not_written, replace_file, unused
+from yanshou.storage.jsonl import dump_line, read_object
 from yanshou.storage.lock import locked
+from yanshou.text import excerpt
 from yanshou.train.command import environment, train_words
 from yanshou.train.curves import Curves, draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of

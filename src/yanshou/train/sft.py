@@ -16,7 +16,8 @@ from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import ReasonedRow, read_rows
 from yanshou.stage_b.verdict import WORDS, write_verdict
-from yanshou.storage.jsonl import dump_line, replace_file
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import dump_line
 
 PLAIN = {True: "摘要中的内容符合通过条件", False: "摘要中的内容不符合通过条件"}  # where rule and person differ
 

@@ -28,12 +28,13 @@ from PIL.ExifTags import Base
 from PIL.Image import Transpose
 
 from yanshou.errors import OutputError, RunError, UsageError
-from yanshou.evaluate.summaries import TruthRecord
 from yanshou.inputs.discovery import LABELS
 from yanshou.inputs.images import TURNS
 from yanshou.missions import Mission
-from yanshou.schema.records import Label, image_key
-from yanshou.storage.jsonl import dump_line, excerpt, replace_file
+from yanshou.schema.records import Label, TruthRecord, image_key
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import dump_line
+from yanshou.text import excerpt
 from yanshou.world.draw import draw
 from yanshou.world.jobs import any_job
 from yanshou.world.scene import Scene

@@ -12,7 +12,8 @@ from support.checkpoints import TEXT, biased, edited, noise, settings, spoilt, w
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import Run
 from yanshou.engines.continuous import scheduler
-from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
+from yanshou.engines.continuous.attention import decode_attention, packed_attention
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 from yanshou.engines.continuous.capacity import Size
 from yanshou.engines.continuous.device_state import PREFIXES, Session
 from yanshou.engines.continuous.engine import ContinuousEngine

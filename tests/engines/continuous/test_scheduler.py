@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yanshou.engines.base import Completion, Failure, FinishReason, Prompt, Request
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request
 from yanshou.engines.continuous.scheduler import AHEAD, LAG, NOTHING, ContinuousScheduler, Ticket, Written
 from yanshou.errors import PhotoError
+from yanshou.schema.prompt import Prompt
 
 STOP = 0
 PROMPT = Prompt("system", "user")

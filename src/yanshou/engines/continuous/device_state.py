@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach, Spans, has_kernel
+from yanshou.engines.continuous.attention import has_kernel
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 from yanshou.engines.continuous.language_model import LanguageModel, Last, Table
 from yanshou.engines.continuous.prefill_batch import Line, Pack, Shape, Span, put
 from yanshou.engines.continuous.sampler import Choice

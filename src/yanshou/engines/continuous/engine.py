@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import Qwen3VLConfig
 
 from yanshou.engines.base import Completion, Failure, Request, Run
-from yanshou.engines.batched import workers
+from yanshou.engines.batching import workers
 from yanshou.engines.continuous.capacity import PATCHES, Need, Size, size
 from yanshou.engines.continuous.image_processor import Pixels
 from yanshou.engines.continuous.model_runner import ContinuousRunner

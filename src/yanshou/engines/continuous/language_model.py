@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach, Spans, decode_attention, packed_attention
+from yanshou.engines.continuous.attention import decode_attention, packed_attention
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 from yanshou.engines.continuous.ops import add_projection, gated, into_table, rms_norm
 
 Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from yanshou.engines.base import Completion, FinishReason
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.base import Completion, FinishReason, OutOfMemoryError
 from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Need, Size
 from yanshou.engines.continuous.device_state import PREFIXES, Session
 from yanshou.engines.continuous.language_model import LanguageModel

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from yanshou.engines.base import Completion, Failure, FinishReason, Request
-from yanshou.engines.batching import OutOfMemoryError, does_not_fit
+from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, does_not_fit
 from yanshou.engines.continuous.repetition import repeats
 from yanshou.errors import GroupError
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights, get_vision_position_ids
 
-from yanshou.engines.continuous.attention import Spans, packed_attention
+from yanshou.engines.continuous.attention import packed_attention
+from yanshou.engines.continuous.attention_metadata import Spans
 from yanshou.engines.continuous.ops import activated, add_product, layer_norm, turned
 
 SIZES = 64  # photo sizes whose positions are kept; a few MB each

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import sdpa_kernel
 
-from yanshou.engines.base import Completion, Failure, Request
-from yanshou.engines.batched import BatchedEngine
-from yanshou.engines.batching import OutOfMemoryError
+from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
+from yanshou.engines.batching import BatchedEngine
 from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
 from yanshou.engines.sampling import processors
 from yanshou.engines.transformers import gqa_attention as grouped
@@ -33,6 +32,10 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
             "engine": "transformers", **super().environment(),
             "attention": self.attention, "batch_size": self.settings.batch_size or BATCH_SIZE,
         }  # fmt: skip
+
+    @property
+    def interface(self) -> str:
+        return grouped.NAME if self.attention == "sdpa" else self.attention
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         _ = self.processor  # loaded here, once, and not by several worker threads at a time

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import Reach, Spans
 
 BLOCK = 64  # keys that a packed program reads at a time
 LEAST_ROWS = 16  # of a matrix product

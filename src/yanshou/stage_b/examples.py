@@ -1,0 +1,75 @@
+"""One labelled group as training sees it, read from Stage-A files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yanshou.errors import DamagedFileError, InputError
+from yanshou.missions import Missions
+from yanshou.missions.prompts import LONGEST, verdict_prompt
+from yanshou.schema.prompt import Prompt
+from yanshou.schema.records import GroupKey, Label, StageARecord
+from yanshou.stage_b.verdict import FAIL, PASS
+from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
+from yanshou.text import spelt_out
+
+SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One group as training sees it."""
+
+    mission: str
+    label: Label
+    group_id: str
+    summaries: tuple[str, ...]  # of 图片_1…N
+    image_paths: tuple[str, ...]
+    prompt: Prompt
+    written: str  # when, by its Stage-A line
+    tokens: int = 0  # of the prompt
+
+    @property
+    def key(self) -> GroupKey:
+        return GroupKey(self.mission, self.label, self.group_id)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The line; its keys are the columns."""
+        messages = [("system", self.prompt.system), ("user", self.prompt.user)]
+        return {
+            "messages": [{"role": role, "content": content} for role, content in messages],
+            "solution": SOLUTIONS[self.label],
+            "group_id": self.group_id,
+            "mission": self.mission,
+            "summaries": self.summaries,
+            "image_paths": [spelt_out(path) for path in self.image_paths],
+        }
+
+
+def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
+    """The labelled groups of Stage-A files, in their order."""
+    for place, record in read_groups(paths, StageARecord, missions):
+        _check_length(place, record)
+        if record.label is None:
+            raise InputError(
+                f"{place}: group {record.key} has no label: key label is null, and "
+                "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
+            )
+        summaries = tuple(map(spelt_out, record.per_image.values()))
+        prompt = verdict_prompt(missions.get(record.mission), summaries)
+        images = tuple(record.images)
+        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.timestamp)
+
+
+def _check_length(place: str, record: StageARecord) -> None:
+    """Raises DamagedFileError for a text that no photo is described with."""
+    for key, value in record:
+        texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]
+        length = sum(map(len, texts))
+        if length > LONGEST:
+            raise DamagedFileError(
+                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
+                f"{SUMMARIZE_AGAIN}"
+            )
