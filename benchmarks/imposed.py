@@ -15,15 +15,15 @@ from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Request
-from yanshou.engines.continuous.capacity import Need, Size
+from yanshou.engines.continuous.capacity import Capacity, RequestBounds
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.engines.transformers.gqa_attention import BACKENDS
 from yanshou.engines.transformers.kv_cache import roomy_cache
 
 
-class RandomWeights(Qwen3VL):
+class RandomWeights(Qwen3VLBackend):
     """Where the folder has no weights: the same ones on every device of a kind, drawn in bf16 whatever the dtype."""
 
     @cached_property
@@ -70,7 +70,7 @@ class Imposed(RandomWeights):
         return 0.0
 
     @property
-    def size(self) -> Size | None:
+    def size(self) -> Capacity | None:
         """How large everything was made, where the engine chooses it."""
         return None
 
@@ -81,7 +81,7 @@ class ImposedLengths(Imposed, TransformersEngine):
     decoded = 0  # tokens, wasted ones counted
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
+    def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
         wanted = [prepared.limit for prepared in batch]
         inputs, steps = self._collate(batch), max(wanted)
         with sdpa_kernel(BACKENDS):
@@ -100,7 +100,7 @@ class ImposedLengths(Imposed, TransformersEngine):
 class PlainGenerate(ImposedLengths):
     """What one writes first, and the specification reckons with: the processor, then `generate`, batch after batch."""
 
-    waited_s = 0.0  # while photos were decoded and resized
+    data_wait_s = 0.0  # while photos were decoded and resized
 
     @torch.inference_mode()
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
@@ -112,7 +112,7 @@ class PlainGenerate(ImposedLengths):
             images=[Image.open(request.photo).convert("RGB") for request in batch],
             padding=True, return_tensors="pt", images_kwargs=self.resizing,
         ).to(self.device)  # fmt: skip
-        self.waited_s += time.monotonic() - began
+        self.data_wait_s += time.monotonic() - began
         steps = max(wanted)
         self.model.set_attn_implementation("sdpa")
         try:
@@ -131,7 +131,7 @@ class ImposedContinuous(Imposed, ContinuousEngine):
     pretended: int | None = None  # bytes of the card's memory, instead of what it has
 
     @property
-    def size(self) -> Size | None:
+    def size(self) -> Capacity | None:
         return self._runner.size if self._runner else None
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
@@ -139,7 +139,7 @@ class ImposedContinuous(Imposed, ContinuousEngine):
         with patch("yanshou.engines.continuous.scheduler.repeats", return_value=False):
             yield from super().generate(requests)
 
-    def _size_for(self, need: Need) -> Size:
+    def _size_for(self, need: RequestBounds) -> Capacity:
         if self.pretended is None:
             return super()._size_for(need)
         card = SimpleNamespace(total_memory=self.pretended)

@@ -36,9 +36,9 @@ from imposed import Imposed
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
-from yanshou.engines.base import FinishReason, Run
+from yanshou.engines.base import FinishReason, RunPlan
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.missions import load_missions
 from yanshou.missions.prompts import summary_prompt
@@ -54,11 +54,11 @@ EIGHT = 64  # photos with imposed answers that are asked for 8 at a time: a laun
 Tokens = dict[int, list[int]]  # by request id
 
 
-class Recorded(Qwen3VL):
+class Recorded(Qwen3VLBackend):
     """Keeps the tokens of its answers."""
 
     def completion(
-        self, prepared: Prepared, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
+        self, prepared: ModelInput, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
         vars(self).setdefault("written", {})[prepared.request.id] = list(tokens)
         return super().completion(prepared, tokens, ended, logprobs)
@@ -113,7 +113,7 @@ class Engines:
         if isinstance(engine, ImposedContinuous):
             engine.lengths = self.lengths
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
-        engine.ready(Run(prompt, photos=True, earlier=[self._earlier | other]))
+        engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))
         self._earlier = self._earlier or engine.environment()
         return engine
 
@@ -305,7 +305,13 @@ def against_itself(ways: Iterator[Way], requests: Sequence[Request], first: Toke
 
 
 def _compared(
-    name: str, engine: Qwen3VL, first: Tokens, found: Tokens, keys: dict[int, str], began: float, allowed: int | None
+    name: str,
+    engine: Qwen3VLBackend,
+    first: Tokens,
+    found: Tokens,
+    keys: dict[int, str],
+    began: float,
+    allowed: int | None,
 ) -> Check:
     differences = tuple(
         Difference(keys[at], first_difference(first[at], tokens), None)
@@ -318,7 +324,7 @@ def _compared(
     )
 
 
-def _where(engine: Qwen3VL) -> str:
+def _where(engine: Qwen3VLBackend) -> str:
     return f"{engine.device.type} {str(engine.dtype).removeprefix('torch.')}"
 
 

@@ -27,7 +27,7 @@ from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.prefill_batch import Pack
+from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.engines.transformers.gqa_attention import BACKENDS
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
@@ -63,7 +63,7 @@ class Continuous(RandomWeights, ContinuousEngine):
         assert session
         found, begin = Logits(), session._begin
 
-        def recorded(pack: Pack, slots: Sequence[int], ends: Tensor) -> Tensor:
+        def recorded(pack: PrefillBatch, slots: Sequence[int], ends: Tensor) -> Tensor:
             told = session.language.logits(ends).float().cpu()
             found.update((one.request.id, told[at]) for at, one in enumerate(pack.prepared))
             return begin(pack, slots, ends)

@@ -34,7 +34,7 @@ def judged(checkpoint: str, jobs: int, seed: int, device: str, batch_size: int) 
     rng, missions = Random(f"promise:{seed}"), list(load_missions())
     drawn = [any_job(rng, missions[number % len(missions)]) for number in range(jobs)]
     requests = [
-        Request(number, verdict_prompt(job.mission, job.lines()), None, choices=(PASS, FAIL))
+        Request(number, verdict_prompt(job.mission, job.lines()), None, candidates=(PASS, FAIL))
         for number, job in enumerate(drawn)
     ]
     found = {}

@@ -87,7 +87,7 @@ class Pass:
     seconds: float
     photos: int
     tokens: int
-    waited_s: float | None
+    data_wait_s: float | None
     thirds: tuple[Third, ...] = ()
 
 
@@ -187,7 +187,7 @@ def result(
         images_per_s=one.photos / one.seconds, groups_per_s=len(group_sizes(one.photos)) / one.seconds,
         s_per_image=one.seconds / one.photos, useful_tokens_per_s=one.tokens / one.seconds, wasted_tokens=wasted,
         peak_memory_gb=memory[0] / GB, reserved_memory_gb=memory[1] / GB,
-        waiting=None if one.waited_s is None else one.waited_s / one.seconds, start_s=start,
+        waiting=None if one.data_wait_s is None else one.data_wait_s / one.seconds, start_s=start,
         gpu_hours_per_100k=100_000 * one.seconds / one.photos / 3_600,
         repeats=tuple(each.photos / each.seconds for each in passes), thirds=one.thirds, notes=tuple(notes),
     )  # fmt: skip
@@ -197,7 +197,7 @@ def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
-    began, waited = time.monotonic(), engine.waited_s
+    began, waited = time.monotonic(), engine.data_wait_s
     marks = [(0, began, 0.0)]  # photos done, when, memory
     for batch in batches:
         for answer in completed(engine, batch):
@@ -208,7 +208,7 @@ def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float
             break
     seconds = time.monotonic() - began
     thirds = tuple(Third((b[0] - a[0]) / (b[1] - a[1]), b[2]) for a, b in pairwise(marks))
-    return Pass(seconds, photos, tokens, engine.waited_s - waited, thirds)
+    return Pass(seconds, photos, tokens, engine.data_wait_s - waited, thirds)
 
 
 def completed(engine: Imposed, requests: Sequence[Request]) -> Iterator[Completion]:

@@ -38,12 +38,12 @@ from imposed import Imposed
 from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.base import Run
-from yanshou.engines.continuous.capacity import Size, launch_bytes, row_bytes
-from yanshou.engines.continuous.device_state import Session
+from yanshou.engines.base import RunPlan
+from yanshou.engines.continuous.capacity import Capacity, activation_bytes, row_bytes
+from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.continuous.prefill_batch import Pack
+from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.inputs.images import load_photo
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
@@ -71,7 +71,7 @@ class Moment:
         self.name, self.by, self.share = name, by, share
         self.come = False
         self.short = 0  # times that memory ran short
-        self.opened: list[Size] = []
+        self.opened: list[Capacity] = []
         self.sizes: set[tuple[int, int]] = set()  # grids of photos that the device has seen
         self.pretended: int | None = None  # slots from which on there is no memory
 
@@ -100,42 +100,42 @@ class Moment:
 def watched(moment: Moment, config: Any, dtype: torch.dtype) -> Iterator[None]:
     """The places in the engine where a moment can come."""
     open_, halve = ContinuousRunner._open, ContinuousRunner._halve
-    capture, admit, graph = Session.capture, Session.admit, torch.cuda.CUDAGraph
+    capture, admit, graph = DeviceState.capture, DeviceState.admit, torch.cuda.CUDAGraph
     logits = 8 * config.text_config.vocab_size  # bytes a slot of a step: in the model's dtype, float32, and beside it
 
-    def opening(runner: ContinuousRunner, size: Size) -> None:
+    def opening(runner: ContinuousRunner, size: Capacity) -> None:
         longer = any(size.room > one.room for one in moment.opened)
-        wanted = size.slots * size.room * row_bytes(config, dtype) + launch_bytes(config, dtype, size.tokens)
+        wanted = size.slots * size.room * row_bytes(config, dtype) + activation_bytes(config, dtype, size.tokens)
         moment.reached("words" if longer else "slots", wanted)
         moment.check_pretence(size.slots)
         open_(runner, size)
         moment.opened.append(size)
 
-    def capturing(session: Session) -> None:
+    def capturing(session: DeviceState) -> None:
         moment.reached("capture", session.table.slots * logits)
         with mock.patch.object(torch.cuda, "CUDAGraph", partial(recording, session)):
             capture(session)
 
-    def recording(session: Session) -> Any:
+    def recording(session: DeviceState) -> Any:
         moment.reached("recording", session.table.slots * logits)
         return graph()
 
-    def admitting(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+    def admitting(session: DeviceState, pack: PrefillBatch, slots: Sequence[int]) -> Any:
         new = bool(moment.sizes) and not moment.sizes.issuperset(pack.grids)
         moment.sizes.update(pack.grids)
-        moment.reached("size" if new else "launch", launch_bytes(config, dtype, session.shape.tokens))
+        moment.reached("size" if new else "launch", activation_bytes(config, dtype, session.shape.tokens))
         moment.check_pretence(session.table.slots)
         return admit(session, pack, slots)
 
-    def halving(runner: ContinuousRunner, size: Size) -> bool:
+    def halving(runner: ContinuousRunner, size: Capacity) -> bool:
         moment.short += 1
         return halve(runner, size)
 
     with (
         mock.patch.object(ContinuousRunner, "_open", opening),
         mock.patch.object(ContinuousRunner, "_halve", halving),
-        mock.patch.object(Session, "capture", capturing),
-        mock.patch.object(Session, "admit", admitting),
+        mock.patch.object(DeviceState, "capture", capturing),
+        mock.patch.object(DeviceState, "admit", admitting),
     ):
         yield
 
@@ -154,7 +154,7 @@ def child(given: argparse.Namespace) -> None:
         engine = Squeezed(settings)
         vars(engine).update(processor=first.processor, model=first.model, lengths=[given.tokens] * len(requests))
         moment = Moment(name, by, given.leave)
-        engine.ready(Run(PROMPT, photos=True, earlier=[]))
+        engine.prepare_run(RunPlan(PROMPT, photos=True, earlier=[]))
         began, answers, error = time.monotonic(), list[Completion | Failure](), ""
         try:
             with watched(moment, first.model.config, engine.dtype):

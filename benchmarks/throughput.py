@@ -94,7 +94,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     return given, runs
 
 
-class Table:
+class KVCache:
     """The runs of one call, on one set of weights."""
 
     def __init__(self, given: argparse.Namespace) -> None:
@@ -125,7 +125,7 @@ class Table:
 
 def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     given, runs = parsed(arguments)
-    table = Table(given)
+    table = KVCache(given)
     report: dict[str, Any] = {"hardware": hardware(table.engine), "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
     results = []

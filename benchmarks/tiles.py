@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from triton.testing import do_bench
 
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 from yanshou.engines.continuous.kernels import attention as kernel
 
 Tile = tuple[int, int, int, int]  # rows, keys, warps, stages
@@ -42,7 +42,7 @@ def noise(*shape: int) -> Tensor:
 def decode(at_work: int) -> Callable[[], Tensor]:
     lengths = torch.where(torch.arange(SLOTS) < at_work, KEYS, 0).int().cuda()
     shared, shared_at = torch.full_like(lengths, SHARED), torch.full((SLOTS,), SLOTS * ROOM, device="cuda")
-    reach, q = Reach(lengths, shared, shared_at), noise(SLOTS, 32, 128)
+    reach, q = DecodeMetadata(lengths, shared, shared_at), noise(SLOTS, 32, 128)
     k, v = noise(SLOTS * ROOM + SHARED, 8, 128), noise(SLOTS * ROOM + SHARED, 8, 128)
     return lambda: kernel.decode(q, k, v, reach, ROOM, 128**-0.5)
 
@@ -52,7 +52,7 @@ def packed(queries: int, keys: int, heads: int, key_heads: int, width: int, caus
         return torch.arange(0, (PHOTOS + 1) * each, each, device="cuda", dtype=torch.int32)
 
     rows, lengths = [(at * queries, (at + 1) * queries) for at in range(PHOTOS)], torch.full((PHOTOS,), keys)
-    spans = Spans(rows, rows, starts(queries), starts(keys), lengths.int().cuda())
+    spans = VarlenMetadata(rows, rows, starts(queries), starts(keys), lengths.int().cuda())
     q, k, v = noise(PHOTOS * queries, heads, width), *(noise(PHOTOS * keys, key_heads, width) for _ in range(2))
     return lambda: kernel.packed(q, k, v, spans, width**-0.5, causal)
 

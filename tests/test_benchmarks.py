@@ -29,7 +29,7 @@ import workload
 
 from yanshou.cli import main
 from yanshou.engines import Request
-from yanshou.engines.continuous.capacity import CPU_SLOTS, Need
+from yanshou.engines.continuous.capacity import CPU_SLOTS, RequestBounds
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
@@ -150,7 +150,7 @@ def test_plain_generate_writes_what_the_engine_writes(tmp_path: Path) -> None:
         engine = kind(settings)
         engine.lengths = lengths
         texts.append({one.id: one.text for one in rows.completed(engine, requests)})
-        assert (engine.decoded, engine.waited_s > 0) == (3 * 12, True)
+        assert (engine.decoded, engine.data_wait_s > 0) == (3 * 12, True)
     assert texts[0] == texts[1]
     assert len(set(texts[0].values())) == 3
     assert engine.model.config._attn_implementation == engine.interface
@@ -219,7 +219,7 @@ def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
     for run in rows.RUNS:
         if run.card_gib:
             engine.pretended = rows.card_bytes(run.card_gib)
-            slots[run.card_gib] = engine._size_for(Need(1_222, 803, 768, scored=False)).slots
+            slots[run.card_gib] = engine._size_for(RequestBounds(1_222, 803, 768, scored=False)).slots
     assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
 
 

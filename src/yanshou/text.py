@@ -9,16 +9,16 @@ INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode: control, zero width and b
 
 def excerpt(value: object, longest: int = 60) -> str:
     """The value as an error message shows it: quoted, not longer than `longest` characters."""
-    return cut(repr(value), longest)
+    return truncate(repr(value), longest)
 
 
-def cut(text: str, longest: int = 60) -> str:
+def truncate(text: str, longest: int = 60) -> str:
     """The text as an error message shows it where no quotes are wanted: one line that leaves the terminal alone."""
     short = text if len(text) <= longest else text[: longest - 1] + "…"
     return short if short.isprintable() else repr(short)[1:-1]
 
 
-def spelt_out(text: str) -> str:
+def escape_surrogates(text: str) -> str:
     """Lone surrogates (names that are not UTF-8) as escapes: Arrow, tokenizers and pydantic refuse them."""
     return text.encode(errors="backslashreplace").decode()
 

@@ -15,7 +15,7 @@ from yanshou.inputs.discovery import Group
 from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey
-from yanshou.stage_a.assembly import Assembly, read
+from yanshou.stage_a.assembly import GroupAssembler, read
 
 PROMPT = Prompt("system", "user")
 MISSION = "挡风板安装检查"
@@ -25,7 +25,7 @@ PhotoTree = Callable[..., Path]
 class ShuffledEngine:
     """Answers every photo with its own path, in an order that is drawn, within a window of requests."""
 
-    waited_s, out_of_memory = 0.0, 0
+    data_wait_s, out_of_memory = 0.0, 0
 
     def __init__(self, seed: int = 0, window: int = 6, **answers: str | Exception) -> None:
         self.random, self.window, self.answers = random.Random(seed), window, answers
@@ -92,7 +92,7 @@ def test_groups_come_out_in_input_order_whatever_order_the_answers_have(
     jobs: list[Group], order: list[int], seed: int, window: int
 ) -> None:
     chosen = [jobs[at] for at in order]
-    outcomes = list(Assembly(ShuffledEngine(seed, window), PROMPT).run(chosen))
+    outcomes = list(GroupAssembler(ShuffledEngine(seed, window), PROMPT).run(chosen))
     assert [outcome.key for outcome in outcomes] == [group.key for group in chosen]
     assert told(outcomes) == texts(chosen)
 
@@ -103,19 +103,19 @@ def test_just_the_groups_with_a_bad_photo_fail(jobs: list[Group], bad: set[str],
     wanted = [
         [(name.split("/")[1], f"{name} is bad") for name in names if name in bad] or names for names in texts(jobs)
     ]
-    assert told(Assembly(engine, PROMPT).run(jobs)) == wanted
+    assert told(GroupAssembler(engine, PROMPT).run(jobs)) == wanted
 
 
 def test_a_group_comes_out_with_its_last_photo_not_at_the_end(jobs: list[Group]) -> None:
     engine = ShuffledEngine(window=1)
-    outcomes = Assembly(engine, PROMPT).run(jobs)
+    outcomes = GroupAssembler(engine, PROMPT).run(jobs)
     assert next(outcomes).key.group_id == "A"
     assert len(engine.requests) == 3
 
 
 def test_requests_carry_the_photo_and_the_prompt_and_photos_are_listed_only_when_asked_for(jobs: list[Group]) -> None:
     engine = ShuffledEngine(window=4)
-    next(Assembly(engine, PROMPT).run(iter(jobs)))
+    next(GroupAssembler(engine, PROMPT).run(iter(jobs)))
     assert [(request.id, request.prompt, request.photo) for request in engine.requests[:4]] == [
         (number, PROMPT, photo) for number, photo in enumerate([*jobs[0].photos(), *jobs[1].photos()])
     ]
@@ -129,7 +129,7 @@ def test_a_record_has_raw_and_clean_texts_and_absolute_paths(
     engine = ShuffledEngine(
         **{"A/9.jpg": '{"图片_1": "标签/5G-BBU×1"}<|im_end|>', "A/10.jpg": " 无关图片×1\n<|im_end|>"}
     )
-    (outcome,) = Assembly(engine, PROMPT).run(groups(Path(), "A"))
+    (outcome,) = GroupAssembler(engine, PROMPT).run(groups(Path(), "A"))
     assert outcome.record is not None
     assert outcome.record.model_dump(exclude={"timestamp"}) == {
         "group_id": "A",
@@ -146,7 +146,7 @@ def test_all_faults_of_a_group_are_told_in_the_order_of_its_photos(jobs: list[Gr
     engine = ShuffledEngine(
         window=3, **{"D/5.jpg": PhotoError("E5", "copy it"), "D/1.jpg": "<|im_end|>", "D/3.jpg": "电线/捆扎✂"}
     )
-    (outcome,) = Assembly(engine, PROMPT).run(jobs[3:4])
+    (outcome,) = GroupAssembler(engine, PROMPT).run(jobs[3:4])
     assert outcome.record is None
     assert [fault.model_dump(exclude={"advice"}) for fault in outcome.faults] == [
         {"mission": MISSION, "label": "pass", "group_id": "D", "photo": photo, "step": step, "message": message,
@@ -162,7 +162,7 @@ def test_all_faults_of_a_group_are_told_in_the_order_of_its_photos(jobs: list[Gr
 
 def test_cut_off_answers_are_accepted_on_demand(jobs: list[Group]) -> None:
     engine = ShuffledEngine(**{"B/1.jpg": "电线/捆扎✂"})
-    assert told(Assembly(engine, PROMPT, allow_truncated=True).run(jobs[1:2])) == [["电线/捆扎"]]
+    assert told(GroupAssembler(engine, PROMPT, allow_truncated=True).run(jobs[1:2])) == [["电线/捆扎"]]
 
 
 def test_a_group_whose_photos_vanish_fails_alone(photo_tree: PhotoTree) -> None:
@@ -170,14 +170,14 @@ def test_a_group_whose_photos_vanish_fails_alone(photo_tree: PhotoTree) -> None:
     (root / "B" / "1.jpg").unlink()
     (root / "D" / "1.jpg").unlink()
     (root / "D").rmdir()
-    first, gone, third, no_folder = told(Assembly(ShuffledEngine(), PROMPT).run(groups(root, *"ABCD")))
+    first, gone, third, no_folder = told(GroupAssembler(ShuffledEngine(), PROMPT).run(groups(root, *"ABCD")))
     assert (first, third) == (["A/1.jpg"], ["C/1.jpg"])
     assert gone == [(None, f"{root / 'B'}: the photos are gone")]
     assert no_folder == [(None, f"{root / 'D'}: the group's folder cannot be read (No such file or directory)")]
 
 
 def test_groups_that_all_vanished_are_told_without_a_single_answer(tmp_path: Path) -> None:
-    outcomes = list(Assembly(ShuffledEngine(), PROMPT).run(groups(tmp_path, "A", "B")))
+    outcomes = list(GroupAssembler(ShuffledEngine(), PROMPT).run(groups(tmp_path, "A", "B")))
     assert [(outcome.key.group_id, outcome.record) for outcome in outcomes] == [("A", None), ("B", None)]
 
 
@@ -187,7 +187,7 @@ def test_groups_that_a_stopped_engine_left_open_have_no_outcome(jobs: list[Group
             for answer, _ in zip(super().generate(requests), range(5), strict=False):
                 yield answer
 
-    outcomes = Assembly(Stopping(window=1), PROMPT).run(jobs)
+    outcomes = GroupAssembler(Stopping(window=1), PROMPT).run(jobs)
     assert [outcome.key.group_id for outcome in outcomes] == ["A", "B"]  # of C, one photo of two is answered
 
 
@@ -196,12 +196,12 @@ def test_an_engine_may_give_any_iterator(jobs: list[Group]) -> None:
         def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
             return iter(list(super().generate(requests)))
 
-    assert told(Assembly(Listing(), PROMPT).run(jobs)) == texts(jobs)
+    assert told(GroupAssembler(Listing(), PROMPT).run(jobs)) == texts(jobs)
 
 
 def test_every_answer_is_heard_once(jobs: list[Group]) -> None:
     heard: list[int] = []
-    list(Assembly(ShuffledEngine(), PROMPT, heard=lambda answer: heard.append(answer.id)).run(jobs))
+    list(GroupAssembler(ShuffledEngine(), PROMPT, heard=lambda answer: heard.append(answer.id)).run(jobs))
     assert sorted(heard) == list(range(16))
 
 
@@ -209,7 +209,7 @@ def test_sampling_keys_tell_photos_apart_and_do_not_depend_on_where_the_folder_i
     def keys(parent: Path) -> list[str]:
         engine, label = ShuffledEngine(), "pass" if parent.name == "审核通过" else "fail"
         chosen = [Group(GroupKey(MISSION, label, name), parent, name) for name in ("A", "B")]
-        list(Assembly(engine, PROMPT).run(chosen))
+        list(GroupAssembler(engine, PROMPT).run(chosen))
         return [request.key for request in engine.requests]
 
     tree = {"审核通过/A": 2, "审核通过/B": 1, "审核不通过/A": 2, "审核不通过/B": 1}

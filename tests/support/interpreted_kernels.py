@@ -21,14 +21,14 @@ from yanshou.engines.continuous import language_model as language
 from yanshou.engines.continuous import model_runner as runner
 from yanshou.engines.continuous import ops as pointwise
 from yanshou.engines.continuous import vision_encoder as tower
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
-from yanshou.engines.continuous.capacity import Size
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.capacity import Capacity
 from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
 from yanshou.engines.continuous.kernels.attention import decode, packed
 from yanshou.engines.continuous.prefill_batch import Shape
 
 SIZES = [(64, 64), (96, 160), (200, 90), (33, 47), (300, 300)]
-USUAL, TINY = Size(5, 192, 448, 448, 448), Size(3, 128, 128, 32, 128)
+USUAL, TINY = Capacity(5, 192, 448, 448, 448), Capacity(3, 128, 128, 32, 128)
 
 
 def asked() -> list[Request]:
@@ -57,7 +57,7 @@ def padded(tokens: int, patches: int, sequences: int, exact: bool) -> Shape:
     return Shape(tokens, patches, sequences, exact=False)
 
 
-def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
     """The kernel, where what it must not read is not a number."""
     shared, at, lengths = reach.shared.tolist(), reach.shared_at.tolist(), reach.lengths.tolist()
     used.update(zip(at, shared, strict=True))
@@ -69,7 +69,7 @@ def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale:
     return decode(q, *known, reach, room, scale)
 
 
-def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """The kernel, with spans as they lie on a GPU."""
     starts = [start for start, _ in spans.queries]
     there = replace(
@@ -87,7 +87,7 @@ def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: flo
 used: set[tuple[int, int]] = set()  # prefixes that were read in one place: first row, rows
 
 
-def check(folder: Path, requests: Sequence[Request], size: Size, between: bool) -> None:
+def check(folder: Path, requests: Sequence[Request], size: Capacity, between: bool) -> None:
     """`between`: what stands between the matrix products is done by kernels, too."""
     plain, kernels = answers(folder, requests), pointwise_kernel if between else None
     with ExitStack() as patched:

@@ -113,12 +113,12 @@ def _size(folder: Path) -> str:
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:
     """Loads the processor and writes a prompt with it, as a run would."""
-    from yanshou.engines.qwen3_vl import Qwen3VL
+    from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
     from yanshou.settings import EngineSettings
 
     try:
-        engine = Qwen3VL(EngineSettings(checkpoint=name, device="cpu"))
+        engine = Qwen3VLBackend(EngineSettings(checkpoint=name, device="cpu"))
         text = engine.render(Prompt("系统", "用户"))
     except YanshouError as error:
         yield Finding("FAIL", str(error))

@@ -12,7 +12,7 @@ from yanshou.cli.progress import ProgressView, begun, last_words, page, table, w
 from yanshou.pipeline.mission_run import Listener, MissionResult, Silence, exit_status
 
 
-class Telling:
+class RunReporter:
     """What a command says while it runs, and at its end. `unit`: what is counted."""
 
     def __init__(self, unit: str, quiet: bool, as_json: bool) -> None:
@@ -36,7 +36,7 @@ def _rows(results: Iterable[MissionResult]) -> Iterable[dict[str, Any]]:
         yield {**asdict(result), "status": result.status, **rounded}
 
 
-def quieten() -> None:
+def silence_transformers() -> None:
     """transformers talks and draws bars on its own; its warnings stay, its chatter goes."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -56,14 +56,14 @@ def dataset(as_json: bool, **options: Any) -> None:
     import json
 
     from yanshou.cli.progress import page
-    from yanshou.cli.runs import quieten
+    from yanshou.cli.runs import silence_transformers
     from yanshou.missions import load_missions
     from yanshou.stage_b.card import tables
     from yanshou.stage_b.dataset import build_dataset
 
     with checked():
         settings = DatasetSettings(**options)
-    quieten()
+    silence_transformers()
     card = build_dataset(settings, load_missions(settings.mission_files))
     for warning in card.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -112,12 +112,12 @@ def _judge_settings(options: dict[str, Any]) -> JudgeSettings:
 
 def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import VERDICTS
-    from yanshou.cli.runs import Telling, quieten
+    from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
     from yanshou.stage_b.judge import Judge, prepare
 
-    quieten()
-    telling = Telling(VERDICTS, quiet, as_json)
+    silence_transformers()
+    telling = RunReporter(VERDICTS, quiet, as_json)
     found, engine = prepare(settings)
     stage = Judge(settings, engine, telling.listener)
     with interruptible(stage.interrupt):

@@ -68,12 +68,12 @@ def _settings(options: dict[str, Any]) -> StageASettings:
 
 def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import PHOTOS
-    from yanshou.cli.runs import Telling, quieten
+    from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
     from yanshou.stage_a.summarize import StageA, prepare
 
-    quieten()
-    telling = Telling(PHOTOS, quiet, as_json)
+    silence_transformers()
+    telling = RunReporter(PHOTOS, quiet, as_json)
     found, engine = prepare(settings)
     stage = StageA(settings, engine, telling.listener)
     with interruptible(stage.interrupt):

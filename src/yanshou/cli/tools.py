@@ -14,9 +14,9 @@ from yanshou.settings import ALL
 def doctor(ctx: click.Context, /, checkpoint: str | None) -> None:
     """Versions, devices, memory, and whether a checkpoint would load, each with what to do."""
     from yanshou.cli.doctor import examine, report
-    from yanshou.cli.runs import quieten
+    from yanshou.cli.runs import silence_transformers
 
-    quieten()
+    silence_transformers()
     ctx.exit(report(examine(checkpoint)))
 
 
@@ -44,7 +44,7 @@ def synth(output_dir: Path, groups: int, seed: int, missions: tuple[str, ...], m
 def demo(ctx: click.Context, /, output_dir: Path) -> None:
     """Draws 24 groups; the shipped checkpoint summarises and judges them; scores, figures, and where everything is."""
     from yanshou.cli.demo import run
-    from yanshou.cli.runs import quieten
+    from yanshou.cli.runs import silence_transformers
 
-    quieten()
+    silence_transformers()
     ctx.exit(run(output_dir))

@@ -45,14 +45,14 @@ from yanshou.settings import GRPO_RATE, SFT_RATE, TrainSettings
 @click.pass_context
 def train(ctx: click.Context, /, dry_run: bool, quiet: bool, **options: Any) -> None:
     """GRPO by ms-swift (extra "train"): a checkpoint that judges better. What follows -- goes to swift as it is."""
-    from yanshou.cli.runs import quieten
+    from yanshou.cli.runs import silence_transformers
     from yanshou.cli.signals import interruptible
     from yanshou.train.progress_view import Silence, TrainView
     from yanshou.train.run import Training
 
     with checked():
         settings = TrainSettings(**options)
-    quieten()
+    silence_transformers()
     training = Training(settings, Silence() if quiet else TrainView())
     if dry_run:
         click.echo(training.command_line())

@@ -30,7 +30,7 @@ class Request:
     prompt: Prompt
     photo: Path | Image.Image | None
     key: str = ""  # names the photo for sampling: the same key and seed draw the same text, whatever stands beside it
-    choices: tuple[str, ...] = ()  # first lines of an answer whose likelihood is asked for; text-only requests
+    candidates: tuple[str, ...] = ()  # first lines of an answer whose likelihood is asked for; text-only requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunPlan:
     """What is to come."""
 
     prompt: Prompt  # the longest one
@@ -66,7 +66,7 @@ class Engine(Protocol):
     """What Stage-A and Stage-B ask of a model."""
 
     @property
-    def waited_s(self) -> float:
+    def data_wait_s(self) -> float:
         """Seconds so far in which the model had nothing to do because no photo was prepared yet."""
         ...
 
@@ -75,7 +75,7 @@ class Engine(Protocol):
         """How often so far the device's memory ran short, so that less was done at once."""
         ...
 
-    def ready(self, run: Run) -> None:
+    def prepare_run(self, run: RunPlan) -> None:
         """Told before the requests of a run, and before `environment` is asked: the time to plan."""
         ...
 
@@ -97,7 +97,7 @@ class Engine(Protocol):
 
 
 @contextmanager
-def answering(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Completion | Failure]]:
+def closing_answers(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Completion | Failure]]:
     """The engine's answers; its threads end with the context, not some time later."""
     answers = engine.generate(requests)
     try:
@@ -111,7 +111,7 @@ class OutOfMemoryError(Exception):
     """The batch does not fit the device's memory. Raised by `complete`, cured by the scheduler."""
 
 
-def does_not_fit() -> GenerationError:
+def oom_failure() -> GenerationError:
     """What a photo fails with that is too large even alone."""
     return GenerationError(
         "the photo does not fit the device's memory, not even alone",

@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request, Run, does_not_fit
+from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request, RunPlan, oom_failure
 from yanshou.errors import GroupError
 
 AHEAD = 2  # batches prepared beside the one in hand
@@ -42,7 +42,7 @@ class Scheduler(Generic[PreparedT]):
         self._limit = batch_size  # photos a batch now; below batch_size after an out-of-memory
         self._calm = 0  # batches since the limit last changed
         self._stopped = False
-        self.waited_s = 0.0  # time in which no photo was ready
+        self.data_wait_s = 0.0  # time in which no photo was ready
         self.out_of_memory = 0  # times
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class Scheduler(Generic[PreparedT]):
         try:
             return future.result()
         finally:
-            self.waited_s += time.monotonic() - began
+            self.data_wait_s += time.monotonic() - began
 
     def _answer(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
         try:
@@ -102,7 +102,7 @@ class Scheduler(Generic[PreparedT]):
 
     def _in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
         if len(batch) == 1:
-            yield Failure(batch[0][0].id, does_not_fit())
+            yield Failure(batch[0][0].id, oom_failure())
             return
         half = len(batch) // 2
         self._limit, self._calm = max(1, min(self._limit, half)), 0
@@ -130,8 +130,8 @@ class BatchedEngine(ABC, Generic[PreparedT]):
         self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
 
     @property
-    def waited_s(self) -> float:
-        return self.scheduler.waited_s
+    def data_wait_s(self) -> float:
+        return self.scheduler.data_wait_s
 
     @property
     def out_of_memory(self) -> int:
@@ -151,7 +151,7 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     @abstractmethod
     def environment(self) -> dict[str, Any]: ...
 
-    def ready(self, run: Run) -> None:
+    def prepare_run(self, run: RunPlan) -> None:
         """Batch by batch there is nothing to plan."""
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:

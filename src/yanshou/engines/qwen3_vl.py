@@ -43,7 +43,7 @@ LOADING_ERRORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ModelInput:
     """One request, ready for the model."""
 
     request: Request
@@ -55,7 +55,7 @@ class Prepared:
     before: int = 0  # tokens before the photo: the same for all photos with this prompt
 
 
-class Qwen3VL:
+class Qwen3VLBackend:
     """Any dense Qwen3-VL checkpoint on one device."""
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -138,10 +138,10 @@ class Qwen3VL:
 
     # ---- one request (worker threads) ----
 
-    def prepare(self, request: Request) -> Prepared:
+    def prepare(self, request: Request) -> ModelInput:
         ids = self.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
-            return Prepared(request, torch.tensor(ids), None, None, False, self.limit(request))
+            return ModelInput(request, torch.tensor(ids), None, None, False, self.limit(request))
         photo = load_photo(request.photo, self.settings.photo.exif)
         try:
             pixels, grid = self.patches(photo.image)
@@ -151,7 +151,7 @@ class Qwen3VL:
         expanded = self._with_visual_tokens(ids, grid)
         self._prove(request, photo.image, expanded)
         before = expanded.index(self.image_token)
-        return Prepared(request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before)
+        return ModelInput(request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before)
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Pixels (patches, 1536) and grid (1, 3) of one photo. Raises ValueError for one that is too narrow."""
@@ -246,7 +246,7 @@ class Qwen3VL:
         return stop if isinstance(stop, list) else [stop]
 
     def completion(
-        self, prepared: Prepared, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
+        self, prepared: ModelInput, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
         """An answer from its tokens, the stop token included."""
         tokenizer = self.processor.tokenizer

@@ -26,7 +26,7 @@ from yanshou.engines.batching import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.inputs.images import load_photo
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
-from yanshou.storage.jsonl import dump_line, first_fault
+from yanshou.storage.jsonl import dump_line, first_validation_error
 
 STOP = "<|im_end|>"
 ValueT = TypeVar("ValueT")
@@ -73,7 +73,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
         if text is None:
             raise GenerationError(f"the script has no answer for {names[0]}", 'add it, or "*"')
         ended: FinishReason = "length" if names[1] in self.script.truncated else "stop"
-        logprobs = self._logprobs(names, text, request.choices)
+        logprobs = self._logprobs(names, text, request.candidates)
         written = text if ended == "length" else text + STOP
         return Completion(request.id, written, ended, len(text) + 1, rotated, logprobs)
 
@@ -91,11 +91,11 @@ class ScriptedEngine(BatchedEngine[Completion]):
     def environment(self) -> dict[str, Any]:
         return {"engine": "scripted", "batch_size": self.settings.batch_size or BATCH_SIZE}
 
-    def _logprobs(self, names: Sequence[str], text: str, choices: Sequence[str]) -> tuple[float, ...]:
+    def _logprobs(self, names: Sequence[str], text: str, candidates: Sequence[str]) -> tuple[float, ...]:
         """The answer's first line as likely as its confidence, the other choices share the rest."""
         sure = _found(self.script.confidence, names) or 0.5
-        other = (1 - sure) / max(1, len(choices) - 1)
-        return tuple(math.log(sure if text.split("\n")[0] == choice else other) for choice in choices)
+        other = (1 - sure) / max(1, len(candidates) - 1)
+        return tuple(math.log(sure if text.split("\n")[0] == choice else other) for choice in candidates)
 
 
 def _names(request: Request) -> tuple[str, str, str]:
@@ -114,6 +114,6 @@ def _read(path: Path) -> Script:
     except OSError as error:
         raise CheckpointError(f"{path}: the script cannot be read ({error.strerror}). Give a JSON file.") from error
     except ValidationError as error:
-        raise CheckpointError(f"{path}: not a script: {first_fault(error)}. Correct the file.") from error
+        raise CheckpointError(f"{path}: not a script: {first_validation_error(error)}. Correct the file.") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON: {error}. Correct the file.") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import image_key
-from yanshou.storage.atomic import not_written, replace_file
+from yanshou.storage.atomic import replace_file, write_error
 
 NAME = "groups.csv"
 FORMULA = tuple("=+-@＝＋－＠\t\r\n")
@@ -31,7 +31,7 @@ def write_groups(groups: Iterable[JudgedGroup], output_dir: Path) -> Path:
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error
     replace_file(path, sheet(groups))
     return path
 

@@ -26,11 +26,11 @@ from pydantic import ValidationError
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
-from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, younger
+from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
-from yanshou.storage.jsonl import first_fault, read_object, read_records
-from yanshou.storage.read_groups import JUDGE_AGAIN, once, own_name, read_groups
+from yanshou.storage.jsonl import first_validation_error, read_object, read_records
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
 from yanshou.storage.run_files import Paths, RunFile
 from yanshou.text import excerpt
 
@@ -89,7 +89,7 @@ def read_judged(
 
     `only`: dataset files; the other groups are left out.
     """
-    wanted = {own_name(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
+    wanted = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
     sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
@@ -155,7 +155,7 @@ def _outdated(
 ) -> Iterable[tuple[GroupKey, str]]:
     """The groups whose verdict is older than their summaries, and when the two were written."""
     for key, verdict in verdicts.items():
-        if key in written and (told := younger(written[key].timestamp, verdict.timestamp)):
+        if key in written and (told := stale_verdict(written[key].timestamp, verdict.timestamp)):
             yield key, told
 
 
@@ -232,7 +232,7 @@ def _run_file(run: Path) -> RunFile:
     try:
         return RunFile.model_validate(read_object(run, GIVE_THEM))
     except ValidationError as error:
-        raise DamagedFileError(f"{run}: {first_fault(error)}. {GIVE_THEM}") from error
+        raise DamagedFileError(f"{run}: {first_validation_error(error)}. {GIVE_THEM}") from error
 
 
 def _stage_a_of(run: Path) -> list[Path]:
@@ -249,7 +249,7 @@ def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fa
     faults: dict[GroupKey, list[Fault]] = {}
     for path in (_beside(path).errors for path in once(paths)):
         for _, fault in read_records(path, Fault, ANY_CASE) if _exists(path) else ():
-            attempt = faults.setdefault(own_name(fault.key, missions), [])
+            attempt = faults.setdefault(canonical_key(fault.key, missions), [])
             if attempt and attempt[0].timestamp != fault.timestamp:
                 attempt.clear()
             attempt.append(fault)

@@ -74,7 +74,7 @@ class Part:
     """The figures of one mission, or of all."""
 
     groups: int = 0  # in the truth
-    not_written: int = 0  # of these groups
+    write_error: int = 0  # of these groups
     photos: int = 0
     identical: int = 0  # photos whose line is the reference's, character by character
     unknown: int = 0  # written entries with words outside the vocabulary; ×N is one entry here
@@ -94,7 +94,7 @@ class Part:
 
     def add_group(self, truth: Summaries, written: Summaries | None) -> None:
         self.groups += 1
-        self.not_written += written is None
+        self.write_error += written is None
         for photo in {**truth, **(written or {})}:
             self.add_photo(truth.get(photo), (written or {}).get(photo))
 
@@ -111,7 +111,7 @@ class Part:
 
     def add(self, other: "Part") -> None:
         self.groups += other.groups
-        self.not_written += other.not_written
+        self.write_error += other.write_error
         self.photos += other.photos
         self.identical += other.identical
         self.unknown += other.unknown
@@ -122,7 +122,7 @@ class Part:
     def to_dict(self) -> dict[str, Any]:
         return {
             "groups": self.groups,
-            "groups_not_written": self.not_written,
+            "groups_not_written": self.write_error,
             "photos": self.photos,
             "identical": self.identical,
             "identical_share": self.identical_share,
@@ -196,7 +196,7 @@ def tables(result: Score) -> "list[Table]":
     figures = _right("groups", "not written", "photos", *shares, "unknown", "odd ×N")
     missions = Table(Column("mission", overflow="fold", min_width=20), *figures, box=None, pad_edge=False)
     for name, part in (*result.missions.items(), ("all", result.overall)):
-        sizes = map(str, (part.groups, part.not_written, part.photos))
+        sizes = map(str, (part.groups, part.write_error, part.photos))
         odd = map(str, (part.unknown, part.odd_counts))
         missions.add_row(Text(name), *sizes, _percent(part.identical_share), *_percents(part.entries), *odd)
     categories = Table("类别", *_right("entries", "written", *shares[1:]), box=None, pad_edge=False)

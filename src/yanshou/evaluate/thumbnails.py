@@ -23,7 +23,7 @@ from PIL.Image import Resampling
 
 from yanshou.errors import PhotoError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.atomic import not_written
+from yanshou.storage.atomic import write_error
 
 FOLDER = "thumbnails"
 BOX = (320, 480)  # the most width and height, in pixels; a phone's upright photo becomes 233 × 480, some 15 kB
@@ -52,7 +52,7 @@ def make_thumbnails(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise not_written(folder, error) from error
+        raise write_error(folder, error) from error
     made: dict[str, Thumbnail] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
@@ -102,4 +102,4 @@ def _write(photo: Path, file: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise not_written(file, error) from error
+        raise write_error(file, error) from error

@@ -141,11 +141,11 @@ class MissionRun(Generic[RecordT, DigestT]):
         """Settles all outcomes, which the engine answers; RunError where nothing but failures comes."""
         result = self.result
         began, already_failed = time.monotonic(), result.failed
-        waited, short = (engine.waited_s, engine.out_of_memory) if engine else (0.0, 0)
+        waited, short = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
         for outcome in outcomes:
             result.seconds = time.monotonic() - began
             if engine:
-                result.waited_s, result.out_of_memory = engine.waited_s - waited, engine.out_of_memory - short
+                result.waited_s, result.out_of_memory = engine.data_wait_s - waited, engine.out_of_memory - short
             self.settle(outcome)
             if result.failed - already_failed >= HOPELESS and not self.output.done:
                 raise RunError(

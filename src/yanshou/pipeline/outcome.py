@@ -12,7 +12,7 @@ from yanshou.schema.records import Fault, GroupKey, GroupRecord
 ENDLESS = "set --repetition-penalty, e.g. 1.05, or look at the photo: such loops begin where it shows many alike things"
 TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"
 Answer = Completion | Failure
-Heard = Callable[[Answer], None]
+AnswerCallback = Callable[[Answer], None]
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
 
@@ -38,7 +38,7 @@ def fault(key: GroupKey, error: GroupError, photo: Path | None = None) -> Fault:
     )  # fmt: skip
 
 
-def endless(answer: Completion) -> GenerationError:
+def repetition_error(answer: Completion) -> GenerationError:
     """What an answer that repeats itself fails with."""
     ending = answer.text[-40:]
     return GenerationError(f"the answer repeats itself, ended after {answer.tokens} tokens: …{ending!r}", ENDLESS)

@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from yanshou.errors import SummaryError
-from yanshou.text import cut, excerpt, trimmed
+from yanshou.text import excerpt, trimmed, truncate
 
 EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
 INCOMPLETE = "Every photo needs its line, under 图片_1, 图片_2, … in the photos' order."
@@ -45,7 +45,7 @@ class GroupKey(NamedTuple):
 
     def __str__(self) -> str:
         """`QC-20241022-0015063 (挡风板安装检查, fail)`"""
-        return f"{cut(self.group_id)} ({cut(self.mission)}, {self.label or 'no label'})"
+        return f"{truncate(self.group_id)} ({truncate(self.mission)}, {self.label or 'no label'})"
 
 
 class Record(BaseModel):
@@ -64,7 +64,7 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def younger(summaries: str, verdict: str) -> str:
+def stale_verdict(summaries: str, verdict: str) -> str:
     """What is wrong where a group's summaries were written after its verdict; "" where they were not."""
     try:
         later = datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
@@ -146,7 +146,7 @@ def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
         if key not in wanted:
             raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
     if list(per_image) != wanted:
-        raise SummaryError(f"keys are out of order: {cut(', '.join(per_image))}", INCOMPLETE)
+        raise SummaryError(f"keys are out of order: {truncate(', '.join(per_image))}", INCOMPLETE)
 
 
 class TruthRecord(GroupRecord):

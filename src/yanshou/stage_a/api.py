@@ -19,7 +19,7 @@ from yanshou.inputs.discovery import Group
 from yanshou.pipeline.outcome import Answer
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
-from yanshou.stage_a.assembly import Assembly, read
+from yanshou.stage_a.assembly import GroupAssembler, read
 
 Photo = str | os.PathLike[str] | Image.Image  # a file, or a picture in memory
 
@@ -43,7 +43,7 @@ def infer_batch(
 
 def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated: bool = False) -> StageARecord:
     """The checked record of one group. Raises the first of its faults."""
-    (outcome,) = Assembly(engine, prompt, allow_truncated).run([group])
+    (outcome,) = GroupAssembler(engine, prompt, allow_truncated).run([group])
     if outcome.record is None:
         raise outcome.errors[0][1]
     return outcome.record

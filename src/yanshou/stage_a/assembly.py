@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yanshou.engines.base import Engine, Failure, Request, answering
+from yanshou.engines.base import Engine, Failure, Request, closing_answers
 from yanshou.errors import GenerationError, GroupError
 from yanshou.inputs.discovery import Group
-from yanshou.pipeline.outcome import TRUNCATED, Answer, Heard, Outcome, endless
+from yanshou.pipeline.outcome import TRUNCATED, Answer, AnswerCallback, Outcome, repetition_error
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, StageARecord, image_key, now
 from yanshou.stage_a.clean import clean_text
@@ -58,11 +58,11 @@ class _Open:
         )
 
 
-class Assembly:
+class GroupAssembler:
     """The groups between an engine and its caller. One `run` a group list."""
 
     def __init__(
-        self, engine: Engine, prompt: Prompt, allow_truncated: bool = False, heard: Heard = lambda _: None
+        self, engine: Engine, prompt: Prompt, allow_truncated: bool = False, heard: AnswerCallback = lambda _: None
     ) -> None:
         self._engine, self._prompt, self._allow_truncated, self._heard = engine, prompt, allow_truncated, heard
         self._open: deque[_Open] = deque()
@@ -70,7 +70,7 @@ class Assembly:
 
     def run(self, groups: Iterable[Group]) -> Iterator[Outcome[StageARecord]]:
         """One outcome a group, in input order. Groups that a stopped engine left unanswered have none."""
-        with answering(self._engine, self._requests(groups)) as answers:
+        with closing_answers(self._engine, self._requests(groups)) as answers:
             for answer in answers:
                 self._take(answer)
                 self._heard(answer)
@@ -112,7 +112,7 @@ def read(answer: Answer, allow_truncated: bool = False) -> tuple[str, str]:
         ending = answer.text[-40:]
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: …{ending!r}", TRUNCATED)
     if answer.finish_reason == "loop":
-        raise endless(answer)
+        raise repetition_error(answer)
     return answer.text, clean_text(answer.text)
 
 

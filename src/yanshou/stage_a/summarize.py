@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.base import Engine, Run
+from yanshou.engines.base import Engine, RunPlan
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.discovery import Discovery, Group, discover, mission_folders
 from yanshou.missions import Mission, Missions, load_missions
@@ -19,7 +19,7 @@ from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, StageASettings
-from yanshou.stage_a.assembly import Assembly
+from yanshou.stage_a.assembly import GroupAssembler
 from yanshou.storage.run_files import Output
 from yanshou.storage.settings_diff import Change
 
@@ -109,7 +109,7 @@ class StageA:
         stem = f"{mission.name}_stage_a"
 
         def environment(earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-            self.engine.ready(Run(prompt, photos=True, earlier=earlier))
+            self.engine.prepare_run(RunPlan(prompt, photos=True, earlier=earlier))
             return {"input_dir": str(self.settings.input_dir.absolute()), **self.engine.environment()}
 
         return Output.open(
@@ -134,7 +134,7 @@ class StageA:
     ) -> Iterator[Outcome[StageARecord]]:
         if not pending or self.interrupted:
             return iter(())
-        return Assembly(self.engine, prompt, self.settings.allow_truncated, run.heard).run(pending)
+        return GroupAssembler(self.engine, prompt, self.settings.allow_truncated, run.heard).run(pending)
 
 
 def _pending(groups: Sequence[Group], run: MissionRun[StageARecord, PhotoNames]) -> Iterator[Group]:

@@ -31,7 +31,7 @@ from pathlib import Path
 from yanshou.errors import InputError
 from yanshou.missions import Missions
 from yanshou.missions.rules import LABEL_WORDS
-from yanshou.schema.records import GroupKey, VerdictRecord, younger
+from yanshou.schema.records import GroupKey, VerdictRecord, stale_verdict
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
 from yanshou.stage_b.examples import Example, read_examples
@@ -87,7 +87,7 @@ def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKe
     }
     ours = [record for key, (_, record) in verdicts.items() if key in groups]
     for key, (place, record) in verdicts.items():
-        if key in groups and (outdated := younger(groups[key], record.timestamp)):
+        if key in groups and (outdated := stale_verdict(groups[key], record.timestamp)):
             raise InputError(f"{place}: group {key}: {outdated}. Delete the verdict's line and judge it again.")
     if paths and not ours:
         raise InputError(

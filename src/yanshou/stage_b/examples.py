@@ -12,7 +12,7 @@ from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label, StageARecord
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
-from yanshou.text import spelt_out
+from yanshou.text import escape_surrogates
 
 SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 
@@ -44,7 +44,7 @@ class Example:
             "group_id": self.group_id,
             "mission": self.mission,
             "summaries": self.summaries,
-            "image_paths": [spelt_out(path) for path in self.image_paths],
+            "image_paths": [escape_surrogates(path) for path in self.image_paths],
         }
 
 
@@ -57,7 +57,7 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
                 f"{place}: group {record.key} has no label: key label is null, and "
                 "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
             )
-        summaries = tuple(map(spelt_out, record.per_image.values()))
+        summaries = tuple(map(escape_surrogates, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
         images = tuple(record.images)
         yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.timestamp)

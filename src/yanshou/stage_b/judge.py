@@ -14,21 +14,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from yanshou.engines.base import Engine, Failure, Request, Run, answering
+from yanshou.engines.base import Engine, Failure, Request, RunPlan, closing_answers
 from yanshou.errors import GenerationError, GroupError, InputError, SummaryError, VerdictError
 from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
 from yanshou.pipeline.mission_run import Listener, MissionResult, MissionRun, Silence, guarded
-from yanshou.pipeline.outcome import TRUNCATED, Answer, Outcome, endless
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, younger
+from yanshou.pipeline.outcome import TRUNCATED, Answer, Outcome, repetition_error
+from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, stale_verdict
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
 from yanshou.storage.read_groups import read_groups
 from yanshou.storage.run_files import Output
 from yanshou.storage.settings_diff import Change
-from yanshou.text import SPECIAL_TOKEN, excerpt, spelt_out
+from yanshou.text import SPECIAL_TOKEN, escape_surrogates, excerpt
 
 RULES = "rules"  # what stands in run.json in the checkpoint's place
 DECIMALS = 6  # of p_pass: what a batch changes lies behind them
@@ -103,7 +103,7 @@ class Judge:
                 return {}
             longest = max(groups, key=lambda record: sum(map(len, record.per_image.values())))
             prompt = verdict_prompt(mission, _lines(longest))
-            self.engine.ready(Run(prompt, photos=False, earlier=earlier))
+            self.engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier))
             return self.engine.environment()
 
         return Output.open(
@@ -153,7 +153,7 @@ class Judge:
         requests = (_request(number, mission, record) for number, record in enumerate(pending))
         answered: dict[int, Outcome[VerdictRecord]] = {}
         next_out = 0
-        with answering(engine, requests) as answers:
+        with closing_answers(engine, requests) as answers:
             for answer in answers:
                 answered[answer.id] = self._outcome(pending[answer.id].key, answer)
                 run.heard(answer)
@@ -175,7 +175,7 @@ class Judge:
         if answer.finish_reason == "length":
             raise GenerationError(f"the answer was cut off: …{answer.text[-40:]!r}", TRUNCATED.split(", or")[0])
         if answer.finish_reason == "loop":
-            raise endless(answer)
+            raise repetition_error(answer)
         said = read_verdict(answer.text)
         if said.passed is None or said.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(answer.text)}", TWO_LINES)
@@ -184,14 +184,14 @@ class Judge:
             raise GenerationError(f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32")
         p_pass = round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
         return VerdictRecord(
-            **key._asdict(), verdict=_label(self._passes(p_pass, said.passed)), reason=spelt_out(said.reason),
+            **key._asdict(), verdict=_label(self._passes(p_pass, said.passed)), reason=escape_surrogates(said.reason),
             p_pass=p_pass, raw_text=answer.text, timestamp=now(),
         )  # fmt: skip
 
 
 def _request(number: int, mission: Mission, record: StageARecord) -> Request:
     key = "/".join((record.mission, record.label or "", record.group_id))
-    return Request(number, verdict_prompt(mission, _lines(record)), None, key, choices=(PASS, FAIL))
+    return Request(number, verdict_prompt(mission, _lines(record)), None, key, candidates=(PASS, FAIL))
 
 
 def _by_rule(mission: Mission, pending: Iterable[StageARecord]) -> Iterator[Outcome[VerdictRecord]]:
@@ -221,7 +221,7 @@ def _pending(
 
 
 def _fault(record: StageARecord, judged: str | None, asked: bool) -> SummaryError | None:
-    if judged is not None and (outdated := younger(record.timestamp, judged)):
+    if judged is not None and (outdated := stale_verdict(record.timestamp, judged)):
         return SummaryError(
             outdated,
             "delete the group's line from the verdicts and run again, or start over with --fresh",
@@ -237,7 +237,7 @@ def _fault(record: StageARecord, judged: str | None, asked: bool) -> SummaryErro
 
 
 def _lines(record: StageARecord) -> list[str]:
-    return list(map(spelt_out, record.per_image.values()))
+    return list(map(escape_surrogates, record.per_image.values()))
 
 
 def _label(passed: bool) -> Label:

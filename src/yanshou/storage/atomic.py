@@ -21,10 +21,10 @@ def replace_file(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error
 
 
-def unused(path: Path, ending: str = "") -> Path:
+def unused_path(path: Path, ending: str = "") -> Path:
     """The path with this ending, with a number before it where that exists: what is old is never overwritten."""
     number, found = 1, path.with_name(path.name + ending)
     while found.exists():
@@ -33,7 +33,7 @@ def unused(path: Path, ending: str = "") -> Path:
     return found
 
 
-def not_written(path: Path, error: OSError) -> OutputError:
+def write_error(path: Path, error: OSError) -> OutputError:
     """The error for a file that refuses to be written, with what the disk has left."""
     try:
         free = f" ({shutil.disk_usage(path.parent).free / 2**30:.1f} GiB free there)"

@@ -29,8 +29,8 @@ from typing import Any, BinaryIO, Never, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
-from yanshou.storage.atomic import not_written
-from yanshou.text import cut, excerpt
+from yanshou.storage.atomic import write_error
+from yanshou.text import excerpt, truncate
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -66,7 +66,9 @@ def read_records(path: Path, record_type: type[RecordT], advice: str = REDO) -> 
         try:
             yield number, record_type.model_validate(line)
         except ValidationError as error:
-            raise DamagedFileError(f"{path}:{number}: {first_fault(error)}{_whose(line)}. {advice}") from error
+            raise DamagedFileError(
+                f"{path}:{number}: {first_validation_error(error)}{_whose(line)}. {advice}"
+            ) from error
 
 
 def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) -> bytes:
@@ -76,10 +78,10 @@ def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) 
     return text.encode("utf-8", errors="backslashreplace") + b"\n"  # only a lone surrogate is replaced, by its escape
 
 
-def first_fault(error: ValidationError) -> str:
+def first_validation_error(error: ValidationError) -> str:
     """The first thing that a record type objects to, in one readable line without a full stop."""
     fault = error.errors(include_url=False)[0]
-    where = cut(".".join(str(step) for step in fault["loc"]))
+    where = truncate(".".join(str(step) for step in fault["loc"]))
     match fault["type"]:
         case "missing":
             return f"key {where} is missing"
@@ -107,7 +109,7 @@ class Appender:
         try:
             self._file = path.open("ab", buffering=0)
         except OSError as error:
-            raise not_written(path, error) from error
+            raise write_error(path, error) from error
         self._synced = time.monotonic()
 
     def append(self, record: BaseModel | Mapping[str, Any]) -> None:
@@ -125,7 +127,7 @@ class Appender:
         except BaseException as error:  # Ctrl-C in the middle of a write tears a line as a full disk does
             self._truncate(begin)
             if isinstance(error, OSError):
-                raise not_written(self.path, error) from error
+                raise write_error(self.path, error) from error
             raise
 
     def _end(self) -> int:
@@ -155,7 +157,7 @@ class Appender:
             with self._file:
                 self._sync()
         except OSError as error:
-            raise not_written(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +176,7 @@ def cut_torn_line(path: Path) -> None:
         with path.open("r+b") as file:
             file.truncate(_after_last_break(file))
     except OSError as error:
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error
 
 
 def _checked(line: bytes, where: str, advice: str) -> dict[str, Any]:
@@ -207,7 +209,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {cut(twice)} stands there twice")
+        raise ValueError(f"key {truncate(twice)} stands there twice")
     return value
 
 
@@ -218,7 +220,7 @@ def _no_constant(name: str) -> Never:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"{cut(digits)} is too large a number")
+        raise ValueError(f"{truncate(digits)} is too large a number")
     return number
 
 
@@ -244,7 +246,7 @@ def _shown(line: bytes) -> str:
 def _whose(line: Mapping[str, Any]) -> str:
     """` (group QC-…, 4 photos)`: what helps to find the line again, as far as the line tells it."""
     group, images = line.get("group_id"), line.get("images")
-    told = [f"group {cut(str(group))}"] if group else []
+    told = [f"group {truncate(str(group))}"] if group else []
     if isinstance(images, list):
         told.append(f"{len(images)} photo{'' if len(images) == 1 else 's'}")
     return f" ({', '.join(told)})" if told else ""

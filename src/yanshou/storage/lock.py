@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from yanshou.errors import LockedError
-from yanshou.storage.atomic import not_written
+from yanshou.storage.atomic import write_error
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def locked(file: Path, written: Path) -> Iterator[None]:
             f"{written}: another run is writing it. Wait until that ends, or choose another --output-dir."
         ) from error
     except OSError as error:
-        raise not_written(written, error) from error
+        raise write_error(written, error) from error
     try:
         yield
     finally:

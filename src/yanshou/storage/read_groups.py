@@ -46,7 +46,7 @@ def read_groups(
         _refuse_neighbour(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
-            key = own_name(record.key, known) if any_mission else _known(record.key, known, place)
+            key = canonical_key(record.key, known) if any_mission else _known(record.key, known, place)
             if first := places.get(key):
                 raise DamagedFileError(
                     f"{place}: group {key} stands at {first} already. Keep one of the two lines; files of two runs "
@@ -69,7 +69,7 @@ def _refuse_neighbour(path: Path, record_type: type[GroupRecord]) -> None:
         raise UsageError(f"{path}: not a file of {what}. Give <mission>{ending}; its neighbours are found.")
 
 
-def own_name(key: GroupKey, known: Missions) -> GroupKey:
+def canonical_key(key: GroupKey, known: Missions) -> GroupKey:
     """The group under its mission's own name, where a file has an alias."""
     return key._replace(mission=known.get(key.mission).name) if key.mission in known else key
 

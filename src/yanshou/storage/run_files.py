@@ -32,8 +32,8 @@ from pydantic import Field, ValidationError
 
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord, Record, now
-from yanshou.storage.atomic import not_written, replace_file, unused
-from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, first_fault, read_object, read_records
+from yanshou.storage.atomic import replace_file, unused_path, write_error
+from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, first_validation_error, read_object, read_records
 from yanshou.storage.lock import locked
 from yanshou.storage.settings_diff import Change, Difference, differences, forbidden, listed
 from yanshou.text import excerpt
@@ -197,11 +197,11 @@ class Output(Generic[RecordT, DigestT]):
         for path in (self.paths.lines, self.paths.errors, self.paths.run):
             if not path.exists():
                 continue
-            aside = unused(path.with_name(f"{path.name}.{moment}"), ".old")
+            aside = unused_path(path.with_name(f"{path.name}.{moment}"), ".old")
             try:
                 path.rename(aside)
             except OSError as error:
-                raise not_written(aside, error) from error
+                raise write_error(aside, error) from error
             self.moved.append(aside)
 
     def _begin(
@@ -250,7 +250,7 @@ class Output(Generic[RecordT, DigestT]):
         try:
             return RunFile.model_validate(read_object(run, advice))
         except ValidationError as error:
-            raise DamagedFileError(f"{run}: {first_fault(error)}. {advice}") from error
+            raise DamagedFileError(f"{run}: {first_validation_error(error)}. {advice}") from error
 
     def _refuse(self, changes: Sequence[Difference]) -> None:
         if changes:
@@ -328,4 +328,4 @@ def _has_line(path: Path) -> bool:
         with path.open("rb") as file:
             return file.readline().endswith(b"\n")
     except OSError as error:
-        raise not_written(path, error) from error
+        raise write_error(path, error) from error

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from yanshou.text import cut
+from yanshou.text import truncate
 
 Change = Literal["grow", "any"]  # how a setting may differ from the file's: become larger, or become anything
 
@@ -82,8 +82,8 @@ def _told_apart(one: str, other: str) -> tuple[str, str]:
     parting = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     begin = parting - 10
     if begin <= 0:
-        return cut(one, LONGEST), cut(other, LONGEST)
-    return "…" + cut(one[begin:], LONGEST), "…" + cut(other[begin:], LONGEST)
+        return truncate(one, LONGEST), truncate(other, LONGEST)
+    return "…" + truncate(one[begin:], LONGEST), "…" + truncate(other[begin:], LONGEST)
 
 
 def _shown(value: object) -> str:

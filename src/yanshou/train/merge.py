@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yanshou.engines import checkpoint
-from yanshou.storage.atomic import not_written
+from yanshou.storage.atomic import write_error
 from yanshou.train.command import merge_words
 from yanshou.train.folder import TrainFolder
 
@@ -34,7 +34,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         checkpoint.check(draft)
         draft.replace(folder.final)
     except OSError as error:
-        raise not_written(folder.final, error) from error
+        raise write_error(folder.final, error) from error
     return folder.final
 
 

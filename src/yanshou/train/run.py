@@ -34,7 +34,7 @@ from yanshou.errors import CheckpointError, InputError, ResumeError, RunError, U
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.stage_b.rows import check_rows
-from yanshou.storage.atomic import not_written, replace_file, unused
+from yanshou.storage.atomic import replace_file, unused_path, write_error
 from yanshou.storage.jsonl import dump_line, read_object
 from yanshou.storage.lock import locked
 from yanshou.text import excerpt
@@ -139,7 +139,7 @@ class Training:
             try:
                 shutil.rmtree(torn)
             except OSError as error:
-                raise not_written(torn, error) from error
+                raise write_error(torn, error) from error
         newest = self.folder.newest()
         if newest:
             self.view.say(f"going on from step {step_of(newest)}: {newest}")
@@ -230,13 +230,13 @@ class Training:
     def _move_aside(self) -> None:
         """An old training keeps everything, in a folder beside."""
         if old := self.folder.own():
-            aside = unused(self.folder.root / f"{OLD}{datetime.now():%Y%m%d-%H%M%S}")
+            aside = unused_path(self.folder.root / f"{OLD}{datetime.now():%Y%m%d-%H%M%S}")
             try:
                 aside.mkdir()
                 for path in old:
                     path.rename(aside / path.name)
             except OSError as error:
-                raise not_written(aside, error) from error
+                raise write_error(aside, error) from error
 
     # ---- the trainer's process ----
 
@@ -264,7 +264,7 @@ class Training:
         try:
             return self.folder.log.open("ab")
         except OSError as error:
-            raise not_written(self.folder.log, error) from error
+            raise write_error(self.folder.log, error) from error
 
     def _follow(self, process: "subprocess.Popen[bytes]") -> None:
         while process.poll() is None:

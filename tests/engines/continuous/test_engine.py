@@ -10,15 +10,15 @@ import torch
 from support.checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
-from yanshou.engines.base import Run
+from yanshou.engines.base import RunPlan
 from yanshou.engines.continuous import scheduler
 from yanshou.engines.continuous.attention import decode_attention, packed_attention
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
-from yanshou.engines.continuous.capacity import Size
-from yanshou.engines.continuous.device_state import PREFIXES, Session
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.capacity import Capacity
+from yanshou.engines.continuous.device_state import PREFIXES, DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.continuous.prefill_batch import Pack
+from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
 
@@ -121,7 +121,7 @@ def test_beginnings_of_one_length_are_told_apart_and_only_a_few_are_kept(
 
 
 def test_likelihoods_of_lines_are_those_of_the_reference(folder: Path, reference: Callable[..., Answers]) -> None:
-    asked = [Request(at, (SHORT, LONG)[at % 2], None, str(at), choices=("通过", "不通过")) for at in range(7)]
+    asked = [Request(at, (SHORT, LONG)[at % 2], None, str(at), candidates=("通过", "不通过")) for at in range(7)]
     found, wanted = continuous(folder, asked), reference(asked)
     for at in range(7):
         one, other = found[at], wanted[at]
@@ -135,7 +135,11 @@ def test_a_longer_prompt_than_the_slots_hold_makes_longer_slots(
     folder: Path, reference: Callable[..., Answers]
 ) -> None:
     endless = Prompt("看图。", "请写出全部内容。" * 90)
-    asked = [*photos(2, SHORT), Request(5, endless, None, "long"), Request(6, endless, noise(1, 64, 64), "long too")]
+    asked = [
+        *photos(2, SHORT),
+        Request(5, endless, None, "long"),
+        Request(6, endless, noise(1, 64, 64), "long too"),
+    ]
     assert continuous(folder, asked) == reference(asked)
 
 
@@ -182,7 +186,7 @@ def test_a_run_that_goes_on_keeps_its_shape(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
     for slots, tokens, visual in ((3, 4_096, 4_000), (5, 4_096, 4_000), (5, 4_000, 4_000), (5, 4_000, 3_900)):
         shape = {"slots": slots, "launch_tokens": tokens, "launch_visual_tokens": visual}
-        engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))  # a mission's after the other
+        engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[HERE | shape]))  # a mission's after the other
         assert engine.environment().items() >= shape.items()
         assert list(engine.generate(photos(7)))
         assert held(engine) == shape
@@ -193,27 +197,27 @@ def test_runs_elsewhere_in_between_do_not_change_the_shape(folder: Path) -> None
     shape = {"slots": 3, "launch_tokens": 4_096, "launch_visual_tokens": 4_000}
     reference, elsewhere = {"engine": "transformers", "device": "cpu"}, HERE | {"device": "a large GPU", "slots": 256}
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, earlier=[reference, elsewhere, HERE | shape, HERE | {"slots": 5}]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[reference, elsewhere, HERE | shape, HERE | {"slots": 5}]))
     assert engine.environment().items() >= shape.items()
 
 
 def test_what_no_run_can_have_written_is_not_kept(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, earlier=[]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[]))
     usual = engine.environment()
     for odd in (0, -1, "3", None, [3], True):
         shape = dict.fromkeys(("slots", "launch_tokens", "launch_visual_tokens"), odd)
-        engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))
+        engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[HERE | shape]))
         assert engine.environment() == usual
     shape = {"slots": 2, "launch_tokens": 1, "launch_visual_tokens": 1}  # too small for any photo
-    engine.ready(Run(SHORT, photos=True, earlier=[HERE | shape]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[HERE | shape]))
     assert all(isinstance(answer, Completion) for answer in engine.generate(photos(3)))
 
 
 def test_a_shape_that_the_memory_no_longer_holds_is_not_kept(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
     usual = {"slots": 16, "launch_tokens": 4_096, "launch_visual_tokens": 4_096}
-    engine.ready(Run(SHORT, photos=True, earlier=[HERE | {name: 2 * usual[name] for name in usual}]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[HERE | {name: 2 * usual[name] for name in usual}]))
     assert engine.environment().items() >= usual.items()
 
 
@@ -221,11 +225,11 @@ def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) 
     earlier: list[dict[str, Any]] = []
     for _ in range(3):
         engine = ContinuousEngine(settings(folder))
-        engine.ready(Run(SHORT, photos=True, earlier=[]))
+        engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[]))
         list(engine.generate(photos(2)))
         assert engine._runner
         assert engine._runner.shrink()  # one mission runs short of memory
-        engine.ready(Run(SHORT, photos=True, earlier=earlier))  # the next goes on
+        engine.prepare_run(RunPlan(SHORT, photos=True, earlier=earlier))  # the next goes on
         earlier = [engine.environment()]
         list(engine.generate(photos(2)))
         assert held(engine) == {"slots": 8, "launch_tokens": 2_048, "launch_visual_tokens": 2_048}
@@ -244,7 +248,7 @@ def test_a_run_that_ran_short_is_not_halved_again_when_it_goes_on(folder: Path) 
 def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: tuple[int, int], size: Any) -> None:
     least, most = pixels
     engine = ContinuousEngine(settings(write_tiny(tmp_path / "tiny"), photo={"min_pixels": least, "max_pixels": most}))
-    engine.ready(Run(SHORT, photos=True, earlier=[]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[]))
     for at, each in enumerate((size, (64, 64), (40, 70))):
         request = Request(at, SHORT, noise(at, *each), str(at))
         assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
@@ -254,7 +258,7 @@ def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: 
 
 def test_a_run_that_goes_on_elsewhere_reckons_anew(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    engine.ready(Run(SHORT, photos=True, earlier=[HERE | {"device": "a large GPU", "slots": 256}]))
+    engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[HERE | {"device": "a large GPU", "slots": 256}]))
     assert engine.environment()["slots"] == 16
 
 
@@ -265,7 +269,7 @@ def test_a_mission_of_longer_prompts_is_planned_before_it_begins(folder: Path, m
     engine, long = ContinuousEngine(settings(folder)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
     small, large = noise(1, 64, 64), noise(2, 180, 180)
     for prompt in (SHORT, long, SHORT):
-        engine.ready(Run(prompt, photos=True, earlier=[]))
+        engine.prepare_run(RunPlan(prompt, photos=True, earlier=[]))
         list(engine.generate([Request(0, prompt, small, "small")]))
         begun = len(opened)
         list(engine.generate([Request(1, prompt, large, "large")]))
@@ -315,16 +319,16 @@ def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
     """Every launch is too large but the smallest; no photo is lost, none fails."""
-    shapes, admit = [], Session.admit
+    shapes, admit = [], DeviceState.admit
 
-    def short(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+    def short(session: DeviceState, pack: PrefillBatch, slots: Sequence[int]) -> Any:
         shapes.append((session.table.slots, session.shape.tokens))
         if shapes[-1] != (1, session.table.room):
             raise error
         return admit(session, pack, slots)
 
     whole = continuous(folder, photos(4))
-    monkeypatch.setattr(Session, "admit", short)
+    monkeypatch.setattr(DeviceState, "admit", short)
     engine = ContinuousEngine(settings(folder))
     assert {answer.id: answer for answer in engine.generate(photos(4))} == whole
     assert [slots for slots, _ in shapes[:5]] == [16, 8, 4, 2, 1]
@@ -334,7 +338,7 @@ def test_out_of_memory_is_halved_down_to_a_slot_and_the_smallest_launch(
 def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_ = ContinuousRunner._open
 
-    def short(runner: ContinuousRunner, size: Size) -> None:
+    def short(runner: ContinuousRunner, size: Capacity) -> None:
         if size.room > 512:
             raise torch.cuda.OutOfMemoryError
         open_(runner, size)
@@ -349,10 +353,10 @@ def test_a_request_that_fits_nowhere_does_not_slow_the_others(folder: Path, monk
 
 
 def test_a_bug_is_no_lack_of_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(session: Session, pack: Pack, slots: Sequence[int]) -> Any:
+    def broken(session: DeviceState, pack: PrefillBatch, slots: Sequence[int]) -> Any:
         raise RuntimeError("an illegal memory access was encountered")
 
-    monkeypatch.setattr(Session, "admit", broken)
+    monkeypatch.setattr(DeviceState, "admit", broken)
     with pytest.raises(RuntimeError, match="illegal"):
         continuous(folder, photos(1))
 
@@ -371,10 +375,10 @@ def test_it_does_not_overlook_that_another_attention_is_asked_for(folder: Path) 
 def test_attention_over_a_prefix_sees_what_causal_attention_sees() -> None:
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(9, heads, 8, generator=generator) for heads in (4, 2, 2))
-    whole = packed_attention(q, k, v, Spans([(0, 9)], [(0, 9)]), 0.3, causal=True)
-    rest = packed_attention(q[5:], k, v, Spans([(0, 4)], [(0, 9)]), 0.3, causal=True)
+    whole = packed_attention(q, k, v, VarlenMetadata([(0, 9)], [(0, 9)]), 0.3, causal=True)
+    rest = packed_attention(q[5:], k, v, VarlenMetadata([(0, 4)], [(0, 9)]), 0.3, causal=True)
     torch.testing.assert_close(rest, whole[5:])
-    reach = Reach(torch.tensor([0, 9], dtype=torch.int32), torch.zeros(2).int(), torch.zeros(2).long())
+    reach = DecodeMetadata(torch.tensor([0, 9], dtype=torch.int32), torch.zeros(2).int(), torch.zeros(2).long())
     nothing = torch.full_like(k, torch.nan)
     last = decode_attention(q[[0, 8]], torch.cat([nothing, k]), torch.cat([nothing, v]), reach, 9, 0.3)
     torch.testing.assert_close(last[1], whole[8])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request
-from yanshou.engines.continuous.scheduler import AHEAD, LAG, NOTHING, ContinuousScheduler, Ticket, Written
+from yanshou.engines.continuous.scheduler import AHEAD, LAG, NOTHING, ContinuousScheduler, PendingOutput, StepOutput
 from yanshou.errors import PhotoError
 from yanshou.schema.prompt import Prompt
 
@@ -58,7 +58,7 @@ class Scripted:
         self.staging -= 1
         return list(pack)
 
-    def admit(self, staged: list[Request], slots: Sequence[int]) -> Ticket:
+    def admit(self, staged: list[Request], slots: Sequence[int]) -> PendingOutput:
         self._launch()
         self.sizes.append(len(staged))
         assert not set(slots) & set(self.state), "a slot at work is given away"
@@ -68,9 +68,9 @@ class Scripted:
             first.append(token)
             if token != STOP and self.limit_ > 1:
                 self.state[slot] = rest
-        return self._ticket(Written(first, [(float(request.id),) for request in staged]))
+        return self._ticket(StepOutput(first, [(float(request.id),) for request in staged]))
 
-    def step(self) -> Ticket:
+    def step(self) -> PendingOutput:
         time.sleep(self.step_s)
         self._launch()
         self.at_work.append(len(self.state))
@@ -79,7 +79,7 @@ class Scripted:
             tokens[slot] = self.state[slot].pop(0)
             if tokens[slot] == STOP or not self.state[slot]:
                 del self.state[slot]
-        return self._ticket(Written(tokens))
+        return self._ticket(StepOutput(tokens))
 
     def end(self, slot: int) -> None:
         self.state.pop(slot, None)
@@ -105,11 +105,11 @@ class Scripted:
         if self.launches - 1 in self.short:
             raise OutOfMemoryError
 
-    def _ticket(self, written: Written) -> Ticket:
+    def _ticket(self, written: StepOutput) -> PendingOutput:
         self.unread += 1
         assert self.unread <= LAG + 2
 
-        def read() -> Written:
+        def read() -> StepOutput:
             self.unread -= 1
             return written
 

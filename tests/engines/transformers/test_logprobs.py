@@ -16,7 +16,7 @@ QUESTIONS = [Prompt("你是验收员。", "图片_1: 无关图片×1。" * repea
 
 
 def asked(engine: TransformersEngine) -> list[tuple[float, ...]]:
-    requests = [Request(at, prompt, None, choices=CHOICES) for at, prompt in enumerate(QUESTIONS)]
+    requests = [Request(at, prompt, None, candidates=CHOICES) for at, prompt in enumerate(QUESTIONS)]
     answers = sorted(engine.generate(requests), key=lambda answer: answer.id)
     assert all(isinstance(answer, Completion) for answer in answers)
     return [answer.logprobs for answer in answers]  # type: ignore[union-attr]
@@ -46,6 +46,6 @@ def test_neighbours_change_nothing(engine: Build) -> None:
 
 
 def test_who_asks_for_no_choice_gets_none(engine: Build) -> None:
-    requests = [Request(0, QUESTIONS[0], None), Request(1, QUESTIONS[1], None, choices=CHOICES[:1])]
+    requests = [Request(0, QUESTIONS[0], None), Request(1, QUESTIONS[1], None, candidates=CHOICES[:1])]
     answers = sorted(engine().generate(requests), key=lambda answer: answer.id)
     assert [len(answer.logprobs) for answer in answers] == [0, 1]  # type: ignore[union-attr]

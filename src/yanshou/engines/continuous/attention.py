@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 
 
 def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
@@ -20,7 +20,7 @@ def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
     if spans.starts is None:
         return _one_by_one(q, k, v, spans, scale, causal)
@@ -36,7 +36,7 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float
     return out
 
 
-def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     out = torch.zeros_like(q)
     for (q_from, q_to), (k_from, k_to) in zip(spans.queries, spans.keys, strict=True):
         before = (k_to - k_from) - (q_to - q_from)  # keys that the first query sees beside its own
@@ -47,7 +47,7 @@ def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, cau
     return out
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
     """One query a slot, (slots, heads, width), over the first of its `room` rows; anything for a slot at rest."""
     if q.is_cuda:
         from yanshou.engines.continuous.kernels.attention import decode

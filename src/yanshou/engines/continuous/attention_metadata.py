@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class VarlenMetadata:
     """Where the queries and the keys of each sequence lie."""
 
     queries: Sequence[tuple[int, int]]  # first row and the one behind the last
@@ -22,7 +22,7 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class DecodeMetadata:
     """How far each slot's query sees, (slots,) each. The first `shared` keys lie at `shared_at` too, for all alike."""
 
     lengths: Tensor  # int32, the query's own key included; 0 is a slot at rest

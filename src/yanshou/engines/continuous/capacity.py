@@ -17,7 +17,7 @@ MOST_SLOTS = 256  # more bring little: a step then waits for keys and values, no
 CPU_SLOTS = 16
 MULTIPLE = 64  # rows of a slot
 SEQUENCES = 128  # prompts and scored lines in one launch
-LAUNCH_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): about so many
+MAX_BATCHED_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): about so many
 TILE = 128  # rows that a matrix product computes at once
 PATCHES = 4  # a visual token
 SHAPE = {"slots": "slots", "tokens": "launch_tokens", "visual": "launch_visual_tokens"}  # of a size: in run.json
@@ -25,7 +25,7 @@ OWN = GIB  # of libraries, and the step's own tensors
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RequestBounds:
     """What a request takes at most."""
 
     rows: int  # of keys and values: its prompt and its answer
@@ -35,7 +35,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class Capacity:
     """How large everything is."""
 
     slots: int  # answers at once
@@ -50,7 +50,7 @@ class Size:
         """What the last bits of an answer may depend on, as run.json names it."""
         return {name: getattr(self, field) for field, name in SHAPE.items()}
 
-    def limited(self, earlier: Mapping[str, Any], visual: int) -> "Size":
+    def limited(self, earlier: Mapping[str, Any], visual: int) -> "Capacity":
         """With the shape of an earlier run where that is smaller, and room for a photo of so many visual tokens."""
         there = {field: earlier.get(name) for field, name in SHAPE.items()}
         known = {field: number for field, number in there.items() if type(number) is int and number > 0}
@@ -58,7 +58,7 @@ class Size:
         tokens = max(found.tokens, found.room)
         return replace(found, tokens=tokens, visual=max(found.visual, visual), scratch=tokens if found.scratch else 0)
 
-    def halved(self, times: int) -> "Size":
+    def halved(self, times: int) -> "Capacity":
         """After running out of memory so many times."""
         tokens, visual = max(self.room, self.tokens >> times), max(self.room, self.visual >> times)
         return replace(
@@ -67,22 +67,24 @@ class Size:
         )  # fmt: skip
 
 
-def size(config: Any, device: torch.device, dtype: torch.dtype, weights: int, share: float, need: Need) -> Size:
+def size(
+    config: Any, device: torch.device, dtype: torch.dtype, weights: int, share: float, need: RequestBounds
+) -> Capacity:
     """For so many bytes of `weights` and a share of the memory."""
     room = _whole(need.rows, MULTIPLE)
     if device.type != "cuda":
         tokens = max(4_096, room)
-        return Size(CPU_SLOTS, room, tokens, tokens, tokens if need.scored else 0)
+        return Capacity(CPU_SLOTS, room, tokens, tokens, tokens if need.scored else 0)
     total = torch.cuda.get_device_properties(device).total_memory
-    tokens = visual = max(next(tokens for gib, tokens in LAUNCH_TOKENS if total >= gib * GIB), room)
+    tokens = visual = max(next(tokens for gib, tokens in MAX_BATCHED_TOKENS if total >= gib * GIB), room)
     if need.visual:  # as many of the largest photos, and no room beside them
         photos = min(tokens // need.tokens, SEQUENCES)
         tokens, visual = max(_whole(photos * need.tokens, TILE), room), photos * need.visual
     scratch = tokens if need.scored else 0
     row = row_bytes(config, dtype)
-    spare = share * total - weights - launch_bytes(config, dtype, tokens) - OWN - (scratch + 1) * row
+    spare = share * total - weights - activation_bytes(config, dtype, tokens) - OWN - (scratch + 1) * row
     slots = max(1, min(MOST_SLOTS, int(spare // (row * room))))
-    return Size(slots if slots < 8 else slots // 8 * 8, room, tokens, visual, scratch)
+    return Capacity(slots if slots < 8 else slots // 8 * 8, room, tokens, visual, scratch)
 
 
 def _whole(number: int, multiple: int) -> int:
@@ -96,7 +98,7 @@ def row_bytes(config: Any, dtype: torch.dtype) -> int:
     return int(2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * dtype.itemsize)
 
 
-def launch_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
+def activation_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
     """What one launch of so many tokens holds at its widest, in the tower or in the language model."""
     text, vision = config.text_config, config.vision_config
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads

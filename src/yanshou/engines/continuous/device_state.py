@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import has_kernel
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
-from yanshou.engines.continuous.language_model import LanguageModel, Last, Table
-from yanshou.engines.continuous.prefill_batch import Line, Pack, Shape, Span, put
-from yanshou.engines.continuous.sampler import Choice
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.language_model import KVCache, LanguageModel, Last
+from yanshou.engines.continuous.prefill_batch import Line, PrefillBatch, Shape, Span, put
+from yanshou.engines.continuous.sampler import Sampler
 from yanshou.engines.continuous.scheduler import NOTHING
 from yanshou.engines.continuous.vision_encoder import VisionTower
 
@@ -23,11 +23,11 @@ PREFIXES = 4  # prompt beginnings whose keys and values are kept
 KeysValues = list[tuple[Tensor, Tensor]]  # (tokens, key heads, width) each, a pair a layer
 
 
-class Session:
+class DeviceState:
     """One shape of launches on one device."""
 
     def __init__(
-        self, tower: VisionTower, language: LanguageModel, choice: Choice, table: Table, shape: Shape,
+        self, tower: VisionTower, language: LanguageModel, choice: Sampler, table: KVCache, shape: Shape,
         stops: Sequence[int],
     ) -> None:  # fmt: skip
         self.tower, self.language, self.choice, self.table, self.shape = tower, language, choice, table, shape
@@ -52,7 +52,7 @@ class Session:
 
     # ---- a pack ----
 
-    def admit(self, pack: Pack, slots: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+    def admit(self, pack: PrefillBatch, slots: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """First tokens, one a request and then padding, and ln P (tokens,) of each scored line."""
         pack.await_arrival()
         table, features = self.table, self._features(pack)
@@ -75,23 +75,23 @@ class Session:
             self._score(pack, at, line, hidden) for at, line in enumerate(pack.lines)
         ]
 
-    def _features(self, pack: Pack) -> list[Tensor]:
+    def _features(self, pack: PrefillBatch) -> list[Tensor]:
         if pack.pixels is None:
             return []
         spans = self._spans(pack.patch_spans, pack.patch_spans, pack.patch_starts, pack.patch_starts, pack.patch_used)
         return self.tower.features(pack.pixels, pack.grids, spans)
 
-    def _last(self, pack: Pack, keys: Sequence[Span], rows: Tensor) -> Last:
+    def _last(self, pack: PrefillBatch, keys: Sequence[Span], rows: Tensor) -> Last:
         """A query each: the prompts' last tokens."""
         prompts = len(pack.prepared)
         starts = torch.arange(self.shape.sequences + 1, dtype=torch.int32, device=self.device).clamp(max=prompts)
         queries = [(number, number + 1) for number in range(prompts)]
         return Last(pack.ends, self._spans(queries, keys, starts, rows, pack.used))
 
-    def _spans(self, queries: Sequence[Span], keys: Sequence[Span], *on_device: Tensor) -> Spans:
-        return Spans(queries, keys, *on_device) if self.has_kernel else Spans(queries, keys)
+    def _spans(self, queries: Sequence[Span], keys: Sequence[Span], *on_device: Tensor) -> VarlenMetadata:
+        return VarlenMetadata(queries, keys, *on_device) if self.has_kernel else VarlenMetadata(queries, keys)
 
-    def _begin(self, pack: Pack, slots: Sequence[int], ends: Tensor) -> Tensor:
+    def _begin(self, pack: PrefillBatch, slots: Sequence[int], ends: Tensor) -> Tensor:
         """The first token of every request, from its prompt's last hidden state, and its slot's state."""
         nobody = self.table.slots
         where = self.put([*slots, *[nobody] * (len(pack.ends) - len(slots))])
@@ -115,7 +115,7 @@ class Session:
             state.index_copy_(0, mine, values)
         return tokens
 
-    def _score(self, pack: Pack, at: int, line: Line, hidden: Tensor) -> Tensor:
+    def _score(self, pack: PrefillBatch, at: int, line: Line, hidden: Tensor) -> Tensor:
         """ln P of each token of a scored line."""
         start, end = pack.spans[len(pack.prepared) + at]
         told = self.language.logits(hidden[start + line.first - 1 : end - 1]).float().log_softmax(-1)
@@ -179,7 +179,7 @@ class Session:
         table, most = self.table, self.table.slots
         working = self.working[:most]
         lengths = torch.where(working, self.filled[:most] + 1, 0).int()
-        reach = Reach(lengths, self.shared[:most], self.shared_at[:most])
+        reach = DecodeMetadata(lengths, self.shared[:most], self.shared_at[:most])
         rows = torch.where(working, self.slots * table.room + self.filled[:most], table.waste)
         logits = self.language.step(self.token[:most], self.position[:most], rows, reach, table)
         tokens = self.choice.choose(logits, self.slots, self.written[:most])

@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor
 from transformers import Qwen3VLConfig
 
-from yanshou.engines.base import Completion, Failure, Request, Run
+from yanshou.engines.base import Completion, Failure, Request, RunPlan
 from yanshou.engines.batching import workers
-from yanshou.engines.continuous.capacity import PATCHES, Need, Size, size
+from yanshou.engines.continuous.capacity import PATCHES, Capacity, RequestBounds, size
 from yanshou.engines.continuous.image_processor import Pixels
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.scheduler import ContinuousScheduler
-from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
 
@@ -34,7 +34,7 @@ MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in 
 TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
 
 
-class ContinuousEngine(Qwen3VL):
+class ContinuousEngine(Qwen3VLBackend):
     """Any dense Qwen3-VL checkpoint on one device, photo by photo in slots."""
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -46,12 +46,12 @@ class ContinuousEngine(Qwen3VL):
         super().__init__(settings)
         self._earlier: Mapping[str, Any] = {}  # environment of the run whose shape is kept
         self._runner: ContinuousRunner | None = None
-        self._scheduler: ContinuousScheduler[Prepared, Any] | None = None
+        self._scheduler: ContinuousScheduler[ModelInput, Any] | None = None
         self._waited_s = 0.0  # of the schedulers before this one
         self._stopped = self._answering = False
-        self._expected: Size | None = None
+        self._expected: Capacity | None = None
 
-    def ready(self, run: Run) -> None:
+    def prepare_run(self, run: RunPlan) -> None:
         """Keeps slots and launches of the last such run here, if the memory holds them: one shape, the same lines."""
         here = super().environment()
         such = {"engine": NAME, "device": here["device"]}.items()  # elsewhere the bits differ anyway
@@ -62,13 +62,13 @@ class ContinuousEngine(Qwen3VL):
         if self._runner:
             self._expected = self._runner.expect(self._expected, exactly=bool(self._earlier))
 
-    def _need(self, run: Run) -> Need:
+    def _need(self, run: RunPlan) -> RequestBounds:
         """Of one of its requests, at most."""
         ids, longest = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
-            return Need(len(ids) + TEXT_TOKENS + longest, len(ids) + TEXT_TOKENS, 0, scored=True)
+            return RequestBounds(len(ids) + TEXT_TOKENS + longest, len(ids) + TEXT_TOKENS, 0, scored=True)
         whole, visual = len(ids) - 1 + self.most_visual_tokens, self.most_visual_tokens
-        return Need(whole + longest, whole - ids.index(self.image_token), visual, scored=False)
+        return RequestBounds(whole + longest, whole - ids.index(self.image_token), visual, scored=False)
 
     def environment(self) -> dict[str, Any]:
         size = self._expected or (self._runner.size if self._runner else None)
@@ -79,7 +79,7 @@ class ContinuousEngine(Qwen3VL):
             for fault in _faults(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
             self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for)
-        self._waited_s = self.waited_s
+        self._waited_s = self.data_wait_s
         self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
         if self._stopped:
             self._scheduler.stop()
@@ -94,8 +94,8 @@ class ContinuousEngine(Qwen3VL):
             self._answering = False
 
     @property
-    def waited_s(self) -> float:
-        return self._waited_s + (self._scheduler.waited_s if self._scheduler else 0.0)
+    def data_wait_s(self) -> float:
+        return self._waited_s + (self._scheduler.data_wait_s if self._scheduler else 0.0)
 
     @property
     def out_of_memory(self) -> int:
@@ -111,9 +111,9 @@ class ContinuousEngine(Qwen3VL):
         return Pixels(self.processor.image_processor, self.dtype)
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        return self.pixels.cut(image, **self.resizing)
+        return self.pixels.patchify(image, **self.resizing)
 
-    def _size_for(self, need: Need) -> Size:
+    def _size_for(self, need: RequestBounds) -> Capacity:
         """Never smaller than what `ready` expected."""
         need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
         config = Qwen3VLConfig.from_pretrained(self.folder)

@@ -16,7 +16,7 @@ class Pixels:
     def __init__(self, processor: Any, dtype: torch.dtype) -> None:
         self.processor, self.dtype = processor, dtype
 
-    def cut(self, image: Any, **resizing: Any) -> tuple[Tensor, Tensor]:
+    def patchify(self, image: Any, **resizing: Any) -> tuple[Tensor, Tensor]:
         """Patches (patches, 768) of bytes, and the grid (1, 3). Raises ValueError for a photo that is too narrow."""
         seen = self.processor(
             images=[image], return_tensors="pt", do_rescale=False, do_normalize=False, temporal_patch_size=1, **resizing

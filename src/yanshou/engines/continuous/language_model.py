@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import decode_attention, packed_attention
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 from yanshou.engines.continuous.ops import add_projection, gated, into_table, rms_norm
 
 Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class KVCache:
     """Keys and values of all slots, (rows, key heads, width) a layer."""
 
     keys: list[Tensor]
@@ -57,7 +57,7 @@ class Last:
     """The last token of each prompt."""
 
     tokens: Tensor  # (sequences,) among the launch's tokens
-    spans: Spans  # one query each
+    spans: VarlenMetadata  # one query each
 
 
 class LanguageModel:
@@ -68,12 +68,12 @@ class LanguageModel:
         self._qkv = [joined(at.q_proj, at.k_proj, at.v_proj) for at in (layer.self_attn for layer in model.layers)]
         self._gate_up = [joined(mlp.gate_proj, mlp.up_proj) for mlp in (layer.mlp for layer in model.layers)]
 
-    def table(self, slots: int, room: int, scratch: int, shared: int) -> Table:
+    def table(self, slots: int, room: int, scratch: int, shared: int) -> KVCache:
         """An empty one: zeros, since what was never written is read by nobody but must not be NaN."""
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
         shape = (slots * room + scratch + shared + 1, self.model.config.num_key_value_heads, attention.head_dim)
         keys, values = ([like.new_zeros(shape) for _ in self.model.layers] for _ in range(2))
-        return Table(keys, values, slots, room, scratch, shared)
+        return KVCache(keys, values, slots, room, scratch, shared)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -86,7 +86,7 @@ class LanguageModel:
         return logits
 
     def packed(
-        self, x: Tensor, positions: Tensor, deep: Sequence[Tensor], rows: Tensor, spans: Spans, table: Table,
+        self, x: Tensor, positions: Tensor, deep: Sequence[Tensor], rows: Tensor, spans: VarlenMetadata, table: KVCache,
         last: Last | None = None,
     ) -> Tensor:  # fmt: skip
         """Prompts one behind the other: x (tokens, hidden), positions (3, tokens) → hidden states, normed.
@@ -107,7 +107,7 @@ class LanguageModel:
                 x += deep[number]
         return rms_norm(x, self.model.norm)
 
-    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: Reach, table: Table) -> Tensor:
+    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: DecodeMetadata, table: KVCache) -> Tensor:
         """One token a slot, (slots,) → logits (slots, vocabulary).
 
         Keys and values go into the table's `rows` (slots,), which are the last that each slot reaches.
@@ -123,7 +123,7 @@ class LanguageModel:
         return self.logits(rms_norm(x, self.model.norm))
 
     def _queries(
-        self, number: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, table: Table
+        self, number: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, table: KVCache
     ) -> Tensor:
         """(rows, heads, width) of one layer; its keys and values go into the table."""
         qkv = F.linear(rms_norm(x, layer.input_layernorm), *self._qkv[number])

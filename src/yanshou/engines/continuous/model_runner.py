@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from yanshou.engines.base import Completion, FinishReason, OutOfMemoryError
-from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Need, Size
-from yanshou.engines.continuous.device_state import PREFIXES, Session
+from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Capacity, RequestBounds
+from yanshou.engines.continuous.device_state import PREFIXES, DeviceState
 from yanshou.engines.continuous.language_model import LanguageModel
-from yanshou.engines.continuous.prefill_batch import Line, Pack, Shape, collate
-from yanshou.engines.continuous.sampler import Choice
-from yanshou.engines.continuous.scheduler import Ticket, Written
+from yanshou.engines.continuous.prefill_batch import Line, PrefillBatch, Shape, collate
+from yanshou.engines.continuous.sampler import Sampler
+from yanshou.engines.continuous.scheduler import PendingOutput, StepOutput
 from yanshou.engines.continuous.vision_encoder import VisionTower
-from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
 # What stands in the message of a RuntimeError that is not torch's own OutOfMemoryError.
 SHORT_OF_MEMORY = (
@@ -30,18 +30,18 @@ SHORT_OF_MEMORY = (
 KNOWN = 256  # shapes of prompts whose positions are kept, some 20 KB each
 
 ResultT = TypeVar("ResultT")
-SizeFor = Callable[[Need], Size]
+SizeFor = Callable[[RequestBounds], Capacity]
 
 
 class ContinuousRunner:
     """A checkpoint's launches on one device."""
 
-    def __init__(self, checkpoint: Qwen3VL, numbers: Callable[[Tensor], Tensor], size_for: SizeFor) -> None:
+    def __init__(self, checkpoint: Qwen3VLBackend, numbers: Callable[[Tensor], Tensor], size_for: SizeFor) -> None:
         self.checkpoint, self._size_for = checkpoint, size_for
-        self.size: Size | None = None
+        self.size: Capacity | None = None
         self.halvings = 0
         self.reckoned_with = 0  # of them: sizes that are asked for are smaller already
-        self._session: Session | None = None
+        self._session: DeviceState | None = None
         self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
         self._copies: Any = None  # the stream on which packs come to the device
         model = checkpoint.model
@@ -54,17 +54,17 @@ class ContinuousRunner:
 
     # ---- what the scheduler asks about one request ----
 
-    def limit(self, prepared: Prepared) -> int:
+    def limit(self, prepared: ModelInput) -> int:
         return prepared.limit
 
     def ends(self, token: int) -> bool:
         return token in self.checkpoint.stop_tokens
 
-    def holds(self, prepared: Prepared) -> bool:
+    def holds(self, prepared: ModelInput) -> bool:
         size = self.size
         if size is None or self._session is None:
             return False
-        scored = self._tokens(prepared) if prepared.request.choices else 0
+        scored = self._tokens(prepared) if prepared.request.candidates else 0
         return (
             self._rows(prepared) <= size.room
             and self._tokens(prepared) <= size.tokens
@@ -72,34 +72,35 @@ class ContinuousRunner:
             and scored <= size.scratch
         )
 
-    def fits(self, pack: Sequence[Prepared], prepared: Prepared) -> bool:
+    def fits(self, pack: Sequence[ModelInput], prepared: ModelInput) -> bool:
         assert self._session
         shape, both = self._session.shape, [*pack, prepared]
-        cut = pack[0].before
+        prefix_len = pack[0].before
         return (
-            cut == prepared.before
-            and bool(pack[0].request.choices) == bool(prepared.request.choices)  # another way through the last layer
-            and bool((prepared.ids[:cut] == pack[0].ids[:cut]).all())
+            prefix_len == prepared.before
+            and bool(pack[0].request.candidates)
+            == bool(prepared.request.candidates)  # another way through the last layer
+            and bool((prepared.ids[:prefix_len] == pack[0].ids[:prefix_len]).all())
             and sum(map(self._tokens, both)) <= shape.tokens
             and sum(0 if one.pixels is None else len(one.pixels) for one in both) <= shape.patches
-            and sum(1 + len(one.request.choices) for one in both) <= shape.sequences
+            and sum(1 + len(one.request.candidates) for one in both) <= shape.sequences
         )
 
-    def _rows(self, prepared: Prepared) -> int:
+    def _rows(self, prepared: ModelInput) -> int:
         return len(prepared.ids) + self.checkpoint.settings.sampling.max_new_tokens
 
-    def _tokens(self, prepared: Prepared) -> int:
+    def _tokens(self, prepared: ModelInput) -> int:
         """What the request adds to a launch: its prompt without what is shared, and its scored lines behind it."""
         lines = sum(len(prepared.ids) + len(line) for line in self._lines(prepared))
         return len(prepared.ids) - prepared.before + lines
 
-    def _visual(self, prepared: Prepared) -> int:
+    def _visual(self, prepared: ModelInput) -> int:
         return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES
 
-    def _lines(self, prepared: Prepared) -> list[list[int]]:
-        return [self.checkpoint.line_ids(choice) for choice in prepared.request.choices]
+    def _lines(self, prepared: ModelInput) -> list[list[int]]:
+        return [self.checkpoint.line_ids(choice) for choice in prepared.request.candidates]
 
-    def _positions(self, prepared: Prepared) -> Tensor:
+    def _positions(self, prepared: ModelInput) -> Tensor:
         grid = None if prepared.grid is None else tuple(prepared.grid[0].tolist())
         return self._positions_of(len(prepared.ids), prepared.before, self._visual(prepared), grid)
 
@@ -113,10 +114,10 @@ class ContinuousRunner:
 
     # ---- launches ----
 
-    def stage(self, pack: Sequence[Prepared]) -> Pack:
+    def stage(self, pack: Sequence[ModelInput]) -> PrefillBatch:
         return self._guarded(partial(self._stage, pack))
 
-    def _stage(self, prepared: Sequence[Prepared]) -> Pack:
+    def _stage(self, prepared: Sequence[ModelInput]) -> PrefillBatch:
         assert self._session
         cuda = self.checkpoint.device.type == "cuda"
         lines = [
@@ -131,40 +132,40 @@ class ContinuousRunner:
         self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)
         return pack.on(self.checkpoint.device, self._copies)
 
-    def admit(self, staged: Pack, slots: Sequence[int]) -> Ticket:
+    def admit(self, staged: PrefillBatch, slots: Sequence[int]) -> PendingOutput:
         return self._guarded(partial(self._admit, staged, slots))
 
-    def _admit(self, pack: Pack, slots: Sequence[int]) -> Ticket:
+    def _admit(self, pack: PrefillBatch, slots: Sequence[int]) -> PendingOutput:
         assert self._session
         tokens, scored = self._session.admit(pack, slots)
         owners = [line.owner for line in pack.lines]
         first = _fetch(tokens[: len(slots)])
         told = _fetch(torch.stack([line.double().sum() for line in scored])) if scored else list
-        return lambda: Written(first(), _by_owner(owners, told(), len(slots)))
+        return lambda: StepOutput(first(), _by_owner(owners, told(), len(slots)))
 
-    def step(self) -> Ticket:
+    def step(self) -> PendingOutput:
         return self._guarded(self._step)
 
-    def _step(self) -> Ticket:
+    def _step(self) -> PendingOutput:
         assert self._session
         emitted = _fetch(self._session.step())
-        return lambda: Written(emitted())
+        return lambda: StepOutput(emitted())
 
     def end(self, slot: int) -> None:
         assert self._session
         self._guarded(partial(self._session.end, slot))
 
-    def kept(self, prepared: Prepared) -> Prepared:
+    def kept(self, prepared: ModelInput) -> ModelInput:
         return replace(prepared, pixels=None)  # 2 MB a slot
 
     def complete(
-        self, prepared: Prepared, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
+        self, prepared: ModelInput, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
         return self.checkpoint.completion(prepared, tokens, reason, logprobs)
 
     # ---- how large everything is ----
 
-    def make_room(self, prepared: Prepared) -> None:
+    def make_room(self, prepared: ModelInput) -> None:
         """A session whose slots hold the request, and any other photo with the same words.
 
         Raises OutOfMemoryError where not even one slot and the smallest launch fit.
@@ -173,7 +174,7 @@ class ContinuousRunner:
         visual = max(self.checkpoint.most_visual_tokens, own) if photo else 0
         rows = max(self._rows(prepared) + visual - own, self._tokens(prepared), self.size.room if self.size else 0)
         tokens = len(prepared.ids) - prepared.before + visual - own
-        need = Need(rows, tokens, visual, scored=bool(prepared.request.choices))
+        need = RequestBounds(rows, tokens, visual, scored=bool(prepared.request.candidates))
         wanted = replace(self._size_for(need), shared=PREFIXES * prepared.before)
         halvings = self.halvings
         while self._session is None or not self.holds(prepared):
@@ -186,7 +187,7 @@ class ContinuousRunner:
                     self.halvings = halvings  # the others do not pay for one that fits nowhere
                     raise
 
-    def expect(self, wanted: Size, exactly: bool) -> Size:
+    def expect(self, wanted: Capacity, exactly: bool) -> Capacity:
         """The size that a run to come will have, which wants this one, `exactly` with its launches and slots.
 
         A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
@@ -204,7 +205,7 @@ class ContinuousRunner:
         self._drop()
         return size is not None and self._halve(size)
 
-    def _halve(self, size: Size) -> bool:
+    def _halve(self, size: Capacity) -> bool:
         if size.halved(1) == size:
             return False
         self.halvings += 1
@@ -215,16 +216,16 @@ class ContinuousRunner:
         if self.checkpoint.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _open(self, size: Size) -> None:
+    def _open(self, size: Capacity) -> None:
         checkpoint = self.checkpoint
         cuda = checkpoint.device.type == "cuda"
         table = self._language.table(size.slots, size.room, size.scratch, size.shared)
-        choice = Choice(
+        choice = Sampler(
             checkpoint.settings.sampling, size.slots, checkpoint.model.config.text_config.vocab_size,
             checkpoint.model.generation_config.pad_token_id, checkpoint.device,
         )  # fmt: skip
         shape = Shape(size.tokens, PATCHES * size.visual, SEQUENCES, exact=not cuda)
-        session = Session(self._tower, self._language, choice, table, shape, checkpoint.stop_tokens)
+        session = DeviceState(self._tower, self._language, choice, table, shape, checkpoint.stop_tokens)
         if cuda:
             session.capture()
         self._session, self.size = session, size

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.qwen3_vl import Prepared
+from yanshou.engines.qwen3_vl import ModelInput
 
 Span = tuple[int, int]  # first row and the one behind the last
 
@@ -43,10 +43,10 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
+class PrefillBatch:
     """One launch. Its first sequences are the requests' prompts, those behind them scored lines."""
 
-    prepared: Sequence[Prepared]
+    prepared: Sequence[ModelInput]
     prefix: tuple[int, ...]  # token ids that all prompts begin with
     lines: Sequence[Line]
     spans: Sequence[Span]  # of each sequence among the tokens
@@ -67,7 +67,7 @@ class Pack:
     pixels: Tensor | None  # (patches, 768) of bytes
     arrived: Any = None  # event: the tensors are on the device
 
-    def on(self, device: torch.device, stream: Any) -> "Pack":
+    def on(self, device: torch.device, stream: Any) -> "PrefillBatch":
         """The same with its tensors on a GPU, copied beside what runs there."""
         with torch.cuda.stream(stream):
             there: dict[str, Any] = {name: put(tensor, device) for name, tensor in self._tensors().items()}
@@ -95,18 +95,21 @@ def put(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def collate(
-    prepared: Sequence[Prepared],
+    prepared: Sequence[ModelInput],
     lines: Sequence[Line],
     positions: Sequence[Tensor],
     image_token: int,
     shape: Shape,
     pinned: bool,
-) -> Pack:
+) -> PrefillBatch:
     """One launch's tensors. All requests share the first one's beginning; `positions` (3, tokens) are the prompts'."""
-    cut = prepared[0].before
-    parts = [(one.ids[cut:], place[:, cut:], cut) for one, place in zip(prepared, positions, strict=True)]
+    prefix_len = prepared[0].before
+    parts = [
+        (one.ids[prefix_len:], place[:, prefix_len:], prefix_len)
+        for one, place in zip(prepared, positions, strict=True)
+    ]
     parts += [(line.ids, torch.arange(len(line.ids)).expand(3, -1), 0) for line in lines]
-    spans, lengths = _spans([len(ids) for ids, _, _ in parts]), [cut + len(ids) for ids, _, cut in parts]
+    spans, lengths = _spans([len(ids) for ids, _, _ in parts]), [prefix_len + len(ids) for ids, _, prefix_len in parts]
     size = shape.rows(spans[-1][1], shape.tokens)
     assert spans[-1][1] <= size, f"{spans[-1][1]} tokens in a launch of {size}"
     ids, place = torch.zeros(2, size, dtype=torch.long)
@@ -121,9 +124,9 @@ def collate(
     patch_starts, patch_used = _offsets(patch_spans, [end - start for start, end in patch_spans], shape.sequences)
     ends = torch.zeros(shape.rows(len(prepared), shape.sequences), dtype=torch.long)
     ends[: len(prepared)] = torch.tensor([end - 1 for _, end in spans[: len(prepared)]])
-    return Pack(
-        prepared=prepared, prefix=tuple(prepared[0].ids[:cut].tolist()), lines=lines, spans=spans, lengths=lengths,
-        next_positions=[int(axes.max()) + 1 for axes in positions],
+    return PrefillBatch(
+        prepared=prepared, prefix=tuple(prepared[0].ids[:prefix_len].tolist()), lines=lines,
+        spans=spans, lengths=lengths, next_positions=[int(axes.max()) + 1 for axes in positions],
         grids=[(int(grid[0, 1]), int(grid[0, 2])) for _, grid in photos], patch_spans=patch_spans,
         ids=ids, positions=where, visual=seen.cumsum(0) * seen, owner=owner, place=place, ends=ends,
         starts=starts, used=used, patch_starts=patch_starts, patch_used=patch_used,

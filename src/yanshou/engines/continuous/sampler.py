@@ -14,7 +14,7 @@ from yanshou.engines.sampling import draw, stream
 from yanshou.settings import SamplingSettings
 
 
-class Choice:
+class Sampler:
     """What a choice needs to remember of each slot; the row behind the last slot is for what nobody reads."""
 
     def __init__(self, sampling: SamplingSettings, slots: int, vocabulary: int, pad: int, device: torch.device) -> None:

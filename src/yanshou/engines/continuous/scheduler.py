@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, does_not_fit
+from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, oom_failure
 from yanshou.engines.continuous.repetition import repeats
 from yanshou.errors import GroupError
 
@@ -32,14 +32,14 @@ StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
 
-class Written(NamedTuple):
+class StepOutput(NamedTuple):
     """What a launch wrote."""
 
     tokens: Sequence[int]  # a step: one a slot, or NOTHING; an admission: the first one of each of its photos
     logprobs: Sequence[tuple[float, ...]] = ()  # an admission: of each of its requests' choices
 
 
-Ticket = Callable[[], Written]  # waits for the launch
+PendingOutput = Callable[[], StepOutput]  # waits for the launch
 
 
 class Runner(Protocol[PreparedT, StagedT]):
@@ -74,11 +74,11 @@ class Runner(Protocol[PreparedT, StagedT]):
         """Brings a pack to the device. Runs in a thread of its own."""
         ...
 
-    def admit(self, staged: StagedT, slots: Sequence[int]) -> Ticket:
+    def admit(self, staged: StagedT, slots: Sequence[int]) -> PendingOutput:
         """Vision, prefill and first token of a pack."""
         ...
 
-    def step(self) -> Ticket:
+    def step(self) -> PendingOutput:
         """One token for every slot at work."""
         ...
 
@@ -111,7 +111,7 @@ class Open(Generic[PreparedT]):
 
 
 @dataclass(slots=True)
-class Pack(Generic[PreparedT]):
+class PendingBatch(Generic[PreparedT]):
     """Photos that go to the device together."""
 
     requests: list[Request] = field(default_factory=list)
@@ -134,7 +134,7 @@ class ContinuousScheduler(Generic[PreparedT, StagedT]):
         self._prepare, self._runner, self._workers = prepare, runner, workers
         self._most = most  # photos in flight at once; None: as many as there are slots
         self._stopped = False
-        self.waited_s = 0.0  # time in which the device had nothing to do because no photo was there yet
+        self.data_wait_s = 0.0  # time in which the device had nothing to do because no photo was there yet
 
     def stop(self) -> None:
         """No photo goes to the device any more; those that are there are finished. For good."""
@@ -165,9 +165,9 @@ class _Run(Generic[PreparedT, StagedT]):
         self._source, self._preparing, self._staging = source, preparing, staging
         self._exhausted = False  # the source has no more requests
         self._ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
-        self._pack: Pack[PreparedT] = Pack()  # being filled
-        self._staged: tuple[Pack[PreparedT], Future[StagedT]] | None = None
-        self._flying: deque[tuple[Ticket, list[tuple[int, Open[PreparedT]]] | None]] = deque()  # None: a step
+        self._pack: PendingBatch[PreparedT] = PendingBatch()  # being filled
+        self._staged: tuple[PendingBatch[PreparedT], Future[StagedT]] | None = None
+        self._flying: deque[tuple[PendingOutput, list[tuple[int, Open[PreparedT]]] | None]] = deque()  # None: a step
         self._begin()
 
     def _begin(self) -> None:
@@ -222,7 +222,7 @@ class _Run(Generic[PreparedT, StagedT]):
             return future.result()
         finally:
             if idle:
-                self._scheduler.waited_s += time.monotonic() - began
+                self._scheduler.data_wait_s += time.monotonic() - began
 
     # ---- photos on their way to the device ----
 
@@ -276,7 +276,7 @@ class _Run(Generic[PreparedT, StagedT]):
         """The pack is as full as it gets: on its way."""
         if self._pack and self._staged is None:
             self._staged = (self._pack, self._staging.submit(self._runner.stage, self._pack.prepared))
-            self._pack = Pack()
+            self._pack = PendingBatch()
 
     # ---- launches ----
 
@@ -336,15 +336,17 @@ class _Run(Generic[PreparedT, StagedT]):
         launched = [answer for _, opened in self._flying for _, answer in opened or ()]
         again = [answer.request for answer in (*self._open.values(), *launched)]
         again += [
-            request for pack in ((self._staged[0] if self._staged else Pack()), self._pack) for request in pack.requests
+            request
+            for pack in ((self._staged[0] if self._staged else PendingBatch()), self._pack)
+            for request in pack.requests
         ]
         if self._staged:
             wait([self._staged[1]])  # the runner changes: nothing may still be made for the old one
         self._flying.clear()
-        self._staged, self._pack = None, Pack()
+        self._staged, self._pack = None, PendingBatch()
         if not self._runner.shrink():
             hopeless = again.pop(0) if again else self._ahead.popleft()[0]
-            yield Failure(hopeless.id, does_not_fit())
+            yield Failure(hopeless.id, oom_failure())
         self._begin()
         for request in sorted(again, key=lambda request: request.id, reverse=True):
             self._ahead.appendleft((request, self._preparing.submit(self._scheduler._prepare, request)))

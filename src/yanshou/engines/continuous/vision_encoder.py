@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights, get_vision_position_ids
 
 from yanshou.engines.continuous.attention import packed_attention
-from yanshou.engines.continuous.attention_metadata import Spans
+from yanshou.engines.continuous.attention_metadata import VarlenMetadata
 from yanshou.engines.continuous.ops import activated, add_product, layer_norm, turned
 
 SIZES = 64  # photo sizes whose positions are kept; a few MB each
@@ -29,7 +29,7 @@ class VisionTower:
         self.visual, self.numbers, self.merge = visual, numbers, visual.spatial_merge_size
         self._place = lru_cache(maxsize=SIZES)(self._places)
 
-    def features(self, pixels: Tensor, grids: Sequence[Grid], spans: Spans) -> list[Tensor]:
+    def features(self, pixels: Tensor, grids: Sequence[Grid], spans: VarlenMetadata) -> list[Tensor]:
         """The visual tokens, then what DeepStack adds to them behind each early layer, (tokens, hidden) each.
 
         Rows of `pixels` behind the last photo are padding, and so are those of the result.

@@ -12,7 +12,7 @@ from torch.nn.attention import sdpa_kernel
 
 from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
 from yanshou.engines.batching import BatchedEngine
-from yanshou.engines.qwen3_vl import Prepared, Qwen3VL
+from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.sampling import processors
 from yanshou.engines.transformers import gqa_attention as grouped
 from yanshou.engines.transformers.kv_cache import roomy_cache
@@ -20,11 +20,11 @@ from yanshou.engines.transformers.logprobs import log_likelihoods
 from yanshou.settings import BATCH_SIZE, EngineSettings
 
 
-class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
+class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
     """Any dense Qwen3-VL checkpoint on one device, batch by batch."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        Qwen3VL.__init__(self, settings)
+        Qwen3VLBackend.__init__(self, settings)
         BatchedEngine.__init__(self, settings.batch_size or BATCH_SIZE)
 
     def environment(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         _ = self.processor  # loaded here, once, and not by several worker threads at a time
         return super().generate(requests)
 
-    def complete(self, batch: Sequence[Prepared]) -> Sequence[Completion]:
+    def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
         try:
             rows, logprobs = self._generate(batch), self._logprobs(batch)
         except torch.cuda.OutOfMemoryError:
@@ -52,18 +52,18 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
 
     @torch.inference_mode()
-    def _logprobs(self, batch: Sequence[Prepared]) -> list[tuple[float, ...]]:
+    def _logprobs(self, batch: Sequence[ModelInput]) -> list[tuple[float, ...]]:
         """Of every row's choices."""
-        asked = [(prepared.ids, choice) for prepared in batch for choice in prepared.request.choices]
+        asked = [(prepared.ids, choice) for prepared in batch for choice in prepared.request.candidates]
         if not asked:
             return [()] * len(batch)
-        assert all(prepared.pixels is None for prepared in batch if prepared.request.choices), "choices go with text"
+        assert all(prepared.pixels is None for prepared in batch if prepared.request.candidates), "choices go with text"
         lines, pad = [self.line_ids(choice) for _, choice in asked], self.processor.tokenizer.pad_token_id
         found = iter(log_likelihoods(self.model, [ids for ids, _ in asked], lines, pad))
-        return [tuple(next(found) for _ in prepared.request.choices) for prepared in batch]
+        return [tuple(next(found) for _ in prepared.request.candidates) for prepared in batch]
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[Prepared]) -> list[list[int]]:
+    def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
         inputs = self._collate(batch)
         length = inputs["input_ids"].shape[1]
         keys = [prepared.request.key for prepared in batch]
@@ -78,7 +78,7 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
         rows: list[list[int]] = out[:, length:].tolist()
         return rows
 
-    def _collate(self, batch: Sequence[Prepared]) -> dict[str, Tensor]:
+    def _collate(self, batch: Sequence[ModelInput]) -> dict[str, Tensor]:
         """ids and mask (rows, tokens), pixels of all photos (patches, 1536), grids (photos, 3)."""
         longest = max(len(prepared.ids) for prepared in batch)
         ids = torch.full((len(batch), longest), self.model.generation_config.pad_token_id)
@@ -96,7 +96,7 @@ class TransformersEngine(Qwen3VL, BatchedEngine[Prepared]):
             inputs["mm_token_type_ids"] = (ids == self.image_token).int()
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
-    def _completion(self, prepared: Prepared, row: list[int], logprobs: tuple[float, ...]) -> Completion:
+    def _completion(self, prepared: ModelInput, row: list[int], logprobs: tuple[float, ...]) -> Completion:
         """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
         end = next((at for at, token in enumerate(row) if token in self.stop_tokens), None)
         if end is None:

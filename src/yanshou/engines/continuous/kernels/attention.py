@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from yanshou.engines.continuous.attention_metadata import Reach, Spans
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 
 BLOCK = 64  # keys that a packed program reads at a time
 LEAST_ROWS = 16  # of a matrix product
@@ -84,7 +84,7 @@ def _packed(
     )
 
 
-def packed(q: Tensor, k: Tensor, v: Tensor, spans: Spans, scale: float, causal: bool) -> Tensor:
+def packed(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """q (rows, heads, width); k, v (rows, key heads, width), each head's numbers side by side."""
     (rows, heads, width), key_heads = q.shape, k.shape[1]
     for part in (q, k, v):
@@ -156,7 +156,7 @@ def _decode(
     tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < group)
 
 
-def decode(q: Tensor, k: Tensor, v: Tensor, reach: Reach, room: int, scale: float) -> Tensor:
+def decode(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
     """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on."""
     (slots, heads, width), key_heads = q.shape, k.shape[1]
     for whole in (q, k, v):
