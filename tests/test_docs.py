@@ -46,10 +46,10 @@ def test_readme_python_runs(tmp_path: Path, name: str) -> None:
     from random import Random
 
     from yanshou.world.draw import draw
-    from yanshou.world.scene import any_scene
+    from yanshou.world.scene import random_scene
 
     for photo in ("a.jpg", "b.jpg"):
-        draw(any_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
+        draw(random_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

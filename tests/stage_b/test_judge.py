@@ -28,7 +28,7 @@ from yanshou.settings import EngineSettings, JudgeSettings
 from yanshou.stage_b.judge import Judge, judge, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 
 SHIELD, GROUND = "挡风板安装检查", "BBU接地线检查"
 GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
@@ -37,7 +37,7 @@ MOMENT = "2026-01-18T09:30:00+08:00"
 
 def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
     """A Stage-A line; its summaries are a drawn job's."""
-    lines = any_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
+    lines = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
     photos = [f"/p/{number}_{at}.jpg" for at in range(len(lines))]
     return {
         "group_id": f"QC-{number}", "mission": mission, "label": label, "images": photos,
