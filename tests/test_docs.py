@@ -51,10 +51,10 @@ def test_python_example_runs(tmp_path: Path) -> None:
     from random import Random
 
     from yanshou.world.draw import draw
-    from yanshou.world.scene import any_scene
+    from yanshou.world.scene import random_scene
 
     for photo in ("a.jpg", "b.jpg"):
-        draw(any_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
+        draw(random_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
     (code,) = blocks(ROOT / "docs" / "usage.md", "python")
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
