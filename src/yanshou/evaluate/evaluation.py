@@ -23,7 +23,7 @@ from yanshou.evaluate.metrics import Counts
 from yanshou.evaluate.threshold import Choice, choose
 from yanshou.missions import Missions
 from yanshou.settings import EvaluateSettings
-from yanshou.storage.jsonl import first_validation_error
+from yanshou.validation import validation_message
 
 CONFIDENCE = EvaluateSettings().confidence
 
@@ -119,7 +119,7 @@ def _settings(threshold: float | None, max_false_release: float | None, confiden
     try:
         return EvaluateSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
     except ValidationError as error:
-        raise UsageError(f"{first_validation_error(error)}.") from error
+        raise UsageError(f"{validation_message(error)}.") from error
 
 
 def _choose(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> Choice:
