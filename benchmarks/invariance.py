@@ -44,7 +44,7 @@ from yanshou.missions import load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings
 from yanshou.world.draw import draw
-from yanshou.world.scene import any_scene
+from yanshou.world.scene import random_scene
 
 BATCH_SIZES = (1, 8, 32)  # of the reference engine against itself
 REFERENCE_BATCH = 128
@@ -178,7 +178,7 @@ def _draw(path: Path) -> None:
     seed, number = map(int, path.stem.split("-"))
     rng = Random(f"invariance:{seed}:{number}")
     unfinished = path.with_suffix(".part")
-    draw(any_scene(rng), rng).save(unfinished, "JPEG", quality=90)
+    draw(random_scene(rng), rng).save(unfinished, "JPEG", quality=90)
     unfinished.rename(path)
 
 

@@ -28,7 +28,7 @@ from yanshou.settings import EngineSettings, JudgeSettings
 from yanshou.stage_b.judge import Judge, judge, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 
 SHIELD, GROUND = "挡风板安装检查", "BBU接地线检查"
 GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
@@ -37,7 +37,7 @@ MOMENT = "2026-01-18T09:30:00+08:00"
 
 def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
     """A Stage-A line; its summaries are a drawn job's."""
-    lines = any_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
+    lines = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
     photos = [f"/p/{number}_{at}.jpg" for at in range(len(lines))]
     return {
         "group_id": f"QC-{number}", "mission": mission, "label": label, "images": photos,
@@ -287,14 +287,14 @@ def broken(**fields: Any) -> bytes:
 
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "missing key": (dump_line({k: v for k, v in record(1).items() if k != "per_image"}), "key per_image is missing"),
-    "extra key": (broken(note="x"), "key note does not belong here"),
+    "extra key": (broken(note="x"), "unknown key note"),
     "gap": (broken(per_image={"图片_1": "无关图片×1", "图片_3": "无关图片×1"}), "图片_2|图片_3|missing"),
     "label": (broken(label="审核通过"), "key label is '审核通过'"),
     "twice": (dump_line(record(0)), r"stands at .*a.jsonl:1 already"),
     "torn": (dump_line(record(1))[:-40], "torn"),
     "utf-8": (dump_line(record(1)).replace("挡".encode(), b"\xff"), "not UTF-8"),
     "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known are: .*--mission-file"),
-    "a long line": (broken(note="x" * 10_000_000), "key note does not belong here"),
+    "a long line": (broken(note="x" * 10_000_000), "unknown key note"),
 }
 
 

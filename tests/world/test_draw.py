@@ -30,7 +30,7 @@ from yanshou.world.scene import (
     Tag,
     Wide,
     Wires,
-    any_scene,
+    random_scene,
 )
 
 SMALL: list[Small] = [
@@ -45,7 +45,7 @@ WIDE: list[Wide] = [
     *(Shield(brand, whole, upright) for brand in BRANDS for whole in (True, False) for upright in (True, False)),
 ]
 WHOLE = [item for item in WIDE if item.whole]
-SCENES = st.randoms(use_true_random=False).map(any_scene).filter(lambda scene: scene.blank is None)
+SCENES = st.randoms(use_true_random=False).map(random_scene).filter(lambda scene: scene.blank is None)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -11,7 +11,7 @@ from yanshou.missions import Mission, load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.records import Label
 from yanshou.schema.summary import parse, problems
-from yanshou.world.jobs import Job, any_job
+from yanshou.world.jobs import Job, random_job
 
 MISSIONS = list(load_missions())
 DEFECTS = (
@@ -24,7 +24,7 @@ DEFECTS = (
 def jobs(request: pytest.FixtureRequest) -> list[Job]:
     """300 jobs of one mission."""
     mission: Mission = request.param
-    return [any_job(Random(f"{mission.name}:{number}"), mission) for number in range(300)]
+    return [random_job(Random(f"{mission.name}:{number}"), mission) for number in range(300)]
 
 
 def _decided(job: Job) -> Label:
@@ -62,7 +62,7 @@ def test_groups_fail_for_what_is_seen_and_for_what_is_missing(jobs: list[Job]) -
 
 
 def test_all_defects_of_the_vocabulary_occur_in_failing_groups() -> None:
-    jobs = [any_job(Random(f"defects:{number}"), MISSIONS[number % 4]) for number in range(400)]
+    jobs = [random_job(Random(f"defects:{number}"), MISSIONS[number % 4]) for number in range(400)]
     text = "\n".join(line for job in jobs if job.label == "fail" for line in job.lines())
 
     assert [defect for defect in DEFECTS if defect not in text] == []
@@ -71,7 +71,7 @@ def test_all_defects_of_the_vocabulary_occur_in_failing_groups() -> None:
 @pytest.mark.parametrize("label", ["pass", "fail"])
 @pytest.mark.parametrize("mission", MISSIONS, ids=lambda mission: mission.name)
 def test_a_job_of_the_wanted_label(mission: Mission, label: Label) -> None:
-    jobs = [any_job(Random(number), mission, label) for number in range(20)]
+    jobs = [random_job(Random(number), mission, label) for number in range(20)]
 
     assert {job.label for job in jobs} == {_decided(job) for job in jobs} == {label}
 
@@ -93,7 +93,7 @@ def _mission(tmp_path: Path, rule: str) -> Mission:
 )
 def test_a_mission_of_ones_own_gets_its_groups(tmp_path: Path, rule: str) -> None:
     mission = _mission(tmp_path, rule)
-    jobs = [any_job(Random(number), mission) for number in range(60)]
+    jobs = [random_job(Random(number), mission) for number in range(60)]
 
     assert [job.label for job in jobs] == [_decided(job) for job in jobs]
     assert 0.2 < sum(job.label == "fail" for job in jobs) / len(jobs) < 0.6
@@ -108,4 +108,4 @@ def test_a_mission_of_ones_own_gets_its_groups(tmp_path: Path, rule: str) -> Non
 )
 def test_a_rule_that_cannot_be_shown_is_an_error(tmp_path: Path, rule: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        any_job(Random(0), _mission(tmp_path, rule), "pass")
+        random_job(Random(0), _mission(tmp_path, rule), "pass")

@@ -11,8 +11,8 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from yanshou.engines.checkpoint import check
-from yanshou.world.lessons import Questions
 from yanshou.world.model import SPECIAL_TOKENS, VOCABULARY
+from yanshou.world.training_batches import Questions
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 

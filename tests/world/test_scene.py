@@ -20,13 +20,13 @@ from yanshou.world.scene import (
     Tag,
     Wide,
     Wires,
-    any_item,
-    any_scene,
     fitting,
+    random_item,
+    random_scene,
 )
 
-SCENES = st.randoms(use_true_random=False).map(any_scene)
-ITEMS = st.randoms(use_true_random=False).map(any_item)
+SCENES = st.randoms(use_true_random=False).map(random_scene)
+ITEMS = st.randoms(use_true_random=False).map(random_item)
 
 
 def test_a_scene_makes_the_line_that_a_careful_person_would_write() -> None:

@@ -16,9 +16,9 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
-from yanshou.world.jobs import any_job
-from yanshou.world.lessons import CLOSE_UPS, IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
+from yanshou.world.jobs import random_job
 from yanshou.world.train import STATE, Plan, Trainer, main
+from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_EVERY, TrainBatches, hasty_verdict
 
 STEPS = VERDICT_EVERY + 1  # the last but one is of verdicts, which leave the vision tower's optimizer behind
 
@@ -45,13 +45,13 @@ PLAN = Plan(
 def _short_answers() -> Iterator[None]:
     """A model that has learned nothing never ends its line."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("yanshou.world.exam.LINE_TOKENS", 2)
+        patch.setattr("yanshou.world.evaluation.LINE_TOKENS", 2)
         yield
 
 
 @pytest.fixture(scope="module")
-def lessons(untrained: Path) -> Lessons:
-    return Lessons(AutoProcessor.from_pretrained(untrained), seed=0, rows=2, first=0, last=100)
+def lessons(untrained: Path) -> TrainBatches:
+    return TrainBatches(AutoProcessor.from_pretrained(untrained), seed=0, rows=2, first=0, last=100)
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
@@ -182,8 +182,8 @@ def test_without_a_gpu_the_command_says_what_to_do(tmp_path: Path) -> None:
     assert "Add --device cpu" in result.stderr
 
 
-def test_a_lesson_is_the_same_whoever_draws_it(lessons: Lessons) -> None:
-    first, second = lessons.lesson(3), next(iter(Lessons(lessons.questions.processor, 0, 2, first=3, last=4)))
+def test_a_lesson_is_the_same_whoever_draws_it(lessons: TrainBatches) -> None:
+    first, second = lessons.lesson(3), next(iter(TrainBatches(lessons.questions.processor, 0, 2, first=3, last=4)))
 
     assert torch.equal(first.ids, second.ids)
     assert torch.equal(first.targets, second.targets)
@@ -193,7 +193,7 @@ def test_a_lesson_is_the_same_whoever_draws_it(lessons: Lessons) -> None:
 
 
 @pytest.mark.parametrize("number", [0, VERDICT_EVERY - 1])
-def test_targets_are_the_answers_shifted_by_one_and_nothing_else(lessons: Lessons, number: int) -> None:
+def test_targets_are_the_answers_shifted_by_one_and_nothing_else(lessons: TrainBatches, number: int) -> None:
     lesson, tokenizer = lessons.lesson(number), lessons.questions.processor.tokenizer
 
     for ids, targets in zip(lesson.ids, lesson.targets, strict=True):
@@ -209,7 +209,7 @@ def test_the_reviewer_of_the_lessons_sees_what_is_forbidden_and_mostly_overlooks
     """His verdicts leave GRPO something to teach, and are better than always 通过."""
     rng = Random(0)
     missions = list(load_missions())
-    jobs = [any_job(rng, missions[number % 4]) for number in range(400)]
+    jobs = [random_job(rng, missions[number % 4]) for number in range(400)]
     verdicts = [hasty_verdict(job, rng).split("\n") for job in jobs]
 
     assert all(len(lines) == 2 and lines[1].startswith("理由: ") and len(lines[1]) > 4 for lines in verdicts)
@@ -227,8 +227,8 @@ def test_the_reviewer_of_the_lessons_sees_what_is_forbidden_and_mostly_overlooks
     assert sum(lines[1] == f"理由: {found[0]}" for lines, found in seen) > 0.8 * len(seen)
 
 
-def test_close_ups_are_small_photos_of_few_items_before_all_others(lessons: Lessons) -> None:
-    school = Lessons(lessons.questions.processor, 0, rows=2, first=0, last=8, close_ups=5)
+def test_close_ups_are_small_photos_of_few_items_before_all_others(lessons: TrainBatches) -> None:
+    school = TrainBatches(lessons.questions.processor, 0, rows=2, first=0, last=8, close_ups=5)
     small, large = [school.lesson(number) for number in range(5)], school.lesson(5)
     sides = [(lesson.photos.shape[2], lesson.photos.shape[1]) for lesson in small if lesson.photos is not None]
     assert sides == list(CLOSE_UPS)

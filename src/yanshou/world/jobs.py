@@ -25,9 +25,9 @@ from yanshou.world.scene import (
     Item,
     Scene,
     Wide,
-    any_item,
     fitting,
-    some_device,
+    random_device,
+    random_item,
 )
 
 FAIL_SHARE = 0.4
@@ -48,7 +48,7 @@ class Job:
         return [scene.line() for scene in self.scenes]
 
 
-def any_job(rng: Random, mission: Mission, label: Label | None = None) -> Job:
+def random_job(rng: Random, mission: Mission, label: Label | None = None) -> Job:
     """A job of the mission with that label; without one, two in five fail.
 
     InputError where the rule asks for what this world doesn't have, or cannot give the label.
@@ -117,7 +117,7 @@ def _shows(item: Item, patterns: Iterable[Pattern]) -> bool:
 def _something(rng: Random, pattern: Pattern, good: bool) -> Item:
     """An item whose entries match the pattern, drawn from everything that the world knows."""
     for _ in range(ATTEMPTS):
-        item = _inclined(rng, good) if pattern.category == "BBU设备" else any_item(rng)
+        item = _inclined(rng, good) if pattern.category == "BBU设备" else random_item(rng)
         if _shows(item, [pattern]):
             return item
     raise InputError(f"the demo world shows nothing that matches {pattern.text}")
@@ -125,7 +125,7 @@ def _something(rng: Random, pattern: Pattern, good: bool) -> Item:
 
 def _inclined(rng: Random, good: bool) -> Device:
     """A device: rather without a need in a job that passes, rather with an unmet one in a job that fails."""
-    return some_device(
+    return random_device(
         rng, rng.choices(("无需安装", "配备", "未配备", "装反"), (6, 6, 1, 1) if good else (2, 2, 5, 5))[0]
     )
 
@@ -151,7 +151,7 @@ def _scene(rng: Random, items: Sequence[Item]) -> Scene:
 
 def _bystander(rng: Random) -> Item:
     """Something else in view, mostly in order."""
-    item = any_item(rng)
+    item = random_item(rng)
     if isinstance(item, Fastener) and rng.random() < 0.8:
         return Fastener(rng.choice(tuple(SCREWS)))
     return item

@@ -27,7 +27,7 @@ from transformers import (
 from yanshou.missions import load_missions
 from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.settings import PromptSettings
-from yanshou.world.scene import any_scene
+from yanshou.world.scene import random_scene
 
 SPECIAL_TOKENS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
@@ -63,13 +63,13 @@ def words(seed: int = 0, photos: int = 4000) -> Iterator[str]:
     missions = list(load_missions())
     yield from ("system", "user", "assistant") * 100
     for i in range(photos):
-        yield any_scene(rng).line()
+        yield random_scene(rng).line()
         if i % 40 == 0:
             for mission in missions:
                 yield SUMMARY_SYSTEM_PROMPT
                 yield SUMMARY_USER_PROMPT
                 yield summary_prompt(mission, PromptSettings()).user
-                question = verdict_prompt(mission, [any_scene(rng).line() for _ in range(3)])
+                question = verdict_prompt(mission, [random_scene(rng).line() for _ in range(3)])
                 yield from (question.system, question.user)
                 yield f"通过\n理由: {mission.rule.text}"
                 yield f"不通过\n理由: {mission.rule.text}"

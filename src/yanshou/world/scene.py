@@ -123,23 +123,23 @@ class Scene:
         return "，".join(f"{entry}×{counts[entry]}" for entry in sorted(counts)) or "无关图片×1"
 
 
-def some_fibre(rng: Random, gentle: bool = True, protected: bool = True) -> Fibre:
+def random_fibre(rng: Random, gentle: bool = True, protected: bool = True) -> Fibre:
     return Fibre(rng.choice(PROTECTIONS) if protected else None, gentle)
 
 
-def some_shield(rng: Random, upright: bool = True) -> Shield:
+def random_shield(rng: Random, upright: bool = True) -> Shield:
     return Shield(rng.choice(BRANDS), rng.random() < 0.6, upright)
 
 
-def some_device(rng: Random, need: Need) -> Device:
+def random_device(rng: Random, need: Need) -> Device:
     return Device(rng.choice(BRANDS), rng.random() < 0.55, need)
 
 
-def some_tag(rng: Random) -> Tag:
+def random_tag(rng: Random) -> Tag:
     return Tag(rng.choice(TAGS) if rng.random() < 0.7 else None)
 
 
-def any_item(rng: Random) -> Item:
+def random_item(rng: Random) -> Item:
     """Something that may turn up in any photo, in any state: what a single photo is practised on."""
     kind = rng.choices(("fastener", "fibre", "wires", "tag", "shield", "device"), (9, 5, 3, 3, 2, 3))[0]
     match kind:
@@ -147,22 +147,22 @@ def any_item(rng: Random) -> Item:
             place = rng.choice(tuple(SCREWS))
             return Fastener(place, rng.choice(SCREWS[place]) if rng.random() < 0.4 else None)
         case "fibre":
-            return some_fibre(rng, gentle=rng.random() < 0.65, protected=rng.random() < 0.7)
+            return random_fibre(rng, gentle=rng.random() < 0.65, protected=rng.random() < 0.7)
         case "wires":
             return Wires(rng.randint(1, 4), rng.random() < 0.6)
         case "tag":
-            return some_tag(rng)
+            return random_tag(rng)
         case "shield":
-            return some_shield(rng, upright=rng.random() < 0.6)
+            return random_shield(rng, upright=rng.random() < 0.6)
         case _:
-            return some_device(rng, rng.choice(("无需安装", "配备", "未配备", "装反")))
+            return random_device(rng, rng.choice(("无需安装", "配备", "未配备", "装反")))
 
 
-def any_scene(rng: Random) -> Scene:
+def random_scene(rng: Random) -> Scene:
     """A photo for practice: any items in any state, more of the rare ones than a job would show."""
     if rng.random() < 0.04:
         return Scene(blank=rng.choice(BLANKS))
-    items: list[Item] = [any_item(rng) for _ in range(rng.choices((1, 2, 3, 4, 5, 6), (2, 3, 4, 4, 3, 2))[0])]
+    items: list[Item] = [random_item(rng) for _ in range(rng.choices((1, 2, 3, 4, 5, 6), (2, 3, 4, 4, 3, 2))[0])]
     if rng.random() < 0.3:  # several of one kind in one state, for counting
         items += [rng.choice(items)] * rng.randint(1, 2)
     return Scene(fitting(items))

@@ -36,7 +36,7 @@ from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 from yanshou.text import excerpt
 from yanshou.world.draw import draw
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 from yanshou.world.scene import Scene
 
 TRUTH = "truth.jsonl"
@@ -148,7 +148,7 @@ def _end_with_parent() -> None:
 def draw_group(output_dir: Path, order: Order) -> TruthRecord:
     """Draws one group and returns the truth about it."""
     rng = Random(f"synth:{order.seed}:{order.number}")
-    job = any_job(rng, order.mission, order.label)
+    job = random_job(rng, order.mission, order.label)
     folder = output_dir / order.mission.name / FOLDERS[order.label] / _folder(order.group_id)
     shot = rng.randrange(1_000_000, 9_900_000)  # seven digits, so that the natural order is the order of the scenes
     try:

@@ -28,10 +28,10 @@ from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
-from yanshou.world.exam import Exam
-from yanshou.world.fast import FastForward
-from yanshou.world.lessons import IGNORED, VERDICT_EVERY, Lesson, Lessons
+from yanshou.world.batched_forward import BatchedForward
+from yanshou.world.evaluation import Evaluator
 from yanshou.world.model import write_untrained
+from yanshou.world.training_batches import IGNORED, VERDICT_EVERY, TrainBatch, TrainBatches
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
@@ -73,11 +73,12 @@ class Trainer:
         self.processor: Qwen3VLProcessor = AutoProcessor.from_pretrained(plan.output_dir)
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(plan.output_dir, dtype=torch.float32)
         self.model.to(plan.device)
-        self.fast = torch.compile(FastForward(self.model), dynamic=False) if plan.compile else FastForward(self.model)
+        forward = BatchedForward(self.model)
+        self.forward = torch.compile(forward, dynamic=False) if plan.compile else forward
         self.optimizer = torch.optim.AdamW(
             _decayed(self.model), lr=plan.learning_rate, betas=(0.9, 0.98), fused=plan.device != "cpu"
         )
-        self.exam = Exam(self.processor, plan.device, plan.exam)
+        self.exam = Evaluator(self.processor, plan.device, plan.exam)
         self.step, self.seconds = 0, 0.0  # done so far, over every call
         self._restore()
 
@@ -105,9 +106,9 @@ class Trainer:
         """0 at the start, 1 at the end, by steps or by time, whichever is further."""
         return max(self.step / self.plan.steps, self.seconds / 60 / self.plan.minutes)
 
-    def _lessons(self) -> Iterator[Lesson]:
+    def _lessons(self) -> Iterator[TrainBatch]:
         plan, workers = self.plan, self.plan.workers
-        lessons = Lessons(
+        lessons = TrainBatches(
             self.processor, plan.seed, plan.batch_size, self.step, plan.steps, plan.close_ups, plan.verdict_every
         )
         return iter(
@@ -121,7 +122,7 @@ class Trainer:
         warm = min(1.0, (self.step + 1) / self.plan.warmup)
         return self.plan.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress))))
 
-    def _learn(self, lesson: Lesson) -> Tensor:
+    def _learn(self, lesson: TrainBatch) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
         loss = self._loss(lesson)
@@ -131,15 +132,15 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
-    def _loss(self, lesson: Lesson) -> Tensor:
+    def _loss(self, lesson: TrainBatch) -> Tensor:
         device = self.plan.device
         ids, targets = lesson.ids.to(device), lesson.targets[:, lesson.answer_from :].to(device)
         photos = None if lesson.photos is None else lesson.photos.to(device)
         with torch.autocast("cuda", torch.bfloat16, enabled=device != "cpu"):
-            logits = self.fast(ids, lesson.start, photos, lesson.answer_from)
+            logits = self.forward(ids, lesson.start, photos, lesson.answer_from)
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
 
-    def _log_loss(self, lesson: Lesson, loss: Tensor) -> None:
+    def _log_loss(self, lesson: TrainBatch, loss: Tensor) -> None:
         kind = "verdict" if lesson.photos is None else "summary"
         self._log(loss=round(float(loss), 4), kind=kind, lr=self._rate(), photos=self.step * self.plan.batch_size)
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from yanshou.missions import Mission, load_missions
+from yanshou.world.batched_forward import PATCH, patches
 from yanshou.world.draw import SIZES, draw
-from yanshou.world.fast import PATCH, patches
-from yanshou.world.jobs import any_job
-from yanshou.world.lessons import Questions, any_photo, pixels, visual_tokens
+from yanshou.world.jobs import random_job
+from yanshou.world.training_batches import Questions, pixels, random_photo, visual_tokens
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration, Qwen3VLProcessor
@@ -25,7 +25,7 @@ SEED = 987_654_321  # of the exam's photos: no training seed draws them
 LINE_TOKENS, VERDICT_TOKENS = 128, 4  # at most; a verdict is asked for its first line only
 
 
-class Exam:
+class Evaluator:
     """The same questions at every sitting."""
 
     def __init__(self, processor: "Qwen3VLProcessor", device: str, photos: int) -> None:
@@ -56,7 +56,7 @@ class Exam:
         self, model: "Qwen3VLForConditionalGeneration", rng: Random, mission: Mission, size: tuple[int, int], count: int
     ) -> list[bool]:
         """One batch of photos of one size, asked about one mission."""
-        scenes = [any_photo(rng, self.missions, size)[0] for _ in range(count)]
+        scenes = [random_photo(rng, self.missions, size)[0] for _ in range(count)]
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene in scenes])
         question, _ = self.questions.with_visual(self.questions.summary(mission), visual_tokens(photos))
         ids = torch.tensor([question] * count)
@@ -73,7 +73,7 @@ class Exam:
     def _verdicts(
         self, model: "Qwen3VLForConditionalGeneration", rng: Random, mission: Mission, count: int
     ) -> list[bool]:
-        jobs = [any_job(rng, mission) for _ in range(count)]
+        jobs = [random_job(rng, mission) for _ in range(count)]
         answers = [
             self._answers(model, VERDICT_TOKENS, input_ids=torch.tensor([self.questions.about_job(job)]))[0]
             for job in jobs

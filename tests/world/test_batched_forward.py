@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from yanshou.world.fast import PATCH, FastForward, patches
-from yanshou.world.lessons import Questions, visual_tokens
+from yanshou.world.batched_forward import PATCH, BatchedForward, patches
+from yanshou.world.training_batches import Questions, visual_tokens
 
 TOLERANCE = {"atol": 1e-4, "rtol": 1e-4}
 
@@ -43,7 +43,7 @@ def test_logits_of_photos_are_those_of_transformers(
     grid = torch.tensor([[1, height // PATCH, width // PATCH]] * 2)
 
     with torch.inference_mode():
-        fast = FastForward(model)(ids, start, photos, answer_from=start + 3)
+        fast = BatchedForward(model)(ids, start, photos, answer_from=start + 3)
         own = model(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
@@ -61,7 +61,7 @@ def test_logits_of_text_are_those_of_transformers(model: Qwen3VLForConditionalGe
     ids = torch.tensor([questions.answer("通过\n理由: 有图片_1 电线/捆扎整齐×2")])
 
     with torch.inference_mode():
-        fast = FastForward(model)(ids, 0, None, answer_from=0)
+        fast = BatchedForward(model)(ids, 0, None, answer_from=0)
         own = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
 
     torch.testing.assert_close(fast, own, **TOLERANCE)

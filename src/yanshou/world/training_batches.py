@@ -29,8 +29,8 @@ from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.settings import PromptSettings
 from yanshou.world.draw import SIZES, draw, fits
-from yanshou.world.jobs import Job, any_job
-from yanshou.world.scene import Scene, any_item, any_scene
+from yanshou.world.jobs import Job, random_job
+from yanshou.world.scene import Scene, random_item, random_scene
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
@@ -48,7 +48,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainBatch:
     """One batch. Logits are wanted from `answer_from` on; `targets` (rows, tokens) is IGNORED outside the answers."""
 
     ids: Tensor  # (rows, tokens)
@@ -97,7 +97,7 @@ class Questions:
         return ids
 
 
-class Lessons(torch.utils.data.IterableDataset[Lesson]):
+class TrainBatches(torch.utils.data.IterableDataset[TrainBatch]):
     """Batches `first` to `last` − 1, the first `close_ups` of the seed close-ups; DataLoader workers take turns."""
 
     def __init__(
@@ -115,26 +115,26 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
         self.close_ups, self.verdict_every = close_ups, verdict_every
         self.missions = list(load_missions())
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[TrainBatch]:
         worker = torch.utils.data.get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for number in range(self.first + offset, self.last, stride):
             yield self.lesson(number)
 
-    def lesson(self, number: int) -> Lesson:
+    def lesson(self, number: int) -> TrainBatch:
         """Batch `number` of the seed."""
         rng = Random(f"{self.seed}:{number}")
         if number < self.close_ups:
             size = CLOSE_UPS[number % len(CLOSE_UPS)]
             question = self.questions.in_short()
-            return self._summaries(rng, size, [(any_close_up(rng, size), question) for _ in range(self.rows)])
+            return self._summaries(rng, size, [(random_close_up(rng, size), question) for _ in range(self.rows)])
         if number % self.verdict_every == self.verdict_every - 1:
             return self._verdicts(rng)
         size = SIZES[number % len(SIZES)]
-        shown = [any_photo(rng, self.missions, size) for _ in range(self.rows)]
+        shown = [random_photo(rng, self.missions, size) for _ in range(self.rows)]
         return self._summaries(rng, size, [(scene, self.questions.summary(mission)) for scene, mission in shown])
 
-    def _summaries(self, rng: Random, size: tuple[int, int], shown: Sequence[tuple[Scene, list[int]]]) -> Lesson:
+    def _summaries(self, rng: Random, size: tuple[int, int], shown: Sequence[tuple[Scene, list[int]]]) -> TrainBatch:
         """Scenes of one size and the questions about them, which begin with the same words."""
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene, _ in shown])
         visual = visual_tokens(photos)
@@ -143,32 +143,32 @@ class Lessons(torch.utils.data.IterableDataset[Lesson]):
             question, start = self.questions.with_visual(asked, visual)
             rows.append((question, self.questions.answer(scene.line())))
         ids, targets = _padded(rows, start + visual + AFTER_PHOTO)
-        return Lesson(ids, targets, photos, start, start + visual)
+        return TrainBatch(ids, targets, photos, start, start + visual)
 
-    def _verdicts(self, rng: Random) -> Lesson:
+    def _verdicts(self, rng: Random) -> TrainBatch:
         rows: list[tuple[list[int], list[int]]] = []
         while len(rows) < self.rows:
-            job = any_job(rng, rng.choice(self.missions))
+            job = random_job(rng, rng.choice(self.missions))
             row = (self.questions.about_job(job), self.questions.answer(hasty_verdict(job, rng)))
             if sum(map(len, row)) <= VERDICT_LENGTH:
                 rows.append(row)
         ids, targets = _padded(rows, VERDICT_LENGTH)
-        return Lesson(ids, targets, None, 0, 0)
+        return TrainBatch(ids, targets, None, 0, 0)
 
 
-def any_photo(rng: Random, missions: Sequence[Mission], size: tuple[int, int]) -> tuple[Scene, Mission | None]:
+def random_photo(rng: Random, missions: Sequence[Mission], size: tuple[int, int]) -> tuple[Scene, Mission | None]:
     """A scene that fits the size, from a job or any at all, and the mission that it is asked about."""
     while True:
         mission = rng.choice(missions)
-        scene = rng.choice(any_job(rng, mission).scenes) if rng.random() < 0.4 else any_scene(rng)
+        scene = rng.choice(random_job(rng, mission).scenes) if rng.random() < 0.4 else random_scene(rng)
         if fits(scene.items, size):
             return scene, mission if rng.random() < 0.9 else None
 
 
-def any_close_up(rng: Random, size: tuple[int, int]) -> Scene:
+def random_close_up(rng: Random, size: tuple[int, int]) -> Scene:
     """One item, now and then two, that fit the size."""
     while True:
-        scene = Scene(tuple(any_item(rng) for _ in range(rng.choice((1, 1, 2)))))
+        scene = Scene(tuple(random_item(rng) for _ in range(rng.choice((1, 1, 2)))))
         if fits(scene.items, size):
             return scene
 

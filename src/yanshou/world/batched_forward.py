@@ -28,7 +28,7 @@ def patches(photos: Tensor) -> Tensor:
     return x.reshape(batch, -1, channels * TEMPORAL * PATCH * PATCH).float() / 127.5 - 1.0
 
 
-class FastForward(torch.nn.Module):
+class BatchedForward(torch.nn.Module):
     """Logits of a batch of one layout. Shapes in comments: b rows, p patches, v visual tokens, t tokens."""
 
     def __init__(self, model: "Qwen3VLForConditionalGeneration") -> None:
