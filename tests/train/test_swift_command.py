@@ -71,7 +71,7 @@ def test_without_a_validation_file_nothing_is_validated(settings: Build) -> None
 
 
 def test_what_stands_behind_the_dashes_comes_last_as_it_is(settings: Build) -> None:
-    assert words(settings(more=("--temperature", "1.1", "--warmup_ratio=0.1"))).endswith(
+    assert words(settings(extra_args=("--temperature", "1.1", "--warmup_ratio=0.1"))).endswith(
         " --temperature 1.1 --warmup_ratio=0.1"
     )
 
@@ -79,12 +79,12 @@ def test_what_stands_behind_the_dashes_comes_last_as_it_is(settings: Build) -> N
 @pytest.mark.parametrize("word", ["--output_dir", "--output-dir=x", "--external_plugins", "--model"])
 def test_the_launchers_own_arguments_are_refused_behind_the_dashes(settings: Build, word: str) -> None:
     with pytest.raises(UsageError, match="set by yanshou"):
-        words(settings(more=(word, "x")))
+        words(settings(extra_args=(word, "x")))
 
 
 def test_a_stray_word_is_wrong_usage(settings: Build) -> None:
     with pytest.raises(UsageError, match="unexpected argument 'extra'"):
-        words(settings(more=("extra",)))
+        words(settings(extra_args=("extra",)))
 
 
 def test_on_the_cpu_the_trainer_computes_in_float32_and_sees_no_gpu(settings: Build) -> None:

@@ -40,7 +40,7 @@ def train_words(
 ) -> list[str]:
     """`swift`'s own words for a training. `blocks`: of the language model. Raises UsageError."""
     folder = TrainFolder(settings.output_dir.absolute())
-    check_more(settings.more)
+    check_more(settings.extra_args)
     command = ["sft"] if settings.sft else ["rlhf", "--rlhf_type", "grpo"]
     parts: list[Arguments] = [
         {"model": model, "model_type": "qwen3_vl", "template": "qwen3_vl", "check_model": False},
@@ -51,7 +51,7 @@ def train_words(
         _schedule(settings, val is not None),
         {"use_cpu": True, "torch_dtype": "float32"} if cpu else {},
     ]
-    return [*command, *_words(parts), *settings.more]
+    return [*command, *_words(parts), *settings.extra_args]
 
 
 def merge_words(adapter: Path, target: Path) -> list[str]:

@@ -42,7 +42,7 @@ from yanshou.train.command import environment, train_words
 from yanshou.train.curves import Curves, draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
 from yanshou.train.merge import merge
-from yanshou.train.progress_view import Silence, TrainView
+from yanshou.train.progress_view import NullView, TrainView
 from yanshou.train.sft import write_rows
 
 INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
@@ -79,7 +79,7 @@ class Training:
     """From the settings to the result. Raises UsageError and RunErrors."""
 
     def __init__(self, settings: TrainSettings, view: TrainView | None = None) -> None:
-        self.settings, self.view = settings, view or Silence()
+        self.settings, self.view = settings, view or NullView()
         self.folder = TrainFolder(settings.output_dir.absolute())
         self.source = checkpoint.locate(settings.checkpoint)
         self.interrupted = False
