@@ -115,7 +115,7 @@ def test_the_identity_is_that_of_the_script_and_of_nothing_else(script: Callable
         (None, "the script cannot be read (No such file or directory). Give a JSON file."),
         ('{"a"', "not JSON: Expecting ':' delimiter: line 1 column 5 (char 4). Correct the file."),
         ("{}", "not a script: key answers is missing. Correct the file."),
-        ('{"answers": {}, "delays": 1}', "not a script: key delays does not belong here. Correct the file."),
+        ('{"answers": {}, "delays": 1}', "not a script: unknown key delays. Correct the file."),
     ],
 )
 def test_a_script_that_is_none_is_told_with_its_path(tmp_path: Path, content: str | None, message: str) -> None:

@@ -287,14 +287,14 @@ def broken(**fields: Any) -> bytes:
 
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "missing key": (dump_line({k: v for k, v in record(1).items() if k != "per_image"}), "key per_image is missing"),
-    "extra key": (broken(note="x"), "key note does not belong here"),
+    "extra key": (broken(note="x"), "unknown key note"),
     "gap": (broken(per_image={"图片_1": "无关图片×1", "图片_3": "无关图片×1"}), "图片_2|图片_3|missing"),
     "label": (broken(label="审核通过"), "key label is '审核通过'"),
     "twice": (dump_line(record(0)), r"stands at .*a.jsonl:1 already"),
     "torn": (dump_line(record(1))[:-40], "torn"),
     "utf-8": (dump_line(record(1)).replace("挡".encode(), b"\xff"), "not UTF-8"),
     "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known are: .*--mission-file"),
-    "a long line": (broken(note="x" * 10_000_000), "key note does not belong here"),
+    "a long line": (broken(note="x" * 10_000_000), "unknown key note"),
 }
 
 

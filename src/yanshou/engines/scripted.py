@@ -26,7 +26,8 @@ from yanshou.engines.batching import BatchedEngine
 from yanshou.errors import CheckpointError, GenerationError
 from yanshou.inputs.images import load_photo
 from yanshou.settings import BATCH_SIZE, EngineSettings, Settings
-from yanshou.storage.jsonl import dump_line, first_validation_error
+from yanshou.storage.jsonl import dump_line
+from yanshou.validation import validation_message
 
 STOP = "<|im_end|>"
 ValueT = TypeVar("ValueT")
@@ -114,6 +115,6 @@ def _read(path: Path) -> Script:
     except OSError as error:
         raise CheckpointError(f"{path}: the script cannot be read ({error.strerror}). Give a JSON file.") from error
     except ValidationError as error:
-        raise CheckpointError(f"{path}: not a script: {first_validation_error(error)}. Correct the file.") from error
+        raise CheckpointError(f"{path}: not a script: {validation_message(error)}. Correct the file.") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON: {error}. Correct the file.") from error

@@ -29,10 +29,11 @@ from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
-from yanshou.storage.jsonl import first_validation_error, read_object, read_records
+from yanshou.storage.jsonl import read_object, read_records
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
 from yanshou.storage.run_files import Paths, RunFile
 from yanshou.text import excerpt
+from yanshou.validation import validation_message
 
 ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
@@ -232,7 +233,7 @@ def _run_file(run: Path) -> RunFile:
     try:
         return RunFile.model_validate(read_object(run, GIVE_THEM))
     except ValidationError as error:
-        raise DamagedFileError(f"{run}: {first_validation_error(error)}. {GIVE_THEM}") from error
+        raise DamagedFileError(f"{run}: {validation_message(error)}. {GIVE_THEM}") from error
 
 
 def _stage_a_of(run: Path) -> list[Path]:

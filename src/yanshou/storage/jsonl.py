@@ -31,6 +31,7 @@ from pydantic import BaseModel, ValidationError
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.storage.atomic import write_error
 from yanshou.text import excerpt, truncate
+from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
@@ -66,9 +67,7 @@ def read_records(path: Path, record_type: type[RecordT], advice: str = REDO) -> 
         try:
             yield number, record_type.model_validate(line)
         except ValidationError as error:
-            raise DamagedFileError(
-                f"{path}:{number}: {first_validation_error(error)}{_whose(line)}. {advice}"
-            ) from error
+            raise DamagedFileError(f"{path}:{number}: {validation_message(error)}{_whose(line)}. {advice}") from error
 
 
 def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) -> bytes:
@@ -76,22 +75,6 @@ def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) 
     fields = record.model_dump() if isinstance(record, BaseModel) else record
     text = json.dumps(fields, ensure_ascii=False, allow_nan=False, indent=indent)
     return text.encode("utf-8", errors="backslashreplace") + b"\n"  # only a lone surrogate is replaced, by its escape
-
-
-def first_validation_error(error: ValidationError) -> str:
-    """The first thing that a record type objects to, in one readable line without a full stop."""
-    fault = error.errors(include_url=False)[0]
-    where = truncate(".".join(str(step) for step in fault["loc"]))
-    match fault["type"]:
-        case "missing":
-            return f"key {where} is missing"
-        case "extra_forbidden":
-            return f"key {where} does not belong here"
-        case "value_error":  # raised by the record's own checks, whose words are meant to be read
-            message = str(fault["ctx"]["error"]).rstrip(".。")
-            return f"{where}: {message}" if where else message
-        case _:
-            return f"key {where} is {excerpt(fault['input'])}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
 class Appender:

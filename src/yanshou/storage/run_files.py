@@ -33,10 +33,11 @@ from pydantic import Field, ValidationError
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord, Record, now
 from yanshou.storage.atomic import replace_file, unused_path, write_error
-from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, first_validation_error, read_object, read_records
+from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, read_object, read_records
 from yanshou.storage.lock import locked
 from yanshou.storage.settings_diff import Change, Difference, differences, forbidden, listed
 from yanshou.text import excerpt
+from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 DigestT = TypeVar("DigestT")
@@ -250,7 +251,7 @@ class Output(Generic[RecordT, DigestT]):
         try:
             return RunFile.model_validate(read_object(run, advice))
         except ValidationError as error:
-            raise DamagedFileError(f"{run}: {first_validation_error(error)}. {advice}") from error
+            raise DamagedFileError(f"{run}: {validation_message(error)}. {advice}") from error
 
     def _refuse(self, changes: Sequence[Difference]) -> None:
         if changes:
