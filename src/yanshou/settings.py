@@ -160,7 +160,9 @@ class RunSettings(MissionFileSettings):
     """One run over missions, resumed by the same command."""
 
     limit: int | None = Field(
-        default=None, ge=1, description="Only the first N groups of each mission, groups that are done included."
+        default=None,
+        ge=1,
+        description="Only the first N groups of each mission, groups that are done included. Default: all.",
     )
     fresh: bool = Field(default=False, description="Start over. The old files are kept under another name.")
 
@@ -362,7 +364,7 @@ class ScheduleSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the data order and of the sampled answers.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where to train. auto: on the GPU if there is one. NPROC_PER_NODE=N in the environment uses N GPUs.",
+        description="Where to train. auto: the GPU if there is one. With NPROC_PER_NODE=N in the environment: N GPUs.",
     )
 
 
@@ -424,5 +426,7 @@ class DoctorSettings(Settings):
     """One `yanshou doctor`."""
 
     checkpoint: str | None = Field(
-        default=None, description='Also check this checkpoint: a folder, a Hugging Face Hub id, or "demo".'
+        default=None,
+        description='Checkpoint to check too: a folder, a Hugging Face Hub id, or "demo". '
+        "Default: only the machine is checked.",
     )

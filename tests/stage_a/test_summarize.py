@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from support.hostile import build_hostile_mission
 
-from yanshou.cli.progress import last_words
+from yanshou.cli.reporter import final_messages
 from yanshou.engines.base import Completion, OutOfMemoryError, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import InputError, UsageError
@@ -628,8 +628,8 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
     assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory, not even alone")]
     assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
-    told = f"{SHIELD}: the device's memory ran short, times 3; the run went on with less at once."
-    assert last_words([result])[0].startswith(told)
+    message = f"{SHIELD}: the GPU ran out of memory 3 time(s); the run continued with smaller batches."
+    assert final_messages([result])[0].startswith(message)
 
 
 # --- which missions, which groups

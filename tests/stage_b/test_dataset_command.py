@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from support.stage_a_lines import line, write
 
 from yanshou.cli import main
-from yanshou.cli.stage_b import LISTED
+from yanshou.cli.dataset import LISTED
 from yanshou.storage.lock import locked
 
 

@@ -8,7 +8,7 @@ import click
 from yanshou.cli.verbosity import verbose_option
 
 CONTEXT = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
-OTHER = "Other"  # the section of the options that are no settings
+ARGUMENTS, OTHER = "Arguments", "Other"  # the first and the last section; OTHER: options that are not settings
 
 
 class Command(click.Command):
@@ -23,9 +23,9 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             if record := param.get_help_record(ctx):
                 sections.setdefault(getattr(param, "heading", OTHER), []).append(record)
-        for heading, records in sections.items():
+        for heading in sorted(sections, key=lambda heading: (heading == OTHER, heading != ARGUMENTS)):
             with formatter.section(heading):
-                formatter.write_dl(records)
+                formatter.write_dl(sections[heading])
 
 
 def command(short_help: str) -> Callable[[Callable[..., int | None]], Command]:

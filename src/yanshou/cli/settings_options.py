@@ -25,6 +25,7 @@ import click
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
+from yanshou.cli.command import ARGUMENTS
 from yanshou.cli.param_types import FILE, FILE_OR_FOLDER, FOLDER, Values
 from yanshou.settings import Settings
 from yanshou.validation import KeyPath, validation_message
@@ -70,7 +71,7 @@ class SettingOption(click.Option):
 class SettingArgument(click.Argument):
     """A positional argument that `--help` explains."""
 
-    heading = "Arguments"
+    heading = ARGUMENTS
 
     def __init__(self, *args: Any, text: str, **options: Any) -> None:
         super().__init__(*args, **options)
