@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from imposed import ImposedContinuous
+from forced_length_engines import ForcedLengthContinuous
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from workload import PROMPT, answer_lengths, write_photos
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
-    engine = ImposedContinuous(EngineSettings(checkpoint=given.checkpoint))
+    engine = ForcedLengthContinuous(EngineSettings(checkpoint=given.checkpoint))
     engine.lengths = [2] * given.photos
     list(engine.generate(requests[:2]))
     runner = engine._runner

@@ -32,7 +32,7 @@ from random import Random
 from typing import Any
 
 import torch
-from imposed import Imposed
+from forced_length_engines import ForcedLengthEngine
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
@@ -88,7 +88,7 @@ class Continuous(Recorded, ContinuousEngine):
         return self._runner.slots if self._runner else 0
 
 
-class ImposedContinuous(Imposed, Continuous):
+class ForcedLengthContinuous(ForcedLengthEngine, Continuous):
     """The same with answers of imposed lengths."""
 
 
@@ -108,9 +108,9 @@ class Engines:
         gc.collect()  # the engine before has left, but engine and runner know each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        kind = ImposedContinuous if self.lengths else Continuous
+        kind = ForcedLengthContinuous if self.lengths else Continuous
         engine = self._loaded(kind(self.settings.model_copy(update={"batch_size": batch_size})))
-        if isinstance(engine, ImposedContinuous):
+        if isinstance(engine, ForcedLengthContinuous):
             engine.lengths = self.lengths
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
         engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from imposed import RandomWeights
+from forced_length_engines import RandomWeights
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from workload import PROMPT, write_photos
@@ -29,7 +29,7 @@ from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
-from yanshou.engines.transformers.gqa_attention import BACKENDS
+from yanshou.engines.transformers.gqa_attention import SDPA_BACKENDS
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 MOST = 1.1  # times the transformers engine's distance
@@ -45,7 +45,7 @@ class Reference(RandomWeights, TransformersEngine):
         """Photo by photo: nothing is padded."""
         exact = self.dtype == torch.float32
         found = Logits()
-        with sdpa_kernel([SDPBackend.MATH] if exact else BACKENDS):
+        with sdpa_kernel([SDPBackend.MATH] if exact else SDPA_BACKENDS):
             for request in requests:
                 out = self.model(**self._collate([self.prepare(request)]), logits_to_keep=1)
                 found[request.id] = out.logits[0, -1].float().cpu()

@@ -113,7 +113,7 @@ def test_beginnings_of_one_length_are_told_apart_and_only_a_few_are_kept(
     prompts = [Prompt(letter, "写一行。") for letter in "abcdef"]
     asked = [Request(at, prompts[at % 6], noise(at, 64, 64), str(at)) for at in range(12)]
     engine = ContinuousEngine(settings(folder))
-    assert len({engine.prepare(request).before for request in asked}) == 1
+    assert len({engine.prepare(request).prefix_len for request in asked}) == 1
     assert {answer.id: answer for answer in engine.generate(asked)} == reference(asked)
     assert engine._runner
     assert engine._runner._session
@@ -251,7 +251,7 @@ def test_no_photo_changes_the_shape_that_run_json_tells(tmp_path: Path, pixels: 
     engine.prepare_run(RunPlan(SHORT, photos=True, earlier=[]))
     for at, each in enumerate((size, (64, 64), (40, 70))):
         request = Request(at, SHORT, noise(at, *each), str(at))
-        assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.most_visual_tokens
+        assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.max_visual_tokens
         assert all(isinstance(answer, Completion) for answer in engine.generate([request]))
         assert engine.environment().items() >= held(engine).items()
 
@@ -305,7 +305,7 @@ def test_a_checkpoint_that_only_the_reference_can_run_is_refused(folder: Path, t
 
 def test_weights_are_counted_as_the_device_holds_them(folder: Path) -> None:
     engine = ContinuousEngine(settings(folder))
-    assert engine.parameters == sum(weights.numel() for weights in engine.model.parameters())
+    assert engine.parameter_count == sum(weights.numel() for weights in engine.model.parameters())
 
 
 @pytest.mark.parametrize(

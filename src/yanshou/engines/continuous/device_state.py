@@ -101,7 +101,7 @@ class DeviceState:
             self.choice.remember(self.put([*slots, *[nobody] * (len(pack.lines) + 1)])[pack.owner], pack.ids)
             self.choice.remember(mine.repeat_interleave(len(pack.prefix)), self.put(pack.prefix * len(slots)))
         tokens = self.choice.choose(self.language.logits(ends), where, torch.zeros_like(where))
-        limits = self.put([one.limit for one in pack.prepared])
+        limits = self.put([one.max_new_tokens for one in pack.prepared])
         for state, values in (
             (self.token, tokens[: len(slots)]),
             (self.filled, self.put(pack.lengths[: len(slots)])),

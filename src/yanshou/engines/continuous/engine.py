@@ -67,7 +67,7 @@ class ContinuousEngine(Qwen3VLBackend):
         ids, longest = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
             return RequestBounds(len(ids) + TEXT_TOKENS + longest, len(ids) + TEXT_TOKENS, 0, scored=True)
-        whole, visual = len(ids) - 1 + self.most_visual_tokens, self.most_visual_tokens
+        whole, visual = len(ids) - 1 + self.max_visual_tokens, self.max_visual_tokens
         return RequestBounds(whole + longest, whole - ids.index(self.image_token), visual, scored=False)
 
     def environment(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class ContinuousEngine(Qwen3VLBackend):
         """Never smaller than what `ready` expected."""
         need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
         config = Qwen3VLConfig.from_pretrained(self.folder)
-        weights = self.parameters * self.dtype.itemsize  # on the disk they may have another dtype
+        weights = self.parameter_count * self.dtype.itemsize  # on the disk they may have another dtype
         found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
         halvings = self._runner.reckoned_with if self._runner else 0
         return found.halved(halvings).limited(self._earlier, need.visual)

@@ -55,7 +55,7 @@ class ContinuousRunner:
     # ---- what the scheduler asks about one request ----
 
     def limit(self, prepared: ModelInput) -> int:
-        return prepared.limit
+        return prepared.max_new_tokens
 
     def ends(self, token: int) -> bool:
         return token in self.checkpoint.stop_tokens
@@ -75,9 +75,9 @@ class ContinuousRunner:
     def fits(self, pack: Sequence[ModelInput], prepared: ModelInput) -> bool:
         assert self._session
         shape, both = self._session.shape, [*pack, prepared]
-        prefix_len = pack[0].before
+        prefix_len = pack[0].prefix_len
         return (
-            prefix_len == prepared.before
+            prefix_len == prepared.prefix_len
             and bool(pack[0].request.candidates)
             == bool(prepared.request.candidates)  # another way through the last layer
             and bool((prepared.ids[:prefix_len] == pack[0].ids[:prefix_len]).all())
@@ -92,7 +92,7 @@ class ContinuousRunner:
     def _tokens(self, prepared: ModelInput) -> int:
         """What the request adds to a launch: its prompt without what is shared, and its scored lines behind it."""
         lines = sum(len(prepared.ids) + len(line) for line in self._lines(prepared))
-        return len(prepared.ids) - prepared.before + lines
+        return len(prepared.ids) - prepared.prefix_len + lines
 
     def _visual(self, prepared: ModelInput) -> int:
         return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES
@@ -102,7 +102,7 @@ class ContinuousRunner:
 
     def _positions(self, prepared: ModelInput) -> Tensor:
         grid = None if prepared.grid is None else tuple(prepared.grid[0].tolist())
-        return self._positions_of(len(prepared.ids), prepared.before, self._visual(prepared), grid)
+        return self._positions_of(len(prepared.ids), prepared.prefix_len, self._visual(prepared), grid)
 
     def _reckoned(self, length: int, before: int, visual: int, grid: tuple[int, ...] | None) -> Tensor:
         """Positions (3, length) of a prompt with so many visual tokens behind the first `before`."""
@@ -171,11 +171,11 @@ class ContinuousRunner:
         Raises OutOfMemoryError where not even one slot and the smallest launch fit.
         """
         own, photo = self._visual(prepared), prepared.grid is not None
-        visual = max(self.checkpoint.most_visual_tokens, own) if photo else 0
+        visual = max(self.checkpoint.max_visual_tokens, own) if photo else 0
         rows = max(self._rows(prepared) + visual - own, self._tokens(prepared), self.size.room if self.size else 0)
-        tokens = len(prepared.ids) - prepared.before + visual - own
+        tokens = len(prepared.ids) - prepared.prefix_len + visual - own
         need = RequestBounds(rows, tokens, visual, scored=bool(prepared.request.candidates))
-        wanted = replace(self._size_for(need), shared=PREFIXES * prepared.before)
+        wanted = replace(self._size_for(need), shared=PREFIXES * prepared.prefix_len)
         halvings = self.halvings
         while self._session is None or not self.holds(prepared):
             self._drop()

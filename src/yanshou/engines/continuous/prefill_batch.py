@@ -103,7 +103,7 @@ def collate(
     pinned: bool,
 ) -> PrefillBatch:
     """One launch's tensors. All requests share the first one's beginning; `positions` (3, tokens) are the prompts'."""
-    prefix_len = prepared[0].before
+    prefix_len = prepared[0].prefix_len
     parts = [
         (one.ids[prefix_len:], place[:, prefix_len:], prefix_len)
         for one, place in zip(prepared, positions, strict=True)

@@ -1,8 +1,8 @@
 """Memory taken away from outside in the middle of a run: does it end complete, and on how many slots?
 
     python benchmarks/make_checkpoint.py /tmp/4b
-    python benchmarks/squeeze.py /tmp/4b                    # on one GPU; `demo` works, too
-    python benchmarks/squeeze.py demo --device cpu          # the lack of memory is pretended
+    python benchmarks/memory_pressure.py /tmp/4b                    # on one GPU; `demo` works, too
+    python benchmarks/memory_pressure.py demo --device cpu          # the lack of memory is pretended
 
 A child process runs the continuous engine over a few dozen photos: first ones of one size, then of another, then ones
 with more words than the slots were made for. At one moment of each run it stands still while memory is taken:
@@ -34,14 +34,13 @@ from typing import Any
 from unittest import mock
 
 import torch
-from imposed import Imposed
+from forced_length_engines import ForcedLengthContinuous
 from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.base import RunPlan
 from yanshou.engines.continuous.capacity import Capacity, activation_bytes, row_bytes
 from yanshou.engines.continuous.device_state import DeviceState
-from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.inputs.images import load_photo
@@ -55,10 +54,6 @@ ON_CUDA = (
     ("words", "hog"), ("slots", "cap"), ("launch", "cap"), ("size", "cap"), ("words", "cap"),
 )  # fmt: skip
 ON_A_CPU = (("nothing", "pretence"), ("slots", "pretence"), ("size", "pretence"), ("words", "pretence"))
-
-
-class Squeezed(Imposed, ContinuousEngine):
-    """The continuous engine with answers of one length."""
 
 
 # ---- the child: it runs the engine and stands still at the moment ----
@@ -148,10 +143,10 @@ def child(given: argparse.Namespace) -> None:
         photo=PhotoSettings(max_pixels=given.max_pixels), sampling=SamplingSettings(max_new_tokens=given.tokens),
     )  # fmt: skip
     requests = asked(write_photos(given.folder, given.photos))
-    first = Squeezed(settings)
+    first = ForcedLengthContinuous(settings)
     for name, by in runs(given):
         release()
-        engine = Squeezed(settings)
+        engine = ForcedLengthContinuous(settings)
         vars(engine).update(processor=first.processor, model=first.model, lengths=[given.tokens] * len(requests))
         moment = Moment(name, by, given.leave)
         engine.prepare_run(RunPlan(PROMPT, photos=True, earlier=[]))
