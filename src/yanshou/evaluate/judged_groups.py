@@ -28,8 +28,8 @@ from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, Verdict
 from yanshou.schema.run_record import RunRecord
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
 from yanshou.storage.errors_file import latest_attempts, read_faults
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
 from yanshou.text import excerpt

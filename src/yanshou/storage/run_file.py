@@ -1,6 +1,5 @@
 """The run file: it decides whether a run may continue the lines on disk, and says how the last run ended."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import now
 from yanshou.schema.run_record import FORMAT, EarlierEnvironment, RunRecord, Status
 from yanshou.storage.atomic import replace_file
-from yanshou.storage.jsonl import dump_line, read_object
+from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lines_file import has_line
 from yanshou.storage.settings_diff import START_OVER, Change, check_settings, differences, format_changes
 from yanshou.validation import validation_message
@@ -113,11 +112,6 @@ class RunFile:
     def _write(self) -> None:
         replace_file(self.path, dump_line(self._record, indent=2))
         logger.debug("%s: status %s", self.path, self._record.status)
-
-
-def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as they come back from a JSON file: a tuple as a list."""
-    return dict(json.loads(json.dumps(values, allow_nan=False)))
 
 
 def _version() -> str:
