@@ -119,7 +119,7 @@ class Appender:
     def _end(self) -> int:
         stat = os.fstat(self._file.fileno())
         if stat.st_nlink == 0:
-            raise OutputError(f"{self.path}: the file was deleted or replaced while this run was writing it. Run again.")
+            raise OutputError(f"{self.path}: the file was deleted or replaced during the run. Run again.")
         return stat.st_size
 
     def _write(self, data: bytes) -> None:
