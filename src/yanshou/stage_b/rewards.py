@@ -12,7 +12,7 @@ writes is scored and never raises; a row whose `solution` is neither 通过 nor 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from yanshou.stage_b.verdict import WORDS, read_verdict
+from yanshou.stage_b.verdict import VERDICT_WORDS, read_verdict
 
 Completion = str | Sequence[Mapping[str, Any]]
 Reward = Callable[..., list[float | None]]
@@ -35,9 +35,9 @@ REWARDS: dict[str, tuple[Reward, float]] = {"label": (label, 1.0), "format": (fo
 
 
 def _passed(solution: str) -> bool:
-    if solution not in WORDS:
+    if solution not in VERDICT_WORDS:
         raise ValueError(f"solution is {solution!r}, wanted 通过 or 不通过. Build the dataset with `yanshou dataset`.")
-    return WORDS[solution]
+    return VERDICT_WORDS[solution]
 
 
 def _text(completion: Completion) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from yanshou.text import SPECIAL_TOKEN
 
 PASS, FAIL = "通过", "不通过"
-WORDS = {PASS: True, FAIL: False}
+VERDICT_WORDS = {PASS: True, FAIL: False}
 REASONS = ("理由:", "理由：")
 
 
@@ -32,7 +32,7 @@ class VerdictText:
 def read_verdict(text: str) -> VerdictText:
     """Reads any text; never raises."""
     lines = [line.strip() for line in SPECIAL_TOKEN.sub("", text).strip().splitlines()] or [""]
-    return VerdictText(WORDS.get(lines[0]), _reason(lines[1]) if len(lines) == 2 else None)
+    return VerdictText(VERDICT_WORDS.get(lines[0]), _reason(lines[1]) if len(lines) == 2 else None)
 
 
 def write_verdict(passed: bool, reason: str) -> str:
