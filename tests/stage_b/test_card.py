@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions
+from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, build_card, find_contradictions
 from yanshou.stage_b.examples import Example
 
 
@@ -22,7 +22,7 @@ def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence
         name: DataFile(groups=len(side), rows=len(side), sha256="0")
         for name, side in (("train.jsonl", train), ("val.jsonl", val))
     }
-    return draw_card(settings, train, val, files, left_out)
+    return build_card(settings, train, val, files, left_out)
 
 
 def test_the_figures_of_a_mission_and_of_all() -> None:

@@ -47,7 +47,7 @@ class Tokens(Record):
     maximum: int
 
 
-class Part(Record):
+class DatasetFigures(Record):
     """The figures of one mission, or of all."""
 
     groups: int
@@ -100,14 +100,14 @@ class Card(Record):
 
     settings: dict[str, Any]
     files: dict[str, DataFile]
-    overall: Part
-    missions: dict[str, Part]
+    overall: DatasetFigures
+    missions: dict[str, DatasetFigures]
     contradictions: list[Contradiction]
     left_out: list[LeftOut]
     warnings: list[str]
 
 
-def draw_card(
+def build_card(
     settings: DatasetSettings,
     train: Sequence[Example],
     val: Sequence[Example],
@@ -116,23 +116,23 @@ def draw_card(
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each."""
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
-    parts: dict[str, Part] = {}
+    parts: dict[str, DatasetFigures] = {}
     contradictions: list[Contradiction] = []
     for name in names:
         own_train = [example for example in train if example.mission == name]
         own_val = [example for example in val if example.mission == name]
         found = find_contradictions([*own_train, *own_val])
-        parts[name] = _part(own_train, own_val, found)
+        parts[name] = _figures(own_train, own_val, found)
         contradictions += found
     return Card(
         settings=settings.model_dump(mode="json", exclude={"output_dir"}),  # the same dataset elsewhere, the same card
         files=dict(files),
-        overall=_part(train, val, contradictions),
+        overall=_figures(train, val, contradictions),
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
         warnings=[
-            *chain.from_iterable(_warnings(*part) for part in parts.items()),
+            *chain.from_iterable(_warnings(*figures) for figures in parts.items()),
             *_dated([*train, *val]),
             *_omitted(left_out),
         ],
@@ -152,13 +152,15 @@ def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
     ]
 
 
-def _part(train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]) -> Part:
+def _figures(
+    train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]
+) -> DatasetFigures:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
     irrelevant = sum(map(_irrelevant, summaries))
     entries = [entry for summary in summaries for entry in summary.entries]
     unknown = sum(any(word_problems(entry)) for entry in entries)
-    return Part(
+    return DatasetFigures(
         groups=len(examples),
         photos=len(summaries),
         train=_labels(train),
@@ -191,12 +193,12 @@ def _tokens(counts: Sequence[int]) -> Tokens:
     return Tokens(median=rank(0.5), p95=rank(0.95), maximum=counts[-1])
 
 
-def _warnings(mission: str, part: Part) -> Iterable[str]:
-    labels = part.labels()
+def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
+    labels = figures.labels()
     for label in LABELS:
-        if labels[label] == part.groups:
-            yield f"{mission}: all {part.groups} groups have the label {label}; one label teaches and measures nothing"
-        for name, side in (("train", part.train), ("val", part.val)):
+        if labels[label] == figures.groups:
+            yield f"{mission}: all {figures.groups} groups have the label {label}; one label teaches and measures nothing"
+        for name, side in (("train", figures.train), ("val", figures.val)):
             if labels[label] and not side[label]:
                 yield f"{mission}: no group with the label {label} in {name}, there are too few ({labels[label]})"
 

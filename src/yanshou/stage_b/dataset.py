@@ -33,7 +33,7 @@ from yanshou.missions import Missions
 from yanshou.missions.rules import LABEL_WORDS
 from yanshou.schema.records import GroupKey, VerdictRecord, stale_verdict
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
+from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
@@ -72,7 +72,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         times = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
         data[name] = b"".join(dump_line(example.row) * many for example, many in zip(side, times, strict=True))
         files[name] = DataFile(groups=len(side), rows=sum(times), sha256=sha256(data[name]).hexdigest())
-    card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     return card
 
