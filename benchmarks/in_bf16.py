@@ -19,7 +19,7 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, OutputError, RunError
-from yanshou.world.train import SHARD
+from yanshou.world.train import MAX_SHARD_SIZE
 
 
 def write(trained: Path, target: Path) -> None:
@@ -35,7 +35,7 @@ def write(trained: Path, target: Path) -> None:
     model.load_state_dict(weights, strict=False)
     draft = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
-    model.save_pretrained(draft, max_shard_size=SHARD)
+    model.save_pretrained(draft, max_shard_size=MAX_SHARD_SIZE)
     for path in demo.iterdir():
         if path.suffix in {".json", ".jinja"} and not path.name.endswith(".index.json"):
             shutil.copy2(path, draft)

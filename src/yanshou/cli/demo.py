@@ -12,10 +12,10 @@ from pathlib import Path
 from yanshou.cli.progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.progress import ProgressView, last_words, page, table
 from yanshou.cli.signals import interruptible
+from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_groups, write_report
-from yanshou.evaluate import tables as evaluation_tables
-from yanshou.evaluate.summaries import score, tables
+from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
 from yanshou.pipeline.mission_run import MissionResult, exit_status
 from yanshou.schema.records import StageARecord
@@ -39,7 +39,7 @@ def run(output_dir: Path) -> int:
     summarized = _summarize(output_dir)
     console.print(table(summarized))
     stage_a = [result.lines for result in summarized if result.lines]
-    console.print(*tables(score(truth, stage_a, load_missions())), sep="\n")
+    console.print(*score_tables(score(truth, stage_a, load_missions())), sep="\n")
     console.print(f"one of the photos and its line:\n  {_example(stage_a)}", markup=False)
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
     verdicts = [result.lines for result in judged if result.lines]

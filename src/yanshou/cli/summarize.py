@@ -100,6 +100,7 @@ def score(
     import json
 
     from yanshou.cli.progress import page
+    from yanshou.cli.tables import score_tables
     from yanshou.evaluate import summaries as scoring
     from yanshou.missions import load_missions
 
@@ -110,4 +111,4 @@ def score(
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
-        page().print(*scoring.tables(result), sep="\n")
+        page().print(*score_tables(result), sep="\n")

@@ -40,7 +40,7 @@ class Scheduler(Generic[PreparedT]):
         self._prepare, self._complete = prepare, complete
         self._batch_size, self._workers = batch_size, workers
         self._limit = batch_size  # photos a batch now; below batch_size after an out-of-memory
-        self._calm = 0  # batches since the limit last changed
+        self._batches_since_oom = 0  # batches since the limit last changed
         self._stopped = False
         self.data_wait_s = 0.0  # time in which no photo was ready
         self.out_of_memory = 0  # times
@@ -105,14 +105,14 @@ class Scheduler(Generic[PreparedT]):
             yield Failure(batch[0][0].id, oom_failure())
             return
         half = len(batch) // 2
-        self._limit, self._calm = max(1, min(self._limit, half)), 0
+        self._limit, self._batches_since_oom = max(1, min(self._limit, half)), 0
         yield from self._answer(batch[:half])
         yield from self._answer(batch[half:])
 
     def _grow_back(self) -> None:
-        self._calm += 1
-        if self._limit < self._batch_size and self._calm >= RECOVERY:
-            self._limit, self._calm = min(self._batch_size, self._limit * 2), 0
+        self._batches_since_oom += 1
+        if self._limit < self._batch_size and self._batches_since_oom >= RECOVERY:
+            self._limit, self._batches_since_oom = min(self._batch_size, self._limit * 2), 0
 
 
 MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core

@@ -33,7 +33,7 @@ from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
 from yanshou.text import excerpt
 
-NARROWEST = 200  # length of a photo by its width; the processor refuses narrower ones
+MAX_ASPECT_RATIO = 200  # length of a photo by its width; the processor refuses narrower ones
 
 # What transformers and safetensors are known to raise for the contents of a folder.
 LOADING_ERRORS = (
@@ -51,8 +51,8 @@ class ModelInput:
     pixels: Tensor | None  # (patches, 1536), or whatever the engine makes of a photo
     grid: Tensor | None  # (1, 3): 1, rows, columns of patches
     rotated: bool
-    limit: int  # tokens of the answer
-    before: int = 0  # tokens before the photo: the same for all photos with this prompt
+    max_new_tokens: int
+    prefix_len: int = 0  # tokens before the photo: the same for all photos with this prompt
 
 
 class Qwen3VLBackend:
@@ -68,7 +68,7 @@ class Qwen3VLBackend:
         self._tokenizing = threading.Lock()  # tokenizers are not thread-safe
         self._prompt_ids = lru_cache(maxsize=64)(self._encoded)
         self._line_ids = lru_cache(maxsize=64)(self._encoded_line)
-        self._proven = False
+        self._processor_checked = False
 
     # ---- what it is ----
 
@@ -87,7 +87,7 @@ class Qwen3VLBackend:
     # ---- the checkpoint ----
 
     @property
-    def interface(self) -> str:
+    def attn_implementation(self) -> str:
         """Attention by the name that transformers knows it by."""
         return self.attention
 
@@ -101,7 +101,7 @@ class Qwen3VLBackend:
         return processor
 
     @cached_property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """How many there are, by the weight files' headers."""
         with _loading(self.folder):
             return sum(map(_numbers, self.folder.glob("*.safetensors")))
@@ -110,7 +110,7 @@ class Qwen3VLBackend:
     def model(self) -> Any:
         with _loading(self.folder):
             model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-                self.folder, dtype=self.dtype, attn_implementation=self.interface, use_safetensors=True,
+                self.folder, dtype=self.dtype, attn_implementation=self.attn_implementation, use_safetensors=True,
                 output_loading_info=True,
             )  # fmt: skip
         if missing := sorted(report["missing_keys"]):
@@ -141,7 +141,7 @@ class Qwen3VLBackend:
     def prepare(self, request: Request) -> ModelInput:
         ids = self.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
-            return ModelInput(request, torch.tensor(ids), None, None, False, self.limit(request))
+            return ModelInput(request, torch.tensor(ids), None, None, False, self.max_new_tokens(request))
         photo = load_photo(request.photo, self.settings.photo.exif)
         try:
             pixels, grid = self.patches(photo.image)
@@ -149,16 +149,18 @@ class Qwen3VLBackend:
             name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
             raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
         expanded = self._with_visual_tokens(ids, grid)
-        self._prove(request, photo.image, expanded)
-        before = expanded.index(self.image_token)
-        return ModelInput(request, torch.tensor(expanded), pixels, grid, photo.rotated, self.limit(request), before)
+        self._check_against_processor(request, photo.image, expanded)
+        prefix_len = expanded.index(self.image_token)
+        return ModelInput(
+            request, torch.tensor(expanded), pixels, grid, photo.rotated, self.max_new_tokens(request), prefix_len
+        )
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Pixels (patches, 1536) and grid (1, 3) of one photo. Raises ValueError for one that is too narrow."""
         seen = self.processor.image_processor(images=[image], return_tensors="pt", **self.resizing)
         return seen["pixel_values"], seen["image_grid_thw"]
 
-    def limit(self, request: Request) -> int:
+    def max_new_tokens(self, request: Request) -> int:
         """Tokens of its answer at most."""
         return self.settings.sampling.max_new_tokens
 
@@ -172,13 +174,16 @@ class Qwen3VLBackend:
         return int(self.processor.image_token_id)
 
     @property
-    def most_visual_tokens(self) -> int:
+    def max_visual_tokens(self) -> int:
         """Of one photo. Beside the pixel budget: strips are as wide as one token, however long, and a photo that is
         enlarged ends in whole tokens on both sides."""
         images, photo = self.processor.image_processor, self.settings.photo
         side = int(images.patch_size * images.merge_size)
-        strip = math.isqrt(NARROWEST * photo.max_pixels) // side
-        long, short = math.sqrt(photo.min_pixels * NARROWEST) / side, math.sqrt(photo.min_pixels / NARROWEST) / side
+        strip = math.isqrt(MAX_ASPECT_RATIO * photo.max_pixels) // side
+        long, short = (
+            math.sqrt(photo.min_pixels * MAX_ASPECT_RATIO) / side,
+            math.sqrt(photo.min_pixels / MAX_ASPECT_RATIO) / side,
+        )
         return max(int(photo.max_pixels // side**2), strip, int((long + 1) * (short + 1)))
 
     def line_ids(self, line: str) -> list[int]:
@@ -223,10 +228,10 @@ class Qwen3VLBackend:
         at, count = ids.index(token), int(grid.prod()) // self.processor.image_processor.merge_size**2
         return [*ids[:at], *[token] * count, *ids[at + 1 :]]
 
-    def _prove(self, request: Request, image: Any, expanded: list[int]) -> None:
+    def _check_against_processor(self, request: Request, image: Any, expanded: list[int]) -> None:
         """Once a run: the ids made here are those that the processor makes of text and photo together."""
         with self._tokenizing:
-            if self._proven:
+            if self._processor_checked:
                 return
             text = self.render(request.prompt)
             whole = self.processor(text=[text], images=[image], images_kwargs=self.resizing)
@@ -235,7 +240,7 @@ class Qwen3VLBackend:
                     f"{self.folder}: its processor writes {len(whole['input_ids'][0])} prompt tokens for a photo that "
                     f"has {len(expanded)} by its grid. The processor's files and this transformers version disagree."
                 )
-            self._proven = True
+            self._processor_checked = True
 
     # ---- one answer ----
 

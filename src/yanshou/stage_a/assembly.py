@@ -111,7 +111,7 @@ def read(answer: Answer, allow_truncated: bool = False) -> tuple[str, str]:
     if answer.finish_reason == "length" and not allow_truncated:
         ending = answer.text[-40:]
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: …{ending!r}", TRUNCATED)
-    if answer.finish_reason == "loop":
+    if answer.finish_reason == "repetition":
         raise repetition_error(answer)
     return answer.text, clean_text(answer.text)
 

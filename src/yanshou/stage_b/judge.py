@@ -174,7 +174,7 @@ class Judge:
             raise answer.error
         if answer.finish_reason == "length":
             raise GenerationError(f"the answer was cut off: …{answer.text[-40:]!r}", TRUNCATED.split(", or")[0])
-        if answer.finish_reason == "loop":
+        if answer.finish_reason == "repetition":
             raise repetition_error(answer)
         said = read_verdict(answer.text)
         if said.passed is None or said.reason is None:

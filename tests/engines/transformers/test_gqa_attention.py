@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from yanshou.engines.transformers.gqa_attention import grouped_sdpa
+from yanshou.engines.transformers.gqa_attention import gqa_sdpa
 
 
 def drawn(queries: int, heads: int, key_heads: int) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -30,7 +30,7 @@ def test_it_is_the_sdpa_of_transformers(queries: int, heads: int, key_heads: int
         mask[1, :, :, :4] = False
         mask[1, :, :4] |= torch.eye(4, 11, dtype=torch.bool) if queries > 4 else False
     wanted, _ = sdpa_attention_forward(module, q, k, v, mask, scaling=0.3)
-    found, _ = grouped_sdpa(module, q, k, v, mask, scaling=0.3)
+    found, _ = gqa_sdpa(module, q, k, v, mask, scaling=0.3)
     torch.testing.assert_close(found, wanted)
 
 
@@ -42,5 +42,5 @@ def test_keys_of_a_decode_step_are_not_copied(monkeypatch: pytest.MonkeyPatch) -
         torch.nn.functional, "scaled_dot_product_attention",
         lambda *given, **named: (seen.append(given), real(*given, **named))[1],
     )  # fmt: skip
-    grouped_sdpa(module, q, k, v, torch.ones(3, 1, 1, 11, dtype=torch.bool), scaling=0.3)
+    gqa_sdpa(module, q, k, v, torch.ones(3, 1, 1, 11, dtype=torch.bool), scaling=0.3)
     assert [part.data_ptr() for part in seen[0][1:3]] == [k.data_ptr(), v.data_ptr()]

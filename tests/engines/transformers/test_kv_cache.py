@@ -9,7 +9,7 @@ from transformers.cache_utils import DynamicCache
 
 from yanshou.engines import Prompt, Request
 from yanshou.engines.transformers.engine import TransformersEngine
-from yanshou.engines.transformers.kv_cache import ROOM, roomy_cache
+from yanshou.engines.transformers.kv_cache import GROWTH, preallocated_cache
 
 Build = Callable[..., TransformersEngine]
 
@@ -22,8 +22,8 @@ def states(tokens: int, generator: torch.Generator) -> tuple[torch.Tensor, torch
 
 def test_it_holds_what_the_usual_cache_holds() -> None:
     generator = torch.Generator().manual_seed(0)
-    ours, usual = roomy_cache(), DynamicCache()
-    for step, tokens in enumerate([7, *[1] * (2 * ROOM), 5, ROOM + 3, *[1] * 9]):
+    ours, usual = preallocated_cache(), DynamicCache()
+    for step, tokens in enumerate([7, *[1] * (2 * GROWTH), 5, GROWTH + 3, *[1] * 9]):
         for layer in range(2):
             added = states(tokens, generator)
             for mine, theirs in zip(ours.update(*added, layer), usual.update(*added, layer), strict=True):
@@ -34,14 +34,14 @@ def test_it_holds_what_the_usual_cache_holds() -> None:
 
 def test_a_step_copies_nothing_while_there_is_room() -> None:
     generator = torch.Generator().manual_seed(0)
-    cache = roomy_cache()
-    places = [cache.update(*states(tokens, generator), 0)[0].data_ptr() for tokens in [10, *[1] * (2 * ROOM + 2)]]
+    cache = preallocated_cache()
+    places = [cache.update(*states(tokens, generator), 0)[0].data_ptr() for tokens in [10, *[1] * (2 * GROWTH + 2)]]
     assert len(set(places)) == 3
-    assert len(set(places[: ROOM + 1])) == 1
+    assert len(set(places[: GROWTH + 1])) == 1
 
 
 def test_rows_cannot_leave() -> None:
-    cache = roomy_cache()
+    cache = preallocated_cache()
     cache.update(*states(3, torch.Generator()), 0)
     with pytest.raises(NotImplementedError):
         cache.batch_select_indices(torch.tensor([0]))
@@ -53,9 +53,9 @@ def test_the_model_writes_the_same_with_it(engine: Build) -> None:
     running, prompt = engine(), Prompt("看图。", "写一行。")
     requests = [Request(at, prompt, noise(at, 64, 32 * (at + 2))) for at in range(4)]
     inputs = running._collate([running.prepare(request) for request in requests])
-    tokens = 2 * ROOM + 20
+    tokens = 2 * GROWTH + 20
     lengths = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
     assert torch.equal(
-        running.model.generate(**inputs, **lengths, past_key_values=roomy_cache()),
+        running.model.generate(**inputs, **lengths, past_key_values=preallocated_cache()),
         running.model.generate(**inputs, **lengths),
     )

@@ -54,9 +54,7 @@ def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scal
     return out
 
 
-def decode_attention(
-    q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float
-) -> Tensor:  # fmt: skip
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
     """One query per slot, (slots, heads, head_dim), over the first of the slot's `slot_len` cache rows.
 
     Rows of inactive slots are undefined.

@@ -22,12 +22,7 @@ MAX_SLOTS = 256  # more gain little: a decode step is then limited by reading ke
 CPU_SLOTS, CPU_BATCH_TOKENS = 16, 4_096
 SLOT_LEN_MULTIPLE = 64
 MAX_SEQUENCES = 128  # prompts and scored continuations per prefill batch
-MAX_BATCHED_TOKENS = (
-    (38, 25_088),
-    (20, 8_192),
-    (14, 4_096),
-    (0, 2_048),
-)  # (GPU memory in GiB from which, about tokens)
+MAX_BATCHED_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # (from GPU memory in GiB, about tokens)
 GEMM_TILE = 128  # rows that a matrix product computes together
 PATCHES_PER_TOKEN = 4  # patches merged into one visual token
 MAX_PREFIXES = 4  # prompt prefixes whose keys and values are kept

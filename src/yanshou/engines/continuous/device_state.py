@@ -122,7 +122,7 @@ class DeviceState:
 
     def _metadata(
         self, query_ranges: Sequence[Range], key_ranges: Sequence[Range], *on_device: Tensor
-    ) -> VarlenMetadata:  # fmt: skip
+    ) -> VarlenMetadata:
         return VarlenMetadata(query_ranges, key_ranges, *(on_device if self.has_varlen_kernel else ()))
 
     def _sample_first_tokens(self, batch: PrefillBatch, slots: Sequence[int], last_hidden: Tensor) -> Tensor:

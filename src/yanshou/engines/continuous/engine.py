@@ -107,9 +107,7 @@ class ContinuousEngine(Qwen3VLBackend):
             for fault in _unsupported(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
             self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
-        self._scheduler = ContinuousScheduler(
-            self, self._runner, workers(), self.settings.batch_size, self._counters
-        )  # fmt: skip
+        self._scheduler = ContinuousScheduler(self, self._runner, workers(), self.settings.batch_size, self._counters)
         if self._stopped:
             self._scheduler.stop()
         return self._exclusive(self._scheduler.run(requests))

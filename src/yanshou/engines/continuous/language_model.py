@@ -49,7 +49,7 @@ class KVCache:
 
 
 def fuse_linear(*projections: Any) -> FusedLinear:
-    """Projections of the same input as one, for fewer and larger products. Their weights become views of the fused one."""
+    """Projections of the same input as one: fewer and larger products. Their weights become views of the fused one."""
     weight = torch.cat([projection.weight.detach() for projection in projections])
     start = 0
     for projection in projections:

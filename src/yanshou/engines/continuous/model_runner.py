@@ -48,7 +48,7 @@ class ContinuousRunner:
 
     def __init__(
         self, backend: Qwen3VLBackend, normalize: Callable[[Tensor], Tensor], planner: CapacityPlanner
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.backend, self.planner = backend, planner
         self.capacity: Capacity | None = None  # allocated now
         self._state: DeviceState | None = None
@@ -201,9 +201,7 @@ class ContinuousRunner:
     def _allocate(self, capacity: Capacity) -> None:
         began, backend = time.monotonic(), self.backend
         cuda = backend.device.type == "cuda"
-        cache = self._language.new_cache(
-            capacity.slots, capacity.slot_len, capacity.scratch_rows, capacity.prefix_rows
-        )  # fmt: skip
+        cache = self._language.new_cache(capacity.slots, capacity.slot_len, capacity.scratch_rows, capacity.prefix_rows)
         sampler = Sampler(
             backend.settings.sampling, capacity.slots, backend.model.config.text_config.vocab_size,
             backend.model.generation_config.pad_token_id, backend.device,

@@ -1,7 +1,7 @@
 """Operations between attention and the matrix products: norms, rotary embeddings, activations, cache writes.
 
-On CUDA each is one Triton kernel (`kernels/elementwise.py`): one pass over memory, computed in float32 and rounded once.
-Elsewhere torch's own operations run. A trailing underscore in a name means that the first argument changes in place.
+On CUDA most are one Triton kernel each (`kernels/elementwise.py`): one pass over memory, computed in float32, rounded
+once. Elsewhere torch's own operations run. A trailing underscore means that the first argument changes in place.
 """
 
 from typing import Any
@@ -87,18 +87,18 @@ def qk_norm_rope_cache(
 ) -> Tensor:
     """A text layer's fused projection (rows, …) → queries (rows, heads, head_dim), normalized and rotated.
 
-    The keys, normalized and rotated, and the values are written to the rows `slot_mapping` (rows,) of the layer's cache,
-    (cache rows, key heads, head_dim) each.
+    The keys, normalized and rotated, and the values go to the rows `slot_mapping` (rows,) of the layer's caches, which
+    are (cache rows, key heads, head_dim) each.
     """
     head_dim, key_heads = attention.head_dim, key_cache.shape[1]
     heads = qkv.shape[1] // head_dim - 2 * key_heads
     q_norm, k_norm = attention.q_norm, attention.k_norm
     if kernels := triton_ops(qkv):
-        out: Tensor = kernels.qk_norm_rope_cache(
+        q: Tensor = kernels.qk_norm_rope_cache(
             qkv, heads, q_norm.weight, k_norm.weight, q_norm.variance_epsilon, cos, sin, slot_mapping, key_cache,
             value_cache,
         )  # fmt: skip
-        return out
+        return q
     q, k, v = torch.split(qkv.view(len(qkv), -1, head_dim), [heads, key_heads, key_heads], dim=1)
     q, k = apply_rotary_pos_emb(q_norm(q), k_norm(k), cos, sin, unsqueeze_dim=1)
     key_cache.index_copy_(0, slot_mapping, k)

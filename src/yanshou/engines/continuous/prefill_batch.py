@@ -137,8 +137,8 @@ def collate(
     shape: BatchShape,
     pinned: bool,
 ) -> PrefillBatch:
-    """Builds a batch on the host. All requests share the first one's prefix; `positions` (3, tokens) are the prompts'."""
-    prefix_len = requests[0].before
+    """Builds a batch on the host. All requests share the first one's prefix; `positions` (3, tokens) are per prompt."""
+    prefix_len = requests[0].prefix_len
     sequences = _token_sequences(requests, continuations, shape)
     return PrefillBatch(
         requests=requests, prefix=tuple(requests[0].ids[:prefix_len].tolist()), continuations=continuations,
@@ -153,8 +153,8 @@ def _token_sequences(
     requests: Sequence[ModelInput], continuations: Sequence[ScoredContinuation], shape: BatchShape
 ) -> SequenceRanges:
     """The prompts without their prefix, then the continuations whole."""
-    lengths = [len(one.ids) for one in (*requests, *continuations)]
-    cached = [requests[0].before] * len(requests) + [0] * len(continuations)
+    lengths = [*(len(one.ids) for one in requests), *(len(one.ids) for one in continuations)]
+    cached = [requests[0].prefix_len] * len(requests) + [0] * len(continuations)
     ranges = _ranges([length - prefix for length, prefix in zip(lengths, cached, strict=True)])
     return _sequence_ranges(ranges, lengths, shape.sequences)
 
@@ -163,7 +163,7 @@ def _token_tensors(
     requests: Sequence[ModelInput], continuations: Sequence[ScoredContinuation], positions: Sequence[Tensor],
     ranges: Sequence[Range], image_token: int, shape: BatchShape,
 ) -> TokenTensors:  # fmt: skip
-    used, prefix_len = ranges[-1][1], requests[0].before
+    used, prefix_len = ranges[-1][1], requests[0].prefix_len
     size = shape.padded(used, shape.tokens)
     assert used <= size, f"{used} tokens in a prefill batch of {size}"
     parts = [

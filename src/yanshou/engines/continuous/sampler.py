@@ -15,7 +15,7 @@ from yanshou.settings import SamplingSettings
 
 
 class Sampler:
-    """Samples tokens, with the state that sampling needs per slot. Row `slots` of each state takes what is discarded."""
+    """Samples tokens, with the state that this needs per slot. The row after the last slot takes what is discarded."""
 
     def __init__(
         self, sampling: SamplingSettings, slots: int, vocabulary: int, pad_token: int, device: torch.device

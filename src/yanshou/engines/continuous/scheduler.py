@@ -54,6 +54,7 @@ class Prepared(Protocol):
 
 
 PreparedT = TypeVar("PreparedT", bound=Prepared)
+PreparedT_contra = TypeVar("PreparedT_contra", bound=Prepared, contravariant=True)
 StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
@@ -81,7 +82,7 @@ class Host(Protocol[PreparedT]):
         ...
 
 
-class Runner(Protocol[PreparedT, StagedT]):
+class Runner(Protocol[PreparedT_contra, StagedT]):
     """The device. It executes prefills and steps in the order of the calls. Any call may raise OutOfMemoryError."""
 
     @property
@@ -89,19 +90,19 @@ class Runner(Protocol[PreparedT, StagedT]):
         """Answers generated at once."""
         ...
 
-    def fits_slot(self, prepared: PreparedT) -> bool:
+    def fits_slot(self, prepared: PreparedT_contra) -> bool:
         """Whether a slot is long enough for the request."""
         ...
 
-    def resize_for(self, prepared: PreparedT) -> None:
+    def resize_for(self, prepared: PreparedT_contra) -> None:
         """Replaces all slots by empty ones that fit the request. Nothing may be in flight."""
         ...
 
-    def can_join(self, batch: Sequence[PreparedT], prepared: PreparedT) -> bool:
+    def can_join(self, batch: Sequence[PreparedT_contra], prepared: PreparedT_contra) -> bool:
         """Whether the request fits in one prefill batch with these. A single request always fits."""
         ...
 
-    def stage(self, batch: Sequence[PreparedT]) -> StagedT:
+    def stage(self, batch: Sequence[PreparedT_contra]) -> StagedT:
         """Copies a prefill batch to the device. Runs in a thread of its own."""
         ...
 
@@ -158,7 +159,7 @@ Admitted = list[tuple[int, RunningRequest[PreparedT]]]  # with their slots
 
 
 class ContinuousScheduler(Generic[PreparedT, StagedT]):
-    """Keeps the slots of a runner busy. `max_in_flight` limits the requests in slots; None: as many as there are slots."""
+    """Keeps the slots of a runner busy. At most `max_in_flight` requests are in slots; None: as many as slots."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The vision tower over the photos of a prefill batch: (patches, 768) bytes → one row per visual token.
 
-The checkpoint's own modules do the work. Only the path to attention is written here, because transformers runs one photo
-after another. What depends on a photo's size alone (positions, rotary angles) is kept for the most recent sizes.
+The checkpoint's own modules do the work. Only the path to attention is written here, because transformers runs the
+photos one after another. What depends on a photo's size alone (positions, rotary angles) is kept for recent sizes.
 """
 
 from collections.abc import Callable, Sequence

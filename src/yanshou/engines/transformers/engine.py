@@ -14,8 +14,8 @@ from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
 from yanshou.engines.batching import BatchedEngine
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.sampling import processors
-from yanshou.engines.transformers import gqa_attention as grouped
-from yanshou.engines.transformers.kv_cache import roomy_cache
+from yanshou.engines.transformers.gqa_attention import GQA_SDPA, SDPA_BACKENDS
+from yanshou.engines.transformers.kv_cache import preallocated_cache
 from yanshou.engines.transformers.logprobs import log_likelihoods
 from yanshou.settings import BATCH_SIZE, EngineSettings
 
@@ -34,8 +34,8 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         }  # fmt: skip
 
     @property
-    def interface(self) -> str:
-        return grouped.NAME if self.attention == "sdpa" else self.attention
+    def attn_implementation(self) -> str:
+        return GQA_SDPA if self.attention == "sdpa" else self.attention
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         _ = self.processor  # loaded here, once, and not by several worker threads at a time
@@ -67,10 +67,10 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         inputs = self._collate(batch)
         length = inputs["input_ids"].shape[1]
         keys = [prepared.request.key for prepared in batch]
-        with sdpa_kernel(grouped.BACKENDS):
+        with sdpa_kernel(SDPA_BACKENDS):
             out = self.model.generate(
                 **inputs,
-                past_key_values=roomy_cache(),
+                past_key_values=preallocated_cache(),
                 max_new_tokens=self.settings.sampling.max_new_tokens,
                 do_sample=False,
                 logits_processor=processors(self.settings.sampling, keys, self.model.generation_config.pad_token_id),

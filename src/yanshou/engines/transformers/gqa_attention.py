@@ -16,11 +16,11 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-NAME = "grouped_sdpa"
-BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+GQA_SDPA = "gqa_sdpa"
+SDPA_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def grouped_sdpa(
+def gqa_sdpa(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **named: Any
 ) -> tuple[Tensor, None]:
     """In transformers' signature. Whatever is no decode step with groups goes to its own SDPA."""
@@ -36,5 +36,5 @@ def grouped_sdpa(
     return seen.reshape(rows, 1, heads, width), None
 
 
-AttentionInterface.register(NAME, grouped_sdpa)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(GQA_SDPA, gqa_sdpa)
+AttentionMaskInterface.register(GQA_SDPA, sdpa_mask)

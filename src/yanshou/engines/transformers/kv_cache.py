@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-ROOM = 64  # tokens; a layer that is full gets so many more
+GROWTH = 64  # tokens; a layer that is full gets so many more
 
 
-class RoomyLayer(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """One layer's keys and values, (rows, heads, tokens, width) each: views of tensors that hold more tokens."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -42,11 +42,11 @@ def _with_room(held: Tensor, used: int, wanted: int) -> Tensor:
     rows, heads, capacity, width = held.shape
     if wanted <= capacity:
         return held
-    larger = held.new_empty(rows, heads, wanted + ROOM, width)
+    larger = held.new_empty(rows, heads, wanted + GROWTH, width)
     larger[:, :, :used] = held[:, :, :used]
     return larger
 
 
-def roomy_cache() -> Cache:
+def preallocated_cache() -> Cache:
     """An empty cache for one batch."""
-    return Cache(layer_class_to_replicate=RoomyLayer)
+    return Cache(layer_class_to_replicate=PreallocatedLayer)

@@ -2,7 +2,7 @@
 
     varlen    one program per block of queries of a sequence and per group of heads that share a key head
     decode    one program per slot and key head: the query heads that share a key head go through the matrix unit
-              together; the keys of a prefix that all slots share are read from one place, so that they stay in the cache
+              together; keys of a prefix that all slots share are read from one place, so that they stay in the cache
 
 Own kernels instead of FlashInfer or flash-attn: no compiled package that must match CUDA and torch, and one fixed order
 of summation, whereas decode kernels of those libraries by default split the keys according to the batch. The price is
@@ -35,19 +35,16 @@ def _varlen_kernel(
     BLOCK_M: tl.constexpr, HEADS_PER_BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     queries_per_block: tl.constexpr = BLOCK_M // HEADS_PER_BLOCK  # a block's rows are queries × heads
-    start_m, seq, first_head = (
-        tl.program_id(0) * queries_per_block, tl.program_id(1), tl.program_id(2) * HEADS_PER_BLOCK,
-    )  # fmt: skip
+    start_m, seq = tl.program_id(0) * queries_per_block, tl.program_id(1)
+    first_head = tl.program_id(2) * HEADS_PER_BLOCK
     q_start, q_end = tl.load(cu_seqlens_q + seq).to(tl.int64), tl.load(cu_seqlens_q + seq + 1)
     q_len = (q_end - q_start).to(tl.int32)
     if start_m >= q_len:
         return
     k_len, k_start = tl.load(seqused_k + seq), tl.load(k_starts + seq).to(tl.int64)
     offs_d, block_n = tl.arange(0, HEAD_DIM), tl.arange(0, BLOCK_N)
-    offs_m, head = (
-        start_m + tl.arange(0, BLOCK_M) // HEADS_PER_BLOCK,
-        first_head + tl.arange(0, BLOCK_M) % HEADS_PER_BLOCK,
-    )
+    offs_m = start_m + tl.arange(0, BLOCK_M) // HEADS_PER_BLOCK
+    head = first_head + tl.arange(0, BLOCK_M) % HEADS_PER_BLOCK
     head_offsets = head[:, None] * HEAD_DIM + offs_d[None, :]
     q = tl.load(q_ptr + (q_start + offs_m)[:, None] * stride_q + head_offsets, mask=offs_m[:, None] < q_len, other=0.0)
     key_head = first_head // (HEADS // KEY_HEADS)

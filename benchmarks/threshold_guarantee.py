@@ -1,6 +1,6 @@
 """How often does a threshold chosen on one half keep its promise on the other? Drawn jobs, judged by a checkpoint.
 
-    python benchmarks/promise.py demo --jobs 2000 --limits 0.3 0.5
+    python benchmarks/threshold_guarantee.py demo --jobs 2000 --limits 0.3 0.5
 
 Judges jobs of the demo world by their true summaries, halves them at random, chooses P on one half, and counts false
 releases / human fails on the other.
