@@ -170,7 +170,7 @@ def test_a_damaged_truth_is_named_with_its_line(tmp_path: Path, damage: dict[str
 def test_a_group_in_two_files_is_an_error_that_names_both(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
     files = [jsonl(tmp_path / name, written_line("无关图片×1")) for name in ("a.jsonl", "b.jsonl")]
-    with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* stands at .*a\.jsonl:1 already"):
+    with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* is already at .*a\.jsonl:1"):
         score(truth, files, KNOWN)
 
 

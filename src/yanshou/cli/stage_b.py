@@ -114,14 +114,13 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import VERDICTS
     from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_b.judge import Judge, prepare
+    from yanshou.stage_b.judge import prepare
 
     silence_transformers()
     telling = RunReporter(VERDICTS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = Judge(settings, engine, telling.listener)
+    stage = prepare(settings, listener=telling.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(work) for work in found]
+        results = stage.run()
     return telling.end(results)
 
 

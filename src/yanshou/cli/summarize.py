@@ -70,14 +70,13 @@ def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import PHOTOS
     from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_a.summarize import StageA, prepare
+    from yanshou.stage_a.summarize import prepare
 
     silence_transformers()
     telling = RunReporter(PHOTOS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = StageA(settings, engine, telling.listener)
+    stage = prepare(settings, listener=telling.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(*one) for one in found]
+        results = stage.run()
     return telling.end(results)
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from yanshou.errors import GenerationError, GroupError
 from yanshou.schema.prompt import Prompt
 
-FinishReason = Literal["stop", "length", "loop"]  # loop: it repeated itself and was ended
+FinishReason = Literal["stop", "length", "repetition"]  # repetition: the answer repeated itself and was ended early
 
 
 @dataclass(frozen=True, slots=True)

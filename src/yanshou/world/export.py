@@ -1,17 +1,15 @@
-"""A trained checkpoint as the demo checkpoint is shipped: bf16, in shards of at most 14 MB.
+"""Writes a trained checkpoint in the form in which the demo checkpoint is shipped: bf16, in shards of at most 14 MB.
 
-    python benchmarks/in_bf16.py run/final src/yanshou/world/checkpoint
+    python -m yanshou.world.export run/final src/yanshou/world/checkpoint
 
-Only weights come from the first folder; those of the vision tower, which stays, may be missing there. Configuration,
-tokenizer and processor are the demo checkpoint's, which it was trained from.
+The first folder gives the weights only. Those of the vision tower may be missing, because training freezes it.
+Configuration, tokenizer and processor are those of the demo checkpoint, from which the training started.
 """
 
-import argparse
 import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -22,16 +20,16 @@ from yanshou.errors import CheckpointError, OutputError, RunError
 from yanshou.world.train import MAX_SHARD_SIZE
 
 
-def write(trained: Path, target: Path) -> None:
-    """Writes the whole folder; one that is there is replaced at the end. Raises CheckpointError and OutputError."""
+def export(trained: Path, target: Path) -> None:
+    """Writes the folder `target`. An old one is replaced at the end. Raises CheckpointError and OutputError."""
     there = next(path for path in (target, *target.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise OutputError(f"{there} is a file. Give a folder to write to.")
+        raise OutputError(f"{there}: this is a file. Give a folder to write to.")
     demo = checkpoint.locate("demo")
     weights = _weights(trained)
     model = Qwen3VLForConditionalGeneration.from_pretrained(demo, dtype=torch.bfloat16)
-    if fault := _fault(weights, model.state_dict()):
-        raise CheckpointError(f"{trained}: {fault}. Give a checkpoint that was trained from the demo checkpoint.")
+    if problem := _mismatch(weights, model.state_dict()):
+        raise CheckpointError(f"{trained}: {problem}. Give a checkpoint that was trained from the demo checkpoint.")
     model.load_state_dict(weights, strict=False)
     draft = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
@@ -52,32 +50,32 @@ def _weights(trained: Path) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{trained}: the weights cannot be read: {error}. Copy the checkpoint again.") from error
 
 
-def _fault(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> str:
-    """The first thing that keeps the weights from being the demo model's, or ""."""
+def _mismatch(weights: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> str | None:
+    """The first reason why the weights cannot replace those of the demo checkpoint. None: they can."""
     if not weights:
-        return "no safetensors weights are there"
+        return "this folder has no safetensors weights"
     for name, tensor in weights.items():
         if name not in wanted:
             return f"the demo checkpoint has no {name}"
         if tensor.shape != wanted[name].shape:
-            return f"{name} has the shape {[*tensor.shape]}, in the demo checkpoint {[*wanted[name].shape]}"
+            return f"{name} has the shape {[*tensor.shape]}, not {[*wanted[name].shape]} as in the demo checkpoint"
     for name in wanted:
-        if name not in weights and not name.startswith(("model.visual.", "lm_head.")):  # frozen; tied to the embedding
+        # The vision tower is frozen, and lm_head is tied to the embedding.
+        if name not in weights and not name.startswith(("model.visual.", "lm_head.")):
             return f"{name} is missing"
-    return ""
+    return None
 
 
-def main(arguments: Sequence[str] | None = None) -> Path:
-    parser = argparse.ArgumentParser(description="A trained checkpoint in the demo checkpoint's form.")
-    parser.add_argument("trained", type=Path)
-    parser.add_argument("target", type=Path)
-    given = parser.parse_args(arguments)
+@click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))  # \b: click keeps the line breaks
+@click.argument("trained", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+def main(trained: Path, target: Path) -> None:
+    """Command line."""
     try:
-        write(given.trained, given.target)
+        export(trained, target)
     except RunError as error:
-        sys.exit(f"{parser.prog}: {error}")
-    return Path(given.target)
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
-    sys.exit(not main())
+    main()
