@@ -1,6 +1,7 @@
 # make demo    draws photos; the shipped checkpoint summarises and judges them; scores and figures
 # make test    ruff, mypy, pytest
 # make test-train    ms-swift's real trainer on the small checkpoint, a few steps on a CPU
+# make test-gpu      the engines, their kernels and the commands on a CUDA device
 # make test-browser  the report in a real headless Chromium (Debian: apt-get install chromium chromium-driver)
 # Each sets .venv up first, from nothing.
 
@@ -9,7 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 VOCABULARY := dashscope==2.0.2  # its wheel holds Qwen's BPE ranks, which tests and benchmarks read as a file
 
-.PHONY: demo test test-train test-browser install clean
+.PHONY: demo test test-train test-browser test-gpu install clean
 
 demo: $(VENV)/.installed
 	$(RUN)/yanshou demo
@@ -23,6 +24,9 @@ test: $(VENV)/.installed
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train
+
+test-gpu: $(VENV)/.installed
+	$(RUN)/pytest -m gpu
 
 test-browser: $(VENV)/.browser
 	$(RUN)/pytest -m browser

@@ -32,7 +32,7 @@ from random import Random
 from typing import Any
 
 import torch
-from imposed import Imposed
+from forced_length_engines import ForcedLengthEngine
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
@@ -44,7 +44,7 @@ from yanshou.missions import load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.settings import EngineSettings, PhotoSettings, PromptSettings, SamplingSettings
 from yanshou.world.draw import draw
-from yanshou.world.scene import any_scene
+from yanshou.world.scene import random_scene
 
 BATCH_SIZES = (1, 8, 32)  # of the reference engine against itself
 REFERENCE_BATCH = 128
@@ -85,10 +85,11 @@ class Continuous(Recorded, ContinuousEngine):
     @property
     def slots(self) -> int:
         """That it has, not that it reckoned with."""
-        return self._runner.slots if self._runner else 0
+        capacity = self.stats().capacity
+        return capacity.slots if capacity else 0
 
 
-class ImposedContinuous(Imposed, Continuous):
+class ForcedLengthContinuous(ForcedLengthEngine, Continuous):
     """The same with answers of imposed lengths."""
 
 
@@ -108,9 +109,9 @@ class Engines:
         gc.collect()  # the engine before has left, but engine and runner know each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        kind = ImposedContinuous if self.lengths else Continuous
+        kind = ForcedLengthContinuous if self.lengths else Continuous
         engine = self._loaded(kind(self.settings.model_copy(update={"batch_size": batch_size})))
-        if isinstance(engine, ImposedContinuous):
+        if isinstance(engine, ForcedLengthContinuous):
             engine.lengths = self.lengths
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
         engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))
@@ -178,7 +179,7 @@ def _draw(path: Path) -> None:
     seed, number = map(int, path.stem.split("-"))
     rng = Random(f"invariance:{seed}:{number}")
     unfinished = path.with_suffix(".part")
-    draw(any_scene(rng), rng).save(unfinished, "JPEG", quality=90)
+    draw(random_scene(rng), rng).save(unfinished, "JPEG", quality=90)
     unfinished.rename(path)
 
 
@@ -272,7 +273,7 @@ def other_shapes(engines: Engines, requests: Sequence[Request], first: Tokens) -
     engine = engines.continuous()
     whole = engine.environment()
     del engine
-    for part, names in (("slots", ["slots"]), ("launch", ["launch_tokens", "launch_visual_tokens"])):
+    for part, names in (("slots", ["slots"]), ("launch", ["prefill_batch_tokens", "prefill_batch_visual_tokens"])):
         began, engine = time.monotonic(), engines.continuous(**{name: max(1, whole[name] // 2) for name in names})
         found = engine.answers(requests)
         yield _compared(

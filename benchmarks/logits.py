@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from imposed import RandomWeights
+from forced_length_engines import RandomWeights
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from workload import PROMPT, write_photos
@@ -29,7 +29,7 @@ from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
-from yanshou.engines.transformers.gqa_attention import BACKENDS
+from yanshou.engines.transformers.gqa_attention import SDPA_BACKENDS
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 MOST = 1.1  # times the transformers engine's distance
@@ -45,7 +45,7 @@ class Reference(RandomWeights, TransformersEngine):
         """Photo by photo: nothing is padded."""
         exact = self.dtype == torch.float32
         found = Logits()
-        with sdpa_kernel([SDPBackend.MATH] if exact else BACKENDS):
+        with sdpa_kernel([SDPBackend.MATH] if exact else SDPA_BACKENDS):
             for request in requests:
                 out = self.model(**self._collate([self.prepare(request)]), logits_to_keep=1)
                 found[request.id] = out.logits[0, -1].float().cpu()
@@ -59,18 +59,18 @@ class Continuous(RandomWeights, ContinuousEngine):
         """Of whole packs, as any run makes them."""
         self._answer(requests[:1])  # slots
         assert self._runner
-        session = self._runner._session
+        session = self._runner._state
         assert session
-        found, begin = Logits(), session._begin
+        found, begin = Logits(), session._sample_first_tokens
 
         def recorded(pack: PrefillBatch, slots: Sequence[int], ends: Tensor) -> Tensor:
             told = session.language.logits(ends).float().cpu()
-            found.update((one.request.id, told[at]) for at, one in enumerate(pack.prepared))
+            found.update((one.request.id, told[at]) for at, one in enumerate(pack.requests))
             return begin(pack, slots, ends)
 
-        session._begin = recorded  # type: ignore[method-assign]
+        session._sample_first_tokens = recorded  # type: ignore[method-assign]
         self._answer(requests)
-        assert self._runner._session is session, "another session, whose logits were not seen"
+        assert self._runner._state is session, "another session, whose logits were not seen"
         return found
 
     def _answer(self, requests: Sequence[Request]) -> None:

@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from forced_length_engines import (
+    ForcedLengthContinuous,
+    ForcedLengthEngine,
+    ForcedLengthTransformers,
+    PlainGenerate,
+    has_weights,
+)
 from host import resident
-from imposed import Imposed, ImposedContinuous, ImposedLengths, PlainGenerate, has_weights
 from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
@@ -68,8 +74,8 @@ RUNS = (
 )
 
 
-ENGINES: Mapping[str, type[Imposed]] = {
-    "transformers": ImposedLengths, "continuous": ImposedContinuous, "generate": PlainGenerate,
+ENGINES: Mapping[str, type[ForcedLengthEngine]] = {
+    "transformers": ForcedLengthTransformers, "continuous": ForcedLengthContinuous, "generate": PlainGenerate,
 }  # fmt: skip
 
 
@@ -131,7 +137,7 @@ def work(run: Run, folder: Path, photos: int, tokens: int) -> tuple[list[Request
     return requests, [run.longer * min(length, tokens) for length in answer_lengths(photos)]
 
 
-def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
+def build(run: Run, first: ForcedLengthEngine, lengths: Sequence[int]) -> ForcedLengthEngine:
     """An engine for the run, on the weights of the first one."""
     settings = first.settings
     photo = settings.photo if run.max_pixels is None else PhotoSettings(max_pixels=run.max_pixels)
@@ -139,16 +145,23 @@ def build(run: Run, first: Imposed, lengths: Sequence[int]) -> Imposed:
     engine = ENGINES[run.engine](
         settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling})
     )
-    vars(engine).update(processor=first.processor, model=first.model, parameters=first.parameters, lengths=lengths)
-    if isinstance(engine, ImposedContinuous):
-        engine._earlier = {"slots": run.slots} if run.slots else {}
+    vars(engine).update(
+        processor=first.processor, model=first.model, parameter_count=first.parameter_count, lengths=lengths
+    )
+    if isinstance(engine, ForcedLengthContinuous):
+        engine.planner.pin({"slots": run.slots} if run.slots else {})
         if run.card_gib and engine.device.type == "cuda":
             engine.pretended = card_bytes(run.card_gib)
     return engine
 
 
 def measure(
-    run: Run, first: Imposed, requests: Sequence[Request], lengths: Sequence[int], repeats: int, limit_s: float
+    run: Run,
+    first: ForcedLengthEngine,
+    requests: Sequence[Request],
+    lengths: Sequence[int],
+    repeats: int,
+    limit_s: float,
 ) -> Result:
     """Runs the requests to their end, those inside groups for about `limit_s` seconds at most."""
     cuda = first.device.type == "cuda"
@@ -166,9 +179,9 @@ def measure(
     memory = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if cuda else (0, 0)
     size, notes = engine.size, []
     if size:
-        notes.append(f"{size.slots} slots of {size.room} tokens, {size.tokens} tokens a launch")
-    if isinstance(engine, ImposedContinuous) and engine._runner and engine._runner.halvings:
-        notes.append(f"out of memory: halved {engine._runner.halvings} times")
+        notes.append(f"{size.slots} slots of {size.slot_len} tokens, {size.prefill_batch_tokens} tokens a launch")
+    if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
+        notes.append(f"out of memory: halved {halvings} times")
     return result(run, passes, start, memory, engine.wasted(passes[-1].tokens), size.slots if size else None, notes)
 
 
@@ -193,7 +206,7 @@ def result(
     )  # fmt: skip
 
 
-def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float) -> Pass:
+def timed(run: Run, engine: ForcedLengthEngine, requests: Sequence[Request], limit_s: float) -> Pass:
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
@@ -211,7 +224,7 @@ def timed(run: Run, engine: Imposed, requests: Sequence[Request], limit_s: float
     return Pass(seconds, photos, tokens, engine.data_wait_s - waited, thirds)
 
 
-def completed(engine: Imposed, requests: Sequence[Request]) -> Iterator[Completion]:
+def completed(engine: ForcedLengthEngine, requests: Sequence[Request]) -> Iterator[Completion]:
     """The answers; anything else spoils the measurement."""
     for answer in engine.generate(requests):
         assert isinstance(answer, Completion), answer
@@ -228,7 +241,7 @@ def grouped(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request
         first += size
 
 
-def warm_up(first: Imposed, requests: Sequence[Request]) -> None:
+def warm_up(first: ForcedLengthEngine, requests: Sequence[Request]) -> None:
     """What happens once in a process: kernels are loaded, libraries choose theirs, memory is reserved."""
     for batch_size in (1, 8):
         run, some = Run("warm-up", batch_size, batch_size), requests[:batch_size]
@@ -269,7 +282,12 @@ def card(gib: int | None) -> Iterator[None]:
 
 
 def measure_vllm(
-    run: Run, first: Imposed, requests: Sequence[Request], lengths: Sequence[int], repeats: int, path: Path | None
+    run: Run,
+    first: ForcedLengthEngine,
+    requests: Sequence[Request],
+    lengths: Sequence[int],
+    repeats: int,
+    path: Path | None,
 ) -> Result:
     """In a process of its own that ends with the row, and its memory with it."""
     if first.device.type == "cuda":

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from imposed import Imposed, ImposedLengths
+from forced_length_engines import ForcedLengthEngine, ForcedLengthTransformers
 from rows import RUNS, Failed, Result, Run, measure, measure_vllm, warm_up, work
 from workload import LONGEST
 
@@ -63,11 +63,11 @@ def cell(value: object, precision: str) -> str:
     return "—" if value is None else format(value, precision)
 
 
-def hardware(engine: Imposed) -> dict[str, Any]:
+def hardware(engine: ForcedLengthEngine) -> dict[str, Any]:
     """Where it was measured, and with what."""
     engine_facts = {name: fact for name, fact in engine.environment().items() if name != "batch_size"}
     return {
-        **engine_facts, **engine.identity(), "parameters": engine.parameters, "cpus": torch.get_num_threads(),
+        **engine_facts, **engine.identity(), "parameters": engine.parameter_count, "cpus": torch.get_num_threads(),
         "python": platform.python_version(), "cuda": torch.version.cuda, "yanshou": version("yanshou"),
     }  # fmt: skip
 
@@ -94,14 +94,14 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     return given, runs
 
 
-class KVCache:
+class Measurements:
     """The runs of one call, on one set of weights."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given = given
         photo = PhotoSettings(max_pixels=given.max_pixels) if given.max_pixels else PhotoSettings()
         settings = EngineSettings(checkpoint=given.checkpoint, device=given.device, attn=given.attn, photo=photo)
-        self.engine = ImposedLengths(settings)
+        self.engine = ForcedLengthTransformers(settings)
         self._warm = False
 
     def row(self, run: Run) -> Result | Failed:
@@ -125,12 +125,12 @@ class KVCache:
 
 def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     given, runs = parsed(arguments)
-    table = KVCache(given)
-    report: dict[str, Any] = {"hardware": hardware(table.engine), "runs": []}
+    measurements = Measurements(given)
+    report: dict[str, Any] = {"hardware": hardware(measurements.engine), "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
     results = []
     for run in runs:
-        results.append(table.row(run))
+        results.append(measurements.row(run))
         print(lines(results[-1]), flush=True)
         report["runs"].append(asdict(results[-1]))
         if given.json:

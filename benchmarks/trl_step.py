@@ -32,7 +32,7 @@ from yanshou.schema.records import StageARecord, image_key, now
 from yanshou.settings import DatasetSettings, EngineSettings, SamplingSettings
 from yanshou.stage_b.dataset import build_dataset
 from yanshou.stage_b.verdict import read_verdict
-from yanshou.world.jobs import Job, any_job
+from yanshou.world.jobs import Job, random_job
 
 PAGE = Path(__file__).parents[1] / "docs" / "grpo.md"
 FINITE = ("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "frac_reward_zero_std", "kl")
@@ -50,7 +50,7 @@ def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
     """data/train.jsonl and data/val.jsonl of drawn jobs."""
     rng, missions = Random(f"trl:{seed}"), load_missions()
     named = list(missions)
-    jobs = [any_job(rng, named[number % len(named)]) for number in range(groups)]
+    jobs = [random_job(rng, named[number % len(named)]) for number in range(groups)]
     stage_a = folder / "stage_a.jsonl"
     lines = [_record(job, f"QC-20261124-{number:07}").model_dump_json() for number, job in enumerate(jobs)]
     stage_a.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -86,7 +86,7 @@ def _changed(before: Path, after: Path) -> list[str]:
 
 def _verdict(checkpoint: Path) -> str:
     """What yanshou's own engine reads from the trained folder."""
-    job = any_job(Random(1), next(iter(load_missions())))
+    job = random_job(Random(1), next(iter(load_missions())))
     engine = TransformersEngine(
         EngineSettings(checkpoint=str(checkpoint), device="cpu", sampling=SamplingSettings(max_new_tokens=128))
     )

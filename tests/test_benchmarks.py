@@ -15,14 +15,14 @@ from support.checkpoints import noise
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import forced_length_engines
 import host
-import imposed
 import invariance
 import logits
 import make_checkpoint
-import promise
+import memory_pressure
 import rows
-import squeeze
+import threshold_guarantee
 import throughput
 import trl_step
 import workload
@@ -146,14 +146,14 @@ def test_plain_generate_writes_what_the_engine_writes(tmp_path: Path) -> None:
     photos, lengths = workload.write_photos(tmp_path, 3), [9, 4, 12]
     requests = [Request(number, workload.PROMPT, photo) for number, photo in enumerate(photos)]
     texts = []
-    for kind in (imposed.ImposedLengths, imposed.PlainGenerate):
+    for kind in (forced_length_engines.ForcedLengthTransformers, forced_length_engines.PlainGenerate):
         engine = kind(settings)
         engine.lengths = lengths
         texts.append({one.id: one.text for one in rows.completed(engine, requests)})
         assert (engine.decoded, engine.data_wait_s > 0) == (3 * 12, True)
     assert texts[0] == texts[1]
     assert len(set(texts[0].values())) == 3
-    assert engine.model.config._attn_implementation == engine.interface
+    assert engine.model.config._attn_implementation == engine.attn_implementation
 
 
 VLLM = """
@@ -212,14 +212,14 @@ def small(checkpoint: Path, folder: Path) -> list[str]:
 def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
     """The plan for a 4B checkpoint in bf16 at the default budget, no card needed; weights are counted without any."""
     make_checkpoint.write_checkpoint(tmp_path, "4b", weights=False)
-    engine = imposed.ImposedContinuous(EngineSettings(checkpoint=str(tmp_path), device="cpu"))
-    assert round(engine.parameters / 1e9, 2) == 4.44
+    engine = forced_length_engines.ForcedLengthContinuous(EngineSettings(checkpoint=str(tmp_path), device="cpu"))
+    assert round(engine.parameter_count / 1e9, 2) == 4.44
     engine.device, engine.dtype = torch.device("cuda"), torch.bfloat16
     slots = {}
     for run in rows.RUNS:
         if run.card_gib:
             engine.pretended = rows.card_bytes(run.card_gib)
-            slots[run.card_gib] = engine._size_for(RequestBounds(1_222, 803, 768, scored=False)).slots
+            slots[run.card_gib] = engine.planner.plan(RequestBounds(1_222, 803, 768, scored=False)).slots
     assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
 
 
@@ -237,7 +237,7 @@ def test_a_folder_without_weights_is_measured_with_random_ones(bare: Path) -> No
     settings = EngineSettings(checkpoint=str(bare), device="cpu")
     with pytest.raises(CheckpointError, match="weights are missing, first "):
         _ = TransformersEngine(settings).model
-    model = imposed.ImposedLengths(settings).model
+    model = forced_length_engines.ForcedLengthTransformers(settings).model
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert sum(p.numel() for p in model.parameters()) > 4_000_000
 
@@ -338,9 +338,13 @@ def test_logits_that_are_farther_are_told(bare: Path, tmp_path: Path, monkeypatc
 
 def test_a_squeezed_run_ends_complete_on_fewer_slots(bare: Path, tmp_path: Path) -> None:
     """Through the child process; only the lack of memory is pretended."""
-    results = squeeze.main([str(bare), "--device", "cpu", "--photos", "6", "--tokens", "3", "--max-pixels", "65536",
-                            "--folder", str(tmp_path), "--json", str(tmp_path / "results.json")])  # fmt: skip
-    assert [(result["run"], result["kept"]) for result in results] == [(run, True) for run, _ in squeeze.ON_A_CPU]
+    size = ["--device", "cpu", "--photos", "6", "--tokens", "3", "--max-pixels", "65536"]
+    results = memory_pressure.main(
+        [str(bare), *size, "--folder", str(tmp_path), "--json", str(tmp_path / "results.json")]
+    )
+    assert [(result["run"], result["kept"]) for result in results] == [
+        (run, True) for run, _ in memory_pressure.ON_A_CPU
+    ]
     assert [result["slots"][0] for result in results] == [16, 4, 16, 16]
     assert [result["slots"][-1] for result in results] == [16, 4, 4, 4]
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == results
@@ -349,14 +353,16 @@ def test_a_squeezed_run_ends_complete_on_fewer_slots(bare: Path, tmp_path: Path)
 def test_a_squeeze_that_nothing_came_of_proves_nothing() -> None:
     result = {"run": "size", "by": "hog", "complete": True, "short": 0, "come": False, "slots": [8], "answered": [0],
               "seconds": 1.0, "failed": {}, "error": ""}  # fmt: skip
-    assert "NOTHING RAN SHORT (the moment never came)" in squeeze.told(result)
+    assert "NOTHING RAN SHORT (the moment never came)" in memory_pressure.told(result)
     lines = iter(['{"moment": "size", "wanted": 9, "leave": 3}', json.dumps(result)])
-    (followed,) = squeeze.follow(lines, lambda leave: 10 - leave, lambda: None)
+    (followed,) = memory_pressure.follow(lines, lambda leave: 10 - leave, lambda: None)
     assert followed["taken"] == 7
 
 
 def test_a_threshold_is_held_against_the_other_half() -> None:
-    (result,) = promise.main(["demo", "--device", "cpu", "--jobs", "40", "--splits", "3", "--limits", "0.9"])
+    (result,) = threshold_guarantee.main(
+        ["demo", "--device", "cpu", "--jobs", "40", "--splits", "3", "--limits", "0.9"]
+    )
     assert (result["splits"], result["P found"]) == (3, 3)
     assert 0 <= result["held"] <= 3
     assert 0 <= result["false blocks, mean"] <= 1

@@ -1,5 +1,6 @@
 """The documents say what the program does. UPDATE_DOCS=1 writes docs/cli.md anew."""
 
+import json
 import os
 import re
 import subprocess
@@ -41,25 +42,42 @@ def test_cli_page_is_the_help_of_every_command() -> None:
     assert page.read_text(encoding="utf-8") == help_pages()
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
-def test_readme_python_runs(tmp_path: Path, name: str) -> None:
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's code blocks in this language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_python_example_runs(tmp_path: Path) -> None:
     from random import Random
 
     from yanshou.world.draw import draw
-    from yanshou.world.scene import any_scene
+    from yanshou.world.scene import random_scene
 
     for photo in ("a.jpg", "b.jpg"):
-        draw(any_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+        draw(random_scene(Random(photo)), Random(photo)).save(tmp_path / photo)
+    (code,) = blocks(ROOT / "docs" / "usage.md", "python")
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert len(ran.stdout.splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
-def test_readme_line_is_a_record(name: str) -> None:
-    (line,) = re.findall(r"```json\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+def test_line_in_the_documents_is_a_record() -> None:
+    (line,) = blocks(ROOT / "docs" / "files.md", "json")
     assert StageARecord.model_validate_json(line).label in ("pass", "fail")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_shortened_line_of_the_readme_has_every_key(name: str) -> None:
+    (line,) = blocks(ROOT / name, "jsonc")
+    record = json.loads(re.sub(r"//.*", "", line))
+    assert list(record) == list(StageARecord.model_fields)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_prose_fits_into_120_columns(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    without_targets = re.sub(r"\]\([^)]*\)", "]", prose)
+    assert [line for line in without_targets.splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

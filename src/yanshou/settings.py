@@ -13,7 +13,7 @@ ALL = "all"  # `--mission all`: every known mission that has a folder
 
 
 BATCH_SIZE = 8  # photos a batch of the transformers engine
-COLDEST = 0.01  # the lowest temperature that is not greedy
+MIN_TEMPERATURE = 0.01  # the lowest temperature that is not greedy
 
 
 class Settings(BaseModel):
@@ -48,8 +48,8 @@ class SamplingSettings(Settings):
     @field_validator("temperature")
     @classmethod
     def _greedy_or_warm(cls, temperature: float) -> float:
-        if 0 < temperature < COLDEST:
-            raise ValueError(f"0 is greedy; otherwise at least {COLDEST}, below which scores overflow")
+        if 0 < temperature < MIN_TEMPERATURE:
+            raise ValueError(f"0 is greedy; otherwise at least {MIN_TEMPERATURE}, below which scores overflow")
         return temperature
 
 
@@ -163,7 +163,7 @@ class TrainSettings(Settings):
     beta: float = Field(default=0.04, ge=0)  # weight of the KL to the checkpoint trained from; 0: no KL
     generations: int = Field(default=4, ge=2)  # answers a group of photos; they are compared with each other
     max_new_tokens: int = Field(default=VERDICT_TOKENS, ge=1)
-    temperature: float = Field(default=0.7, ge=COLDEST)
+    temperature: float = Field(default=0.7, ge=MIN_TEMPERATURE)
     top_p: float = Field(default=0.9, gt=0, le=1)
     dynamic_sampling: bool = True  # groups whose answers all earn the same are replaced by others
     batch_size: int = Field(default=8, ge=1)  # answers (SFT: rows) at once on a device

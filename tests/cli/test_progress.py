@@ -13,7 +13,7 @@ from yanshou.cli import progress
 from yanshou.cli.progress import FAULTS_SHOWN, ProgressView, begun, last_words, table
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.settings import EngineSettings, StageASettings
 from yanshou.stage_a.summarize import summarize_directory
 

@@ -13,7 +13,7 @@ from yanshou.missions import load_missions
 from yanshou.schema.records import image_key
 from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import locked
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 
 MISSION = "BBU接地线检查"
 
@@ -24,7 +24,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged")
     rng, lines = Random(0), []
     for number in range(20):
-        job = any_job(rng, load_missions().get(MISSION), "fail" if number < 8 else "pass")
+        job = random_job(rng, load_missions().get(MISSION), "fail" if number < 8 else "pass")
         texts = job.lines()
         label = {0: "pass", 19: "fail"}.get(number, job.label)
         lines.append(
@@ -110,7 +110,7 @@ def test_a_second_evaluation_at_once_in_one_folder_is_refused(verdicts: Path, tm
 
 def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
     """`judge` writes the mission's own name, whatever name its Stage-A file has."""
-    texts = any_job(Random(1), load_missions().get("BBU线缆布放"), "pass").lines()
+    texts = random_job(Random(1), load_missions().get("BBU线缆布放"), "pass").lines()
     line = {
         "group_id": "QC-1", "mission": "BBU线缆布放要求", "label": "pass",
         "images": [f"/p/{at}.jpg" for at in range(len(texts))],

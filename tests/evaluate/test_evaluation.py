@@ -1,27 +1,19 @@
 """The figures of the judge, the rules and always-pass, by mission and together, with and without a threshold."""
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from support.verdict_files import BAD, MISSION, fault, stage_a, verdict
 
 from yanshou.errors import UsageError
-from yanshou.evaluate import Evaluation, Rate, evaluate, tables
+from yanshou.evaluate import Rate, evaluate
 from yanshou.missions import load_missions
 
 MISSIONS = load_missions()
 OTHER = "挡风板安装检查"
 Judged = Callable[..., Path]
-
-
-def printed(result: Evaluation) -> str:
-    out = io.StringIO()
-    Console(file=out, width=120).print(*tables(result), sep="\n")
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -118,7 +110,6 @@ def test_groups_without_labels_have_no_figures_and_say_so(judged: Judged) -> Non
     result = evaluate([judged([verdict("QC-1", None)])], None, MISSIONS)
     assert (result.overall.judge.groups, result.overall.judge.unlabelled) == (1, 1)
     assert "no group has a human label" in result.warnings[0]
-    assert "–" in printed(result)
 
 
 def test_the_json_holds_numbers_and_nulls(files: list[Path]) -> None:
@@ -130,18 +121,3 @@ def test_the_json_holds_numbers_and_nulls(files: list[Path]) -> None:
         "share": pytest.approx(1 / 3), "count": 1, "of": 3, "low": 0, "high": 0,
     }  # fmt: skip
     assert told["choice"]["human_fails_needed"] == 134
-
-
-def test_the_tables_name_missions_whole_and_all_three(files: list[Path]) -> None:
-    text = printed(evaluate(files, None, MISSIONS))
-    assert MISSION in text
-    assert OTHER in text
-    assert text.count("always pass") == text.count("rules") == 3
-    assert "1: 33.3% [6.1–79.2]" in text
-
-
-def test_a_mission_name_in_brackets_is_no_markup(judged: Judged, tmp_path: Path) -> None:
-    toml = tmp_path / "mine.toml"
-    toml.write_text('name = "[bold]"\nfocus = "看"\n[rule]\ntext = "看"\nrequire = [["电线"]]\n', encoding="utf-8")
-    file = judged([verdict("QC-1", mission="[bold]")], mission="[bold]")
-    assert printed(evaluate([file], None, load_missions([toml]))).count("[bold]") == 2

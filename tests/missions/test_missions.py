@@ -99,7 +99,7 @@ def test_the_longest_name_fits(tmp_path: Path) -> None:
     ("more", "rule", "said"),
     [
         ("", "", "key rule is missing"),
-        ('colour = "red"', RULE, "key colour is 'red': unknown key"),
+        ('colour = "red"', RULE, "unknown key colour"),
         ("aliases = 5", RULE, "key aliases is 5: "),
         ("", RULE + 'forbid = ["电线×1"]', "key rule.forbid.0 is '电线×1': a pattern is one entry"),
         ("", RULE + 'when = [{ if = "*", need = ["电线"] }]', "key rule.when.0.if is '*': a pattern names"),

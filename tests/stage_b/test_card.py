@@ -1,14 +1,11 @@
-"""Promises of `yanshou.stage_b.card`: figures, contradictions, warnings, and a table that shows names as they are."""
+"""Promises of `yanshou.stage_b.card`: figures, contradictions and warnings."""
 
-import io
 from collections.abc import Sequence
-
-from rich.console import Console
 
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions, tables
+from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions
 from yanshou.stage_b.examples import Example
 
 
@@ -96,14 +93,3 @@ def test_groups_left_out_are_a_warning_that_names_the_first() -> None:
         "1 groups are left out, see left_out in the card. The first: "
         "group QC-9 (甲, pass): its prompt has 900 tokens, more than 800"
     ]
-
-
-def test_the_tables_show_every_figure_and_names_as_they_are() -> None:
-    train = [example("A", mission="[red]甲", tokens=1459), example("A", group="QC-2", label="fail", mission="[red]甲")]
-    card = card_of(train, [example("B", group="QC-3", mission="[red]甲")])
-    console = Console(file=io.StringIO(), width=120)
-    console.print(*tables(card), sep="\n")
-    lines = [text.split() for text in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
-    assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in lines
-    assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%"] in lines
-    assert sum(words[:1] == ["all"] for words in lines) == 2

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
-from yanshou.world.model import words, write_untrained
+from yanshou.world.model import corpus, write_untrained
 
 VISION = {
     "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "num_position_embeddings": 64,
@@ -38,7 +38,7 @@ def write_tiny(folder: Path, vision: dict[str, Any] | None = None, **text: Any) 
 
     `vision` and `text` override fields of the two configurations.
     """
-    write_untrained(folder, words(photos=80), vision=VISION | (vision or {}), **(TEXT | text))
+    write_untrained(folder, corpus(photos=80), vision=VISION | (vision or {}), **(TEXT | text))
     tokens = len(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
     weights, generator = load_file(folder / WEIGHTS), torch.Generator().manual_seed(1)
     for name, weight in weights.items():

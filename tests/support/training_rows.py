@@ -8,13 +8,13 @@ from typing import Any
 from yanshou.missions import load_missions
 from yanshou.missions.prompts import verdict_prompt
 from yanshou.stage_b.verdict import FAIL, PASS
-from yanshou.world.jobs import Job, any_job
+from yanshou.world.jobs import Job, random_job
 
 
 def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Rows as `yanshou dataset` writes them."""
     rng, missions = Random(seed), list(load_missions())
-    jobs = [any_job(rng, missions[number % len(missions)]) for number in range(count)]
+    jobs = [random_job(rng, missions[number % len(missions)]) for number in range(count)]
     return [row(job, f"QC-{seed}-{number}") for number, job in enumerate(jobs)]
 
 

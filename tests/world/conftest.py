@@ -1,4 +1,4 @@
-"""The demo checkpoint's folder, untrained: as it ships, and a tiny one that trains in a moment."""
+"""Untrained demo checkpoints: one of the shipped size, and a tiny one that trains in milliseconds per step."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ TINY_TEXT = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other on busy cores make small tensors twenty times slower."""
+    """On busy cores, several threads make operations on small tensors twenty times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -42,14 +42,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def write_tiny(folder: Path) -> Path:
-    """A whole checkpoint folder that a step takes milliseconds with; the tokenizer is the real one."""
+    """A complete checkpoint folder with the real tokenizer and a tiny model."""
     write_untrained(folder, vision=TINY_VISION, **TINY_TEXT)
     return folder
 
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the default call writes."""
+    """The folder that `write_untrained` writes by default."""
     folder = tmp_path_factory.mktemp("untrained")
     write_untrained(folder)
     return folder
@@ -57,11 +57,11 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be written to."""
+    """A tiny folder that tests read only."""
     return write_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
 def new_tiny(tmp_path: Path) -> Callable[[str], Path]:
-    """Writes a tiny folder of that name, always with the same weights."""
+    """Writes a tiny folder of the given name, always with the same weights."""
     return lambda name: write_tiny(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Photos: the same again from the same seed, and nothing that the truth names outside of them."""
+"""Drawn photos: reproducible from their seed, and every item of the truth is inside the photo."""
 
 from itertools import combinations
 from random import Random
@@ -30,7 +30,7 @@ from yanshou.world.scene import (
     Tag,
     Wide,
     Wires,
-    any_scene,
+    random_scene,
 )
 
 SMALL: list[Small] = [
@@ -45,7 +45,7 @@ WIDE: list[Wide] = [
     *(Shield(brand, whole, upright) for brand in BRANDS for whole in (True, False) for upright in (True, False)),
 ]
 WHOLE = [item for item in WIDE if item.whole]
-SCENES = st.randoms(use_true_random=False).map(any_scene).filter(lambda scene: scene.blank is None)
+SCENES = st.randoms(use_true_random=False).map(random_scene).filter(lambda scene: scene.blank is None)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -68,22 +68,22 @@ def test_every_item_can_be_drawn_at_every_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-def test_a_photo_of_nothing_is_drawn_too(blank: str) -> None:
+def test_unrelated_photos_are_drawn_in_every_size(blank: str) -> None:
     sizes = {draw(Scene(blank=blank), Random(seed)).size for seed in range(20)}
 
     assert sizes == set(SIZES)
 
 
-def test_items_that_a_summary_tells_apart_look_different() -> None:
-    """From the same random numbers, on a plain wall: what differs is the item."""
-    pictures = [(item, _alone(item, Random(5))) for item in (None, *SMALL, *WHOLE)]
+def test_items_that_a_summary_distinguishes_look_different() -> None:
+    """All items are drawn from the same random numbers on a plain wall, so that only the items differ."""
+    pictures = [(item, _single_item(item, Random(5))) for item in (None, *SMALL, *WHOLE)]
 
     for (one, picture), (other, another) in combinations(pictures, 2):
         difference = np.asarray(ImageChops.difference(picture, another)).max(axis=-1)
         assert (difference > 40).sum() > 25, f"{one} looks like {other}"  # pixels
 
 
-def _alone(item: Item | None, rng: Random) -> Image.Image:
+def _single_item(item: Item | None, rng: Random) -> Image.Image:
     canvas = Canvas(240, 160, (120, 120, 124), tilt_degrees=0)
     pen = canvas.pen(120, 50, 1)
     match item:
@@ -100,18 +100,18 @@ def _alone(item: Item | None, rng: Random) -> Image.Image:
 
 @settings(max_examples=60)
 @given(SCENES, st.integers(0, 2**32))
-def test_nothing_overlaps_and_nothing_is_outside_the_photo(scene: Scene, seed: int) -> None:
+def test_items_do_not_overlap_and_stay_inside_the_photo(scene: Scene, seed: int) -> None:
     (width, height), places = arrange(scene.items, Random(seed), SIZES)
 
     assert sorted(map(repr, (place.item for place in places))) == sorted(map(repr, scene.items))
     for place in places:
         assert 0 <= place.x0 < place.x1 <= width + 0.01
-        assert 0 <= place.y0 < place.y1 <= height - FOOT + 0.01  # the watermark hides nothing
+        assert 0 <= place.y0 < place.y1 <= height - FOOT + 0.01  # clear of the watermark
     assert not any(_overlap(one, other) for one, other in combinations(places, 2))
 
 
 def _overlap(one: Place, other: Place) -> bool:
-    """By more than rounding."""
+    """Whether the places overlap by more than a rounding error."""
     across = min(one.x1, other.x1) - max(one.x0, other.x0)
     down = min(one.y1, other.y1) - max(one.y0, other.y0)
     return across > 0.01 and down > 0.01
@@ -119,7 +119,7 @@ def _overlap(one: Place, other: Place) -> bool:
 
 @settings(max_examples=60)
 @given(SCENES, st.integers(0, 2**32), st.sampled_from((-TILT, TILT)))
-def test_the_tilt_turns_no_small_item_out_of_the_photo(scene: Scene, seed: int, tilt: float) -> None:
+def test_the_tilt_keeps_small_items_inside_the_photo(scene: Scene, seed: int, tilt: float) -> None:
     (width, height), places = arrange(scene.items, Random(seed), SIZES)
     canvas = Canvas(width, height, (0, 0, 0), tilt)
 
@@ -135,7 +135,7 @@ def test_the_tilt_turns_no_small_item_out_of_the_photo(scene: Scene, seed: int, 
 
 @settings(max_examples=60)
 @given(SCENES, st.integers(0, 2**32), st.sampled_from(SIZES))
-def test_what_fits_finds_room_whatever_the_zoom(scene: Scene, seed: int, size: tuple[int, int]) -> None:
+def test_items_that_fit_can_be_arranged_at_any_random_zoom(scene: Scene, seed: int, size: tuple[int, int]) -> None:
     assume(fits(scene.items, size))
 
     assert arrange(scene.items, Random(seed), (size,))[0] == size
@@ -143,5 +143,5 @@ def test_what_fits_finds_room_whatever_the_zoom(scene: Scene, seed: int, size: t
 
 @settings(max_examples=100)
 @given(SCENES)
-def test_every_scene_fits_some_size(scene: Scene) -> None:
+def test_every_scene_fits_at_least_one_size(scene: Scene) -> None:
     assert any(fits(scene.items, size) for size in SIZES)

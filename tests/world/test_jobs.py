@@ -1,4 +1,4 @@
-"""Jobs: the label is the rule's, whatever the mission, and every defect turns up."""
+"""Jobs have the label that the rule gives them, for every mission, and show every defect of the vocabulary."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,7 @@ from yanshou.missions import Mission, load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.records import Label
 from yanshou.schema.summary import parse, problems
-from yanshou.world.jobs import Job, any_job
+from yanshou.world.jobs import Job, random_job
 
 MISSIONS = list(load_missions())
 DEFECTS = (
@@ -24,22 +24,22 @@ DEFECTS = (
 def jobs(request: pytest.FixtureRequest) -> list[Job]:
     """300 jobs of one mission."""
     mission: Mission = request.param
-    return [any_job(Random(f"{mission.name}:{number}"), mission) for number in range(300)]
+    return [random_job(Random(f"{mission.name}:{number}"), mission) for number in range(300)]
 
 
 def _decided(job: Job) -> Label:
     return "pass" if decide(job.mission.rule, [parse(line) for line in job.lines()]).passed else "fail"
 
 
-def test_the_label_is_what_the_rule_says_about_the_lines(jobs: list[Job]) -> None:
+def test_the_label_is_the_decision_of_the_rule_about_the_lines(jobs: list[Job]) -> None:
     assert [job.label for job in jobs] == [_decided(job) for job in jobs]
 
 
-def test_thirty_to_fifty_percent_fail(jobs: list[Job]) -> None:
+def test_thirty_to_fifty_percent_of_jobs_fail(jobs: list[Job]) -> None:
     assert 0.3 <= sum(job.label == "fail" for job in jobs) / len(jobs) <= 0.5
 
 
-def test_one_to_eight_photos_a_group(jobs: list[Job]) -> None:
+def test_groups_have_one_to_eight_photos(jobs: list[Job]) -> None:
     counts = Counter(len(job.scenes) for job in jobs)
 
     assert set(counts) == {1, 2, 3, 4, 5, 6, 7, 8}
@@ -50,11 +50,11 @@ def test_lines_stay_in_the_vocabulary(jobs: list[Job]) -> None:
     assert [problem for job in jobs for line in job.lines() for problem in problems(parse(line))] == []
 
 
-def test_passing_and_failing_groups_show_photos_of_nothing(jobs: list[Job]) -> None:
+def test_passing_and_failing_groups_have_unrelated_photos(jobs: list[Job]) -> None:
     assert {job.label for job in jobs if "无关图片×1" in job.lines()} == {"pass", "fail"}
 
 
-def test_groups_fail_for_what_is_seen_and_for_what_is_missing(jobs: list[Job]) -> None:
+def test_groups_fail_for_forbidden_items_and_for_missing_ones(jobs: list[Job]) -> None:
     grounds = [decide(job.mission.rule, map(parse, job.lines())).reason for job in jobs if job.label == "fail"]
 
     assert any("没有看到" in ground and "属于不允许" not in ground for ground in grounds)
@@ -62,7 +62,7 @@ def test_groups_fail_for_what_is_seen_and_for_what_is_missing(jobs: list[Job]) -
 
 
 def test_all_defects_of_the_vocabulary_occur_in_failing_groups() -> None:
-    jobs = [any_job(Random(f"defects:{number}"), MISSIONS[number % 4]) for number in range(400)]
+    jobs = [random_job(Random(f"defects:{number}"), MISSIONS[number % 4]) for number in range(400)]
     text = "\n".join(line for job in jobs if job.label == "fail" for line in job.lines())
 
     assert [defect for defect in DEFECTS if defect not in text] == []
@@ -70,8 +70,8 @@ def test_all_defects_of_the_vocabulary_occur_in_failing_groups() -> None:
 
 @pytest.mark.parametrize("label", ["pass", "fail"])
 @pytest.mark.parametrize("mission", MISSIONS, ids=lambda mission: mission.name)
-def test_a_job_of_the_wanted_label(mission: Mission, label: Label) -> None:
-    jobs = [any_job(Random(number), mission, label) for number in range(20)]
+def test_a_job_has_the_requested_label(mission: Mission, label: Label) -> None:
+    jobs = [random_job(Random(number), mission, label) for number in range(20)]
 
     assert {job.label for job in jobs} == {_decided(job) for job in jobs} == {label}
 
@@ -91,9 +91,9 @@ def _mission(tmp_path: Path, rule: str) -> Mission:
         'require = [["挡风板"]]\nwhen = [{ if = "挡风板", need = ["挡风板/安装方向正确", "挡风板/安装方向错误"] }]',
     ],
 )
-def test_a_mission_of_ones_own_gets_its_groups(tmp_path: Path, rule: str) -> None:
+def test_groups_are_built_for_a_custom_mission(tmp_path: Path, rule: str) -> None:
     mission = _mission(tmp_path, rule)
-    jobs = [any_job(Random(number), mission) for number in range(60)]
+    jobs = [random_job(Random(number), mission) for number in range(60)]
 
     assert [job.label for job in jobs] == [_decided(job) for job in jobs]
     assert 0.2 < sum(job.label == "fail" for job in jobs) / len(jobs) < 0.6
@@ -106,6 +106,6 @@ def test_a_mission_of_ones_own_gets_its_groups(tmp_path: Path, rule: str) -> Non
         ('require = [["标签/GND"]]\nforbid = ["标签/GND"]', "mission 自定: the demo world cannot draw a group .* pass"),
     ],
 )
-def test_a_rule_that_cannot_be_shown_is_an_error(tmp_path: Path, rule: str, message: str) -> None:
+def test_a_rule_that_the_demo_world_cannot_show_is_an_error(tmp_path: Path, rule: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        any_job(Random(0), _mission(tmp_path, rule), "pass")
+        random_job(Random(0), _mission(tmp_path, rule), "pass")

@@ -1,4 +1,4 @@
-"""The checkpoint's folder is a Qwen3-VL like any other."""
+"""The demo checkpoint's folder behaves like any other Qwen3-VL checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from yanshou.engines.checkpoint import check
-from yanshou.world.lessons import Questions
 from yanshou.world.model import SPECIAL_TOKENS, VOCABULARY
+from yanshou.world.training_batches import PromptTokenizer
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 
@@ -42,15 +42,15 @@ def test_generation_is_greedy_and_stops_at_the_end_of_the_turn(model: Any, proce
 
 
 @given(TEXT)
-def test_any_text_comes_back_from_its_tokens(processor: Any, text: str) -> None:
+def test_any_text_survives_encoding_and_decoding(processor: Any, text: str) -> None:
     tokenizer = processor.tokenizer
 
     back = tokenizer.decode(tokenizer(text)["input_ids"], clean_up_tokenization_spaces=False)
 
-    assert back == normalize("NFC", text)  # as Qwen's own tokenizer normalizes
+    assert back == normalize("NFC", text)  # Qwen's tokenizer normalizes to NFC
 
 
-def test_special_tokens_are_one_token_each_and_known_to_the_model(processor: Any, model: Any) -> None:
+def test_each_special_token_has_one_id_and_an_embedding(processor: Any, model: Any) -> None:
     ids = [processor.tokenizer(token)["input_ids"] for token in SPECIAL_TOKENS]
 
     assert ids == [[number] for number in range(len(SPECIAL_TOKENS))]
@@ -59,14 +59,14 @@ def test_special_tokens_are_one_token_each_and_known_to_the_model(processor: Any
     assert model.config.image_token_id == processor.image_token_id
 
 
-def test_the_worlds_own_words_take_few_tokens(processor: Any) -> None:
-    """So that the longest answers stay short: an entry is no more than a dozen tokens."""
+def test_an_entry_takes_at_most_twelve_tokens(processor: Any) -> None:
+    """Short entries keep the longest answers short."""
     line = "螺丝、光纤插头/BBU端光纤插头,符合要求×2，光纤/有保护措施,弯曲半径合理/铠装×3，标签/无法识别×1"
 
     assert len(processor.tokenizer(line)["input_ids"]) <= 3 * 12
 
 
-def test_the_chat_template_adds_no_system_prompt_of_its_own(processor: Any) -> None:
+def test_the_chat_template_adds_no_default_system_prompt(processor: Any) -> None:
     message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "写。"}]}
 
     text = processor.apply_chat_template([message], add_generation_prompt=True)
@@ -77,7 +77,7 @@ def test_the_chat_template_adds_no_system_prompt_of_its_own(processor: Any) -> N
 
 
 @pytest.mark.parametrize("size", [(320, 480), (300, 450), (934, 1920)])
-def test_a_photo_takes_as_many_tokens_as_its_grid_has_blocks(processor: Any, size: tuple[int, int]) -> None:
+def test_a_photo_takes_one_token_per_block_of_its_grid(processor: Any, size: tuple[int, int]) -> None:
     text = processor.apply_chat_template([{"role": "user", "content": [{"type": "image"}]}])
 
     inputs = processor(text=[text], images=[Image.new("RGB", size)], return_tensors="pt")
@@ -88,10 +88,10 @@ def test_a_photo_takes_as_many_tokens_as_its_grid_has_blocks(processor: Any, siz
     assert inputs["pixel_values"].shape == (grid.prod(), 1536)
 
 
-def test_training_asks_in_the_tokens_that_the_processor_gives(processor: Any) -> None:
-    questions = Questions(processor)
+def test_training_prompts_have_the_token_ids_of_the_processor(processor: Any) -> None:
+    prompts = PromptTokenizer(processor)
     size = (64, 96)  # width × height: six visual tokens
-    text = processor.tokenizer.decode(questions.summary(None))
+    text = processor.tokenizer.decode(prompts.summary(None))
 
     own = processor(
         text=[text],
@@ -99,6 +99,6 @@ def test_training_asks_in_the_tokens_that_the_processor_gives(processor: Any) ->
         images_kwargs={"size": {"shortest_edge": 1, "longest_edge": 10**6}},
     )
 
-    ids, start = questions.with_visual(questions.summary(None), 6)
+    ids, start = prompts.expand_photo(prompts.summary(None), 6)
     assert list(own["input_ids"][0]) == ids
-    assert ids[start : start + 6] == [questions.image_token] * 6
+    assert ids[start : start + 6] == [prompts.image_token] * 6

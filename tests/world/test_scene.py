@@ -1,4 +1,4 @@
-"""The truth's lines: inside the vocabulary, in one order, and complete."""
+"""True lines of scenes: within the vocabulary, in one order, and complete."""
 
 from collections import Counter
 from random import Random
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from yanshou.schema.summary import parse, problems
 from yanshou.world.scene import (
-    CELLS,
-    ROOM,
+    MAX_OF_KIND,
+    MAX_SMALL,
+    MAX_WIDE,
     SCREWS,
     Device,
     Fastener,
@@ -20,16 +21,16 @@ from yanshou.world.scene import (
     Tag,
     Wide,
     Wires,
-    any_item,
-    any_scene,
-    fitting,
+    limit_items,
+    random_item,
+    random_scene,
 )
 
-SCENES = st.randoms(use_true_random=False).map(any_scene)
-ITEMS = st.randoms(use_true_random=False).map(any_item)
+SCENES = st.randoms(use_true_random=False).map(random_scene)
+ITEMS = st.randoms(use_true_random=False).map(random_item)
 
 
-def test_a_scene_makes_the_line_that_a_careful_person_would_write() -> None:
+def test_a_scene_has_the_line_that_a_careful_person_would_write() -> None:
     scene = Scene((
         Wires(2, tied=True),
         Fastener("机柜处接地螺丝", "露铜"),
@@ -55,12 +56,12 @@ def test_a_scene_makes_the_line_that_a_careful_person_would_write() -> None:
     ]
 
 
-def test_a_photo_of_nothing_is_unrelated() -> None:
+def test_a_photo_without_items_is_unrelated() -> None:
     assert Scene(blank="floor").line() == "无关图片×1"
 
 
 @given(SCENES)
-def test_every_line_stays_in_the_vocabulary(scene: Scene) -> None:
+def test_every_line_uses_the_vocabulary_only(scene: Scene) -> None:
     assert problems(parse(scene.line())) == []
 
 
@@ -78,22 +79,22 @@ def test_the_line_does_not_depend_on_the_order_of_the_items(scene: Scene, rng: R
 
 @given(SCENES)
 def test_every_item_is_counted(scene: Scene) -> None:
-    told = sum(entry.count or 0 for entry in parse(scene.line()).entries)
-    seen = sum(len(list(item.entries())) for item in scene.items)
+    counted = sum(entry.count or 0 for entry in parse(scene.line()).entries)
+    shown = sum(len(list(item.entries())) for item in scene.items)
 
-    assert told == (seen or 1)
+    assert counted == (shown or 1)
 
 
 @given(st.lists(ITEMS, max_size=30))
-def test_a_photo_takes_what_it_has_room_for_and_keeps_the_order(items: list[Item]) -> None:
-    kept = fitting(items)
+def test_items_beyond_the_limits_are_dropped_and_the_others_keep_their_order(items: list[Item]) -> None:
+    kept = limit_items(items)
 
     rest = iter(items)
     assert all(any(item is candidate for candidate in rest) for item in kept)
     kinds = Counter(map(type, kept))
-    assert all(kinds[kind] <= room for kind, room in ROOM.items())
-    assert sum(isinstance(item, Wide) for item in kept) <= 2
-    assert sum(not isinstance(item, Wide) for item in kept) <= CELLS
+    assert all(kinds[kind] <= limit for kind, limit in MAX_OF_KIND.items())
+    assert sum(isinstance(item, Wide) for item in kept) <= MAX_WIDE
+    assert sum(not isinstance(item, Wide) for item in kept) <= MAX_SMALL
 
 
 def test_every_fault_of_the_vocabulary_can_be_shown() -> None:

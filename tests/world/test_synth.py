@@ -1,4 +1,4 @@
-"""A drawn set: the input layout, the truth about it, and the same bytes from the same seed."""
+"""A drawn set has the input layout, the truth about its groups, and the same bytes for the same seed."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ GROUPS = 20
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 groups of the four missions; two processes draw."""
+    """20 groups of the four missions, drawn by two processes."""
     folder = tmp_path_factory.mktemp("drawn") / "new"
     synthesize(folder, GROUPS, 3, list(MISSIONS), workers=2)
     return folder
@@ -50,7 +50,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_the_truth_and_the_folders_name_the_same_groups_and_photos(drawn: Path, truth: list[TruthRecord]) -> None:
+def test_the_truth_names_the_groups_and_photos_of_the_folders(drawn: Path, truth: list[TruthRecord]) -> None:
     found = [discover(drawn, mission.name, mission.aliases) for mission in MISSIONS]
     photos = {group.key: len(group.photos()) for discovery in found for group in discovery.groups}
 
@@ -76,14 +76,14 @@ def test_photos_load_upright_in_every_size(drawn: Path) -> None:
     assert set(sizes) == set(SIZES)
 
 
-def test_some_photos_are_stored_turned(drawn: Path) -> None:
+def test_some_photos_are_stored_rotated(drawn: Path) -> None:
     turned = [load_photo(path).rotated for path in drawn.rglob("*.jpeg")]
 
     assert 0.02 < sum(turned) / len(turned) < 0.2
 
 
 def test_one_process_draws_the_same_bytes_as_two(drawn: Path, tmp_path: Path) -> None:
-    assert GROUPS > PER_PROCESS  # else two processes are not worth their start
+    assert GROUPS > PER_PROCESS  # otherwise the fixture's set is drawn by one process too
     synthesize(tmp_path, GROUPS, 3, list(MISSIONS), workers=1)
 
     assert _digests(tmp_path) == _digests(drawn)
@@ -95,23 +95,23 @@ def test_another_seed_draws_other_groups(drawn: Path, tmp_path: Path) -> None:
     assert not set(_digests(tmp_path).items()) & set(_digests(drawn).items())
 
 
-def test_a_group_drawn_alone_is_the_group_of_the_set(drawn: Path, truth: list[TruthRecord], tmp_path: Path) -> None:
+def test_a_group_drawn_alone_equals_the_group_of_the_set(drawn: Path, truth: list[TruthRecord], tmp_path: Path) -> None:
     record = draw_group(tmp_path, orders(1000, 3, list(MISSIONS))[17])
 
     assert record == truth[17]
     assert _digests(tmp_path).items() <= _digests(drawn).items()
 
 
-def test_progress_is_told_group_by_group(tmp_path: Path) -> None:
-    told: list[TruthRecord] = []
-    path = synthesize(tmp_path, 2, 5, [MISSIONS.get("挡风板安装检查")], progress=told.append)
+def test_progress_is_reported_per_group(tmp_path: Path) -> None:
+    reported: list[TruthRecord] = []
+    path = synthesize(tmp_path, 2, 5, [MISSIONS.get("挡风板安装检查")], progress=reported.append)
 
-    assert told == [record for _, record in read_records(path, TruthRecord)]
+    assert reported == [record for _, record in read_records(path, TruthRecord)]
     assert path == tmp_path / "truth.jsonl"
 
 
 @pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
-def test_a_turned_photo_comes_back_upright(orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rotated_photo_loads_upright(orientation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("yanshou.world.synth.TURNED", 1.0)
     monkeypatch.setattr("yanshou.world.synth.TURNS", {orientation: TURNS[orientation]})
     scene = Scene((Fastener("BBU安装螺丝"), Tag("GND")))
@@ -123,16 +123,16 @@ def test_a_turned_photo_comes_back_upright(orientation: int, tmp_path: Path, mon
         assert stored.getexif()[Base.Orientation] == orientation
         restored = ImageOps.exif_transpose(stored)
         assert _difference(stored, upright) > 3 * _difference(restored, upright)
-    assert _difference(restored, upright) < 6  # of 255; JPEG
+    assert _difference(restored, upright) < 6  # out of 255, for JPEG compression
     assert load_photo(tmp_path / "turned.jpeg").image.tobytes() == restored.tobytes()
 
 
 def _difference(one: Image.Image, other: Image.Image) -> float:
-    """Mean of the pixels' differences; a photo lying down is stretched."""
+    """Mean absolute difference of the pixels, with the first photo stretched to the size of the second."""
     return float(np.abs(np.asarray(one.resize(other.size), float) - np.asarray(other, float)).mean())
 
 
-def test_ids_look_like_the_fields_and_a_resubmission_comes_after_its_failure() -> None:
+def test_ids_have_the_real_format_and_a_resubmission_follows_its_failure() -> None:
     wanted = orders(4000, 8, list(MISSIONS))
     kinds = Counter(order.group_id.rsplit("-", 2)[0] for order in wanted)
     numbers: dict[GroupKey, int] = {
@@ -141,7 +141,7 @@ def test_ids_look_like_the_fields_and_a_resubmission_comes_after_its_failure() -
     twice = [group_id for group_id, count in Counter(order.group_id for order in wanted).items() if count == 2]
 
     assert len(numbers) == 4000
-    assert len(twice) == 4000 - len({order.group_id for order in wanted})  # none stands there three times
+    assert len(twice) == 4000 - len({order.group_id for order in wanted})  # no id occurs three times
     assert 0.62 < kinds["QC"] / 4000 < 0.68
     assert 0.29 < kinds["QC-TEMP"] / 4000 < 0.35
     assert 0.02 < kinds["QC-DEN"] / 4000 < 0.04
@@ -163,7 +163,7 @@ def test_a_resubmitted_group_is_found_under_both_labels(tmp_path: Path) -> None:
     assert not found.faults
 
 
-def test_ids_of_den_groups_come_from_the_photos_names(tmp_path: Path) -> None:
+def test_ids_of_den_groups_are_read_from_the_photos_names(tmp_path: Path) -> None:
     wanted = next(order for order in orders(400, 8, list(MISSIONS)) if order.group_id.startswith("QC-DEN"))
     draw_group(tmp_path, wanted)
 
@@ -171,7 +171,7 @@ def test_ids_of_den_groups_come_from_the_photos_names(tmp_path: Path) -> None:
     assert group.key.group_id == wanted.group_id != group.name
 
 
-def test_a_folder_that_holds_something_is_refused_untouched(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_stays_untouched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
 
     with pytest.raises(UsageError, match=r"not empty, it holds 'mine\.txt'"):
@@ -179,7 +179,7 @@ def test_a_folder_that_holds_something_is_refused_untouched(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_file_in_the_folders_place_is_an_output_error(tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(OutputError, match="file"):
@@ -191,12 +191,12 @@ def test_a_full_disk_is_an_output_error_and_leaves_no_truth(tmp_path: Path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(OutputError, match=r"No space left on device\. Make room"):
+    with pytest.raises(OutputError, match=r"No space left on device\. Free disk space"):
         synthesize(tmp_path, 1, 0, list(MISSIONS))
     assert not (tmp_path / "truth.jsonl").exists()
 
 
-def test_no_group_or_no_mission_is_wrong_usage(tmp_path: Path) -> None:
+def test_zero_groups_or_zero_missions_are_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="0 groups of 4 missions"):
         synthesize(tmp_path / "a", 0, 0, list(MISSIONS))
     with pytest.raises(UsageError, match="3 groups of 0 missions"):
@@ -216,18 +216,18 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_drawing_processes_end_with_the_one_that_started_them(tmp_path: Path, number: signal.Signals) -> None:
+def test_drawing_processes_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     script, out = tmp_path / "draw.py", tmp_path / "out"
     script.write_text(DRAW)
     process = subprocess.Popen([sys.executable, script, out], stderr=subprocess.DEVNULL)
     drawing: list[int] = []
     try:
-        _until(lambda: any(out.glob("*/*/*/*.jpeg")))
+        _wait_until(lambda: any(out.glob("*/*/*/*.jpeg")))
         drawing += [pid for pid in _children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         assert len(drawing) == 2
         process.send_signal(number)
         assert process.wait() == -number
-        _until(lambda: not any(map(_runs, drawing)))
+        _wait_until(lambda: not any(map(_runs, drawing)))
     finally:
         process.kill()
         process.wait()
@@ -236,7 +236,7 @@ def test_drawing_processes_end_with_the_one_that_started_them(tmp_path: Path, nu
     assert not (out / "truth.jsonl").exists()
 
 
-def _until(condition: Callable[[], bool]) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
@@ -248,14 +248,14 @@ def _children(pid: int) -> list[int]:
 
 
 def _runs(pid: int) -> bool:
-    """It has not ended; one that nobody has waited for yet has."""
+    """Whether the process has not ended. A zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def test_an_error_of_a_drawing_process_arrives_as_itself(tmp_path: Path) -> None:
+def test_an_error_in_a_drawing_process_is_raised_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text('name = "自定"\nfocus = "看。"\n[rule]\ntext = "看。"\nrequire = [["光纤/已断"]]', encoding="utf-8")
     missions: Missions = load_missions([file])

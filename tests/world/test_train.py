@@ -1,26 +1,22 @@
-"""Training: a few steps on the CPU, the same ones after an interruption, and a folder that loads."""
+"""Training the demo checkpoint on a CPU: a few steps, a resume to the same weights, and a folder that loads."""
 
 import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors import safe_open
-from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.missions import load_missions
-from yanshou.missions.rules import decide
-from yanshou.schema.summary import parse
-from yanshou.world.jobs import any_job
-from yanshou.world.lessons import CLOSE_UPS, IGNORED, VERDICT_EVERY, Lessons, hasty_verdict
 from yanshou.world.train import STATE, Plan, Trainer, main
+from yanshou.world.training_batches import VERDICT_EVERY
 
-STEPS = VERDICT_EVERY + 1  # the last but one is of verdicts, which leave the vision tower's optimizer behind
+STEPS = VERDICT_EVERY + 1  # the last step but one trains on verdicts, without gradients for the vision tower
 
 PLAN = Plan(
     output_dir=Path(),
@@ -43,15 +39,10 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_answers() -> Iterator[None]:
-    """A model that has learned nothing never ends its line."""
+    """An untrained model never ends its line."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("yanshou.world.exam.LINE_TOKENS", 2)
+        patch.setattr("yanshou.world.evaluation.LINE_TOKENS", 2)
         yield
-
-
-@pytest.fixture(scope="module")
-def lessons(untrained: Path) -> Lessons:
-    return Lessons(AutoProcessor.from_pretrained(untrained), seed=0, rows=2, first=0, last=100)
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
@@ -69,41 +60,43 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_interrupted_training_ends_where_uninterrupted_does(trained: Path, new_tiny: Callable[[str], Path]) -> None:
+def test_interrupted_training_reaches_the_weights_of_uninterrupted_training(
+    trained: Path, new_tiny: Callable[[str], Path]
+) -> None:
     folder = new_tiny("interrupted")
     plan = replace(PLAN, output_dir=folder)
     Trainer(replace(plan, pause_after=0)).run()  # one step
-    for steps in (VERDICT_EVERY, STEPS):  # up to the verdicts, then what comes after them
+    for steps in (VERDICT_EVERY, STEPS):  # up to and including the verdicts, then the rest
         trainer = Trainer(plan)
         _train_to(trainer, steps)
 
-    ours, theirs = _state(folder), _state(trained)
-    assert ours.keys() == theirs.keys()
-    for name, tensor in theirs.items():
-        torch.testing.assert_close(ours[name], tensor, atol=1e-6, rtol=1e-4, msg=name)
+    resumed, uninterrupted = _state(folder), _state(trained)
+    assert resumed.keys() == uninterrupted.keys()
+    for name, tensor in uninterrupted.items():
+        torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=1e-4, msg=name)
 
 
 def _train_to(trainer: Trainer, steps: int) -> None:
-    """As `run` does, paused at a step instead of a minute."""
-    lessons = trainer._lessons()
+    """Trains as `run` does, but pauses at a step instead of a time."""
+    batches = trainer._batches()
     while trainer.step < steps:
-        trainer._learn(next(lessons))
+        trainer._train_step(next(batches))
         trainer.step += 1
-    trainer._examine_and_save()
+    trainer._evaluate_and_save()
 
 
-def test_training_moves_every_weight(trained: Path, tiny: Path) -> None:
+def test_training_changes_every_weight(trained: Path, tiny: Path) -> None:
     before = Qwen3VLForConditionalGeneration.from_pretrained(tiny, dtype=torch.float32)
     after = _state(trained)
 
-    still = [name for name, weight in before.named_parameters() if torch.equal(weight, after[f"weight.{name}"])]
-    assert still == []
+    unchanged = [name for name, weight in before.named_parameters() if torch.equal(weight, after[f"weight.{name}"])]
+    assert unchanged == []
 
 
-def test_the_loss_falls_on_a_lesson_that_is_repeated(new_tiny: Callable[[str], Path]) -> None:
+def test_the_loss_falls_on_a_repeated_batch(new_tiny: Callable[[str], Path]) -> None:
     trainer = Trainer(replace(PLAN, output_dir=new_tiny("repeated"), steps=1000))
-    lesson = next(trainer._lessons())
-    losses = [float(trainer._learn(lesson)) for _ in range(8)]
+    batch = next(trainer._batches())
+    losses = [float(trainer._train_step(batch)) for _ in range(8)]
 
     assert losses[-1] < losses[0] - 1
 
@@ -118,7 +111,7 @@ def test_the_result_loads_in_bf16_with_the_trained_weights(trained: Path) -> Non
         assert torch.equal(parameter, state[f"weight.{name}"].bfloat16()), name
 
 
-def test_the_figures_are_written_down(trained: Path) -> None:
+def test_figures_are_written_to_training_jsonl(trained: Path) -> None:
     lines = [json.loads(line) for line in (trained / "training.jsonl").read_text(encoding="utf-8").splitlines()]
 
     assert [line["step"] for line in lines] == [STEPS]
@@ -127,7 +120,7 @@ def test_the_figures_are_written_down(trained: Path) -> None:
 
 
 def test_the_full_checkpoint_fits_the_repository(tmp_path: Path) -> None:
-    """At most 15 MB a file, 24 MB of weights in all, and the untrained file is gone."""
+    """Shards have at most 15 MB each and 24 MB in total, and the untrained weights are gone."""
     trainer = Trainer(replace(PLAN, output_dir=tmp_path))
     trainer._save_checkpoint()
 
@@ -139,7 +132,7 @@ def test_the_full_checkpoint_fits_the_repository(tmp_path: Path) -> None:
     Qwen3VLForConditionalGeneration.from_pretrained(tmp_path)
 
 
-def test_the_command_trains_and_goes_on(new_tiny: Callable[[str], Path]) -> None:
+def test_the_command_trains_and_resumes(new_tiny: Callable[[str], Path]) -> None:
     folder = new_tiny("command")
     flags = ["--output-dir", str(folder), "--device", "cpu", "--workers", "0", "--batch-size", "1", "--exam", "1"]
     results = [CliRunner().invoke(main, [*flags, "--steps", str(steps)]) for steps in (1, 2)]
@@ -150,87 +143,33 @@ def test_the_command_trains_and_goes_on(new_tiny: Callable[[str], Path]) -> None
     figures = (folder / "training.jsonl").read_bytes()
     again = CliRunner().invoke(main, [*flags, "--steps", "2"])
     assert (again.exit_code, again.stdout) == (0, "")
-    assert again.stderr.endswith("finished at step 2. More --steps or --minutes go on.\n")
+    assert again.stderr.endswith("finished at step 2. Give more --steps or --minutes to continue training.\n")
     assert (folder / "training.jsonl").read_bytes() == figures
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "message"),
     [
         ("--minutes", "0", "0.0 is not in the range x>0"),
-        ("--minutes", "nan", "nan is no number"),
-        ("--pause-after", "nan", "nan is no number"),
-        ("--learning-rate", "nan", "nan is no number"),
+        ("--minutes", "nan", "nan is not a number"),
+        ("--pause-after", "nan", "nan is not a number"),
+        ("--learning-rate", "nan", "nan is not a number"),
         ("--learning-rate", "0", "0.0 is not in the range 0<x<=1"),
         ("--output-dir", __file__, "is a file"),
     ],
 )
-def test_options_that_no_training_can_have_are_refused(tmp_path: Path, option: str, value: str, told: str) -> None:
+def test_impossible_option_values_are_refused(tmp_path: Path, option: str, value: str, message: str) -> None:
     flags = ["--output-dir", str(tmp_path / "out"), "--device", "cpu", "--workers", "0"]
     result = CliRunner().invoke(main, [*flags, option, value])
 
     assert result.exit_code == 2
-    assert told in result.stderr
+    assert message in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_without_a_gpu_the_command_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_gpu_the_command_names_the_cpu_option(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--output-dir", str(tmp_path)])
 
     assert result.exit_code == 2
     assert "Add --device cpu" in result.stderr
-
-
-def test_a_lesson_is_the_same_whoever_draws_it(lessons: Lessons) -> None:
-    first, second = lessons.lesson(3), next(iter(Lessons(lessons.questions.processor, 0, 2, first=3, last=4)))
-
-    assert torch.equal(first.ids, second.ids)
-    assert torch.equal(first.targets, second.targets)
-    assert first.photos is not None
-    assert second.photos is not None
-    assert torch.equal(first.photos, second.photos)
-
-
-@pytest.mark.parametrize("number", [0, VERDICT_EVERY - 1])
-def test_targets_are_the_answers_shifted_by_one_and_nothing_else(lessons: Lessons, number: int) -> None:
-    lesson, tokenizer = lessons.lesson(number), lessons.questions.processor.tokenizer
-
-    for ids, targets in zip(lesson.ids, lesson.targets, strict=True):
-        wanted = targets != IGNORED
-        assert torch.equal(targets[wanted], ids[1:][wanted[:-1]])
-        assert not wanted[: lesson.answer_from].any()
-        assert tokenizer.decode(ids[: int(wanted.int().argmax()) + 1]).endswith("<|im_start|>assistant\n")
-        assert tokenizer.decode(targets[wanted]).count("<|im_end|>") == 1
-        assert tokenizer.decode(targets[wanted]).endswith("<|im_end|>")
-
-
-def test_the_reviewer_of_the_lessons_sees_what_is_forbidden_and_mostly_overlooks_what_is_missing() -> None:
-    """His verdicts leave GRPO something to teach, and are better than always 通过."""
-    rng = Random(0)
-    missions = list(load_missions())
-    jobs = [any_job(rng, missions[number % 4]) for number in range(400)]
-    verdicts = [hasty_verdict(job, rng).split("\n") for job in jobs]
-
-    assert all(len(lines) == 2 and lines[1].startswith("理由: ") and len(lines[1]) > 4 for lines in verdicts)
-    right = [(lines[0] == "通过") == (job.label == "pass") for job, lines in zip(jobs, verdicts, strict=True)]
-    assert 0.7 < sum(right) / len(right) < 0.95
-
-    grounds = [decide(job.mission.rule, [parse(line) for line in job.lines()]).reason.split("；") for job in jobs]
-    missing = [
-        (lines, found)
-        for job, lines, found in zip(jobs, verdicts, grounds, strict=True)
-        if job.label == "fail" and not any(ground.startswith("图片") for ground in found)
-    ]
-    seen = [(lines, found) for lines, found in missing if lines[0] == "不通过"]
-    assert 0.2 < len(seen) / len(missing) < 0.5
-    assert sum(lines[1] == f"理由: {found[0]}" for lines, found in seen) > 0.8 * len(seen)
-
-
-def test_close_ups_are_small_photos_of_few_items_before_all_others(lessons: Lessons) -> None:
-    school = Lessons(lessons.questions.processor, 0, rows=2, first=0, last=8, close_ups=5)
-    small, large = [school.lesson(number) for number in range(5)], school.lesson(5)
-    sides = [(lesson.photos.shape[2], lesson.photos.shape[1]) for lesson in small if lesson.photos is not None]
-    assert sides == list(CLOSE_UPS)
-    assert max(lesson.ids.shape[1] for lesson in small) < large.ids.shape[1]
-    assert torch.equal(large.ids, lessons.lesson(5).ids)

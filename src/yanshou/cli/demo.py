@@ -12,16 +12,17 @@ from pathlib import Path
 from yanshou.cli.progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.progress import ProgressView, last_words, page, table
 from yanshou.cli.signals import interruptible
+from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_groups, write_report
-from yanshou.evaluate import tables as evaluation_tables
-from yanshou.evaluate.summaries import score, tables
+from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
-from yanshou.pipeline.mission_run import MissionResult, exit_status
+from yanshou.pipeline.mission_result import MissionResult, exit_status
+from yanshou.pipeline.stage import Stage
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, VERDICT_TOKENS, EngineSettings, JudgeSettings, SamplingSettings, StageASettings
-from yanshou.stage_a.summarize import StageA, prepare
-from yanshou.stage_b import judge as judging
+from yanshou.stage_a import summarize
+from yanshou.stage_b import judge
 from yanshou.storage.jsonl import read_records
 from yanshou.world.synth import synthesize
 
@@ -39,7 +40,7 @@ def run(output_dir: Path) -> int:
     summarized = _summarize(output_dir)
     console.print(table(summarized))
     stage_a = [result.lines for result in summarized if result.lines]
-    console.print(*tables(score(truth, stage_a, load_missions())), sep="\n")
+    console.print(*score_tables(score(truth, stage_a, load_missions())), sep="\n")
     console.print(f"one of the photos and its line:\n  {_example(stage_a)}", markup=False)
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
     verdicts = [result.lines for result in judged if result.lines]
@@ -66,10 +67,7 @@ def _summarize(output_dir: Path) -> list[MissionResult]:
         missions=(ALL,),
         engine=EngineSettings(checkpoint="demo"),
     )
-    found, engine = prepare(settings)
-    stage = StageA(settings, engine, ProgressView())
-    with interruptible(stage.interrupt):
-        return [stage.run(*one) for one in found]
+    return _run(summarize.prepare(settings, listener=ProgressView()))
 
 
 def _judge(output_dir: Path, stage_a: list[Path]) -> list[MissionResult]:
@@ -79,10 +77,12 @@ def _judge(output_dir: Path, stage_a: list[Path]) -> list[MissionResult]:
         output_dir=output_dir / VERDICTS,
         engine=EngineSettings(checkpoint="demo", sampling=sampling),
     )
-    work, engine = judging.prepare(settings)
-    stage = judging.Judge(settings, engine, ProgressView(unit=VERDICT_UNIT))
+    return _run(judge.prepare(settings, listener=ProgressView(unit=VERDICT_UNIT)))
+
+
+def _run(stage: Stage) -> list[MissionResult]:
     with interruptible(stage.interrupt):
-        return [stage.run(one) for one in work]
+        return stage.run()
 
 
 def _clear(output_dir: Path) -> None:

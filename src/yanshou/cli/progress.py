@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.outcome import Answer, Outcome
 from yanshou.settings import EVERY_S
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from yanshou.cli.progress import ProgressView, begun, last_words, page, table, whereabouts
-from yanshou.pipeline.mission_run import Listener, MissionResult, Silence, exit_status
+from yanshou.pipeline.listener import Listener, NullListener
+from yanshou.pipeline.mission_result import MissionResult, exit_status
 
 
 class RunReporter:
@@ -17,7 +18,7 @@ class RunReporter:
 
     def __init__(self, unit: str, quiet: bool, as_json: bool) -> None:
         self.unit, self.quiet, self.as_json = unit, quiet, as_json
-        self.listener: Listener = Silence() if quiet or as_json else ProgressView(unit=unit)
+        self.listener: Listener = NullListener() if quiet or as_json else ProgressView(unit=unit)
 
     def end(self, results: Sequence[MissionResult]) -> int:
         """Tells the results; gives the exit status."""

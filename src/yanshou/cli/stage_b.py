@@ -57,8 +57,8 @@ def dataset(as_json: bool, **options: Any) -> None:
 
     from yanshou.cli.progress import page
     from yanshou.cli.runs import silence_transformers
+    from yanshou.cli.tables import dataset_tables
     from yanshou.missions import load_missions
-    from yanshou.stage_b.card import tables
     from yanshou.stage_b.dataset import build_dataset
 
     with checked():
@@ -70,7 +70,7 @@ def dataset(as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps(card.model_dump(), ensure_ascii=False, indent=1))
         return
-    page().print(*tables(card), sep="\n")
+    page().print(*dataset_tables(card), sep="\n")
     for left_out in card.left_out[:LISTED]:
         click.echo(f"left out: {left_out}")
     if len(card.left_out) > LISTED:
@@ -114,14 +114,13 @@ def _judge(settings: JudgeSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import VERDICTS
     from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_b.judge import Judge, prepare
+    from yanshou.stage_b.judge import prepare
 
     silence_transformers()
     telling = RunReporter(VERDICTS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = Judge(settings, engine, telling.listener)
+    stage = prepare(settings, listener=telling.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(work) for work in found]
+        results = stage.run()
     return telling.end(results)
 
 
@@ -153,6 +152,7 @@ def evaluate(
 
     from yanshou import evaluate as evaluating
     from yanshou.cli.progress import page
+    from yanshou.cli.tables import evaluation_tables
     from yanshou.missions import load_missions
     from yanshou.storage.lock import locked
 
@@ -167,7 +167,7 @@ def evaluate(
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
         return
-    page().print(*evaluating.tables(result), sep="\n")
+    page().print(*evaluation_tables(result), sep="\n")
     if result.choice:
         click.echo(result.choice.words)
     click.echo(f"report: {report}\nevery group: {table}")

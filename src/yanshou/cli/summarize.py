@@ -70,14 +70,13 @@ def _summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.progress import PHOTOS
     from yanshou.cli.runs import RunReporter, silence_transformers
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_a.summarize import StageA, prepare
+    from yanshou.stage_a.summarize import prepare
 
     silence_transformers()
     telling = RunReporter(PHOTOS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = StageA(settings, engine, telling.listener)
+    stage = prepare(settings, listener=telling.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(*one) for one in found]
+        results = stage.run()
     return telling.end(results)
 
 
@@ -100,6 +99,7 @@ def score(
     import json
 
     from yanshou.cli.progress import page
+    from yanshou.cli.tables import score_tables
     from yanshou.evaluate import summaries as scoring
     from yanshou.missions import load_missions
 
@@ -110,4 +110,4 @@ def score(
     if as_json:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=1))
     else:
-        page().print(*scoring.tables(result), sep="\n")
+        page().print(*score_tables(result), sep="\n")

@@ -1,7 +1,7 @@
 """Verdicts against what people said: how often the system is right, and what its mistakes cost.
 
     <mission>_verdicts.jsonl ──────┐
-    <mission>_verdicts.errors.jsonl ├─ groups.read_judged ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ tables, JSON
+    <mission>_verdicts.errors.jsonl ├─ groups.read_judged ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ JSON
     <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             ├─ sheet: groups.csv
                                                                                                 └─ report: report.html
 
@@ -9,7 +9,7 @@ Each group falls into one cell, and the cells add up to the groups: `yanshou.eva
 """
 
 from yanshou.evaluate.csv_export import write_groups
-from yanshou.evaluate.evaluation import Evaluation, Part, evaluate, tables
+from yanshou.evaluate.evaluation import Evaluation, Part, evaluate
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.report import write_report
@@ -24,7 +24,6 @@ __all__ = [
     "Rate",
     "choose",
     "evaluate",
-    "tables",
     "write_groups",
     "write_report",
 ]

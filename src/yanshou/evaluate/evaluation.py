@@ -1,7 +1,7 @@
 """What `yanshou evaluate` tells: the judge, the rules and always-pass on the same groups.
 
     evaluation = evaluate([Path("out/挡风板安装检查_verdicts.jsonl")], None, load_missions(), threshold=0.9)
-    page().print(*tables(evaluation), sep="\\n")
+    evaluation.overall.judge.false_release
     write_groups(evaluation.groups, Path("out"))
 
 Always-pass releases every group, errors included: a system that does not beat it in balanced accuracy has learnt
@@ -13,20 +13,17 @@ set: the figures that count come from another one.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
-from yanshou.evaluate.metrics import Counts, Rate
+from yanshou.evaluate.metrics import Counts
 from yanshou.evaluate.threshold import Choice, choose
 from yanshou.missions import Missions
 from yanshou.settings import EvaluateSettings
-from yanshou.storage.jsonl import first_validation_error
-
-if TYPE_CHECKING:
-    from rich.table import Column, Table
+from yanshou.validation import validation_message
 
 CONFIDENCE = EvaluateSettings().confidence
 
@@ -118,32 +115,11 @@ def evaluate(
     )
 
 
-def tables(evaluation: Evaluation) -> "list[Table]":
-    """The figures for the terminal: how many groups there are, and how right the verdicts on them."""
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    parts = {**evaluation.missions, "all": evaluation.overall}
-    sizes = _right("groups", "judged", "errors", "no label", "human passes", "human fails")
-    counted = Table(Column("mission", overflow="fold", min_width=23), *sizes, box=None, pad_edge=False)
-    shares = _right("accuracy", "balanced", "MCC", "false releases", "false blocks")
-    narrow = (0, 1, 0, 0)  # one blank between columns: five figures with intervals in 120 characters
-    figures = Table(Column("mission", overflow="fold", min_width=23), "verdicts", *shares, box=None, padding=narrow)
-    for name, part in parts.items():
-        judge = part.judge
-        whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
-        counted.add_row(Text(name), *map(str, whole))
-        for who, counts in part.rows().items():
-            cells = _figures(counts, evaluation.confidence)
-            figures.add_row(Text(name if counts is judge else ""), who, *map(Text, cells))
-    return [counted, figures]
-
-
 def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> EvaluateSettings:
     try:
         return EvaluateSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
     except ValidationError as error:
-        raise UsageError(f"{first_validation_error(error)}.") from error
+        raise UsageError(f"{validation_message(error)}.") from error
 
 
 def _choose(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> Choice:
@@ -175,22 +151,3 @@ def _by_mission(groups: Iterable[JudgedGroup]) -> dict[str, list[JudgedGroup]]:
     for group in groups:
         parts.setdefault(group.key.mission, []).append(group)
     return parts
-
-
-def _figures(counts: Counts, confidence: float) -> Iterable[str]:
-    yield _share(counts.accuracy, confidence)
-    yield "–" if counts.balanced_accuracy is None else f"{counts.balanced_accuracy:.1%}"
-    yield "–" if counts.mcc is None else f"{counts.mcc:.2f}"
-    for rate in (counts.false_release, counts.false_block):
-        yield "–" if not rate.of else f"{rate.count}: {_share(rate, confidence)}"
-
-
-def _share(rate: Rate, confidence: float) -> str:
-    interval = rate.interval(confidence)
-    return "–" if interval is None else f"{rate.count / rate.of:.1%} [{interval[0] * 100:.1f}–{interval[1] * 100:.1f}]"
-
-
-def _right(*headers: str) -> "list[Column]":
-    from rich.table import Column
-
-    return [Column(header, justify="right") for header in headers]

@@ -21,16 +21,13 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yanshou.errors import InputError
 from yanshou.missions import Missions
 from yanshou.schema.records import GroupKey, StageARecord, TruthRecord
 from yanshou.schema.summary import COUNT_LIMIT, VOCABULARY, count_problems, parse, word_problems
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
-
-if TYPE_CHECKING:
-    from rich.table import Column, Table
 
 OTHER = "其他"
 NAMED = 5  # groups that are named in warnings
@@ -129,7 +126,7 @@ class Part:
             "unknown_entries": self.unknown,
             "odd_counts": self.odd_counts,
             "entries": self.entries.to_dict(),
-            "categories": {name: self.categories[name].to_dict() for name in _ordered(self.categories)},
+            "categories": {name: self.categories[name].to_dict() for name in ordered_categories(self.categories)},
         }
 
 
@@ -187,25 +184,6 @@ def count_entries(line: str) -> EntryCounts:
     return counts
 
 
-def tables(result: Score) -> "list[Table]":
-    """The figures for the terminal: by mission, and by 类别."""
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    shares = ("identical", "precision", "recall", "F1")
-    figures = _right("groups", "not written", "photos", *shares, "unknown", "odd ×N")
-    missions = Table(Column("mission", overflow="fold", min_width=20), *figures, box=None, pad_edge=False)
-    for name, part in (*result.missions.items(), ("all", result.overall)):
-        sizes = map(str, (part.groups, part.write_error, part.photos))
-        odd = map(str, (part.unknown, part.odd_counts))
-        missions.add_row(Text(name), *sizes, _percent(part.identical_share), *_percents(part.entries), *odd)
-    categories = Table("类别", *_right("entries", "written", *shares[1:]), box=None, pad_edge=False)
-    for name in _ordered(result.overall.categories):
-        tally = result.overall.categories[name]
-        categories.add_row(name, str(tally.true), str(tally.written), *_percents(tally))
-    return [missions, categories]
-
-
 def _read(
     paths: Iterable[Path],
     record_type: type[TruthRecord] | type[StageARecord],
@@ -217,24 +195,10 @@ def _read(
     return {record.key: record.per_image for _, record in read if missions is None or record.mission in missions}
 
 
-def _ordered(categories: Iterable[str]) -> list[str]:
+def ordered_categories(categories: Iterable[str]) -> list[str]:
     order = [*VOCABULARY, OTHER]
     return sorted(categories, key=order.index)
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.1%}"
-
-
-def _percents(tally: Tally) -> Iterable[str]:
-    return map(_percent, (tally.precision, tally.recall, tally.f1))
-
-
-def _right(*headers: str) -> "list[Column]":
-    from rich.table import Column
-
-    return [Column(header, justify="right") for header in headers]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from unicodedata import normalize
 
 from natsort import natsorted
@@ -27,6 +27,7 @@ from yanshou.errors import InputError, UsageError
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
 from yanshou.settings import ALL, Settings
 from yanshou.text import excerpt
+from yanshou.validation import validation_messages
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
 
@@ -110,24 +111,9 @@ def _read(file: Traversable | Path) -> Mission:
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}. Check the path.") from error
     except ValidationError as error:
-        faults = "; ".join(_fault(dict(fault)) for fault in error.errors(include_url=False))
-        raise InputError(f"{file}: {faults}. Correct the file.") from error
+        raise InputError(f"{file}: {'; '.join(validation_messages(error))}. Correct the file.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{file}: not a TOML file in UTF-8: {error}. Correct the file.") from error
-
-
-def _fault(fault: dict[str, Any]) -> str:
-    """`key rule.forbid.1 is '…': a pattern is …`, from one of pydantic's findings."""
-    key, value = ".".join(map(str, fault["loc"])), excerpt(fault["input"], 100)
-    match fault["type"]:
-        case "missing":
-            return f"key {key} is missing"
-        case "extra_forbidden":
-            return f"key {key} is {value}: unknown key"
-        case "value_error":
-            return f"key {key} is {value}: {fault['ctx']['error']}"
-        case _:
-            return f"key {key} is {value}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
 def _names(mission: Mission) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a dataset holds, as `dataset.card.json` and as tables for the terminal.
+"""What a dataset holds, as `dataset.card.json`.
 
     {"settings": {"stage_a": […], "val_fraction": 0.1, …},
      "files": {"train.jsonl": {"groups": 2235, "rows": 2235, "sha256": "…"}, …},
@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -25,10 +25,6 @@ from yanshou.schema.records import GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.examples import Example
-
-if TYPE_CHECKING:
-    from rich.table import Column, Table
-
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 LABELS: tuple[Label, ...] = ("pass", "fail")
@@ -156,35 +152,6 @@ def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
     ]
 
 
-def tables(card: Card) -> "list[Table]":
-    """The figures for the terminal: what is in the files, and what can be learned from it."""
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    def table(*figures: str) -> Table:
-        mission = Column("mission", overflow="fold", min_width=20)
-        return Table(mission, *_right(*figures), box=None, pad_edge=False)
-
-    contents = table("groups", "pass", "fail", "train", "val", "photos", IRRELEVANT, "entries", "outside vocabulary")
-    lessons = table("prompt tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy")
-    for name, part in (*card.missions.items(), ("all", card.overall)):
-        contents.add_row(Text(name), *_contents(part))
-        lessons.add_row(Text(name), *_lessons(part))
-    return [contents, lessons]
-
-
-def _contents(part: Part) -> list[str]:
-    labels, sides = part.labels(), [sum(part.train.values()), sum(part.val.values())]
-    counts = [part.groups, labels["pass"], labels["fail"], *sides, part.photos]
-    return [*map(str, counts), f"{part.irrelevant_share:.1%}", str(part.entries), f"{part.unknown_share:.1%}"]
-
-
-def _lessons(part: Part) -> list[str]:
-    tokens = part.prompt_tokens
-    counts = (tokens.median, tokens.p95, tokens.maximum, part.contradictions, part.contradicting_groups)
-    return [*map(str, counts), f"{part.best_accuracy:.2%}"]
-
-
 def _part(train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]) -> Part:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
@@ -245,9 +212,3 @@ def _dated(examples: Sequence[Example]) -> Iterable[str]:
 def _omitted(left_out: Sequence[LeftOut]) -> Iterable[str]:
     if left_out:
         yield f"{len(left_out)} groups are left out, see left_out in the card. The first: {left_out[0]}"
-
-
-def _right(*headers: str) -> "list[Column]":
-    from rich.table import Column
-
-    return [Column(header, justify="right") for header in headers]

@@ -49,7 +49,7 @@ def read_groups(
             key = canonical_key(record.key, known) if any_mission else _known(record.key, known, place)
             if first := places.get(key):
                 raise DamagedFileError(
-                    f"{place}: group {key} stands at {first} already. Keep one of the two lines; files of two runs "
+                    f"{place}: group {key} is already at {first}. Keep one of the two lines; files of two runs "
                     "are read one at a time."
                 )
             places[key] = place

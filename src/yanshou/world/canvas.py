@@ -1,6 +1,7 @@
-"""A canvas in the photo's own pixels: drawn at twice the size, tilted as by a hand, then lit, blurred and noised.
+"""A canvas in photo pixels: drawn at twice the size with a small tilt, then unevenly lit, blurred and made noisy.
 
-`Canvas` is the whole photo; `Pen` draws in the local units of one item (origin at its centre), at its place and scale.
+`Canvas` is the whole photo. `Pen` draws one item in the item's own units (origin at its centre), at a position and
+scale of the canvas.
 """
 
 import math
@@ -15,20 +16,20 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
 Point = tuple[float, float]
 
-OVERSAMPLING = 2  # drawn at this multiple and averaged down: PIL's shapes have hard edges
-SHRINK = 0.92  # drawn a little smaller than the photo, so that the tilt turns no corner out of it
+OVERSAMPLING = 2  # drawn at this multiple and averaged down, because PIL's shapes have hard edges
+SHRINK = 0.92  # drawn a little smaller than the photo, so that the tilt moves no corner out of it
 SHADOW: Colour = (0, 0, 0, 70)
 
 
 @lru_cache(maxsize=64)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's built-in face: it has no Chinese, so brands are shown by their marks."""
+    """Pillow's built-in font. It has no Chinese characters, so brands are shown by their logos."""
     return ImageFont.load_default(size)
 
 
 @lru_cache(maxsize=16)
 def noise_bank(sigma: int) -> Image.Image:
-    """1024 × 1024 of noise around 128, cut from at a random place: drawing it anew costs more than the photo."""
+    """1024 × 1024 pixels of noise around 128 to crop from: generating noise per photo costs more than the photo."""
     noise = np.random.default_rng(sigma).normal(128, sigma, (1024, 1024, 3))
     return Image.fromarray(noise.round().clip(0, 255).astype(np.uint8))
 
@@ -40,11 +41,11 @@ class Canvas:
         self.size = (width, height)
         self.image = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING), background)
         self.draw = ImageDraw.Draw(self.image, "RGBA")
-        angle, reach = math.radians(tilt_degrees), SHRINK * OVERSAMPLING
-        self._cos, self._sin = math.cos(angle) * reach, math.sin(angle) * reach
+        angle, scale = math.radians(tilt_degrees), SHRINK * OVERSAMPLING
+        self._cos, self._sin = math.cos(angle) * scale, math.sin(angle) * scale
 
     def point(self, x: float, y: float) -> Point:
-        """Where (x, y) lies on the oversampled image."""
+        """The position of (x, y) on the oversampled image."""
         width, height = self.size
         dx, dy = x - width / 2, y - height / 2
         return (
@@ -53,11 +54,11 @@ class Canvas:
         )
 
     def pen(self, x: float, y: float, scale: float) -> "Pen":
-        """A pen whose origin is (x, y), `scale` pixels a unit."""
+        """A pen whose origin is (x, y), with `scale` pixels per unit."""
         return Pen(self, x, y, scale)
 
     def finish(self, rng: Random) -> Image.Image:
-        """The photo: averaged down, unevenly lit, out of focus by a little, with the sensor's noise."""
+        """The photo: averaged down, unevenly lit, slightly out of focus, with sensor noise."""
         photo = self.image.reduce(OVERSAMPLING)
         photo = ImageChops.multiply(photo, _light(rng, photo.size))
         blur = rng.choice((0.0, 0.0, 0.4, 0.7, 1.0))
@@ -67,7 +68,7 @@ class Canvas:
 
 
 def _light(rng: Random, size: tuple[int, int]) -> Image.Image:
-    """The lamps of a room: a 3 × 4 grid of levels of one warmth, stretched over the photo, to multiply with."""
+    """The light of a room, to multiply with: a 3 × 4 grid of levels of one colour temperature, stretched to `size`."""
     warmth = rng.uniform(-12, 12)
     lamp = Image.new("RGB", (3, 4))
     for x in range(3):
@@ -85,7 +86,7 @@ def _noisy(photo: Image.Image, rng: Random) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Draws one item in its own units: (0, 0) is its centre, y grows downward, `scale` pixels a unit."""
+    """Draws one item in its own units: (0, 0) is its centre, y grows downward, one unit is `scale` pixels."""
 
     canvas: Canvas
     x: float
@@ -104,7 +105,7 @@ class Pen:
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill, outline)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour) -> None:
-        """A plate that stands out: shadow below, light edge above."""
+        """A raised plate: shadow below, light edge above."""
         self.rect(x0 + 2, y0 + 2.5, x1 + 2, y1 + 2.5, SHADOW)
         self.rect(x0, y0, x1, y1, fill)
         self.line([(x0, y0), (x1, y0)], shade(fill, 1.25), 1.2)
@@ -119,10 +120,10 @@ class Pen:
         box = (cx - radius, cy - radius, cx + radius, cy + radius)
         self.canvas.draw.ellipse(box, fill=fill, outline=outline, width=max(1, round(self.scale * 2)))
 
-    def text(self, x: float, y: float, words: str, size: float, fill: Colour) -> None:
-        """Words centred on (x, y), `size` units high."""
+    def text(self, x: float, y: float, text: str, size: float, fill: Colour) -> None:
+        """Text centred on (x, y), `size` units high."""
         face = font(max(6, round(size * self.scale * OVERSAMPLING)))
-        self.canvas.draw.text(self._place((x, y)), words, fill=fill, font=face, anchor="mm")
+        self.canvas.draw.text(self._place((x, y)), text, fill=fill, font=face, anchor="mm")
 
     def _place(self, p: Point) -> Point:
         return self.canvas.point(self.x + p[0] * self.scale, self.y + p[1] * self.scale)
@@ -135,7 +136,7 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def vary(rng: Random, colour: Colour, by: int = 14) -> Colour:
-    """The colour as another maker would paint it."""
+    """The colour with a random shift of at most `by` in brightness and 4 per channel, as makers differ."""
     shift = rng.randint(-by, by)
     r, g, b = (max(0, min(255, c + shift + rng.randint(-4, 4))) for c in colour[:3])
     return (r, g, b)

@@ -1,8 +1,8 @@
-"""Draws a scene: where everything stands in the photo, what stands behind and before it, and the unrelated photos.
+"""Draws a scene: arranges its items in the photo, draws background and foreground, and draws unrelated photos.
 
-The photo is a grid of cells of about 78 × 70 pixels (times the zoom of a close-up). A device takes two rack rows, a
-shield one, both at least three cells wide; everything else takes one cell. Nothing overlaps, so everything that the
-truth names can be seen.
+The photo is a grid of cells of about 78 × 70 pixels (times the zoom). A device takes two rows of cells and a shield
+one, both at least three cells wide; every other item takes one cell. Nothing overlaps, so every item that the truth
+names is visible.
 """
 
 import math
@@ -16,10 +16,10 @@ from yanshou.world.canvas import Canvas, Colour, Pen, vary
 from yanshou.world.items import BOX, ROW, draw_device, draw_shield, draw_small
 from yanshou.world.scene import Device, Item, Scene, Wide
 
-SIZES = ((320, 480), (480, 320), (384, 512), (300, 450))  # width × height; the last is resized by the processor
-CELL = (76.0, 68.0)  # pixels at zoom 1
-TILT = 4.0  # degrees, either way
-FOOT = 30  # pixels kept for the watermark
+SIZES = ((320, 480), (480, 320), (384, 512), (300, 450))  # width × height; the processor resizes the last
+CELL = (76.0, 68.0)  # width × height in pixels at zoom 1
+TILT = 4.0  # degrees at most, to either side
+FOOT = 30  # pixels at the bottom kept for the watermark
 ZOOMS = (1.6, 1.3, 1.0)
 
 WALLS: tuple[Colour, ...] = ((112, 116, 122), (162, 160, 152), (72, 78, 88), (138, 146, 150), (190, 186, 178))
@@ -29,7 +29,7 @@ GIVEN = ("Yibing", "Qingshan", "Mingyue", "Fanxing", "Chenxi", "Luoye")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an item stands: its block of cells in pixels."""
+    """Where an item is drawn: the bounds of its cells, in pixels."""
 
     item: Item
     x0: float
@@ -40,31 +40,32 @@ class Place:
 
 
 def draw(scene: Scene, rng: Random, size: tuple[int, int] | None = None) -> Image.Image:
-    """The photo of a scene, RGB. `size` is width × height; None takes one that has room."""
+    """The photo of a scene, RGB. `size` is width × height; None takes one of SIZES with room for the items."""
     if scene.blank:
         return _blank(scene.blank, rng, size or rng.choice(SIZES))
     size, places = arrange(scene.items, rng, (size,) if size else tuple(rng.sample(SIZES, len(SIZES))))
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(*size, wall, rng.uniform(-TILT, TILT))
-    _behind(canvas, wall, rng)
+    _background(canvas, wall, rng)
     for place in places:
         _item(canvas, place, rng)
-    _before(canvas, rng)
+    _foreground(canvas, rng)
     _watermark(canvas, rng)
     return canvas.finish(rng)
 
 
 def fits(items: Sequence[Item], size: tuple[int, int]) -> bool:
-    """Whether a photo of that size has room for the items."""
+    """Whether a photo of this size has room for the items."""
     return _places(items, Random(0), size, 1.0) is not None
 
 
 def arrange(
     items: Sequence[Item], rng: Random, sizes: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, int], list[Place]]:
-    """The size that is taken, and where everything stands in it: nothing overlaps, nothing leaves the photo.
+    """The chosen size and the place of every item: nothing overlaps, nothing leaves the photo.
 
-    As large as a random zoom asks for, smaller where that has no room. `fits` tells beforehand whether any size has.
+    A random zoom sets how large items are drawn; if they have no room, smaller zooms follow. The items must fit one of
+    the sizes (see `fits`).
     """
     zooms = ZOOMS[rng.choices((0, 1, 2), (2, 3, 4))[0] :]
     for zoom in (*zooms, 1.0):
@@ -76,7 +77,7 @@ def arrange(
 
 
 def _places(items: Sequence[Item], rng: Random, size: tuple[int, int], zoom: float) -> list[Place] | None:
-    """Random places for all items, or None where they don't fit."""
+    """Random places for all items, or None if they don't fit."""
     width, height = size[0], size[1] - FOOT
     columns, rows = int(width / (CELL[0] * zoom)), int(height / (CELL[1] * zoom))
     if columns < 1 or rows < 1:
@@ -84,9 +85,9 @@ def _places(items: Sequence[Item], rng: Random, size: tuple[int, int], zoom: flo
     cw, ch = width / columns, height / rows
     free = {(c, r) for c in range(columns) for r in range(rows)}
     places = []
-    for item in sorted(items, key=lambda i: -_block(i, columns)[1] * 10 - _block(i, columns)[0]):  # the largest first
+    for item in sorted(items, key=lambda i: -_block(i, columns)[1] * 10 - _block(i, columns)[0]):  # largest first
         w, h = _block(item, columns)
-        sides = range(columns - w + 1) if w == 1 else (0, columns - w)  # a wide item touches an edge, to be cut by it
+        sides = range(columns - w + 1) if w == 1 else (0, columns - w)  # wide items touch an edge that can cut them off
         options = [(c, r) for c in sides for r in range(rows - h + 1) if _cells(c, r, w, h) <= free]
         if w > columns or not options:
             return None
@@ -101,7 +102,7 @@ def _cells(column: int, row: int, width: int, height: int) -> set[tuple[int, int
 
 
 def _block(item: Item, columns: int) -> tuple[int, int]:
-    """Columns × rows that an item takes; where two wide ones would not stand side by side, they take the whole row."""
+    """Columns × rows that an item takes. In a photo too narrow for two wide items, one takes the whole row."""
     if isinstance(item, Wide):
         return (3 if columns >= 6 else max(columns, 3)), (2 if isinstance(item, Device) else 1)
     return 1, 1
@@ -120,25 +121,25 @@ def _item(canvas: Canvas, place: Place, rng: Random) -> None:
 
 
 def _wide(canvas: Canvas, place: Place, item: Wide, rng: Random) -> None:
-    """A device or shield: wholly inside the photo, or cut off by its nearer side edge."""
+    """A device or shield: completely inside the photo, or cut off by the nearer side edge."""
     rows = 2 if isinstance(item, Device) else 1
     zoom = (place.y1 - place.y0) / (ROW * rows + 10)
     pen = canvas.pen((place.x0 + place.x1) / 2, place.y0 + (ROW / 2 + 3) * zoom, zoom)
-    half = (place.x1 - place.x0) / 2 / zoom  # of the width, in the pen's units, as all below
+    half = (place.x1 - place.x0) / 2 / zoom  # half the width; here and below in the pen's units
     left, right = -half + rng.uniform(14, 24), half - rng.uniform(14, 24)
     if not item.whole:
         at_left = place.x0 <= 0 and (place.x1 < canvas.size[0] - 1 or rng.random() < 0.5)
         left, right = (-half - 60, half - rng.uniform(40, 90)) if at_left else (-half + rng.uniform(40, 90), half + 60)
     seen_left, seen_right = max(left, -half), min(right, half)
-    mark_x = (seen_left + seen_right) / 2 + rng.uniform(-0.25, 0.25) * (seen_right - seen_left)
+    logo_x = (seen_left + seen_right) / 2 + rng.uniform(-0.25, 0.25) * (seen_right - seen_left)
     if isinstance(item, Device):
-        draw_device(pen, item, left, right, mark_x, rng)
+        draw_device(pen, item, left, right, logo_x, rng)
     else:
-        draw_shield(pen, item, left, right, mark_x, rng)
+        draw_shield(pen, item, left, right, logo_x, rng)
 
 
-def _behind(canvas: Canvas, wall: Colour, rng: Random) -> None:
-    """The cabinet: darker bays, rails, and cables that belong to nobody."""
+def _background(canvas: Canvas, wall: Colour, rng: Random) -> None:
+    """The cabinet: bays, rails, and cables of other equipment."""
     width, height = canvas.size
     pen = canvas.pen(0, 0, 1)
     for _ in range(rng.randint(1, 4)):
@@ -150,8 +151,8 @@ def _behind(canvas: Canvas, wall: Colour, rng: Random) -> None:
         _cable(pen, canvas, vary(rng, (48, 48, 52), 10), rng)
 
 
-def _before(canvas: Canvas, rng: Random) -> None:
-    """Now and then something thin hangs before the lens: it hides a little of everything that it crosses."""
+def _foreground(canvas: Canvas, rng: Random) -> None:
+    """In a quarter of the photos a thin cable crosses the view and hides a little of what is behind it."""
     if rng.random() < 0.25:
         _cable(canvas.pen(0, 0, 1), canvas, (26, 26, 28), rng, width=3.5)
 
@@ -164,19 +165,19 @@ def _cable(pen: Pen, canvas: Canvas, colour: Colour, rng: Random, width: float =
 
 
 def _watermark(canvas: Canvas, rng: Random) -> None:
-    """Date, place and an invented name, as the upload app burns them in. It stands upright whatever the tilt."""
+    """Date, position and an invented name, burned in as by the upload app."""
     width, height = canvas.size
     when = f"2025-{rng.randint(1, 12):02}-{rng.randint(1, 28):02} {rng.randint(7, 19):02}:{rng.randint(0, 59):02}"
     where = f"N{rng.uniform(20, 45):.4f} E{rng.uniform(90, 125):.4f}"
     who = f"{rng.choice(SURNAMES)} {rng.choice(GIVEN)}"
-    for y, words in ((height - 19, f"{when}  {who}"), (height - 8, where)):
+    for y, text in ((height - 19, f"{when}  {who}"), (height - 8, where)):
         pen = canvas.pen(width / 2, y, 1)
-        pen.text(0.7, 0.7, words, 9, (0, 0, 0, 150))
-        pen.text(0, 0, words, 9, (250, 250, 250))
+        pen.text(0.7, 0.7, text, 9, (0, 0, 0, 150))
+        pen.text(0, 0, text, 9, (250, 250, 250))
 
 
 def _blank(kind: str, rng: Random, size: tuple[int, int]) -> Image.Image:
-    """A photo that shows nothing of the job."""
+    """An unrelated photo."""
     paper = vary(rng, {"drawing": (196, 208, 226), "form": (238, 236, 228), "floor": (150, 142, 132)}[kind], 12)
     canvas = Canvas(*size, paper, rng.uniform(-TILT, TILT))
     BLANK_PAINTERS[kind](canvas, rng)

@@ -1,8 +1,8 @@
 """How every item of a scene is drawn, each in a box of 68 × 60 units (devices and shields: a whole rack row).
 
-What a summary must tell apart differs in shape, not only in colour: a loose screw shows its thread, a rusty one is
-brown and rough, bare copper is a fan of strands, a double lug is two wires under one head; a tight bend is a full ring;
-louvres rise to the right or fall.
+States that a summary must distinguish differ in shape, not only in colour: a loose screw shows its thread, a rusty one
+is brown and rough, bare copper is a fan of strands, a double lug is two wires under one head, a tight bend is a full
+ring, louvres rise to the right or fall.
 """
 
 import math
@@ -23,8 +23,8 @@ EARTH_STRIPE: Colour = (226, 208, 60)
 FIBRE: Colour = (240, 196, 40)
 STRANDS: Colour = (244, 138, 52)
 
-BOX = (68.0, 60.0)  # units of a small item
-ROW = 60.0  # units of a rack row's height
+BOX = (68.0, 60.0)  # width × height of a small item, in units
+ROW = 60.0  # height of a rack row, in units
 
 
 def draw_small(pen: Pen, item: Small, rng: Random) -> None:
@@ -46,7 +46,7 @@ def draw_small(pen: Pen, item: Small, rng: Random) -> None:
 
 
 def _head(pen: Pen, fault: str | None, rng: Random) -> None:
-    """A screw head: flush, out by its thread's length, or rusty."""
+    """A screw head: flush, loose (out by the length of its thread), or rusty."""
     x = y = 0.0
     metal = vary(rng, STEEL, 8)
     if fault == "未拧紧":
@@ -75,13 +75,13 @@ def _thread(pen: Pen, end: Point) -> None:
 
 def _rust(pen: Pen, rng: Random) -> None:
     for _ in range(14):
-        angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(5, 15)
-        spot = (math.cos(angle) * reach, math.sin(angle) * reach)
+        angle, radius = rng.uniform(0, 2 * math.pi), rng.uniform(5, 15)
+        spot = (math.cos(angle) * radius, math.sin(angle) * radius)
         pen.disc(*spot, rng.uniform(2, 4.5), (*vary(rng, RUST, 18)[:3], 200))
 
 
 def _ground_wire(pen: Pen, fault: str | None, rng: Random, toward: Point) -> None:
-    """Lug and ground wire from the screw at the centre; bare copper shows between them."""
+    """Lug and ground wire from the screw at the centre, with bare copper between them if that is the fault."""
     dx, dy = toward
     bare = 19 if fault == "露铜" else 0
     if bare:
@@ -113,7 +113,7 @@ def _wired_screw(pen: Pen, fault: str | None, rng: Random, down: bool) -> None:
 
 
 def _ear_screw(pen: Pen, fault: str | None, rng: Random) -> None:
-    """BBU安装螺丝: a screw in the slot of a rack ear, among empty square holes."""
+    """BBU安装螺丝: a screw in the slot of a rack ear, between empty square holes."""
     ear = vary(rng, (208, 208, 204), 12)
     pen.box(-19, -29, 19, 29, ear)
     for y in (-22, 22):
@@ -123,7 +123,7 @@ def _ear_screw(pen: Pen, fault: str | None, rng: Random) -> None:
 
 
 def _cabinet_screw(pen: Pen, fault: str | None, rng: Random) -> None:
-    """机柜处接地螺丝: on the cabinet's dark plate, beside the earth sign."""
+    """机柜处接地螺丝: a screw on the cabinet's dark plate, beside the earth symbol."""
     pen.box(-33, -29, 33, 29, vary(rng, (72, 84, 104), 10))
     for i, half in enumerate((8, 5.5, 3)):
         pen.line([(-23 - half, -16 + i * 4), (-23 + half, -16 + i * 4)], (236, 236, 236), 1.8)
@@ -132,7 +132,7 @@ def _cabinet_screw(pen: Pen, fault: str | None, rng: Random) -> None:
 
 
 def _bar_screw(pen: Pen, fault: str | None, rng: Random) -> None:
-    """地排处接地螺丝: on a copper bar with a row of empty holes."""
+    """地排处接地螺丝: a screw on a copper bar, between empty holes."""
     bar = vary(rng, COPPER, 12)
     pen.box(-34, -19, 34, 14, bar)
     for x in (-26, 26):
@@ -163,7 +163,7 @@ def _odf_plug(pen: Pen, fault: str | None, rng: Random) -> None:
 
 
 def _plug(pen: Pen, fault: str | None, body: Colour, seat: float) -> None:
-    """A plug pushed home, or hanging out with its white ferrule bare."""
+    """A plug that is fully inserted, or hangs out and shows its white ferrule."""
     out = 17 if fault else 0
     if out:
         pen.rect(-2.5, seat + 2, 2.5, seat + out + 2, (250, 250, 250))
@@ -186,7 +186,7 @@ FASTENERS: dict[str, Callable[[Pen, str | None, Random], None]] = {
 
 
 def _course(gentle: bool, rng: Random) -> list[Point]:
-    """A fibre's way through its box from left to right: a soft wave, or with one full ring."""
+    """The path of a fibre through its box, from left to right: a soft wave, or a line with one full ring."""
     rise = rng.choice((-1, 1)) * rng.uniform(5, 11)
     wave = [(float(x), rise * math.sin(x / 34 * math.pi / 1.6)) for x in range(-33, 34, 3)]
     if gentle:
@@ -198,7 +198,7 @@ def _course(gentle: bool, rng: Random) -> list[Point]:
 
 def _fibre(pen: Pen, fibre: Fibre, rng: Random) -> None:
     course = _course(fibre.gentle, rng)
-    if not fibre.gentle:  # keep the ring inside the box
+    if not fibre.gentle:  # centred, so that the ring stays inside the box
         lift = sum(y for _, y in course) / len(course)
         course = [(x, y - lift) for x, y in course]
     pen.line([(x + 1.5, y + 3) for x, y in course], SHADOW, 6)
@@ -216,7 +216,7 @@ def _fibre(pen: Pen, fibre: Fibre, rng: Random) -> None:
 
 
 def _corrugated(pen: Pen, course: Sequence[Point], rng: Random) -> None:
-    """A ribbed plastic tube: wide, pale, ribs across."""
+    """A corrugated plastic tube: wide and pale, with ribs across."""
     pale = vary(rng, (236, 234, 226), 8)
     pen.line(course, pale, 12)
     for (x0, y0), (x1, y1) in pairwise(course):
@@ -226,7 +226,7 @@ def _corrugated(pen: Pen, course: Sequence[Point], rng: Random) -> None:
 
 
 def _armoured(pen: Pen, course: Sequence[Point], rng: Random) -> None:
-    """A steel-wound tube: narrow, blue-grey, with a bright winding."""
+    """An armoured tube: narrow and blue-grey, with a bright steel winding."""
     steel = vary(rng, (66, 88, 136), 10)
     pen.line(course, steel, 8)
     for i, ((x0, y0), (x1, y1)) in enumerate(pairwise(course)):
@@ -247,7 +247,7 @@ WIRE_COLOURS: tuple[Colour, ...] = ((34, 84, 178), (190, 44, 40), (30, 30, 32), 
 
 
 def _wires(pen: Pen, wires: Wires, rng: Random) -> None:
-    """Wires from top to bottom: side by side with two white ties, or each its own way."""
+    """Wires from top to bottom: parallel with two white ties, or each on its own path."""
     colours = rng.sample(WIRE_COLOURS, wires.count)
     offset = -(wires.count - 1) / 2
     for i, colour in enumerate(colours):
@@ -260,12 +260,12 @@ def _wires(pen: Pen, wires: Wires, rng: Random) -> None:
         pen.line(course, vary(rng, colour, 8), 5)
     if wires.tied:
         for y in (-15, 13):
-            reach = wires.count * 4 + 4
-            pen.rect(-reach, y - 2.5, reach, y + 2.5, (246, 246, 242), (150, 150, 146))
+            half_width = wires.count * 4 + 4
+            pen.rect(-half_width, y - 2.5, half_width, y + 2.5, (246, 246, 242), (150, 150, 146))
 
 
 def _tag(pen: Pen, tag: Tag, rng: Random) -> None:
-    """A white or yellow label: printed, or smeared until nothing can be read."""
+    """A white or yellow label: printed, or smeared and illegible."""
     card = rng.choice(((246, 246, 240), (248, 226, 96)))
     pen.box(-32, -13, 32, 13, card)
     if tag.text:
@@ -279,8 +279,8 @@ def _tag(pen: Pen, tag: Tag, rng: Random) -> None:
 # ---- devices and shields ---------------------------------------------------------------------------------------------
 
 
-def _mark(pen: Pen, brand: str) -> None:
-    """The maker's mark, 30 units wide: red petals, blue letters on white, three slanted bars."""
+def _logo(pen: Pen, brand: str) -> None:
+    """The maker's logo, 34 units wide: red petals, blue letters, or three slanted bars, on white."""
     pen.rect(-17, -13, 17, 13, (244, 244, 244))
     if brand == "华为":
         for i in range(7):
@@ -294,34 +294,34 @@ def _mark(pen: Pen, brand: str) -> None:
             pen.line([(x - 4, 8), (x + 4, -8)], (24, 42, 96), 4.2)
 
 
-def draw_device(pen: Pen, device: Device, left: float, right: float, mark_x: float, rng: Random) -> None:
-    """A BBU one row high from `left` to `right`, and in the row below it what its need shows."""
+def draw_device(pen: Pen, device: Device, left: float, right: float, logo_x: float, rng: Random) -> None:
+    """A BBU one row high from `left` to `right`, and in the row below it whatever its `need` says."""
     body = vary(rng, rng.choice(((84, 88, 96), (150, 154, 160), (58, 60, 66))), 10)
     pen.box(left, -27, right, 27, body)
-    _front(pen, left, right, mark_x, rng)
-    _mark(pen.at(mark_x, -2), device.brand)
+    _front(pen, left, right, logo_x, rng)
+    _logo(pen.at(logo_x, -2), device.brand)
     below = pen.at(0, ROW)
     match device.need:
         case "无需安装":
-            _neighbour(below, left, right, rng)
+            _adjacent_unit(below, left, right, rng)
         case "未配备":
             _open_slot(below, left, right)
         case _:
-            draw_shield(below, Shield(device.brand, device.whole, device.need == "配备"), left, right, mark_x, rng)
+            draw_shield(below, Shield(device.brand, device.whole, device.need == "配备"), left, right, logo_x, rng)
 
 
-def _front(pen: Pen, left: float, right: float, mark_x: float, rng: Random) -> None:
-    """Ports and lamps, away from the mark and from both ends."""
+def _front(pen: Pen, left: float, right: float, logo_x: float, rng: Random) -> None:
+    """Ports and lamps, away from the logo and from both ends."""
     x = left + 14
     while x < right - 26:
-        if abs(x + 9 - mark_x) > 32:
+        if abs(x + 9 - logo_x) > 32:
             pen.rect(x, -12, x + 18, 4, (20, 20, 24), (120, 122, 126))
             pen.disc(x + 9, 14, 2.4, rng.choice(((70, 230, 90), (70, 230, 90), (240, 180, 40), (60, 60, 60))))
         x += 28
 
 
-def _neighbour(pen: Pen, left: float, right: float, rng: Random) -> None:
-    """Another unit fills the slot: an upright grille on a pale front."""
+def _adjacent_unit(pen: Pen, left: float, right: float, rng: Random) -> None:
+    """Another unit that fills the slot: a vertical grille on a pale front."""
     pale = vary(rng, (176, 170, 156), 10)
     pen.box(left, -26, right, 24, pale)
     x = left + 8
@@ -331,20 +331,20 @@ def _neighbour(pen: Pen, left: float, right: float, rng: Random) -> None:
 
 
 def _open_slot(pen: Pen, left: float, right: float) -> None:
-    """Nothing there: a dark hole with two rails."""
+    """An empty slot: a dark hole with two rails."""
     pen.rect(left, -27, right, 24, (12, 12, 15))
     for y in (-19, 16):
         pen.line([(left, y), (right, y)], (58, 58, 62), 1.6)
 
 
-def draw_shield(pen: Pen, shield: Shield, left: float, right: float, mark_x: float, rng: Random) -> None:
-    """A bright plate with louvres that rise to the right (upright) or fall (upside down)."""
+def draw_shield(pen: Pen, shield: Shield, left: float, right: float, logo_x: float, rng: Random) -> None:
+    """A bright plate with louvres that rise to the right (upright) or fall to the right (upside down)."""
     plate = vary(rng, (214, 218, 222), 8)
     pen.box(left, -25, right, 23, plate)
     lean = 9 if shield.upright else -9
     x = left + 16
     while x < right - 14:
-        if abs(x - mark_x) > 27:
+        if abs(x - logo_x) > 27:
             pen.line([(x - lean, 14), (x + lean, -16)], shade(plate, 0.42), 3.6)
         x += 15
-    _mark(pen.at(mark_x, -1), shield.brand)
+    _logo(pen.at(logo_x, -1), shield.brand)

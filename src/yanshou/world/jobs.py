@@ -1,11 +1,11 @@
-"""Whole jobs of the demo world: a group of photos that passes or fails its mission's rule.
+"""Jobs of the demo world: groups of photos that pass or fail their mission's rule.
 
-    any_job(rng, mission) ── Job(label="fail", scenes=(overview, close-up, …))
+    random_job(rng, mission) ── Job(label="fail", scenes=(overview, close-up, …))
 
-A job is built from the mission's rule itself: a passing one shows something for every requirement, a failing one shows
-a forbidden thing, leaves a requirement out, or shows a condition without what it needs. The rule has the last word: a
-job whose photos don't add up to the wanted label is thrown away and built anew, so any mission TOML whose patterns use
-the demo world's vocabulary gets its groups.
+A job is built from the mission's rule: a passing one shows an item for every requirement; a failing one shows a
+forbidden item, misses a requirement, or shows a condition without the items that the condition needs. The rule then
+decides about the finished job, and a job with the wrong label is discarded and built again. So groups can be drawn for
+every mission TOML whose patterns use the demo world's vocabulary.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,20 +25,20 @@ from yanshou.world.scene import (
     Item,
     Scene,
     Wide,
-    any_item,
-    fitting,
-    some_device,
+    limit_items,
+    random_device,
+    random_item,
 )
 
 FAIL_SHARE = 0.4
-PHOTOS = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 7: 2, 8: 2}  # photos a group: weight
-ATTEMPTS = 500  # to build a job of the wanted label; a few are usual
-TRIES = 50  # to find something that raises a condition and does not meet it; a few are usual
+PHOTOS_PER_GROUP = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 7: 2, 8: 2}  # number of photos → weight
+MAX_ATTEMPTS = 500  # at a job of the wanted label, or at an item that matches a pattern; usually a few are enough
+MAX_UNMET_ATTEMPTS = 50  # at an item that raises a condition and does not meet it; usually a few are enough
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One group: its photos in order and the label that a careful person would give it."""
+    """One group: its photos in order, and the label that its mission's rule gives it."""
 
     mission: Mission
     label: Label
@@ -48,13 +48,13 @@ class Job:
         return [scene.line() for scene in self.scenes]
 
 
-def any_job(rng: Random, mission: Mission, label: Label | None = None) -> Job:
-    """A job of the mission with that label; without one, two in five fail.
+def random_job(rng: Random, mission: Mission, label: Label | None = None) -> Job:
+    """A job of the mission with this label. None: 40 % of the jobs fail.
 
-    InputError where the rule asks for what this world doesn't have, or cannot give the label.
+    Raises InputError if the rule names items that the demo world doesn't have, or never leads to the label.
     """
     label = label or ("fail" if rng.random() < FAIL_SHARE else "pass")
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         shown = _passing(rng, mission.rule) if label == "pass" else _failing(rng, mission.rule)
         job = Job(mission, label, _scenes(rng, shown))
         if _passes(mission.rule, job.lines()) == (label == "pass"):
@@ -67,19 +67,19 @@ def _passes(rule: Rule, lines: Iterable[str]) -> bool:
 
 
 def _passing(rng: Random, rule: Rule) -> list[Item]:
-    """Something for every requirement, and for every condition that they bring with them."""
+    """An item for every requirement, and one for every condition that those items raise."""
     shown: list[Item] = []
     for wanted in rule.require:
         if not any(_shows(item, wanted) for item in shown):
-            shown.append(_something(rng, rng.choice(wanted), good=True))
+            shown.append(_matching_item(rng, rng.choice(wanted), good=True))
     for condition in rule.when:
         if _unmet(condition, shown):
-            shown.append(_something(rng, rng.choice(condition.need), good=True))
+            shown.append(_matching_item(rng, rng.choice(condition.need), good=True))
     return shown
 
 
 def _failing(rng: Random, rule: Rule) -> list[Item]:
-    """A passing job with one thing wrong."""
+    """The items of a passing job with one flaw."""
     shown = _passing(rng, rule)
     flaws = ["missing"] * 2 + ["forbidden"] * (5 if rule.forbid else 0) + ["unmet"] * (5 if rule.when else 0)
     match rng.choice(flaws):
@@ -87,7 +87,7 @@ def _failing(rng: Random, rule: Rule) -> list[Item]:
             wanted = rng.choice(rule.require)
             return [item for item in shown if not _shows(item, wanted)]
         case "forbidden":
-            return [*shown, _something(rng, rng.choice(rule.forbid), good=False)]
+            return [*shown, _matching_item(rng, rng.choice(rule.forbid), good=False)]
         case _:
             condition = rng.choice(rule.when)
             kept = [item for item in shown if not _shows(item, (condition.seen, *condition.need))]
@@ -95,9 +95,9 @@ def _failing(rng: Random, rule: Rule) -> list[Item]:
 
 
 def _unmet_item(rng: Random, condition: Condition) -> Item:
-    """Something that raises the condition and does not meet it; where all that raises it meets it, the last one."""
-    for _ in range(TRIES):
-        item = _something(rng, condition.seen, good=False)
+    """An item that raises the condition and does not meet it. If every attempt meets it, the last one."""
+    for _ in range(MAX_UNMET_ATTEMPTS):
+        item = _matching_item(rng, condition.seen, good=False)
         if not _shows(item, condition.need):
             break
     return item
@@ -114,44 +114,44 @@ def _shows(item: Item, patterns: Iterable[Pattern]) -> bool:
     return any(pattern.matches(entry) for pattern in patterns for entry in entries)
 
 
-def _something(rng: Random, pattern: Pattern, good: bool) -> Item:
-    """An item whose entries match the pattern, drawn from everything that the world knows."""
-    for _ in range(ATTEMPTS):
-        item = _inclined(rng, good) if pattern.category == "BBU设备" else any_item(rng)
+def _matching_item(rng: Random, pattern: Pattern, good: bool) -> Item:
+    """A random item with an entry that matches the pattern. Devices follow `good` (see `_device`)."""
+    for _ in range(MAX_ATTEMPTS):
+        item = _device(rng, good) if pattern.category == "BBU设备" else random_item(rng)
         if _shows(item, [pattern]):
             return item
     raise InputError(f"the demo world shows nothing that matches {pattern.text}")
 
 
-def _inclined(rng: Random, good: bool) -> Device:
-    """A device: rather without a need in a job that passes, rather with an unmet one in a job that fails."""
-    return some_device(
+def _device(rng: Random, good: bool) -> Device:
+    """A device that mostly needs no shield or has one (`good`), or mostly lacks one or has it upside down."""
+    return random_device(
         rng, rng.choices(("无需安装", "配备", "未配备", "装反"), (6, 6, 1, 1) if good else (2, 2, 5, 5))[0]
     )
 
 
 def _scenes(rng: Random, shown: Sequence[Item]) -> tuple[Scene, ...]:
-    """Spreads the items over the photos: an overview first, close-ups behind it, now and then a photo of nothing."""
-    count = rng.choices(tuple(PHOTOS), tuple(PHOTOS.values()))[0]
+    """Spreads the items over the photos: first an overview, then close-ups and a few unrelated photos."""
+    count = rng.choices(tuple(PHOTOS_PER_GROUP), tuple(PHOTOS_PER_GROUP.values()))[0]
     photos: list[list[Item]] = [[] for _ in range(count)]
     for item in rng.sample(list(shown), len(shown)):
         photos[0 if isinstance(item, Wide) and rng.random() < 0.7 else rng.randrange(count)].append(item)
-        if rng.random() < 0.3:  # seen again from nearby
+        if rng.random() < 0.3:  # the same item in a second photo
             photos[rng.randrange(count)].append(item)
     for items in photos:
-        if items or rng.random() < 0.8:  # else a photo of nothing
-            items.extend(_bystander(rng) for _ in range(rng.choices((0, 1, 2, 3), (3, 3, 2, 1))[0] or not items))
+        if items or rng.random() < 0.8:  # otherwise the photo is unrelated
+            items.extend(_extra_item(rng) for _ in range(rng.choices((0, 1, 2, 3), (3, 3, 2, 1))[0] or not items))
     return tuple(_scene(rng, items) for items in photos)
 
 
 def _scene(rng: Random, items: Sequence[Item]) -> Scene:
-    kept = fitting(items)
+    kept = limit_items(items)
     return Scene(kept) if kept else Scene(blank=rng.choice(BLANKS))
 
 
-def _bystander(rng: Random) -> Item:
-    """Something else in view, mostly in order."""
-    item = any_item(rng)
+def _extra_item(rng: Random) -> Item:
+    """An item that the rule did not ask for, mostly without a fault."""
+    item = random_item(rng)
     if isinstance(item, Fastener) and rng.random() < 0.8:
         return Fastener(rng.choice(tuple(SCREWS)))
     return item

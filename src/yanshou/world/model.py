@@ -1,10 +1,10 @@
-"""The demo checkpoint before it has learned anything: a Qwen3-VL folder with everything a real one holds, but small.
+"""The untrained demo checkpoint: a folder with every file of a real Qwen3-VL checkpoint, but small.
 
     config.json · generation_config.json · chat_template.jinja · processor_config.json
     tokenizer.json · tokenizer_config.json · model.safetensors
 
-11.7 million parameters. The tokenizer is a byte-level BPE (any text encodes) learned from the demo world's own words,
-with Qwen's special tokens and chat template, so nothing about the folder needs a code path of its own.
+It has 11.7 million parameters. The tokenizer is a byte-level BPE (it encodes any text) trained on the demo world's own
+corpus, with Qwen's special tokens and chat template, so the folder needs no special code path.
 """
 
 import json
@@ -27,7 +27,7 @@ from transformers import (
 from yanshou.missions import load_missions
 from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT, SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.settings import PromptSettings
-from yanshou.world.scene import any_scene
+from yanshou.world.scene import random_scene
 
 SPECIAL_TOKENS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
@@ -35,7 +35,7 @@ SPECIAL_TOKENS = (
     "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 VOCABULARY = 2048
-# Qwen's pre-tokenizer: letters with at most one mark before them, single digits, runs of marks, line breaks.
+# Qwen's pre-tokenizer: letters after at most one other character, single digits, runs of punctuation, line breaks.
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -57,19 +57,19 @@ CHAT_TEMPLATE = """\
 """
 
 
-def words(seed: int = 0, photos: int = 4000) -> Iterator[str]:
-    """What the demo checkpoint reads and writes: the tokenizer learns its merges from this."""
+def corpus(seed: int = 0, photos: int = 4000) -> Iterator[str]:
+    """Prompts and answers of the demo checkpoint. The tokenizer learns its merges from them."""
     rng = Random(seed)
     missions = list(load_missions())
     yield from ("system", "user", "assistant") * 100
     for i in range(photos):
-        yield any_scene(rng).line()
+        yield random_scene(rng).line()
         if i % 40 == 0:
             for mission in missions:
                 yield SUMMARY_SYSTEM_PROMPT
                 yield SUMMARY_USER_PROMPT
                 yield summary_prompt(mission, PromptSettings()).user
-                question = verdict_prompt(mission, [any_scene(rng).line() for _ in range(3)])
+                question = verdict_prompt(mission, [random_scene(rng).line() for _ in range(3)])
                 yield from (question.system, question.user)
                 yield f"通过\n理由: {mission.rule.text}"
                 yield f"不通过\n理由: {mission.rule.text}"
@@ -82,12 +82,13 @@ def write_untrained(
     vision: dict[str, Any] | None = None,
     **text: Any,
 ) -> None:
-    """Writes the whole checkpoint folder with random weights, bf16.
+    """Writes the whole checkpoint folder with random weights, in bf16.
 
-    `texts` teach the tokenizer, None: `words(seed)`. `vision` and `text` override fields of the two configurations.
+    The tokenizer is trained on `texts` (None: `corpus(seed)`). `vision` and `text` override fields of the configuration
+    of the vision tower and the language model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_processor(folder, words(seed) if texts is None else texts)
+    write_processor(folder, corpus(seed) if texts is None else texts)
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(config(folder, vision or {}, **text))
     model.generation_config.update(**generation_config(folder))
@@ -95,7 +96,7 @@ def write_untrained(
 
 
 def write_processor(folder: Path, texts: Iterable[str]) -> None:
-    """Tokenizer, chat template and image processor of the folder, as transformers saves them."""
+    """Writes tokenizer, chat template and image processor, as transformers saves them."""
     tokenizer = Qwen2TokenizerFast(
         tokenizer_object=_bpe(texts), pad_token="<|endoftext|>", eos_token="<|im_end|>", padding_side="left",
         model_max_length=32768, extra_special_tokens=list(SPECIAL_TOKENS),
@@ -110,7 +111,7 @@ def write_processor(folder: Path, texts: Iterable[str]) -> None:
 
 
 def _bpe(texts: Iterable[str]) -> Tokenizer:
-    """A byte-level BPE of VOCABULARY tokens at most; fewer where the texts hold no more merges."""
+    """A byte-level BPE of at most VOCABULARY tokens, fewer if the texts have no more merges."""
     bpe = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PATTERN), "isolated"), byte_level])
@@ -126,7 +127,7 @@ def _bpe(texts: Iterable[str]) -> Tokenizer:
 
 
 def config(folder: Path, vision: dict[str, Any], **text: Any) -> Qwen3VLConfig:
-    """The shapes, but for the fields given. Token ids come from the folder's tokenizer."""
+    """The demo checkpoint's configuration with the given fields changed. Token ids come from the folder's tokenizer."""
     token = _token_ids(folder)
     text = {
         "vocab_size": VOCABULARY, "hidden_size": 256, "intermediate_size": 896, "num_hidden_layers": 6,
@@ -148,7 +149,7 @@ def config(folder: Path, vision: dict[str, Any], **text: Any) -> Qwen3VLConfig:
 
 
 def generation_config(folder: Path) -> dict[str, Any]:
-    """Stop and padding tokens, greedy."""
+    """Greedy decoding, with the folder's stop and padding tokens."""
     token = _token_ids(folder)
     stop = [token("<|im_end|>"), token("<|endoftext|>")]
     return {"bos_token_id": stop[1], "pad_token_id": stop[1], "eos_token_id": stop, "do_sample": False}

@@ -1,14 +1,15 @@
-"""Draws groups of photos in the input layout, and the truth about them.
+"""Draws groups of photos in the input layout, and writes the truth about them.
 
     demo/
     ├── BBU接地线检查/审核不通过/QC-20241022-0015063/        one group: one folder
     │   ├── QC-20241022-0015063_4176693.jpeg                图片_1
-    │   └── QC-20241022-0015063_4176702.jpeg                图片_2, stored lying down with an EXIF orientation
+    │   └── QC-20241022-0015063_4176702.jpeg                图片_2, stored rotated, with an EXIF orientation
     ├── BBU接地线检查/审核通过/QC-20241022-0015063/          resubmitted: the same id, passed
     └── truth.jsonl                                         one line per group, written last
 
-Group i is drawn from `Random(f"synth:{seed}:{i}")` alone: the first groups of a larger set are the same bytes, whatever
-the number of groups and of processes. Missions take turns. Of each five groups of a mission two fail.
+Group i depends on `Random(f"synth:{seed}:{i}")` only, so a set's first groups are byte-identical to a smaller set with
+the same seed and missions, for any number of processes. Missions take turns. In each block of five groups of a mission
+two fail.
 """
 
 import os
@@ -36,18 +37,18 @@ from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 from yanshou.text import excerpt
 from yanshou.world.draw import draw
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 from yanshou.world.scene import Scene
 
 TRUTH = "truth.jsonl"
-BLOCK, FAILS = 5, 2  # of each so many groups of a mission, so many fail
-RESUBMITTED = 0.1  # blocks in which a failed group stands again, passed: about 3 % of the passing groups
-PREFIXES = {"QC": 65, "QC-TEMP": 32, "QC-DEN": 3}  # of group ids: weight
+BLOCK_SIZE, FAILS_PER_BLOCK = 5, 2  # groups
+RESUBMITTED = 0.1  # share of blocks in which a failed group is there again, passed: about 3 % of the passing groups
+PREFIXES = {"QC": 65, "QC-TEMP": 32, "QC-DEN": 3}  # prefix of a group id → weight
 IDS = 10_000_000  # an id ends in seven digits
-TURNED = 0.08  # photos stored with an EXIF orientation
-QUALITY = (80, 95)  # of the JPEG files, from, to
+TURNED = 0.08  # share of photos stored with an EXIF orientation
+QUALITY = (80, 95)  # lowest and highest JPEG quality
 FOLDERS = {label: folder for folder, label in LABELS.items()}
-PER_PROCESS = 16  # groups; with fewer, starting a process takes longer than drawing
+PER_PROCESS = 16  # groups; for fewer, starting a process takes longer than drawing them
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Order:
     """One group to draw."""
 
     seed: int
-    number: int  # of the group in its set, from 0
+    number: int  # index of the group in its set, from 0
     mission: Mission
     label: Label
     group_id: str
@@ -69,12 +70,12 @@ def synthesize(
     workers: int | None = None,
     progress: Callable[[TruthRecord], object] = lambda record: None,
 ) -> Path:
-    """Draws `groups` groups in all into an empty or new folder, then the truth about them; returns the truth's path.
+    """Draws `groups` groups into a new or empty folder, writes the truth about them, and returns the truth's path.
 
-    `workers` processes draw (None: one a core); more than one are started afresh, so a script that calls this needs
-    the `if __name__ == "__main__":` of multiprocessing. `progress` is called with each group's truth. Raises UsageError
-    where the folder holds something, OutputError where it cannot be written, InputError for a mission whose rule asks
-    for what this world doesn't have.
+    `workers` is the number of drawing processes (None: one per core). More than one are spawned, so a script that calls
+    this needs multiprocessing's `if __name__ == "__main__":`. `progress` is called with each group's truth. Raises
+    UsageError if the folder is not empty, OutputError if it cannot be written, and InputError for a mission whose rule
+    names items that the demo world doesn't have.
     """
     wanted = orders(groups, seed, missions)
     _prepare(output_dir)
@@ -87,7 +88,7 @@ def synthesize(
 
 
 def orders(groups: int, seed: int, missions: Sequence[Mission]) -> list[Order]:
-    """What stands in a set, before anything is drawn."""
+    """The groups of a set, in order. Draws nothing."""
     if groups < 1 or not missions:
         raise UsageError(f"{groups} groups of {len(missions)} missions: give at least one of each")
     return [_order(seed, number, missions) for number in range(groups)]
@@ -95,45 +96,45 @@ def orders(groups: int, seed: int, missions: Sequence[Mission]) -> list[Order]:
 
 def _order(seed: int, number: int, missions: Sequence[Mission]) -> Order:
     turn, which = divmod(number, len(missions))
-    block, place = divmod(turn, BLOCK)
+    block, place = divmod(turn, BLOCK_SIZE)
     rng = Random(f"synth:{seed}:{missions[which].name}:{block}")
-    failing = sorted(rng.sample(range(BLOCK), FAILS))
-    later = [later for later in range(failing[0] + 1, BLOCK) if later not in failing]
+    failing = sorted(rng.sample(range(BLOCK_SIZE), FAILS_PER_BLOCK))
+    later = [later for later in range(failing[0] + 1, BLOCK_SIZE) if later not in failing]
     resubmitted = rng.choice(later) if later and rng.random() < RESUBMITTED else None
-    first = failing[0] if place == resubmitted else place  # the place in the block that the id comes from
-    group_id = _group_id(seed, (block * BLOCK + first) * len(missions) + which)
+    first = failing[0] if place == resubmitted else place  # a resubmitted group has the id of the failed one
+    group_id = _group_id(seed, (block * BLOCK_SIZE + first) * len(missions) + which)
     return Order(seed, number, missions[which], "fail" if place in failing else "pass", group_id)
 
 
 def _group_id(seed: int, number: int) -> str:
-    """An id like the field's; no two numbers below 10 million get the same one."""
+    """An id in the format of real ones. Numbers below 10 million get different ids."""
     rng = Random(f"synth:{seed}:id:{number}")
     prefix = rng.choices(tuple(PREFIXES), tuple(PREFIXES.values()))[0]
     date = f"{rng.choice((2024, 2025))}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
     first = Random(f"synth:{seed}").randrange(IDS)
-    return f"{prefix}-{date}-{(first + number * 9973) % IDS:07}"  # 9973 and IDS have no common divisor
+    return f"{prefix}-{date}-{(first + number * 9973) % IDS:07}"  # unique: 9973 and IDS have no common divisor
 
 
 def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[TruthRecord]:
-    """The groups, drawn here or by as many processes as are worth their start, in order."""
+    """Draws the groups, in order, in this process or in several if there are enough groups."""
     workers = min(workers, -(-len(wanted) // PER_PROCESS))
     if workers == 1:
         yield from (draw_group(output_dir, order) for order in wanted)
         return
     # Spawned, not forked: a fork of a process that runs torch's threads can hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _follow)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _tie_to_parent)
     try:
         yield from pool.map(partial(draw_group, output_dir), wanted, chunksize=4)
     except BrokenProcessPool as error:
         raise RunError(
-            f"{output_dir}: a process that draws was killed. Delete the folder, free memory, run again."
+            f"{output_dir}: a drawing process was killed. Delete the folder, free memory and run again."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _follow() -> None:
-    """Ctrl-C is for the process that started this one; when that ends, however it ends, so does this one."""
+def _tie_to_parent() -> None:
+    """Leaves Ctrl-C to the parent process, and ends this process when the parent ends for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 
@@ -142,33 +143,33 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)  # from a thread, nothing less ends the process
+    os._exit(1)  # sys.exit in a thread would end the thread only
 
 
 def draw_group(output_dir: Path, order: Order) -> TruthRecord:
     """Draws one group and returns the truth about it."""
     rng = Random(f"synth:{order.seed}:{order.number}")
-    job = any_job(rng, order.mission, order.label)
+    job = random_job(rng, order.mission, order.label)
     folder = output_dir / order.mission.name / FOLDERS[order.label] / _folder(order.group_id)
-    shot = rng.randrange(1_000_000, 9_900_000)  # seven digits, so that the natural order is the order of the scenes
+    shot = rng.randrange(1_000_000, 9_900_000)  # always seven digits, so photos sort in the order of the scenes
     try:
         folder.mkdir(parents=True)
         for scene in job.scenes:
             take_photo(scene, rng, folder / f"{order.group_id}_{shot}.jpeg")
             shot += rng.randint(1, 400)
     except OSError as error:
-        raise _not_written(folder, output_dir, error) from error
+        raise _write_error(folder, output_dir, error) from error
     lines = {image_key(number): line for number, line in enumerate(job.lines(), 1)}
     return TruthRecord(mission=order.mission.name, label=order.label, group_id=order.group_id, per_image=lines)
 
 
 def _folder(group_id: str) -> str:
-    """Mostly the id. QC-DEN groups have the id in their photos' names only."""
+    """The folder's name: the id, except that QC-DEN groups have their id in their photos' names only."""
     return f"补拍 {group_id[3:]}" if group_id.startswith("QC-DEN") else group_id
 
 
 def take_photo(scene: Scene, rng: Random, path: Path) -> None:
-    """Draws the scene and saves it as a JPEG; now and then as the sensor lay, with the turn that sets it upright."""
+    """Draws the scene and saves it as a JPEG. A share of TURNED is stored rotated, with the EXIF orientation."""
     photo = draw(scene, rng)
     exif = Image.Exif()
     if rng.random() < TURNED:
@@ -179,7 +180,7 @@ def take_photo(scene: Scene, rng: Random, path: Path) -> None:
 
 
 def _reverse(turn: Transpose) -> Transpose:
-    """What undoes a turn: mirrorings and half turns undo themselves."""
+    """The inverse of a turn. Mirrorings and half turns are their own inverse."""
     return {Transpose.ROTATE_90: Transpose.ROTATE_270, Transpose.ROTATE_270: Transpose.ROTATE_90}.get(turn, turn)
 
 
@@ -188,11 +189,11 @@ def _prepare(output_dir: Path) -> None:
         output_dir.mkdir(parents=True, exist_ok=True)
         there = min((path.name for path in output_dir.iterdir()), default=None)
     except OSError as error:
-        raise OutputError(f"{output_dir}: {error.strerror or error}. Give a folder that can be written.") from error
+        raise OutputError(f"{output_dir}: {error.strerror or error}. Give a writable folder.") from error
     if there is not None:
         raise UsageError(f"{output_dir}: not empty, it holds {excerpt(there)}. Give a new folder, or delete this one.")
 
 
-def _not_written(folder: Path, output_dir: Path, error: OSError) -> OutputError:
-    what = f"{folder}: cannot be written: {error.strerror or error}"
-    return OutputError(f"{what}. Make room, delete {output_dir} and run again, or give another folder.")
+def _write_error(folder: Path, output_dir: Path, error: OSError) -> OutputError:
+    problem = f"{folder}: cannot be written: {error.strerror or error}"
+    return OutputError(f"{problem}. Free disk space, delete {output_dir} and run again, or give another folder.")

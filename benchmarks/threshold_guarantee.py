@@ -1,6 +1,6 @@
 """How often does a threshold chosen on one half keep its promise on the other? Drawn jobs, judged by a checkpoint.
 
-    python benchmarks/promise.py demo --jobs 2000 --limits 0.3 0.5
+    python benchmarks/threshold_guarantee.py demo --jobs 2000 --limits 0.3 0.5
 
 Judges jobs of the demo world by their true summaries, halves them at random, chooses P on one half, and counts false
 releases / human fails on the other.
@@ -20,7 +20,7 @@ from yanshou.missions import load_missions
 from yanshou.missions.prompts import verdict_prompt
 from yanshou.settings import EngineSettings, SamplingSettings
 from yanshou.stage_b.verdict import FAIL, PASS
-from yanshou.world.jobs import any_job
+from yanshou.world.jobs import random_job
 
 CONFIDENCE = 0.95
 
@@ -32,7 +32,7 @@ def judged(checkpoint: str, jobs: int, seed: int, device: str, batch_size: int) 
         EngineSettings(checkpoint=checkpoint, device=device, batch_size=batch_size, sampling=sampling)
     )
     rng, missions = Random(f"promise:{seed}"), list(load_missions())
-    drawn = [any_job(rng, missions[number % len(missions)]) for number in range(jobs)]
+    drawn = [random_job(rng, missions[number % len(missions)]) for number in range(jobs)]
     requests = [
         Request(number, verdict_prompt(job.mission, job.lines()), None, candidates=(PASS, FAIL))
         for number, job in enumerate(drawn)

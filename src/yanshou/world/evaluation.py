@@ -1,9 +1,10 @@
-"""The exam of the demo checkpoint: photos and jobs that it was not trained on, asked as a run asks them.
+"""Evaluates the demo checkpoint during training, on photos and jobs that it was not trained on.
 
     {"exam_photos": 256, "lines_right": 0.957, "verdicts_right": 0.828}
 
-Answers are greedy and come from transformers' own `generate`, in batches of one layout; a line is right if it is the
-truth, character by character, a verdict if its first line says what the job's label says.
+The prompts are those of a real run. Answers are greedy and come from transformers' `generate`, in batches of one
+layout. A line is right if it equals the truth, character by character; a verdict is right if its first line agrees with
+the job's label.
 """
 
 from random import Random
@@ -13,29 +14,29 @@ import torch
 from torch import Tensor
 
 from yanshou.missions import Mission, load_missions
+from yanshou.world.batched_forward import PATCH, patches
 from yanshou.world.draw import SIZES, draw
-from yanshou.world.fast import PATCH, patches
-from yanshou.world.jobs import any_job
-from yanshou.world.lessons import Questions, any_photo, pixels, visual_tokens
+from yanshou.world.jobs import random_job
+from yanshou.world.training_batches import PromptTokenizer, pixels, random_photo, visual_tokens
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLForConditionalGeneration, Qwen3VLProcessor
 
-SEED = 987_654_321  # of the exam's photos: no training seed draws them
-LINE_TOKENS, VERDICT_TOKENS = 128, 4  # at most; a verdict is asked for its first line only
+SEED = 987_654_321  # no training seed draws the same photos
+LINE_TOKENS, VERDICT_TOKENS = 128, 4  # maximum new tokens; of a verdict only the first line counts
 
 
-class Exam:
-    """The same questions at every sitting."""
+class Evaluator:
+    """Draws the same photos and jobs for every evaluation."""
 
     def __init__(self, processor: "Qwen3VLProcessor", device: str, photos: int) -> None:
-        self.tokenizer, self.questions = processor.tokenizer, Questions(processor)
+        self.tokenizer, self.prompts = processor.tokenizer, PromptTokenizer(processor)
         self.device, self.photos = device, photos
         self.missions = list(load_missions())
 
     @torch.inference_mode()
-    def sit(self, model: "Qwen3VLForConditionalGeneration") -> dict[str, float]:
-        """Share of unseen photos whose line is the truth, and of unseen jobs whose verdict is the label."""
+    def evaluate(self, model: "Qwen3VLForConditionalGeneration") -> dict[str, float]:
+        """The share of photos with the true line, and of jobs whose verdict agrees with the label."""
         rng = Random(SEED)
         batches = self.missions * 2
         lines = [
@@ -55,10 +56,10 @@ class Exam:
     def _lines(
         self, model: "Qwen3VLForConditionalGeneration", rng: Random, mission: Mission, size: tuple[int, int], count: int
     ) -> list[bool]:
-        """One batch of photos of one size, asked about one mission."""
-        scenes = [any_photo(rng, self.missions, size)[0] for _ in range(count)]
+        """Whether each line is right, for one batch of photos of one size and mission."""
+        scenes = [random_photo(rng, self.missions, size)[0] for _ in range(count)]
         photos = torch.stack([pixels(draw(scene, rng, size), rng) for scene in scenes])
-        question, _ = self.questions.with_visual(self.questions.summary(mission), visual_tokens(photos))
+        question, _ = self.prompts.expand_photo(self.prompts.summary(mission), visual_tokens(photos))
         ids = torch.tensor([question] * count)
         answers = self._answers(
             model,
@@ -66,17 +67,17 @@ class Exam:
             input_ids=ids,
             pixel_values=patches(photos).flatten(0, 1),  # (photos × patches, 1536)
             image_grid_thw=torch.tensor([[1, photos.shape[1] // PATCH, photos.shape[2] // PATCH]] * count),
-            mm_token_type_ids=(ids == self.questions.image_token).int(),
+            mm_token_type_ids=(ids == self.prompts.image_token).int(),
         )
         return [answer == scene.line() for answer, scene in zip(answers, scenes, strict=True)]
 
     def _verdicts(
         self, model: "Qwen3VLForConditionalGeneration", rng: Random, mission: Mission, count: int
     ) -> list[bool]:
-        jobs = [any_job(rng, mission) for _ in range(count)]
+        """Whether each verdict is right, for jobs of one mission."""
+        jobs = [random_job(rng, mission) for _ in range(count)]
         answers = [
-            self._answers(model, VERDICT_TOKENS, input_ids=torch.tensor([self.questions.about_job(job)]))[0]
-            for job in jobs
+            self._answers(model, VERDICT_TOKENS, input_ids=torch.tensor([self.prompts.verdict(job)]))[0] for job in jobs
         ]
         return [
             (answer.split("\n")[0] == "通过") == (job.label == "pass")
@@ -84,7 +85,7 @@ class Exam:
         ]
 
     def _answers(self, model: "Qwen3VLForConditionalGeneration", limit: int, **inputs: Tensor) -> list[str]:
-        """What the model writes behind each row of `input_ids` (rows, tokens), `limit` tokens at most."""
+        """The model's continuation of each row of `input_ids` (rows, tokens), at most `limit` tokens long."""
         ids = inputs["input_ids"].to(self.device)
         given = {name: tensor.to(self.device) for name, tensor in inputs.items()}
         with torch.autocast(torch.device(self.device).type, torch.bfloat16):

@@ -15,21 +15,21 @@ from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Request
-from yanshou.engines.continuous.capacity import Capacity, RequestBounds
+from yanshou.engines.continuous.capacity import Capacity, MemoryBudget
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.transformers.engine import TransformersEngine
-from yanshou.engines.transformers.gqa_attention import BACKENDS
-from yanshou.engines.transformers.kv_cache import roomy_cache
+from yanshou.engines.transformers.gqa_attention import SDPA_BACKENDS
+from yanshou.engines.transformers.kv_cache import preallocated_cache
 
 
 class RandomWeights(Qwen3VLBackend):
     """Where the folder has no weights: the same ones on every device of a kind, drawn in bf16 whatever the dtype."""
 
     @cached_property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         if has_weights(self.folder):
-            return super().parameters
+            return super().parameter_count
         with torch.device("meta"):
             return sum(parameter.numel() for parameter in self._empty().parameters())
 
@@ -49,16 +49,16 @@ class RandomWeights(Qwen3VLBackend):
     def _empty(self) -> Any:
         config = Qwen3VLConfig.from_pretrained(self.folder)
         return Qwen3VLForConditionalGeneration._from_config(
-            config, dtype=torch.bfloat16, attn_implementation=self.interface
+            config, dtype=torch.bfloat16, attn_implementation=self.attn_implementation
         )
 
 
-class Imposed(RandomWeights):
+class ForcedLengthEngine(RandomWeights):
     """Answers of given lengths that no token ends."""
 
     lengths: Sequence[int] = ()  # tokens, by request id
 
-    def limit(self, request: Request) -> int:
+    def max_new_tokens(self, request: Request) -> int:
         return self.lengths[request.id]
 
     @cached_property
@@ -75,18 +75,22 @@ class Imposed(RandomWeights):
         return None
 
 
-class ImposedLengths(Imposed, TransformersEngine):
+class ForcedLengthTransformers(ForcedLengthEngine, TransformersEngine):
     """The transformers engine, for this workload."""
 
     decoded = 0  # tokens, wasted ones counted
 
     @torch.inference_mode()
     def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
-        wanted = [prepared.limit for prepared in batch]
+        wanted = [prepared.max_new_tokens for prepared in batch]
         inputs, steps = self._collate(batch), max(wanted)
-        with sdpa_kernel(BACKENDS):
+        with sdpa_kernel(SDPA_BACKENDS):
             out = self.model.generate(
-                **inputs, past_key_values=roomy_cache(), max_new_tokens=steps, min_new_tokens=steps, do_sample=False
+                **inputs,
+                past_key_values=preallocated_cache(),
+                max_new_tokens=steps,
+                min_new_tokens=steps,
+                do_sample=False,
             )
         rows = out[:, inputs["input_ids"].shape[1] :].tolist()
         assert all(len(row) == steps for row in rows), "an answer ended early"
@@ -97,7 +101,7 @@ class ImposedLengths(Imposed, TransformersEngine):
         return 1 - useful / self.decoded
 
 
-class PlainGenerate(ImposedLengths):
+class PlainGenerate(ForcedLengthTransformers):
     """What one writes first, and the specification reckons with: the processor, then `generate`, batch after batch."""
 
     data_wait_s = 0.0  # while photos were decoded and resized
@@ -118,33 +122,33 @@ class PlainGenerate(ImposedLengths):
         try:
             out = self.model.generate(**inputs, max_new_tokens=steps, min_new_tokens=steps, do_sample=False)
         finally:
-            self.model.set_attn_implementation(self.interface)
+            self.model.set_attn_implementation(self.attn_implementation)
         rows = out[:, inputs["input_ids"].shape[1] :]
         self.decoded += rows.numel()
         for request, row, length in zip(batch, rows, wanted, strict=True):
             yield Completion(request.id, tokenizer.decode(row[:length]), "length", length)
 
 
-class ImposedContinuous(Imposed, ContinuousEngine):
+class ForcedLengthContinuous(ForcedLengthEngine, ContinuousEngine):
     """The continuous engine, for this workload."""
 
     pretended: int | None = None  # bytes of the card's memory, instead of what it has
 
     @property
     def size(self) -> Capacity | None:
-        return self._runner.size if self._runner else None
+        return self.stats().capacity
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         """Random weights may well repeat themselves: that ends no answer here."""
-        with patch("yanshou.engines.continuous.scheduler.repeats", return_value=False):
+        with patch("yanshou.engines.continuous.scheduler.is_repeating", return_value=False):
             yield from super().generate(requests)
 
-    def _size_for(self, need: RequestBounds) -> Capacity:
+    def memory_budget(self) -> MemoryBudget:
         if self.pretended is None:
-            return super()._size_for(need)
+            return super().memory_budget()
         card = SimpleNamespace(total_memory=self.pretended)
         with patch("torch.cuda.get_device_properties", return_value=card):
-            return super()._size_for(need)
+            return super().memory_budget()
 
 
 def has_weights(folder: Path) -> bool:

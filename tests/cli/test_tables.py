@@ -1,0 +1,77 @@
+"""Promises of `yanshou.cli.tables`: every figure is shown, and names are shown as they are."""
+
+import io
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
+from yanshou.evaluate import Counts, Evaluation
+from yanshou.evaluate.evaluation import Part
+from yanshou.evaluate.summaries import compare
+from yanshou.schema.prompt import Prompt
+from yanshou.schema.records import GroupKey, Label
+from yanshou.settings import DatasetSettings
+from yanshou.stage_b.card import DataFile, draw_card
+from yanshou.stage_b.examples import Example
+
+
+def cells(tables: Sequence[Table]) -> list[list[str]]:
+    """The words of each line that is not blank."""
+    console = Console(file=io.StringIO(), width=160, record=True)
+    console.print(*tables, sep="\n")
+    return [row.split() for row in console.export_text().splitlines() if row.strip()]
+
+
+def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:
+    key = GroupKey("BBU接地线检查", "pass", "QC-1")
+    result = compare({key: {"图片_1": "电线/捆扎整齐×3，标签/甲×1"}}, {key: {"图片_1": "电线/捆扎整齐×2"}})
+    missions = "mission groups not written photos identical precision recall F1 unknown odd ×N"
+    assert cells(score_tables(result)) == [
+        missions.split(),
+        ["BBU接地线检查", "1", "0", "1", "0.0%", "100.0%", "50.0%", "66.7%", "0", "0"],
+        ["all", "1", "0", "1", "0.0%", "100.0%", "50.0%", "66.7%", "0", "0"],
+        ["类别", "entries", "written", "precision", "recall", "F1"],
+        ["电线", "3", "2", "100.0%", "66.7%", "80.0%"],
+        ["标签", "1", "0", "–", "0.0%", "0.0%"],
+    ]
+
+
+def example(line: str, group: str, label: Label, tokens: int) -> Example:
+    return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", tokens)
+
+
+def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
+    train = [example("A", "QC-1", "pass", tokens=1459), example("A", "QC-2", "fail", tokens=9)]
+    files = {name: DataFile(groups=1, rows=1, sha256="0") for name in ("train.jsonl", "val.jsonl")}
+    settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
+    rows = cells(dataset_tables(draw_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
+    assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in rows
+    assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%"] in rows
+    assert sum(words[:1] == ["all"] for words in rows) == 2
+
+
+def evaluation(judge: Counts) -> Evaluation:
+    figures = Part(judge, rules=judge, always_pass=judge)
+    return Evaluation(
+        groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
+        verdict_files=(), stage_a_files=(), warnings=(), runs={},
+    )  # fmt: skip
+
+
+def test_evaluation_tables_compare_judge_rules_and_always_pass_for_every_mission() -> None:
+    counts = Counts(passes_released=1, fails_released=1, fails_blocked=2)
+    figures = "75.0% [30.1–95.4] 83.3% 0.58 1: 33.3% [6.1–79.2] 0: 0.0% [0.0–79.3]"
+    assert [" ".join(row) for row in cells(evaluation_tables(evaluation(counts)))] == [
+        "mission groups judged errors no label human passes human fails",
+        "[bold] 4 4 0 0 1 3",
+        "all 4 4 0 0 1 3",
+        "mission verdicts accuracy balanced MCC false releases false blocks",
+        *(f"{who} {figures}" for who in ("[bold] judge", "rules", "always pass", "all judge", "rules", "always pass")),
+    ]
+
+
+def test_evaluation_tables_have_dashes_where_no_group_has_a_label() -> None:
+    rows = cells(evaluation_tables(evaluation(Counts(unlabelled=1))))
+    assert ["all", "judge", "–", "–", "–", "–", "–"] in rows
