@@ -627,7 +627,7 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     engine = ScriptedEngine.of({"*": "无关图片×1"}, batch_size=4, before_batch=before_batch)
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
-    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory, not even alone")]
+    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory even in a batch of one")]
     assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
     told = f"{SHIELD}: the device's memory ran short, times 3; the run went on with less at once."
     assert last_words([result])[0].startswith(told)

@@ -47,7 +47,7 @@ def completed(answer: Answer, *, allow_truncated: bool = False, advice: str = RA
     ending = f"…{answer.text[-ENDING:]!r}"
     if answer.finish_reason == "length" and not allow_truncated:
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: {ending}", advice)
-    if answer.finish_reason == "loop":
+    if answer.finish_reason == "repetition":
         raise GenerationError(
             f"the answer repeats itself, so it was stopped after {answer.tokens} tokens: {ending}", PENALIZE
         )

@@ -30,7 +30,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         elif not swift(merge_args(trained, draft)):
             return None
         _complete(draft, source)
-        checkpoint.share(draft)
+        checkpoint.inherit_permissions(draft)
         checkpoint.check(draft)
         draft.replace(folder.final)
     return folder.final
@@ -38,7 +38,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
 
 def _copy(trained: Path, draft: Path) -> None:
     draft.mkdir(parents=True)
-    for path in {path for pattern in checkpoint.WANTED for path in trained.glob(pattern)}:
+    for path in {path for pattern in checkpoint.LOADED_FILES for path in trained.glob(pattern)}:
         shutil.copy2(path, draft)
 
 
