@@ -50,8 +50,8 @@ def test_the_question_is_copied_unchanged(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"solution": "审核通过"}, "key solution is '审核通过'"),
-        ({"images": []}, "column images means something else"),
-        ({"answer": "通过"}, "column answer means something else"),
+        ({"images": []}, "column images has another meaning"),
+        ({"answer": "通过"}, "column answer has another meaning"),
         ({"messages": [{"role": "user", "content": "?"}]}, "a system message and a user message are expected"),
     ],
 )
