@@ -8,7 +8,7 @@ from rich.table import Table
 
 from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
-from yanshou.evaluate.evaluation import Part
+from yanshou.evaluate.evaluation import EvaluationFigures
 from yanshou.evaluate.summaries import compare
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label
@@ -53,7 +53,7 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
 
 
 def evaluation(judge: Counts) -> Evaluation:
-    figures = Part(judge, rules=judge, always_pass=judge)
+    figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(
         groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
         verdict_files=(), stage_a_files=(), warnings=(), runs={},

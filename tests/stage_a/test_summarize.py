@@ -551,7 +551,7 @@ def test_one_id_in_two_folders_of_a_label_fails_both_and_no_other(
     result = run(root, script(), out)
     assert (result.status, result.groups, result.written, result.failed) == (3, 3, 2, 1)
     folder = root / SHIELD / PASS
-    message = f"QC-TEMP-20241022-0015062: the id stands in 2 folders: {folder / 'a'}, {folder / 'b'}"
+    message = f"QC-TEMP-20241022-0015062: 2 folders have this id: {folder / 'a'}, {folder / 'b'}"
     assert faults(out) == [("QC-TEMP-20241022-0015062", None, message)]
     assert [(line["label"], line["group_id"]) for line in lines(out)] == [
         ("fail", "QC-TEMP-20241022-0015062"),
@@ -627,7 +627,7 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     engine = ScriptedEngine.of({"*": "无关图片×1"}, batch_size=4, before_batch=before_batch)
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
-    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory, not even alone")]
+    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory even in a batch of one")]
     assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
     told = f"{SHIELD}: the device's memory ran short, times 3; the run went on with less at once."
     assert last_words([result])[0].startswith(told)

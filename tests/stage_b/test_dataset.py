@@ -369,7 +369,7 @@ def test_a_checkpoint_without_a_tokenizer_or_a_template_is_named(tmp_path: Path)
     for template in (None, "{{ 1/0 }}", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{{ messages[7].role }}"):
         if template:
             (tmp_path / "chat_template.jinja").write_text(template)
-        with pytest.raises(CheckpointError, match=r"its chat template cannot write .* Take chat_template\.jinja from"):
+        with pytest.raises(CheckpointError, match=r"its chat template cannot render .* Take chat_template\.jinja from"):
             count_tokens([prompt], str(tmp_path))
     (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
     (tmp_path / "tokenizer_config.json").unlink()

@@ -169,5 +169,5 @@ def evaluate(
         return
     page().print(*evaluation_tables(result), sep="\n")
     if result.choice:
-        click.echo(result.choice.words)
+        click.echo(result.choice.explanation)
     click.echo(f"report: {report}\nevery group: {table}")

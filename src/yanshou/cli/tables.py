@@ -23,7 +23,7 @@ def score_tables(score: Score) -> list[Table]:
     shares = ("identical", "precision", "recall", "F1")
     missions = _table("groups", "not written", "photos", *shares, "unknown", "odd ×N")
     for name, part in (*score.missions.items(), ("all", score.overall)):
-        sizes = map(str, (part.groups, part.write_error, part.photos))
+        sizes = map(str, (part.groups, part.unwritten, part.photos))
         odd = map(str, (part.unknown, part.odd_counts))
         missions.add_row(Text(name), *sizes, percent(part.identical_share), *_entry_shares(part.entries), *odd)
     categories = Table("类别", *_right("entries", "written", *shares[1:]), box=None, pad_edge=False)

@@ -71,7 +71,7 @@ class JudgedGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadGroups:
+class JudgedGroups:
     """What the files hold."""
 
     groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files; what they lack follows
@@ -84,7 +84,7 @@ def read_judged(
     stage_a_files: Sequence[Path] | None,
     missions: Missions,
     only: Sequence[Path] = (),
-) -> ReadGroups:
+) -> JudgedGroups:
     """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name.
 
     `only`: dataset files; the other groups are left out.
@@ -121,7 +121,7 @@ def read_judged(
     told += _naming([group.key for group in groups if group.key in outdated], OUTDATED)
     if only:
         told.append(f"{len(groups)} groups of {_listed(only)} alone; {others} others are left out")
-    return ReadGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
+    return JudgedGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
 
 
 def run_settings(file: Path) -> Mapping[str, Any] | None:

@@ -30,7 +30,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         elif not swift(merge_words(trained, draft)):
             return None
         _complete(draft, source)
-        checkpoint.share(draft)
+        checkpoint.inherit_permissions(draft)
         checkpoint.check(draft)
         draft.replace(folder.final)
     except OSError as error:
@@ -40,7 +40,7 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
 
 def _copy(trained: Path, draft: Path) -> None:
     draft.mkdir(parents=True)
-    for path in {path for pattern in checkpoint.WANTED for path in trained.glob(pattern)}:
+    for path in {path for pattern in checkpoint.LOADED_FILES for path in trained.glob(pattern)}:
         shutil.copy2(path, draft)
 
 

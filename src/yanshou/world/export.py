@@ -37,7 +37,7 @@ def export(trained: Path, target: Path) -> None:
     for path in demo.iterdir():
         if path.suffix in {".json", ".jinja"} and not path.name.endswith(".index.json"):
             shutil.copy2(path, draft)
-    checkpoint.share(draft)
+    checkpoint.inherit_permissions(draft)
     if target.exists():
         shutil.rmtree(target)
     draft.replace(target)
