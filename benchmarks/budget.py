@@ -25,9 +25,9 @@ from yanshou.engines import Request
 from yanshou.settings import EngineSettings
 
 KINDS = {  # what stands in a kernel's name
-    "attention of a step": ("_decode",),
-    "attention, packed": ("_packed", "flash"),
-    "between the products": ("_rms_norm", "_layer_norm", "_gated", "_turn", "_into_table"),
+    "attention of a step": ("_decode_kernel",),
+    "attention, packed": ("_varlen_kernel", "flash"),
+    "between the products": ("_rms_norm", "_layer_norm", "_silu_and_mul", "_rope_kernel", "_qk_norm_rope"),
     "products": ("gemm", "nvjet", "splitK", "cutlass"),
     "all else": ("",),
 }
@@ -66,17 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     list(engine.generate(requests[:2]))
     runner = engine._runner
     assert runner is not None
-    session = runner._session
+    session = runner._state
     assert session is not None
-    tower, prefill, step = Timed(session._features), Timed(session.language.packed), Timed(session.step)
-    vars(session).update(_features=tower, step=step)
-    vars(session.language).update(packed=prefill)
+    tower, prefill, step = Timed(session._encode_photos), Timed(session.language.prefill), Timed(session.step)
+    vars(session).update(_encode_photos=tower, step=step)
+    vars(session.language).update(prefill=prefill)
     engine.lengths = answer_lengths(given.photos)
     list(engine.generate(requests))
     launches = len(tower.events)
     steps = step.milliseconds()
     report = {
-        "slots": session.table.slots, "launch_tokens": session.shape.tokens,
+        "slots": session.cache.slots, "prefill_batch_tokens": session.shape.tokens,
         "photos_a_launch": given.photos / launches,
         "vision_ms_a_photo": sum(tower.milliseconds()) / given.photos,
         "prefill_ms_a_photo": sum(prefill.milliseconds()) / given.photos,

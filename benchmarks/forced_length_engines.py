@@ -15,7 +15,7 @@ from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Request
-from yanshou.engines.continuous.capacity import Capacity, RequestBounds
+from yanshou.engines.continuous.capacity import Capacity, MemoryBudget
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.transformers.engine import TransformersEngine
@@ -136,19 +136,19 @@ class ForcedLengthContinuous(ForcedLengthEngine, ContinuousEngine):
 
     @property
     def size(self) -> Capacity | None:
-        return self._runner.size if self._runner else None
+        return self.stats().capacity
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         """Random weights may well repeat themselves: that ends no answer here."""
-        with patch("yanshou.engines.continuous.scheduler.repeats", return_value=False):
+        with patch("yanshou.engines.continuous.scheduler.is_repeating", return_value=False):
             yield from super().generate(requests)
 
-    def _size_for(self, need: RequestBounds) -> Capacity:
+    def memory_budget(self) -> MemoryBudget:
         if self.pretended is None:
-            return super()._size_for(need)
+            return super().memory_budget()
         card = SimpleNamespace(total_memory=self.pretended)
         with patch("torch.cuda.get_device_properties", return_value=card):
-            return super()._size_for(need)
+            return super().memory_budget()
 
 
 def has_weights(folder: Path) -> bool:

@@ -85,7 +85,8 @@ class Continuous(Recorded, ContinuousEngine):
     @property
     def slots(self) -> int:
         """That it has, not that it reckoned with."""
-        return self._runner.slots if self._runner else 0
+        capacity = self.stats().capacity
+        return capacity.slots if capacity else 0
 
 
 class ForcedLengthContinuous(ForcedLengthEngine, Continuous):
@@ -272,7 +273,7 @@ def other_shapes(engines: Engines, requests: Sequence[Request], first: Tokens) -
     engine = engines.continuous()
     whole = engine.environment()
     del engine
-    for part, names in (("slots", ["slots"]), ("launch", ["launch_tokens", "launch_visual_tokens"])):
+    for part, names in (("slots", ["slots"]), ("launch", ["prefill_batch_tokens", "prefill_batch_visual_tokens"])):
         began, engine = time.monotonic(), engines.continuous(**{name: max(1, whole[name] // 2) for name in names})
         found = engine.answers(requests)
         yield _compared(

@@ -59,18 +59,18 @@ class Continuous(RandomWeights, ContinuousEngine):
         """Of whole packs, as any run makes them."""
         self._answer(requests[:1])  # slots
         assert self._runner
-        session = self._runner._session
+        session = self._runner._state
         assert session
-        found, begin = Logits(), session._begin
+        found, begin = Logits(), session._sample_first_tokens
 
         def recorded(pack: PrefillBatch, slots: Sequence[int], ends: Tensor) -> Tensor:
             told = session.language.logits(ends).float().cpu()
-            found.update((one.request.id, told[at]) for at, one in enumerate(pack.prepared))
+            found.update((one.request.id, told[at]) for at, one in enumerate(pack.requests))
             return begin(pack, slots, ends)
 
-        session._begin = recorded  # type: ignore[method-assign]
+        session._sample_first_tokens = recorded  # type: ignore[method-assign]
         self._answer(requests)
-        assert self._runner._session is session, "another session, whose logits were not seen"
+        assert self._runner._state is session, "another session, whose logits were not seen"
         return found
 
     def _answer(self, requests: Sequence[Request]) -> None:

@@ -39,7 +39,7 @@ from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.base import RunPlan
-from yanshou.engines.continuous.capacity import Capacity, activation_bytes, row_bytes
+from yanshou.engines.continuous.capacity import Capacity, CapacityPlanner, activation_bytes, kv_bytes_per_token
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -94,41 +94,42 @@ class Moment:
 @contextmanager
 def watched(moment: Moment, config: Any, dtype: torch.dtype) -> Iterator[None]:
     """The places in the engine where a moment can come."""
-    open_, halve = ContinuousRunner._open, ContinuousRunner._halve
+    open_, halve = ContinuousRunner._allocate, CapacityPlanner.after_oom
     capture, admit, graph = DeviceState.capture, DeviceState.admit, torch.cuda.CUDAGraph
     logits = 8 * config.text_config.vocab_size  # bytes a slot of a step: in the model's dtype, float32, and beside it
 
     def opening(runner: ContinuousRunner, size: Capacity) -> None:
-        longer = any(size.room > one.room for one in moment.opened)
-        wanted = size.slots * size.room * row_bytes(config, dtype) + activation_bytes(config, dtype, size.tokens)
+        longer = any(size.slot_len > one.slot_len for one in moment.opened)
+        wanted = size.slots * size.slot_len * kv_bytes_per_token(config, dtype)
+        wanted += activation_bytes(config, dtype, size.prefill_batch_tokens)
         moment.reached("words" if longer else "slots", wanted)
         moment.check_pretence(size.slots)
         open_(runner, size)
         moment.opened.append(size)
 
     def capturing(session: DeviceState) -> None:
-        moment.reached("capture", session.table.slots * logits)
+        moment.reached("capture", session.cache.slots * logits)
         with mock.patch.object(torch.cuda, "CUDAGraph", partial(recording, session)):
             capture(session)
 
     def recording(session: DeviceState) -> Any:
-        moment.reached("recording", session.table.slots * logits)
+        moment.reached("recording", session.cache.slots * logits)
         return graph()
 
     def admitting(session: DeviceState, pack: PrefillBatch, slots: Sequence[int]) -> Any:
-        new = bool(moment.sizes) and not moment.sizes.issuperset(pack.grids)
-        moment.sizes.update(pack.grids)
+        new = bool(moment.sizes) and not moment.sizes.issuperset(pack.patches.grids)
+        moment.sizes.update(pack.patches.grids)
         moment.reached("size" if new else "launch", activation_bytes(config, dtype, session.shape.tokens))
-        moment.check_pretence(session.table.slots)
+        moment.check_pretence(session.cache.slots)
         return admit(session, pack, slots)
 
-    def halving(runner: ContinuousRunner, size: Capacity) -> bool:
+    def halving(planner: CapacityPlanner, size: Capacity) -> bool:
         moment.short += 1
-        return halve(runner, size)
+        return halve(planner, size)
 
     with (
-        mock.patch.object(ContinuousRunner, "_open", opening),
-        mock.patch.object(ContinuousRunner, "_halve", halving),
+        mock.patch.object(ContinuousRunner, "_allocate", opening),
+        mock.patch.object(CapacityPlanner, "after_oom", halving),
         mock.patch.object(DeviceState, "capture", capturing),
         mock.patch.object(DeviceState, "admit", admitting),
     ):
@@ -161,7 +162,7 @@ def child(given: argparse.Namespace) -> None:
             run=name, by=by, error=error, come=moment.come, short=moment.short, seconds=time.monotonic() - began,
             answered=sorted(answer.id for answer in answers if isinstance(answer, Completion)),
             failed={answer.id: str(answer.error) for answer in answers if isinstance(answer, Failure)},
-            slots=[size.slots for size in moment.opened], rooms=[size.room for size in moment.opened],
+            slots=[size.slots for size in moment.opened], rooms=[size.slot_len for size in moment.opened],
         )  # fmt: skip
         if by == "cap":
             torch.cuda.set_per_process_memory_fraction(1.0)

@@ -149,7 +149,7 @@ def build(run: Run, first: ForcedLengthEngine, lengths: Sequence[int]) -> Forced
         processor=first.processor, model=first.model, parameter_count=first.parameter_count, lengths=lengths
     )
     if isinstance(engine, ForcedLengthContinuous):
-        engine._earlier = {"slots": run.slots} if run.slots else {}
+        engine.planner.pin({"slots": run.slots} if run.slots else {})
         if run.card_gib and engine.device.type == "cuda":
             engine.pretended = card_bytes(run.card_gib)
     return engine
@@ -179,9 +179,9 @@ def measure(
     memory = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if cuda else (0, 0)
     size, notes = engine.size, []
     if size:
-        notes.append(f"{size.slots} slots of {size.room} tokens, {size.tokens} tokens a launch")
-    if isinstance(engine, ForcedLengthContinuous) and engine._runner and engine._runner.halvings:
-        notes.append(f"out of memory: halved {engine._runner.halvings} times")
+        notes.append(f"{size.slots} slots of {size.slot_len} tokens, {size.prefill_batch_tokens} tokens a launch")
+    if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
+        notes.append(f"out of memory: halved {halvings} times")
     return result(run, passes, start, memory, engine.wasted(passes[-1].tokens), size.slots if size else None, notes)
 
 

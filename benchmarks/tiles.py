@@ -54,16 +54,16 @@ def packed(queries: int, keys: int, heads: int, key_heads: int, width: int, caus
     rows, lengths = [(at * queries, (at + 1) * queries) for at in range(PHOTOS)], torch.full((PHOTOS,), keys)
     spans = VarlenMetadata(rows, rows, starts(queries), starts(keys), lengths.int().cuda())
     q, k, v = noise(PHOTOS * queries, heads, width), *(noise(PHOTOS * keys, key_heads, width) for _ in range(2))
-    return lambda: kernel.packed(q, k, v, spans, width**-0.5, causal)
+    return lambda: kernel.varlen(q, k, v, spans, width**-0.5, causal)
 
 
 def measured(name: str, work: Callable[[], Tensor], tiles: Sequence[Tile]) -> Iterator[dict[str, Any]]:
     first: Tensor | None = None
     for tile in tiles:
         rows, keys, warps, stages = tile
-        own = {"DECODE_KEYS": keys, "DECODE_WARPS": warps, "DECODE_STAGES": stages}
+        own = {"DECODE_BLOCK_N": keys, "DECODE_NUM_WARPS": warps, "DECODE_NUM_STAGES": stages}
         if rows:
-            own = {"ROWS": rows, "BLOCK": keys, "WARPS": warps, "STAGES": stages}
+            own = {"BLOCK_M": rows, "BLOCK_N": keys, "NUM_WARPS": warps, "NUM_STAGES": stages}
         row: dict[str, Any] = {"name": name, "tile": tile}
         try:
             with mock.patch.multiple(kernel, **own):

@@ -219,7 +219,7 @@ def test_smaller_cards_have_room_for_fewer_answers(tmp_path: Path) -> None:
     for run in rows.RUNS:
         if run.card_gib:
             engine.pretended = rows.card_bytes(run.card_gib)
-            slots[run.card_gib] = engine._size_for(RequestBounds(1_222, 803, 768, scored=False)).slots
+            slots[run.card_gib] = engine.planner.plan(RequestBounds(1_222, 803, 768, scored=False)).slots
     assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
 
 

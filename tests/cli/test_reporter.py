@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from yanshou.cli.reporter import file_summary, final_messages
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 
 
 def test_the_final_messages_name_what_failed_and_what_to_do() -> None:

@@ -13,7 +13,7 @@ from yanshou.cli import progress
 from yanshou.cli.run_progress import FAULTS_SHOWN, RunProgress
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import CheckpointError
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.settings import EngineSettings, StageASettings
 from yanshou.stage_a.summarize import summarize_directory
 
@@ -97,7 +97,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(photo_tree: PhotoTree
     photo.write_bytes(b"")
     text, _ = shown(root, {"*": "无关图片×1"}, terminal)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    assert f"warning: {SHIELD}: left out 1 × folder that is no label: {name}\n" in plain
+    assert f"warning: {SHIELD}: left out 1 × folder that is not a label: {name}\n" in plain
     assert f"failed: {name}: {photo}: the file is empty (0 bytes)\n" in plain
 
 

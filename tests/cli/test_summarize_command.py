@@ -110,7 +110,7 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
         ("exif", "turn", "Invalid value for '--exif': 'turn' is not one of 'apply', 'ignore'."),
         ("dtype", "int8", "Invalid value for '--dtype': 'int8' is not one of"),
         ("layout", "tree", "Invalid value for '--layout': 'tree' is not one of 'labelled', 'flat'."),
-        ("engine", "vllm", "unknown engine 'vllm'. Known are: auto, continuous, transformers, scripted."),
+        ("engine", "vllm", "unknown engine 'vllm'. Known engines: auto, continuous, transformers, scripted."),
         ("mission", "挡风板", "unknown mission '挡风板'. Known are: "),
         ("mission-file", "none.toml", "Invalid value for '--mission-file': Path 'none.toml' does not exist."),
         ("system-prompt", "none.txt", "Invalid value for '--system-prompt': File 'none.txt' does not exist."),

@@ -10,13 +10,13 @@ from rich.table import Table
 
 from yanshou.cli.tables import dataset_tables, evaluation_tables, run_table, score_tables, started
 from yanshou.evaluate import Counts, Evaluation
-from yanshou.evaluate.evaluation import Part
+from yanshou.evaluate.evaluation import EvaluationFigures
 from yanshou.evaluate.summaries import compare
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import DataFile, draw_card
+from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
 
 
@@ -81,14 +81,14 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     train = [example("A", "QC-1", "pass", tokens=1459), example("A", "QC-2", "fail", tokens=9)]
     files = {name: DataFile(groups=1, rows=1, sha256="0") for name in ("train.jsonl", "val.jsonl")}
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
-    rows = cells(dataset_tables(draw_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
+    rows = cells(dataset_tables(build_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
     assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in rows
     assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%"] in rows
     assert sum(words[:1] == ["all"] for words in rows) == 2
 
 
 def evaluation(judge: Counts) -> Evaluation:
-    figures = Part(judge, rules=judge, always_pass=judge)
+    figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(
         groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
         verdict_files=(), stage_a_files=(), warnings=(), runs={},

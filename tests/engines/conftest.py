@@ -1,4 +1,4 @@
-"""One tiny checkpoint for all tests of the engines, and engines on it that share its weights."""
+"""One tiny checkpoint for all tests of the engines, and engines that share its weights."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,13 +1,14 @@
-"""Promises of `yanshou.engines.checkpoint`: what keeps a folder from loading is told before anything is loaded."""
+"""`yanshou.engines.checkpoint`: what keeps a folder from loading is reported before anything is loaded."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from yanshou.engines.checkpoint import DEMO, check, faults, fingerprint, locate, share
+from yanshou.engines.checkpoint import DEMO, check, faults, fingerprint, inherit_permissions, locate
 from yanshou.errors import CheckpointError
 
 WHOLE: dict[str, str] = {
@@ -21,7 +22,7 @@ SHARDED = {"model.safetensors.index.json": json.dumps({"weight_map": {"a": "m-1.
 
 
 def folder(path: Path, *without: str, **files: str) -> Path:
-    """A folder that would load, without some files and with others (`__` in a name stands for a dot)."""
+    """A folder that would load, without some files and with others (`__` in a name is a dot)."""
     path.mkdir(parents=True)
     for name, content in (WHOLE | {name.replace("__", "."): content for name, content in files.items()}).items():
         if name not in without:
@@ -30,33 +31,33 @@ def folder(path: Path, *without: str, **files: str) -> Path:
 
 
 @pytest.mark.parametrize(("folders", "files"), [(0o755, 0o644), (0o750, 0o640), (0o700, 0o600)])
-def test_who_may_enter_the_folder_may_read_its_weights(tmp_path: Path, folders: int, files: int) -> None:
+def test_everyone_who_may_enter_the_folder_may_read_its_files(tmp_path: Path, folders: int, files: int) -> None:
     private = folder(tmp_path / "checkpoint")
     (private / "model.safetensors").chmod(0o600)
     private.chmod(folders)
-    share(private)
+    inherit_permissions(private)
     assert {path.stat().st_mode & 0o777 for path in private.iterdir()} == {files}
 
 
-def test_only_files_of_the_folder_itself_are_shared(tmp_path: Path) -> None:
+def test_links_and_sub_folders_keep_their_permissions(tmp_path: Path) -> None:
     linked = folder(tmp_path / "checkpoint")
     (elsewhere := tmp_path / "elsewhere").write_text("")
     elsewhere.chmod(0o600)
     (linked / "link").symlink_to(elsewhere)
     (linked / "nowhere").symlink_to(tmp_path / "nowhere")
     (linked / "folder").mkdir(0o700)
-    share(linked)
+    inherit_permissions(linked)
     assert elsewhere.stat().st_mode & 0o777 == 0o600
     assert (linked / "folder").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_system_without_modes_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_permissions_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(self: Path, mode: int) -> None:
         raise PermissionError(1, "Operation not permitted", str(self))
 
     whole = folder(tmp_path / "checkpoint")
     monkeypatch.setattr(Path, "chmod", refused)
-    share(whole)
+    inherit_permissions(whole)
     check(whole)
 
 
@@ -79,37 +80,37 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
     [
         (["config.json"], {}, "{}: config.json is missing. Give the folder that holds it."),
         ([], {"config__json": "{"}, "{}/config.json: cannot be read as JSON ("),
-        ([], {"config__json": "[]"}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
-        ([], {"config__json": '"qwen3_vl"'}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
-        ([], {"config__json": "null"}, "{}/config.json: model_type is None, wanted 'qwen3_vl'"),
+        ([], {"config__json": "[]"}, "{}/config.json: model_type is None, expected 'qwen3_vl'"),
+        ([], {"config__json": '"qwen3_vl"'}, "{}/config.json: model_type is None, expected 'qwen3_vl'"),
+        ([], {"config__json": "null"}, "{}/config.json: model_type is None, expected 'qwen3_vl'"),
         ([], {"config__json": "[" * 100_000}, "{}/config.json: cannot be read as JSON ("),
         (
             [], {"config__json": '{"model_type": ["qwen3_vl"]}'},
-            "{}/config.json: model_type is ['qwen3_vl'], wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+            "{}/config.json: model_type is ['qwen3_vl'], expected 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
         ),
         (
             [], {"config__json": '{"model_type": "qwen2_5_vl"}'},
-            "{}/config.json: model_type is 'qwen2_5_vl', wanted 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+            "{}/config.json: model_type is 'qwen2_5_vl', expected 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
         ),
         (
             [], {"tokenizer_config__json": '{"model_max_length": "x"}'},
-            "{}/tokenizer_config.json: model_max_length is 'x', no number. Copy the file from the base checkpoint.",
+            "{}/tokenizer_config.json: model_max_length is 'x', not a number. Copy the file from the base checkpoint.",
         ),
         (
             [], {"tokenizer_config__json": '{"model_max_length": [1]}'},
-            "{}/tokenizer_config.json: model_max_length is [1], no number.",
+            "{}/tokenizer_config.json: model_max_length is [1], not a number.",
         ),
         (
             [], {"preprocessor_config__json": '{"image_mean": "x"}'},
-            "{}/preprocessor_config.json: image_mean is 'x', no number.",
+            "{}/preprocessor_config.json: image_mean is 'x', not a number.",
         ),
         (
             [], {"processor_config__json": '{"image_processor": {"image_std": [0.5, null, "x"]}}'},
-            "{}/processor_config.json: image_std is [0.5, None, 'x'], no number.",
+            "{}/processor_config.json: image_std is [0.5, None, 'x'], not a number.",
         ),
         (
             [], {"processor_config__json": '{"image_processor": {"rescale_factor": {}}}'},
-            "{}/processor_config.json: rescale_factor is {{}}, no number.",
+            "{}/processor_config.json: rescale_factor is {{}}, not a number.",
         ),
         (["model.safetensors"], {}, "{}: no safetensors weights: copy model.safetensors."),
         (
@@ -132,15 +133,15 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_keeps_a_folder_from_loading_is_told(
+def test_what_keeps_a_folder_from_loading_is_reported(
     tmp_path: Path, without: list[str], files: dict[str, str], fault: str
 ) -> None:
     made = folder(tmp_path / "made", *without, **files)
-    (told,) = faults(made)
-    assert told.startswith(fault.format(made))
+    (reported,) = faults(made)
+    assert reported.startswith(fault.format(made))
     with pytest.raises(CheckpointError) as caught:
         check(made)
-    assert str(caught.value) == told
+    assert str(caught.value) == reported
 
 
 INDEX = "model.safetensors.index.json"
@@ -149,15 +150,15 @@ INDEX = "model.safetensors.index.json"
 @pytest.mark.parametrize(
     "content", ["[]", "null", '"a"', "3", '{"weight_map": []}', '{"weight_map": "a"}', '{"weight_map": {"a": []}}']
 )
-def test_a_weight_index_of_another_type_is_told_by_its_name(tmp_path: Path, content: str) -> None:
+def test_a_weight_index_of_another_json_type_is_named(tmp_path: Path, content: str) -> None:
     made = folder(tmp_path / "made", **{INDEX: content})
-    (told,) = faults(made)
-    assert told.startswith(f"{made / INDEX}: not a weight index (")
-    assert told.endswith("). Copy the checkpoint again.")
+    (reported,) = faults(made)
+    assert reported.startswith(f"{made / INDEX}: not a weight index (")
+    assert reported.endswith("). Copy the checkpoint again.")
 
 
 @pytest.mark.parametrize("files", [{}, {"config__json": WHOLE["config.json"], "tokenizer__json": "{}"}])
-def test_an_adapter_is_to_be_merged_first_with_the_command(tmp_path: Path, files: dict[str, str]) -> None:
+def test_an_adapter_must_be_merged_first_by_the_command_shown(tmp_path: Path, files: dict[str, str]) -> None:
     made = folder(
         tmp_path / "lora", *(WHOLE.keys() - {name.replace("__", ".") for name in files}),
         adapter_config__json="{}", adapter_model__safetensors="weights",
@@ -168,13 +169,13 @@ def test_an_adapter_is_to_be_merged_first_with_the_command(tmp_path: Path, files
     ]
 
 
-def test_every_fault_of_a_folder_is_told(tmp_path: Path) -> None:
+def test_every_fault_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     words = [fault.removeprefix(f"{tmp_path / 'empty'}: ").split(".")[0] for fault in faults(tmp_path / "empty")]
     assert words == ["config", "no safetensors weights: copy model", "tokenizer", "preprocessor_config"]
 
 
-def test_a_folder_a_relative_one_and_the_demo_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absolute_and_relative_folders_and_the_demo_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = folder(tmp_path / "org" / "model")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -185,7 +186,7 @@ def test_a_folder_a_relative_one_and_the_demo_are_found(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     "name", ["/no/such/folder", "./no/such", "../no", "nothing", "a/b/c", "two words/x", "~nobody/x", ""]
 )
-def test_a_missing_folder_is_told_and_nothing_is_asked_of_the_network(
+def test_a_missing_folder_is_reported_without_using_the_network(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -196,28 +197,28 @@ def test_a_missing_folder_is_told_and_nothing_is_asked_of_the_network(
     )  # fmt: skip
 
 
-def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_file_is_not_a_checkpoint(tmp_path: Path) -> None:
     path = folder(tmp_path / "made") / "model.safetensors"
     with pytest.raises(CheckpointError) as caught:
         locate(str(path))
     assert str(caught.value) == f"checkpoint {path} is a file. Give the folder that holds config.json."
 
 
-def test_a_hub_id_that_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+def test_a_hub_id_that_cannot_be_downloaded_is_one_line(tmp_path: Path) -> None:
     words = (
         "from yanshou.engines.checkpoint import locate\nfrom yanshou.errors import CheckpointError\n"
         "try: locate('org/none')\nexcept CheckpointError as error: print(error)"
     )
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": "/usr/bin"}
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     ran = subprocess.run(
         [sys.executable, "-c", words], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
     )
     (line,) = ran.stdout.splitlines()
-    assert line.startswith("checkpoint org/none: no such folder here, and as a hub id it cannot be had: ")
+    assert line.startswith("checkpoint org/none: there is no such folder, and as a hub id it cannot be downloaded: ")
     assert line.endswith(" Check the spelling and the network, or give a folder.")
 
 
-def test_the_fingerprint_is_that_of_what_loading_reads(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_only_files_that_loading_reads(tmp_path: Path) -> None:
     first = fingerprint(folder(tmp_path / "one"))
     assert fingerprint(folder(tmp_path / "another", README__md="elsewhere", training_args__bin="pickle")) == first
     assert len(first) == 64
@@ -237,7 +238,7 @@ def test_the_fingerprint_changes_with_any_byte_and_any_name(tmp_path: Path, name
     assert len(seen) == 4
 
 
-def test_an_adapter_beside_whole_weights_is_refused_as_peft_would_apply_it(tmp_path: Path) -> None:
+def test_an_adapter_beside_whole_weights_is_refused_because_peft_would_apply_it(tmp_path: Path) -> None:
     made = folder(tmp_path / "merged", adapter_config__json="{}")
 
-    assert [fault.split(": ", 1)[1].split(" stands")[0] for fault in faults(made)] == ["adapter_config.json"]
+    assert [fault.split(": ", 1)[1].split(" lies")[0] for fault in faults(made)] == ["adapter_config.json"]

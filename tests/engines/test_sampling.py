@@ -1,4 +1,4 @@
-"""Promises of `yanshou.engines.sampling`: the right frequencies, and nothing of a row's neighbours or padding."""
+"""`yanshou.engines.sampling`: tokens have the right frequencies, and a row depends on no other row and no padding."""
 
 import math
 from itertools import pairwise
@@ -14,7 +14,7 @@ NO_IDS = torch.zeros(1, 0, dtype=torch.long)
 
 
 def drawn(scores: torch.Tensor, streams: list[str], seed: int = 0) -> list[int]:
-    """The one token that each row is left with."""
+    """The token that each row is left with."""
     out = DrawPerRow([stream(seed, key) for key in streams])(NO_IDS, scores)
     assert bool(((out == 0).sum(-1) == 1).all())
     assert bool(((out == -math.inf).sum(-1) == scores.shape[1] - 1).all())
@@ -38,19 +38,19 @@ def test_successive_draws_of_one_row_are_independent() -> None:
         assert abs(count - 1_000) < 120, pair
 
 
-def test_a_row_draws_the_same_beside_other_rows() -> None:
+def test_a_row_draws_the_same_token_in_any_batch() -> None:
     scores = torch.randn(5, 50, generator=torch.Generator().manual_seed(0))
     together = drawn(scores, list("abcde"))
     assert [drawn(scores[row : row + 1], [key])[0] for row, key in enumerate("abcde")] == together
     assert drawn(scores, list("abcde"), seed=1) != together
 
 
-def test_keys_of_any_spelling_have_a_stream() -> None:
+def test_every_key_and_seed_has_a_stream_of_its_own() -> None:
     assert stream(0, "图片\udcff.jpg").random() == stream(0, "图片\udcff.jpg").random()
     assert len({stream(seed, key).random() for seed in (1, 11, 2**62) for key in ("", "1", "11", "图")}) == 12
 
 
-def test_the_penalty_is_blind_to_padding() -> None:
+def test_the_penalty_ignores_padding() -> None:
     scores = torch.tensor([[2.0, 2.0, -2.0, 2.0, -2.0]])
     penalty = PaddedRepetitionPenalty(2.0, PAD)
     bare = penalty(torch.tensor([[1, 2]]), scores)
@@ -58,7 +58,7 @@ def test_the_penalty_is_blind_to_padding() -> None:
     assert torch.equal(penalty(torch.tensor([[PAD, PAD, PAD, 1, 2]]), scores), bare)
 
 
-def test_greedy_needs_no_processor_and_top_p_keeps_the_likely() -> None:
+def test_greedy_needs_no_processor_and_top_p_keeps_the_likely_tokens() -> None:
     assert len(processors(SamplingSettings(), ["a"], PAD)) == 0
     chain = processors(SamplingSettings(temperature=0.5, top_p=0.6), [str(row) for row in range(500)], PAD)
     scores = torch.tensor([0.4, 0.3, 0.2, 0.1]).log().expand(500, -1)  # at temperature 0.5: 0.53, 0.30, 0.13, 0.03

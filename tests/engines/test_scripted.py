@@ -1,4 +1,4 @@
-"""Promises of `yanshou.engines.scripted`: given answers for real photos, without a model."""
+"""`yanshou.engines.scripted`: answers from a script for real photos, without a model."""
 
 import re
 import time
@@ -30,14 +30,14 @@ def texts(engine: ScriptedEngine, *photos: Path | Image.Image | None, key: str =
     return [answer.text if isinstance(answer, Completion) else f"{answer.error}" for answer in answers]
 
 
-def test_a_photo_is_looked_up_by_group_and_name_then_name_then_star(photo_tree: PhotoTree) -> None:
+def test_a_photo_is_looked_up_by_group_and_name_then_by_name_then_by_star(photo_tree: PhotoTree) -> None:
     root = photo_tree({"QC-1": ["1.jpg", "2.jpg", "3.jpg"], "QC-2": ["1.jpg"]})
     engine = ScriptedEngine.of({"*": "any", "1.jpg": "name", "QC-1/1.jpg": "group and name"})
     photos = [root / "QC-1" / "1.jpg", root / "QC-2" / "1.jpg", root / "QC-1" / "2.jpg"]
     assert texts(engine, *photos) == ["group and name<|im_end|>", "name<|im_end|>", "any<|im_end|>"]
 
 
-def test_a_photo_that_the_script_does_not_know_fails(photo_tree: PhotoTree) -> None:
+def test_a_photo_without_an_answer_in_the_script_fails(photo_tree: PhotoTree) -> None:
     root = photo_tree({"QC-1": 2})
     engine = ScriptedEngine.of({"2.jpg": "known"})
     assert texts(engine, root / "QC-1" / "1.jpg", root / "QC-1" / "2.jpg") == [
@@ -49,8 +49,8 @@ def test_a_photo_that_the_script_does_not_know_fails(photo_tree: PhotoTree) -> N
 def test_a_photo_is_read_as_a_model_would_read_it(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     photos = [tmp_path / "empty.jpg", tmp_path / "gone.jpg"]
-    told = texts(ScriptedEngine.of({"*": "any"}), *photos)
-    assert [re.sub(".*/", "", text) for text in told] == [
+    reported = texts(ScriptedEngine.of({"*": "any"}), *photos)
+    assert [re.sub(".*/", "", text) for text in reported] == [
         "empty.jpg: the file is empty (0 bytes)",
         "gone.jpg: there is no such file",
     ]
@@ -58,13 +58,13 @@ def test_a_photo_is_read_as_a_model_would_read_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("exif", "rotated"), [("apply", True), ("ignore", False)])
-def test_a_turned_photo_is_told(tmp_path: Path, exif: str, rotated: bool) -> None:
+def test_a_rotated_photo_is_marked(tmp_path: Path, exif: str, rotated: bool) -> None:
     (tmp_path / "turned.jpg").write_bytes(oriented(6))
     engine = ScriptedEngine.of({"*": "any"}, photo={"exif": exif})
     assert ask(engine, tmp_path / "turned.jpg") == [Completion(0, "any<|im_end|>", "stop", 4, rotated)]
 
 
-def test_an_answer_can_be_cut_off(photo_tree: PhotoTree) -> None:
+def test_an_answer_can_end_at_the_token_limit(photo_tree: PhotoTree) -> None:
     root = photo_tree({"QC-1": 2})
     engine = ScriptedEngine.of({"*": "any"}, truncated=("1.jpg",))
     assert ask(engine, root / "QC-1" / "1.jpg", root / "QC-1" / "2.jpg") == [
@@ -79,7 +79,7 @@ def test_pictures_in_memory_and_prompts_without_a_photo_are_looked_up_by_their_k
     assert texts(engine, Image.new("RGB", (8, 8)), None) == ["any<|im_end|>"] * 2
 
 
-def test_the_batch_hook_sees_every_batch_and_can_play_out_of_memory(photo_tree: PhotoTree) -> None:
+def test_the_batch_hook_gets_every_batch_size_and_can_raise_out_of_memory(photo_tree: PhotoTree) -> None:
     root, sizes = photo_tree({"QC-1": 5}), []
 
     def before_batch(size: int) -> None:
@@ -92,14 +92,14 @@ def test_the_batch_hook_sees_every_batch_and_can_play_out_of_memory(photo_tree: 
     assert sizes == [4, 2, 2, 1]
 
 
-def test_the_delay_is_one_of_batches_not_of_photos() -> None:
+def test_the_delay_is_per_batch() -> None:
     engine = ScriptedEngine.of({"*": "any"}, batch_size=4, delay_s=0.05, decode=False)
-    began = time.monotonic()
+    started = time.monotonic()
     texts(engine, *[None] * 8)
-    assert time.monotonic() - began >= 0.1
+    assert time.monotonic() - started >= 0.1
 
 
-def test_the_identity_is_that_of_the_script_and_of_nothing_else(script: Callable[..., Path]) -> None:
+def test_the_identity_depends_on_the_script_only(script: Callable[..., Path]) -> None:
     def identity(path: Path, **options: Any) -> dict[str, Any]:
         return load_engine(EngineSettings(checkpoint=str(path), engine="scripted", **options)).identity()
 
@@ -118,7 +118,7 @@ def test_the_identity_is_that_of_the_script_and_of_nothing_else(script: Callable
         ('{"answers": {}, "delays": 1}', "not a script: unknown key delays. Correct the file."),
     ],
 )
-def test_a_script_that_is_none_is_told_with_its_path(tmp_path: Path, content: str | None, message: str) -> None:
+def test_an_invalid_script_is_reported_with_its_path(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "script.json"
     if content is not None:
         path.write_text(content)
@@ -127,7 +127,7 @@ def test_a_script_that_is_none_is_told_with_its_path(tmp_path: Path, content: st
     assert str(caught.value) == f"{path}: {message}"
 
 
-def test_an_unknown_engine_is_told_with_the_known_ones() -> None:
+def test_an_unknown_engine_is_reported_with_the_known_ones() -> None:
     known = "auto, continuous, transformers, scripted"
-    with pytest.raises(UsageError, match=rf"^unknown engine 'vllm'. Known are: {known}\.$"):
+    with pytest.raises(UsageError, match=rf"^unknown engine 'vllm'. Known engines: {known}\.$"):
         load_engine(EngineSettings(checkpoint="demo", engine="vllm"))

@@ -72,14 +72,16 @@ def test_a_limit_of_false_releases_finds_the_threshold_and_uses_it(judged: Judge
     assert result.choice is not None
     assert (result.choice.threshold, result.threshold) == (0.7, 0.7)
     assert (result.overall.judge.false_release, result.overall.judge.false_block) == (Rate(0, 50), Rate(0, 10))
-    assert "--threshold 0.7 promises a false-release rate of at most 0.1 with 95% confidence" in result.choice.words
+    assert (
+        "--threshold 0.7 promises a false-release rate of at most 0.1 with 95% confidence" in result.choice.explanation
+    )
 
 
 def test_too_few_fails_leave_the_verdicts_as_they_are_written(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS, max_false_release=0.03)
     assert result.choice is not None
     assert (result.choice.threshold, result.threshold) == (None, None)
-    assert "takes 134 human fails" in result.choice.words
+    assert "takes 134 human fails" in result.choice.explanation
     assert result.overall == evaluate(files, None, MISSIONS).overall
 
 

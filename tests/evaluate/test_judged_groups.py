@@ -189,7 +189,7 @@ def test_a_run_file_that_names_no_stage_a_files_is_shown(judged: Judged, tmp_pat
 def test_a_damaged_run_file_is_told_as_what_it_is(judged: Judged, tmp_path: Path, odd: str) -> None:
     file = judged([verdict("QC-1")])
     (tmp_path / f"{MISSION}_verdicts.run.json").write_text(odd)
-    with pytest.raises(DamagedFileError, match=r"run\.json: (no object|blank|torn|nested).*--stage-a"):
+    with pytest.raises(DamagedFileError, match=r"run\.json: (not an object|blank|incomplete|nested).*--stage-a"):
         read(file)
 
 
@@ -218,7 +218,7 @@ def test_stage_a_files_of_other_groups_are_refused(judged: Judged) -> None:
 
 def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> None:
     file = judged([verdict("QC-1"), verdict("QC-1", says="fail")], [stage_a("QC-1")])
-    with pytest.raises(DamagedFileError, match=r"verdicts\.jsonl:2: group QC-1 .* stands at .*verdicts\.jsonl:1"):
+    with pytest.raises(DamagedFileError, match=r"verdicts\.jsonl:2: group QC-1 .* is already at .*verdicts\.jsonl:1"):
         read(file)
 
 

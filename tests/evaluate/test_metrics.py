@@ -47,13 +47,6 @@ def test_every_group_falls_into_one_cell(outcomes: list[tuple[Label | None, Labe
     assert counts.accuracy.count + counts.false_release.count + counts.false_block.count == counts.accuracy.of
 
 
-@given(OUTCOMES, OUTCOMES)
-def test_parts_add_up_to_the_whole(
-    one: list[tuple[Label | None, Label | None]], other: list[tuple[Label | None, Label | None]]
-) -> None:
-    assert Counts.of(one) + Counts.of(other) == Counts.of([*one, *other])
-
-
 @given(OUTCOMES)
 def test_no_figure_is_ever_a_crash_or_a_nan(outcomes: list[tuple[Label | None, Label | None]]) -> None:
     with warnings.catch_warnings():

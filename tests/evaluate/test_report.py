@@ -23,7 +23,7 @@ from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import Counts, Evaluation, evaluate, write_report
 from yanshou.evaluate.curve import Curve, trade_off
 from yanshou.evaluate.report import HERE, as_script_data, worst_first
-from yanshou.evaluate.translations import WORDS
+from yanshou.evaluate.translations import TRANSLATIONS
 from yanshou.missions import load_missions
 from yanshou.schema.records import GroupKey
 
@@ -196,7 +196,7 @@ def test_the_table_has_the_figures_of_the_judge_the_rules_and_always_pass(files:
 def test_both_languages_have_the_same_words_with_the_same_blanks() -> None:
     blanks = {
         lang: {key: sorted(re.findall(r"\{\w+\}", text)) for key, text in words.items()}
-        for lang, words in WORDS.items()
+        for lang, words in TRANSLATIONS.items()
     }
     assert blanks["zh"] == blanks["en"]
 
@@ -204,9 +204,9 @@ def test_both_languages_have_the_same_words_with_the_same_blanks() -> None:
 def test_every_word_that_script_and_template_ask_for_is_there() -> None:
     template, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html.jinja", "js"))
     asked = set(re.findall(r"\bw\.(\w+)", template)) | set(re.findall(r"\bwords\.(\w+)", script))
-    assert asked <= set(WORDS["zh"])
+    assert asked <= set(TRANSLATIONS["zh"])
     for state in ("missing", "unreadable"):
-        assert f"photo_{state}" in WORDS["zh"]
+        assert f"photo_{state}" in TRANSLATIONS["zh"]
 
 
 @pytest.mark.parametrize(("lang", "words"), [("zh", "误放行"), ("en", "False releases")])
@@ -423,9 +423,9 @@ def test_the_rules_have_no_curve_and_no_threshold(judged: Judged, tmp_path: Path
     amend(file, checkpoint="rules", rule={"text": "x"})
     page = report([file], tmp_path)
     assert not page.named("svg")
-    assert page.texts[WORDS["zh"]["curve_none"]] == 1
-    assert page.texts[WORDS["zh"]["threshold_rules"]] == 1
-    assert page.texts[WORDS["zh"]["rules_checkpoint"]] >= 1
+    assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1
+    assert page.texts[TRANSLATIONS["zh"]["threshold_rules"]] == 1
+    assert page.texts[TRANSLATIONS["zh"]["rules_checkpoint"]] >= 1
     assert [group["p"] for group in page.data["groups"]] == [None, None]
 
 
@@ -458,7 +458,7 @@ def test_what_is_no_probability_is_no_threshold_that_is_known(
     amend(file, checkpoint="4f0c" * 16, threshold=threshold)
     page = report([file], tmp_path)
     assert page.data["threshold"] is None
-    assert page.texts[WORDS["zh"]["not_known"]] == 2  # threshold, and the origin of the Stage-A file
+    assert page.texts[TRANSLATIONS["zh"]["not_known"]] == 2  # threshold, and the origin of the Stage-A file
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"settings": 1}'])
@@ -466,7 +466,7 @@ def test_without_a_readable_run_file_the_origin_is_not_known(judged: Judged, tmp
     file = judged([verdict("QC-1")])
     file.with_suffix(".run.json").write_text(damage)
     path = write_report(evaluate([file], [file.with_name(f"{MISSION}_stage_a.jsonl")], MISSIONS), tmp_path)
-    assert read(path).texts[WORDS["zh"]["not_known"]] == 4  # checkpoint, threshold, and both files' origin
+    assert read(path).texts[TRANSLATIONS["zh"]["not_known"]] == 4  # checkpoint, threshold, and both files' origin
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -44,7 +44,7 @@ def entries(truth: str, written: str) -> Tally:
 def test_the_same_lines_score_one() -> None:
     lines = photos("电线/捆扎整齐×2，标签/5G-BBU-接地线×1", "无关图片×1")
     part = compare({KEY: lines}, {KEY: lines}).overall
-    assert (part.groups, part.write_error, part.photos, part.identical_share) == (1, 0, 2, 1.0)
+    assert (part.groups, part.unwritten, part.photos, part.identical_share) == (1, 0, 2, 1.0)
     assert (part.entries.precision, part.entries.recall, part.entries.f1) == (1.0, 1.0, 1.0)
 
 
@@ -86,7 +86,7 @@ def test_a_right_entry_beside_the_wrong_photo_is_wrong() -> None:
 def test_a_group_that_is_not_written_counts_as_wrong() -> None:
     other = KEY._replace(label="fail")  # the same id under the other label is another group
     result = compare({KEY: photos("电线/捆扎整齐×2", "无关图片×1")}, {other: photos("电线/捆扎整齐×2", "无关图片×1")})
-    assert (result.overall.write_error, result.overall.identical_share) == (1, 0.0)
+    assert (result.overall.unwritten, result.overall.identical_share) == (1, 0.0)
     assert result.overall.entries == Tally(right=0, written=0, true=3)
     assert result.not_in_truth == (other,)
 
@@ -170,7 +170,7 @@ def test_a_damaged_truth_is_named_with_its_line(tmp_path: Path, damage: dict[str
 def test_a_group_in_two_files_is_an_error_that_names_both(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
     files = [jsonl(tmp_path / name, written_line("无关图片×1")) for name in ("a.jsonl", "b.jsonl")]
-    with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* stands at .*a\.jsonl:1 already"):
+    with pytest.raises(DamagedFileError, match=r"b\.jsonl:1: group QC-1 .* is already at .*a\.jsonl:1"):
         score(truth, files, KNOWN)
 
 

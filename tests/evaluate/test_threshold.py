@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binomtest
 
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.threshold import Choice, allowed_releases, candidates, choose, fails_needed, upper_bound
+from yanshou.evaluate.threshold import (
+    ThresholdChoice,
+    allowed_releases,
+    candidates,
+    choose_threshold,
+    fails_needed,
+    upper_bound,
+)
 
 SCORES = st.lists(st.floats(0, 1), max_size=40)
 LIMITS = st.floats(0.01, 0.9)
@@ -21,27 +28,27 @@ def many(count: int, low: float, high: float) -> list[float]:
 
 
 def test_the_lowest_threshold_that_keeps_the_promise() -> None:
-    choice = choose(many(100, 0.6, 0.99), [*many(197, 0.01, 0.4), 0.5, 0.7, 0.95], 0.05, 0.95)
+    choice = choose_threshold(many(100, 0.6, 0.99), [*many(197, 0.01, 0.4), 0.5, 0.7, 0.95], 0.05, 0.95)
     assert (choice.allowed, choice.threshold) == (3, 0.4 + 0.05)  # between the third fail and the fourth
     assert (choice.false_release, choice.false_block) == (Rate(3, 200), Rate(0, 100))
     assert choice.upper == upper_bound(3, 200, 0.95)
 
 
 def test_the_price_is_told_in_human_passes_blocked() -> None:
-    choice = choose([0.9, 0.8, 0.3, 0.2], many(200, 0.4, 0.7), 0.03, 0.95)
+    choice = choose_threshold([0.9, 0.8, 0.3, 0.2], many(200, 0.4, 0.7), 0.03, 0.95)
     assert choice.false_block == Rate(2, 4)
-    assert "2 of 4 (50.0%) human passes are blocked" in choice.words
+    assert "2 of 4 (50.0%) human passes are blocked" in choice.explanation
 
 
 @pytest.mark.parametrize(("limit", "confidence", "needed"), [(0.03, 0.95, 134), (0.1, 0.95, 41), (0.05, 0.9, 61)])
 def test_too_few_fails_promise_nothing_and_say_how_many_it_takes(limit: float, confidence: float, needed: int) -> None:
     assert fails_needed(limit, confidence) == needed
-    few = choose([0.9], many(needed - 1, 0.0, 0.5), limit, confidence)
-    enough = choose([0.9], many(needed, 0.0, 0.5), limit, confidence)
+    few = choose_threshold([0.9], many(needed - 1, 0.0, 0.5), limit, confidence)
+    enough = choose_threshold([0.9], many(needed, 0.0, 0.5), limit, confidence)
     assert (few.threshold, few.allowed, enough.threshold) == (None, None, 0.7)
     assert (
         f"takes {needed} human fails even if none of them is released; with a p_pass here are {needed - 1}."
-        in few.words
+        in few.explanation
     )
 
 
@@ -52,26 +59,26 @@ def test_as_many_fails_as_needed_are_enough_and_so_are_more(limit: float, confid
 
 
 def test_no_verdicts_at_all_promise_nothing() -> None:
-    choice = choose([], [], 0.03, 0.95)
+    choice = choose_threshold([], [], 0.03, 0.95)
     assert (choice.threshold, choice.false_release, choice.false_block) == (None, Rate(0, 0), Rate(0, 0))
-    assert "here are 0" in choice.words
+    assert "here are 0" in choice.explanation
 
 
 def test_fails_among_the_surest_verdicts_leave_no_threshold() -> None:
-    choice = choose([1.0] * 50, [*many(150, 0.0, 0.9), *[1.0] * 50], 0.03, 0.95)
+    choice = choose_threshold([1.0] * 50, [*many(150, 0.0, 0.9), *[1.0] * 50], 0.03, 0.95)
     assert choice.threshold is None
-    assert "even the strictest threshold releases 50 of 200 (25.0%) human fails" in choice.words
+    assert "even the strictest threshold releases 50 of 200 (25.0%) human fails" in choice.explanation
 
 
 def test_it_stops_at_the_first_candidate_that_fails() -> None:
     """Below the three fails at the top come hundreds of passes: a lower P never looks better again."""
-    choice = choose(many(500, 0.2, 0.8), [0.9] * 3 + [0.1] * 197, 0.03, 0.95)
+    choice = choose_threshold(many(500, 0.2, 0.8), [0.9] * 3 + [0.1] * 197, 0.03, 0.95)
     assert (choice.allowed, choice.threshold) == (0, None)
 
 
 @given(SCORES, SCORES, LIMITS)
 def test_what_is_found_keeps_the_exact_bound(passes: list[float], fails: list[float], limit: float) -> None:
-    choice = choose(passes, fails, limit, 0.9)
+    choice = choose_threshold(passes, fails, limit, 0.9)
     if choice.threshold is not None:
         released = sum(p >= choice.threshold for p in fails)
         exact = binomtest(released, len(fails)).proportion_ci(0.8, method="exact").high
@@ -116,7 +123,7 @@ def test_neighbours_among_the_floats_are_parted_too() -> None:
     assert [sum(score >= threshold for score in scores) for threshold in found] == [1, 2, 3, 4]
 
 
-def kept(halves: Sequence[tuple[Choice, np.ndarray]], limit: float) -> float:
+def kept(halves: Sequence[tuple[ThresholdChoice, np.ndarray]], limit: float) -> float:
     """The share of the thresholds under which another sample's rate stays under the limit. No threshold breaks none."""
     fine = [choice.threshold is None or (fails >= choice.threshold).mean() < limit for choice, fails in halves]
     return sum(fine) / len(fine)
@@ -129,7 +136,7 @@ def test_the_promise_holds_as_often_as_stated(size: int, limit: float, confidenc
     found, true = [], []
     for _ in range(draws):
         passes, fails, others = (random.beta(a, b, n) for a, b, n in ((5, 1.5, 50), (1.5, 5, size), (1.5, 5, size)))
-        choice = choose(passes.tolist(), fails.tolist(), limit, confidence)
+        choice = choose_threshold(passes.tolist(), fails.tolist(), limit, confidence)
         assert choice.threshold is not None
         found.append((choice, others))
         true.append(beta.sf(choice.threshold, 1.5, 5) <= limit)
@@ -149,7 +156,7 @@ def test_random_halves_of_one_set_keep_the_promise() -> None:
         for _ in range(20):
             chosen = random.permutation(900) < 450
             passes, fails = scores[chosen & human_pass], scores[chosen & ~human_pass]
-            choice = choose(passes.tolist(), fails.tolist(), 0.05, 0.95)
+            choice = choose_threshold(passes.tolist(), fails.tolist(), 0.05, 0.95)
             assert choice.threshold is not None
             halves.append((choice, scores[~chosen & ~human_pass]))
         rates.append(kept(halves, 0.05))

@@ -48,9 +48,10 @@ def share_of(gib: float, folder: Path, dtype: str = "bfloat16", **other: Any) ->
 
 
 def slots(engine: ContinuousEngine) -> int:
-    """The number that the engine has on the device."""
-    assert engine._runner
-    return engine._runner.slots
+    """The number of slots that are allocated on the device."""
+    capacity = engine.stats().capacity
+    assert capacity
+    return capacity.slots
 
 
 def test_a_plan_is_allocated_and_stays_within_its_share_of_the_card(wide: Path) -> None:

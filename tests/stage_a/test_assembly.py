@@ -15,7 +15,7 @@ from yanshou.inputs.discovery import Group
 from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey
-from yanshou.stage_a.assembly import GroupAssembler, read
+from yanshou.stage_a.assembly import GroupAssembler, parse_answer
 
 PROMPT = Prompt("system", "user")
 MISSION = "挡风板安装检查"
@@ -201,7 +201,7 @@ def test_an_engine_may_give_any_iterator(jobs: list[Group]) -> None:
 
 def test_every_answer_is_heard_once(jobs: list[Group]) -> None:
     heard: list[int] = []
-    list(GroupAssembler(ShuffledEngine(), PROMPT, heard=lambda answer: heard.append(answer.id)).run(jobs))
+    list(GroupAssembler(ShuffledEngine(), PROMPT, on_answer=lambda answer: heard.append(answer.id)).run(jobs))
     assert sorted(heard) == list(range(16))
 
 
@@ -235,6 +235,6 @@ def test_what_is_no_summary_is_a_value_error(
     answer: Completion | Failure, error: type[ValueError], message: str
 ) -> None:
     with pytest.raises(error) as caught:
-        read(answer)
+        parse_answer(answer)
     assert isinstance(caught.value, ValueError)
     assert str(caught.value) == message

@@ -22,7 +22,8 @@ from yanshou.engines.base import Completion, OutOfMemoryError, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.errors import InputError, UsageError
 from yanshou.missions import load_missions
-from yanshou.pipeline.mission_run import HOPELESS, MissionResult, exit_status
+from yanshou.pipeline.mission_result import MissionResult, exit_status
+from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
 from yanshou.settings import EngineSettings, SamplingSettings, StageASettings
 from yanshou.stage_a.summarize import summarize_directory
 from yanshou.storage.jsonl import read_lines
@@ -550,7 +551,7 @@ def test_one_id_in_two_folders_of_a_label_fails_both_and_no_other(
     result = run(root, script(), out)
     assert (result.status, result.groups, result.written, result.failed) == (3, 3, 2, 1)
     folder = root / SHIELD / PASS
-    message = f"QC-TEMP-20241022-0015062: the id stands in 2 folders: {folder / 'a'}, {folder / 'b'}"
+    message = f"QC-TEMP-20241022-0015062: 2 folders have this id: {folder / 'a'}, {folder / 'b'}"
     assert faults(out) == [("QC-TEMP-20241022-0015062", None, message)]
     assert [(line["label"], line["group_id"]) for line in lines(out)] == [
         ("fail", "QC-TEMP-20241022-0015062"),
@@ -582,12 +583,12 @@ def test_a_run_whose_first_groups_all_fail_stops(photo_tree: PhotoTree, tmp_path
     root, out, sizes = photo_tree(jobs(60)), tmp_path / "out", []
     engine = ScriptedEngine.of({"*": ""}, batch_size=4, before_batch=sizes.append)
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
-    assert (result.status, result.failed, result.written) == (1, HOPELESS, 0)
+    assert (result.status, result.failed, result.written) == (1, MAX_FAILURES_AT_START, 0)
     assert result.error == (
         "the first 20 groups all failed, the last one with: the summary is empty: the model wrote '<|im_end|>'"
     )
-    assert sum(sizes) <= HOPELESS + 4
-    assert (len(faults(out)), ids(out), run_file(out)["status"]) == (HOPELESS, [], "stopped")
+    assert sum(sizes) <= MAX_FAILURES_AT_START + 4
+    assert (len(faults(out)), ids(out), run_file(out)["status"]) == (MAX_FAILURES_AT_START, [], "stopped")
 
 
 def test_failures_behind_a_written_group_stop_nothing(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
@@ -599,8 +600,8 @@ def test_failures_behind_a_written_group_stop_nothing(photo_tree: PhotoTree, scr
 
 
 def test_fewer_groups_than_that_may_all_fail(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
-    result = run(photo_tree(jobs(HOPELESS - 1)), script({"*": ""}), tmp_path / "out")
-    assert (result.status, result.failed, result.error) == (3, HOPELESS - 1, "")
+    result = run(photo_tree(jobs(MAX_FAILURES_AT_START - 1)), script({"*": ""}), tmp_path / "out")
+    assert (result.status, result.failed, result.error) == (3, MAX_FAILURES_AT_START - 1, "")
 
 
 def test_a_hopeless_mission_does_not_keep_the_others_from_running(
@@ -626,7 +627,7 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     engine = ScriptedEngine.of({"*": "无关图片×1"}, batch_size=4, before_batch=before_batch)
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
-    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory, not even alone")]
+    assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory even in a batch of one")]
     assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
     message = f"{SHIELD}: the GPU ran out of memory 3 time(s); the run continued with smaller batches."
     assert final_messages([result])[0].startswith(message)

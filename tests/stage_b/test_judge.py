@@ -20,12 +20,13 @@ from yanshou.engines import Completion, Request
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
-from yanshou.pipeline.mission_run import HOPELESS, Silence
+from yanshou.pipeline.listener import NullListener
+from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
 from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.records import Fault, StageARecord, VerdictRecord, image_key
 from yanshou.schema.summary import parse
 from yanshou.settings import EngineSettings, JudgeSettings
-from yanshou.stage_b.judge import Judge, judge, prepare
+from yanshou.stage_b.judge import judge_files, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records
 from yanshou.world.jobs import random_job
@@ -161,7 +162,7 @@ def test_likelihoods_that_are_no_numbers_fail_their_group(stage_a: Path, tmp_pat
 
     settings = EngineSettings(checkpoint=str(script(tmp_path, {"*": GOOD})), engine="scripted")
     given = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=settings)
-    (result,) = judge(given, Overflowing(settings))
+    (result,) = judge_files(given, Overflowing(settings))
     assert (result.status, result.written, result.failed) == (3, 11, 1)
     assert [(fault.group_id, fault.message, fault.advice) for fault in faults(tmp_path / "out")] == [
         ("QC-4", "ln P is -inf for 通过, -inf for 不通过", "run with --dtype float32")
@@ -178,7 +179,7 @@ def test_a_prompt_that_would_stop_the_run_fails_its_group_and_no_other(tmp_path:
     result = CliRunner().invoke(main, command(groups, tmp_path / "out", "--checkpoint", "demo", "--device", "cpu"))
     assert result.exit_code == 3
     told = {fault.group_id: f"{fault.step}: {fault.message}" for fault in faults(tmp_path / "out")}
-    assert told.pop("QC-98") == "check: its summaries hold '<|image_pad|>', which no chat template reads as text"
+    assert told.pop("QC-98") == "check: its summaries contain '<|image_pad|>', which no chat template reads as text"
     assert told.pop("QC-99") == "check: its summaries have 350,000 characters, more than 250,000"
     assert sorted([*told, *(line.group_id for line in verdicts(tmp_path / "out"))]) == ["QC-1"]
     assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
@@ -218,10 +219,10 @@ def test_a_failed_group_is_tried_again(stage_a: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    groups = written(tmp_path / "a.jsonl", [record(number) for number in range(HOPELESS + 10)])
+    groups = written(tmp_path / "a.jsonl", [record(number) for number in range(MAX_FAILURES_AT_START + 10)])
     result = run(groups, tmp_path / "out", script(tmp_path, {"*": "好"}))
     assert result.exit_code == 1
-    assert f"the first {HOPELESS} groups all failed" in result.stderr
+    assert f"the first {MAX_FAILURES_AT_START} groups all failed" in result.stderr
 
 
 # ---- thresholds ----
@@ -290,8 +291,8 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "extra key": (broken(note="x"), "unknown key note"),
     "gap": (broken(per_image={"图片_1": "无关图片×1", "图片_3": "无关图片×1"}), "图片_2|图片_3|missing"),
     "label": (broken(label="审核通过"), "key label is '审核通过'"),
-    "twice": (dump_line(record(0)), r"stands at .*a.jsonl:1 already"),
-    "torn": (dump_line(record(1))[:-40], "torn"),
+    "twice": (dump_line(record(0)), r"is already at .*a.jsonl:1"),
+    "torn": (dump_line(record(1))[:-40], "incomplete"),
     "utf-8": (dump_line(record(1)).replace("挡".encode(), b"\xff"), "not UTF-8"),
     "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known are: .*--mission-file"),
     "a long line": (broken(note="x" * 10_000_000), "unknown key note"),
@@ -348,8 +349,8 @@ def test_verdicts_of_the_rules_are_not_continued_by_a_checkpoint_and_that_takes_
         f"error: {out}/{SHIELD}_verdicts.run.json: the lines so far were made with other settings:",
         '  checkpoint: file has "rules", this run has "…"',
         "  only the file has rule; only this run has dtype, sampling, prompts",
-        "Use the same settings, choose another --output-dir, or start over: --fresh, which keeps the old files under "
-        "another name.",
+        "Use the same settings, choose another --output-dir, or start over with --fresh, which keeps the old files "
+        "under another name.",
     ]
     assert len(refused.stderr.splitlines()) == 8
 
@@ -400,15 +401,14 @@ def test_an_interrupted_run_ends_after_the_batch_in_hand(stage_a: Path, tmp_path
 def test_an_interrupted_run_by_the_rules_ends_after_the_group_in_hand(stage_a: Path, tmp_path: Path) -> None:
     settings = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=None)
 
-    class InterruptsIt(Silence):
+    class InterruptsIt(NullListener):
         def group(self, outcome: Outcome[Any]) -> None:
-            judging.interrupt()
+            stage.interrupt()
 
-    judging = Judge(settings, None, InterruptsIt())
-    found, _ = prepare(settings)
-    result = judging.run(found[0])
+    stage = prepare(settings, listener=InterruptsIt())
+    (result,) = stage.run()
     assert (result.status, len(verdicts(tmp_path / "out"))) == (130, 1)
-    assert judge(settings)[0].status == 0
+    assert judge_files(settings)[0].status == 0
     assert len(verdicts(tmp_path / "out")) == 12
 
 
@@ -423,7 +423,7 @@ def test_batch_size_and_order_change_no_verdict(tmp_path: Path) -> None:
     found = []
     for name, groups, batch_size in (("one", stage_a, 1), ("eight", stage_a, 8), ("shuffled", shuffled, 5)):
         engine = EngineSettings(checkpoint="demo", device="cpu", batch_size=batch_size)
-        (result,) = judge(JudgeSettings(stage_a=(groups,), output_dir=tmp_path / name, engine=engine))
+        (result,) = judge_files(JudgeSettings(stage_a=(groups,), output_dir=tmp_path / name, engine=engine))
         assert result.status == 0, result
         found.append({line["group_id"]: line for line in told(tmp_path / name, GROUND)})
     for other in found[1:]:

@@ -1,20 +1,18 @@
-"""Promises of `yanshou.storage.jsonl`."""
+"""Guarantees of `yanshou.storage.jsonl`."""
 
-import multiprocessing
 import os
 import resource
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.processes import in_child
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.schema.records import StageARecord
-from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import REDO, SYNC_EVERY_S, Appender, dump_line, read_lines, read_object, read_records
 
 ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
@@ -32,19 +30,6 @@ def record(number: int, photos: int = 1) -> StageARecord:
         clean_texts=texts,
         timestamp="2026-01-18T09:30:00+08:00",
     )
-
-
-def in_child(work: Callable[[], Any]) -> Any:
-    """What `work` returns in a process of its own, where it may spoil limits."""
-    fork = multiprocessing.get_context("fork")
-    receiving, sending = fork.Pipe(duplex=False)
-    child = fork.Process(target=lambda: sending.send(work()))
-    child.start()
-    sending.close()
-    with receiving:
-        result = receiving.recv()
-    child.join()
-    return result
 
 
 # Any text that a line can hold: model text, and file names with bytes that are not UTF-8.
@@ -87,13 +72,13 @@ def test_a_record_with_a_file_name_that_is_not_utf8_comes_back(tmp_path: Path) -
         (b'{"n": 1} {"n": 2}\n', 'not JSON at character 10, extra data: \'{"n": 1} {"n": 2}\\n\''),
         (b"\0\0\0\n", "not JSON at character 1, expecting value: '\\x00\\x00\\x00\\n'"),
         (b'{"n": "\xff"}\n', 'not UTF-8 at byte 8: b\'{"n": "\\xff"}\\n\''),
-        (b"[1, 2]\n", "no object but [1, 2]"),
+        (b"[1, 2]\n", "not an object but [1, 2]"),
         (b'{"n": NaN}\n', "NaN is not a JSON number"),
         (b'{"n": -Infinity}\n', "-Infinity is not a JSON number"),
         (b'{"n": 1e999}\n', "1e999 is too large a number"),
-        (b'{"n": {"m": 1, "m": 2}}\n', "key m stands there twice"),
+        (b'{"n": {"m": 1, "m": 2}}\n', "key m occurs twice"),
         (b"[" * 100_000 + b"\n", "nested too deeply: '[[["),
-        (b'{"n": 1, "te', 'torn, the run that wrote it was cut off: \'{"n": 1, "te\''),
+        (b'{"n": 1, "te', 'incomplete, because the run that wrote it was killed: \'{"n": 1, "te\''),
     ],
 )
 def test_a_damaged_line_is_an_error_naming_file_line_and_cure(tmp_path: Path, line: bytes, what: str) -> None:
@@ -117,10 +102,10 @@ HUGE = b"x" * 5_000_000
         (HUGE + b"\n", "not JSON at character 1, expecting value: 'xxxxxxxxxxxxxxx'"),
         (b'{"n": "' + HUGE + b"\n", "not JSON at character 5000008, invalid control character at: 'xxxxxxxxxxxxxxx"),
         (b'{"n": "' + HUGE + b'\xff"}\n', "not UTF-8 at byte 5000008: b'xxxxxxxxxxxxxxx\\xff\"}\\n'"),
-        (b'"' + HUGE + b'"\n', "no object but 'xxx"),
+        (b'"' + HUGE + b'"\n', "not an object but 'xxx"),
         (b'{"%s": 1, "%s": 2}\n' % (HUGE, HUGE), "key xxx"),
         (b"\0" * 5_000_000 + b"\n", "not JSON at character 1, expecting value: '\\x00\\x00"),
-        (b'{"n": "' + HUGE, "torn, the run that wrote it was cut off: '{\"n\": \"xxx"),
+        (b'{"n": "' + HUGE, "incomplete, because the run that wrote it was killed: '{\"n\": \"xxx"),
         (dump_line({**record(1).model_dump(), HUGE.decode(): 1}), "unknown key xxx"),
         (dump_line({**record(1).model_dump(), "label": HUGE.decode()}), "key label is 'xxx"),
         (dump_line({**record(1).model_dump(), "clean_texts": [HUGE.decode()]}), "图片_1 is '螺丝×1' in "),
@@ -237,7 +222,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, limit: int) -> No
     message = in_child(fill)
     assert message.startswith(f"{path}: cannot be written: File too large (")
     assert message.endswith(
-        " GiB free there). Make room or choose another folder, and run again: what is written stays."
+        " GiB free there). Make room or choose another folder, then run again: what is already written is kept."
     )
     assert path.read_bytes() == ONE
 
@@ -286,37 +271,3 @@ def test_a_file_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None
         Appender(tmp_path)
     with pytest.raises(OutputError, match="No such file or directory"):
         Appender(tmp_path / "none" / "a.jsonl")
-
-
-def test_a_replaced_file_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
-    path = tmp_path / "run.json"
-    replace_file(path, ONE)
-
-    def fill() -> str:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-        try:
-            replace_file(path, TWO * 10)
-        except OutputError as error:
-            return str(error)
-        return "no error"
-
-    assert in_child(fill).startswith(f"{path}: cannot be written: File too large")
-    assert path.read_bytes() == ONE
-    assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
-    replace_file(path, TWO)
-    assert path.read_bytes() == TWO
-
-
-def test_a_pipe_or_a_link_in_the_drafts_place_is_not_written_into(tmp_path: Path) -> None:
-    path, draft, other = tmp_path / "run.json", tmp_path / ".run.json.tmp", tmp_path / "other"
-    other.write_bytes(ONE)
-    draft.symlink_to(other)
-    replace_file(path, TWO)
-    os.mkfifo(draft)
-    reader = os.open(draft, os.O_RDONLY | os.O_NONBLOCK)  # without one, a writer would wait for ever
-    try:
-        replace_file(path, TWO)
-    finally:
-        os.close(reader)
-    assert (path.is_symlink(), path.is_file(), path.read_bytes(), other.read_bytes()) == (False, True, TWO, ONE)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "run.json"]

@@ -44,7 +44,7 @@ def test_a_file_given_twice_is_read_once(tmp_path: Path) -> None:
 
 def test_a_group_that_stands_there_twice_is_named_with_both_places(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "BBU线缆布放", "pass"), ("QC-1", "BBU线缆布放要求", "pass"))
-    with pytest.raises(DamagedFileError, match=r"/a:2: group QC-1 \(BBU线缆布放, pass\) stands at .*/a:1 already"):
+    with pytest.raises(DamagedFileError, match=r"/a:2: group QC-1 \(BBU线缆布放, pass\) is already at .*/a:1"):
         read(file)
 
 

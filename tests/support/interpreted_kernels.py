@@ -1,6 +1,6 @@
-"""What a GPU does differently, done on a CPU: padded launches, garbage beside the spans, all by our kernels.
+"""Does on a CPU what only a GPU does: padded batches, garbage around the sequences, and all work by Triton kernels.
 
-TRITON_INTERPRET=1 python tests/support/interpreted_kernels.py a-tiny-checkpoint   → status 0: not a token differs
+TRITON_INTERPRET=1 python tests/support/interpreted_kernels.py a-tiny-checkpoint   → status 0: no token differs
 """
 
 import sys
@@ -14,103 +14,106 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import yanshou.engines.continuous.engine as engine
 from support.checkpoints import noise, settings
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous import language_model as language
-from yanshou.engines.continuous import model_runner as runner
-from yanshou.engines.continuous import ops as pointwise
-from yanshou.engines.continuous import vision_encoder as tower
+from yanshou.engines.continuous import capacity, language_model, model_runner, ops, vision_encoder
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
-from yanshou.engines.continuous.capacity import Capacity
-from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
-from yanshou.engines.continuous.kernels.attention import decode, packed
-from yanshou.engines.continuous.prefill_batch import Shape
+from yanshou.engines.continuous.capacity import Capacity, MemoryBudget, RequestBounds
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.kernels import attention, elementwise
+from yanshou.engines.continuous.prefill_batch import BatchShape
 
 SIZES = [(64, 64), (96, 160), (200, 90), (33, 47), (300, 300)]
-USUAL, TINY = Capacity(5, 192, 448, 448, 448), Capacity(3, 128, 128, 32, 128)
+USUAL, SMALL = Capacity(5, 192, 448, 448, scratch_rows=448), Capacity(3, 128, 128, 32, scratch_rows=128)
 
 
-def asked() -> list[Request]:
-    """More beginnings than are kept, each twice, and text between the photos."""
-    prompts = [Prompt("看图。" * (1 + at), "写一行。") for at in range(6)]
+def many() -> list[Request]:
+    """More prefixes than are cached, each twice, and prompts without a photo between the photos."""
+    prompts = [Prompt("看图。" * (1 + number), "写一行。") for number in range(6)]
     photos = [
-        Request(at, prompts[at % 6], noise(at, *SIZES[at % len(SIZES)]), f"photo {at}") for at in range(12)
-    ]  # fmt: skip
-    text = [Request(20 + at, prompts[at], None, f"text {at}", ("通过", "不通过")) for at in range(2)]
+        Request(number, prompts[number % 6], noise(number, *SIZES[number % len(SIZES)]), f"photo {number}")
+        for number in range(12)
+    ]
+    text = [Request(20 + number, prompts[number], None, f"text {number}", ("通过", "不通过")) for number in range(2)]
     return [*photos[:4], text[0], *photos[4:], text[1]]
 
 
 def few() -> list[Request]:
-    """As many as the interpreter has the time for, a program a row."""
+    """Few enough for the interpreter, which runs one program after another."""
     prompt = Prompt("看图。", "写一行。")
-    photos = [Request(at, prompt, noise(at, *SIZES[at]), f"photo {at}") for at in (0, 3, 1)]
+    photos = [Request(number, prompt, noise(number, *SIZES[number]), f"photo {number}") for number in (0, 3, 1)]
     return [*photos, Request(20, prompt, None, "text", ("通过", "不通过"))]
 
 
 def answers(folder: Path, requests: Sequence[Request]) -> dict[int, Completion | Failure]:
     given = settings(folder, temperature=1.0, repetition_penalty=1.2, max_new_tokens=12)
-    return {answer.id: answer for answer in engine.ContinuousEngine(given).generate(requests)}
+    return {answer.id: answer for answer in ContinuousEngine(given).generate(requests)}
 
 
-def padded(tokens: int, patches: int, sequences: int, exact: bool) -> Shape:
-    return Shape(tokens, patches, sequences, exact=False)
+def padded_shape(tokens: int, patches: int, sequences: int, exact: bool) -> BatchShape:
+    return BatchShape(tokens, patches, sequences, exact=False)
 
 
-def interpreted(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
-    """The kernel, where what it must not read is not a number."""
-    shared, at, lengths = reach.shared.tolist(), reach.shared_at.tolist(), reach.lengths.tolist()
-    used.update(zip(at, shared, strict=True))
-    known = k.clone(), v.clone()
-    for slot, (length, common) in enumerate(zip(lengths, shared, strict=True)):
-        for rows in known:
-            rows[slot * room : slot * room + common] = torch.nan
-            rows[slot * room + length : (slot + 1) * room] = torch.nan
-    return decode(q, *known, reach, room, scale)
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+    """The decode kernel, with NaN in every row that it must not read."""
+    prefix_lens, prefix_starts = metadata.prefix_lens.tolist(), metadata.prefix_starts.tolist()
+    shared_prefixes.update(zip(prefix_starts, prefix_lens, strict=True))
+    k, v = k.clone(), v.clone()
+    for slot, (length, prefix_len) in enumerate(zip(metadata.context_lens.tolist(), prefix_lens, strict=True)):
+        for cache in (k, v):
+            cache[slot * slot_len : slot * slot_len + prefix_len] = torch.nan
+            cache[slot * slot_len + length : (slot + 1) * slot_len] = torch.nan
+    return attention.decode(q, k, v, metadata, slot_len, scale)
 
 
-def interpreted_packed(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
-    """The kernel, with spans as they lie on a GPU."""
-    starts = [start for start, _ in spans.queries]
-    there = replace(
-        spans, starts=torch.tensor([*starts, *[spans.queries[-1][1]] * 3]).int(),
-        key_starts=torch.tensor([*(start for start, _ in spans.keys), 0, 0]).int(),
-        key_lengths=torch.tensor([*(end - start for start, end in spans.keys), 0, 0]).int(),
-    )  # fmt: skip
-    out = packed(q, k, v, there, scale, causal)
+def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+    """The varlen kernel, with the metadata that it gets on a GPU, and NaN in every row outside the sequences."""
+    q_starts, k_starts = ([start for start, _ in ranges] for ranges in (metadata.query_ranges, metadata.key_ranges))
+    on_device = replace(
+        metadata,
+        cu_seqlens_q=torch.tensor([*q_starts, *[metadata.query_ranges[-1][1]] * 3]).int(),
+        k_starts=torch.tensor([*k_starts, 0, 0]).int(),
+        seqused_k=torch.tensor([*(end - start for start, end in metadata.key_ranges), 0, 0]).int(),
+    )
+    out = attention.varlen(q, k, v, on_device, scale, causal)
     inside = torch.full_like(out, torch.nan)
-    for start, end in spans.queries:
+    for start, end in metadata.query_ranges:
         inside[start:end] = out[start:end]
     return inside
 
 
-used: set[tuple[int, int]] = set()  # prefixes that were read in one place: first row, rows
+shared_prefixes: set[tuple[int, int]] = set()  # prefixes that all slots read from one place: first row, rows
 
 
-def check(folder: Path, requests: Sequence[Request], size: Capacity, between: bool) -> None:
-    """`between`: what stands between the matrix products is done by kernels, too."""
-    plain, kernels = answers(folder, requests), pointwise_kernel if between else None
+def check(folder: Path, requests: Sequence[Request], planned: Capacity, elementwise_kernels: bool) -> None:
+    """The answers with kernels equal the answers without."""
+    plain, kernels = answers(folder, requests), elementwise if elementwise_kernels else None
+
+    def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+        return replace(planned, prefix_rows=capacity.MAX_PREFIXES * bounds.prefix_len)
+
     with ExitStack() as patched:
         for module, name, other in (
-            (runner, "Shape", padded), (engine, "size", lambda *_: size),
-            (tower, "packed_attention", interpreted_packed), (language, "packed_attention", interpreted_packed),
-            (language, "decode_attention", interpreted), (pointwise, "kernels", lambda _: kernels),
+            (model_runner, "BatchShape", padded_shape), (capacity, "plan_capacity", plan_capacity),
+            (vision_encoder, "varlen_attention", varlen_attention),
+            (language_model, "varlen_attention", varlen_attention),
+            (language_model, "decode_attention", decode_attention), (ops, "triton_ops", lambda _: kernels),
         ):  # fmt: skip
             patched.enter_context(mock.patch.object(module, name, other))
         found = answers(folder, requests)
-    for at, one in plain.items():
-        other = found[at]
+    for number, one in plain.items():
+        other = found[number]
         assert isinstance(one, Completion)
         assert isinstance(other, Completion)
-        assert other.text == one.text, f"request {at}: {other.text!r} instead of {one.text!r}"
-        assert torch.allclose(torch.tensor(other.logprobs), torch.tensor(one.logprobs), atol=1e-4), at
+        assert other.text == one.text, f"request {number}: {other.text!r} instead of {one.text!r}"
+        assert torch.allclose(torch.tensor(other.logprobs), torch.tensor(one.logprobs), atol=1e-4), number
 
 
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
-    check(folder, asked(), USUAL, between=False)
-    assert len(used) > 2, f"prefixes read in one place: {used}"
-    check(folder, few(), TINY, between=True)
+    check(folder, many(), USUAL, elementwise_kernels=False)
+    assert len(shared_prefixes) > 2, f"prefixes that all slots read: {shared_prefixes}"
+    check(folder, few(), SMALL, elementwise_kernels=True)
 
 
 if __name__ == "__main__":

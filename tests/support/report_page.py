@@ -12,7 +12,7 @@ from support.verdict_files import BAD, GOOD, stage_a
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
 from yanshou.evaluate.report import worst_first
-from yanshou.evaluate.translations import WORDS
+from yanshou.evaluate.translations import TRANSLATIONS
 from yanshou.missions import load_missions
 
 OTHER = "挡风板安装检查"
@@ -42,7 +42,7 @@ def written(files: list[Path], output_dir: Path, lang: str = "zh", threshold: fl
     result = CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     groups = evaluate(files, None, load_missions(), threshold=threshold).groups
-    return Report(output_dir / "report.html", json.loads(result.stdout), groups, WORDS[lang])
+    return Report(output_dir / "report.html", json.loads(result.stdout), groups, TRANSLATIONS[lang])
 
 
 def with_photos(group: str, label: str, photos: list[Path]) -> dict[str, Any]:

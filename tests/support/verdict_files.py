@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 from PIL.ExifTags import Base
 
+from yanshou.schema.run_record import RunRecord
 from yanshou.storage.jsonl import dump_line
 
 MISSION = "BBU接地线检查"
@@ -64,9 +65,11 @@ def write_judged(
     read = jsonl(folder / f"{mission}_stage_a.jsonl", lines)
     jsonl(folder / f"{mission}_stage_a.errors.jsonl", stage_a_faults)
     jsonl(folder / f"{mission}_verdicts.errors.jsonl", faults)
-    run = {"yanshou": "0", "status": "finished", "counts": {}, "runs": 1, "begun": MOMENT, "updated": MOMENT}
-    more = {"settings": {"stage_a": [str(read)]}, "environment": {}, "earlier_environments": []}
-    (folder / f"{mission}_verdicts.run.json").write_text(json.dumps({**run, **more}), encoding="utf-8")
+    run = RunRecord(
+        yanshou="0", status="finished", counts={}, runs=1, begun=MOMENT, updated=MOMENT,
+        settings={"stage_a": [str(read)]}, environment={}, earlier_environments=[],
+    )  # fmt: skip
+    (folder / f"{mission}_verdicts.run.json").write_bytes(dump_line(run))
     return jsonl(folder / f"{mission}_verdicts.jsonl", verdicts)
 
 

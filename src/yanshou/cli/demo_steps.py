@@ -19,11 +19,12 @@ from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_groups, write_report
 from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
-from yanshou.pipeline.mission_run import MissionResult, exit_status
+from yanshou.pipeline.mission_result import MissionResult, exit_status
+from yanshou.pipeline.stage import Stage
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, EngineSettings, JudgeSettings, StageASettings, VerdictEngineSettings
-from yanshou.stage_a.summarize import StageA, prepare
-from yanshou.stage_b import judge as judging
+from yanshou.stage_a import summarize
+from yanshou.stage_b import judge
 from yanshou.storage.jsonl import read_records
 from yanshou.world.synth import synthesize
 
@@ -65,20 +66,19 @@ def _summarize(output_dir: Path) -> list[MissionResult]:
         missions=(ALL,),
         engine=EngineSettings(checkpoint="demo"),
     )
-    found, engine = prepare(settings)
-    stage = StageA(settings, engine, RunProgress())
-    with interruptible(stage.interrupt):
-        return [stage.run(*one) for one in found]
+    return _run(summarize.prepare(settings, listener=RunProgress()))
 
 
 def _judge(output_dir: Path, stage_a: list[Path]) -> list[MissionResult]:
     settings = JudgeSettings(
         stage_a=tuple(stage_a), output_dir=output_dir / VERDICTS, engine=VerdictEngineSettings(checkpoint="demo")
     )
-    work, engine = judging.prepare(settings)
-    stage = judging.Judge(settings, engine, RunProgress(VERDICT_UNIT))
+    return _run(judge.prepare(settings, listener=RunProgress(VERDICT_UNIT)))
+
+
+def _run(stage: Stage) -> list[MissionResult]:
     with interruptible(stage.interrupt):
-        return [stage.run(one) for one in work]
+        return stage.run()
 
 
 def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:

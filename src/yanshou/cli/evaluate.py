@@ -35,5 +35,5 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
     elif not quiet:
         print_tables(evaluation_tables(result))
         if result.choice:
-            click.echo(result.choice.words)
+            click.echo(result.choice.explanation)
         click.echo(f"report: {report}\nevery group: {table}")

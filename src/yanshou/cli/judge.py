@@ -21,13 +21,12 @@ def judge(settings: JudgeSettings, rules: bool, quiet: bool, as_json: bool) -> i
     """Stage-B: one verdict (通过 or 不通过) with a reason for every group of Stage-A files."""
     from yanshou.cli.reporter import VERDICTS, RunReporter
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_b.judge import Judge, prepare
+    from yanshou.stage_b.judge import prepare
 
     if rules == (settings.engine is not None):
         raise click.UsageError("--checkpoint or --rules: give one of the two.")
     reporter = RunReporter(VERDICTS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = Judge(settings, engine, reporter.listener)
+    stage = prepare(settings, listener=reporter.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(work) for work in found]
+        results = stage.run()
     return reporter.end(results)

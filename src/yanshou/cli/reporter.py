@@ -14,7 +14,8 @@ from rich.table import Table
 from yanshou.cli.console import console
 from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
 from yanshou.cli.tables import run_table, started
-from yanshou.pipeline.mission_run import Listener, MissionResult, Silence, exit_status
+from yanshou.pipeline.listener import Listener, NullListener
+from yanshou.pipeline.mission_result import MissionResult, exit_status
 
 __all__ = [
     "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_json", "print_tables", "print_warnings",
@@ -26,7 +27,7 @@ class RunReporter:
 
     def __init__(self, unit: str, quiet: bool, as_json: bool) -> None:
         self.unit, self.quiet, self.as_json = unit, quiet, as_json
-        self.listener: Listener = Silence() if quiet or as_json else RunProgress(unit)
+        self.listener: Listener = NullListener() if quiet or as_json else RunProgress(unit)
 
     def end(self, results: Sequence[MissionResult]) -> int:
         """Prints the results; returns the exit status."""

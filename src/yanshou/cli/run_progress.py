@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from yanshou.cli.progress import ProgressMeter
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.outcome import Answer, Outcome
 
 FAULTS_SHOWN = 5  # per mission

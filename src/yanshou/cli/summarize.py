@@ -13,11 +13,10 @@ def summarize(settings: StageASettings, quiet: bool, as_json: bool) -> int:
     """Stage-A: one Chinese summary line per photo, one JSONL line per group."""
     from yanshou.cli.reporter import PHOTOS, RunReporter
     from yanshou.cli.signals import interruptible
-    from yanshou.stage_a.summarize import StageA, prepare
+    from yanshou.stage_a.summarize import prepare
 
     reporter = RunReporter(PHOTOS, quiet, as_json)
-    found, engine = prepare(settings)
-    stage = StageA(settings, engine, reporter.listener)
+    stage = prepare(settings, listener=reporter.listener)
     with interruptible(stage.interrupt):
-        results = [stage.run(*one) for one in found]
+        results = stage.run()
     return reporter.end(results)

@@ -12,10 +12,9 @@ from yanshou.cli.run_progress import PHOTOS, per_second
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
-from yanshou.pipeline.mission_run import MissionResult
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.summary import IRRELEVANT
-from yanshou.stage_b.card import Card
-from yanshou.stage_b.card import Part as DatasetFigures
+from yanshou.stage_b.card import Card, DatasetFigures
 
 NONE = "–"  # a share of nothing
 
@@ -46,7 +45,7 @@ def score_tables(score: Score) -> list[Table]:
     shares = ("identical", "precision", "recall", "F1")
     missions = _table("groups", "not written", "photos", *shares, "unknown", "odd ×N")
     for name, part in (*score.missions.items(), ("all", score.overall)):
-        sizes = map(str, (part.groups, part.write_error, part.photos))
+        sizes = map(str, (part.groups, part.unwritten, part.photos))
         odd = map(str, (part.unknown, part.odd_counts))
         missions.add_row(Text(name), *sizes, percent(part.identical_share), *_entry_shares(part.entries), *odd)
     categories = Table("类别", *_right("entries", "written", *shares[1:]), box=None, pad_edge=False)

@@ -23,6 +23,6 @@ def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
         return None
     with interruptible(training.interrupt):
         result = training.run()
-    for message in result.last_words():
+    for message in result.final_messages():
         click.echo(message, err=True)
     return result.status

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from yanshou.cli.progress import ProgressMeter
-from yanshou.train.curves import WINDOW, Curves, shown, warning
+from yanshou.train.curves import WINDOW, Curves, latest_values, warning
 
 
 class TrainProgress:
@@ -23,7 +23,7 @@ class TrainProgress:
         if curves.step == self._step:
             return
         self._step = curves.step
-        self._meter.update(curves.step, curves.steps or None, tuple(shown(curves)))
+        self._meter.update(curves.step, curves.steps or None, tuple(latest_values(curves)))
         self._warn(curves)
 
     def end(self) -> None:

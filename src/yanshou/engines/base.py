@@ -1,11 +1,11 @@
-"""The seam to a model: requests in, completions out, in whatever order they are done.
+"""The interface to a model: requests in, completions out, in any order.
 
     requests ──► engine.generate ──► Completion(id=3, text="无关图片×1", finish_reason="stop")
                                      Failure(id=1, error=PhotoError(...))
                                      Completion(id=2, ...)
 
-An engine never raises for a single photo: what goes wrong with one is a `Failure` with that request's id. What it does
-raise (a `RunError`, a bug) ends the run.
+An engine never raises for a single photo: it yields a `Failure` with that request's id. An exception (a `RunError` or a
+bug) ends the run.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,18 +19,18 @@ from PIL import Image
 from yanshou.errors import GenerationError, GroupError
 from yanshou.schema.prompt import Prompt
 
-FinishReason = Literal["stop", "length", "loop"]  # loop: it repeated itself and was ended
+FinishReason = Literal["stop", "length", "repetition"]  # repetition: the answer repeated itself and was ended early
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One photo (or, without a photo, one text-only prompt) to complete."""
 
-    id: int  # the caller's own; comes back with the answer
+    id: int  # chosen by the caller; the answer carries it
     prompt: Prompt
     photo: Path | Image.Image | None
-    key: str = ""  # names the photo for sampling: the same key and seed draw the same text, whatever stands beside it
-    candidates: tuple[str, ...] = ()  # first lines of an answer whose likelihood is asked for; text-only requests
+    key: str = ""  # seeds the photo's own random stream: the same key and run seed sample the same text in any batch
+    candidates: tuple[str, ...] = ()  # first lines of an answer to score, for `logprobs`; text-only requests only
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ class Completion:
     text: str
     finish_reason: FinishReason
     tokens: int = 0  # generated, the stop token included
-    rotated: bool = False  # the photo was turned as its EXIF orientation says
-    logprobs: tuple[float, ...] = ()  # ln P of each of the request's choices, as the whole first line of the answer
+    rotated: bool = False  # the photo was rotated or mirrored according to its EXIF orientation
+    logprobs: tuple[float, ...] = ()  # for each candidate of the request: ln P that it is the answer's whole first line
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong with one request."""
+    """The error of one request."""
 
     id: int
     error: GroupError
@@ -55,50 +55,53 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What is to come."""
+    """What an engine needs to know about a run before its first request."""
 
-    prompt: Prompt  # the longest one
-    photos: bool  # whether a photo goes with it
-    earlier: Sequence[Mapping[str, Any]]  # `environment` of each run that this one goes on with, the last one first
+    prompt: Prompt  # the longest prompt of the run
+    photos: bool  # whether each request carries a photo
+    earlier: Sequence[Mapping[str, Any]]  # `environment()` of the earlier runs that this run resumes, latest first
 
 
 class Engine(Protocol):
-    """What Stage-A and Stage-B ask of a model."""
+    """A model as both stages see it. An implementation is one file and one line in `engines.ENGINES`.
+
+    The calls of a run, in order: `prepare_run`, `environment`, `identity`, `generate`; at its end the two counters.
+    """
 
     @property
     def data_wait_s(self) -> float:
-        """Seconds so far in which the model had nothing to do because no photo was prepared yet."""
+        """Seconds since the engine was made in which the model waited for prepared photos."""
         ...
 
     @property
     def out_of_memory(self) -> int:
-        """How often so far the device's memory ran short, so that less was done at once."""
+        """How many times since the engine was made the device ran out of memory and a smaller batch was retried."""
         ...
 
     def prepare_run(self, run: RunPlan) -> None:
-        """Told before the requests of a run, and before `environment` is asked: the time to plan."""
+        """Called once before a run's requests and before `environment`: the time to plan memory."""
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        """Answers every request once, in any order; reads `requests` only a bounded number ahead."""
+        """Answers every request once, in any order. Reads only a bounded number of requests ahead."""
         ...
 
     def stop(self) -> None:
-        """Ends `generate` after the batch in hand; requests not begun stay unanswered. Safe from a signal handler."""
+        """Ends `generate` after the current batch; the other requests stay unanswered. Safe in a signal handler."""
         ...
 
     def identity(self) -> dict[str, Any]:
-        """What decides an answer besides the request: checkpoint fingerprint, dtype. A resume needs the same."""
+        """What determines an answer besides the request: checkpoint fingerprint, dtype. A resume must match it."""
         ...
 
     def environment(self) -> dict[str, Any]:
-        """Where it runs: device, attention, versions. Recorded; a resume may differ."""
+        """Where the engine runs: device, attention, versions. Recorded in run.json; a resume may differ."""
         ...
 
 
 @contextmanager
 def closing_answers(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Completion | Failure]]:
-    """The engine's answers; its threads end with the context, not some time later."""
+    """The engine's answers. The engine's threads end when the context ends, not when the generator is collected."""
     answers = engine.generate(requests)
     try:
         yield answers
@@ -108,12 +111,12 @@ def closing_answers(engine: Engine, requests: Iterable[Request]) -> Iterator[Ite
 
 
 class OutOfMemoryError(Exception):
-    """The batch does not fit the device's memory. Raised by `complete`, cured by the scheduler."""
+    """A batch does not fit the device's memory. The scheduler catches it and retries with a smaller batch."""
 
 
 def oom_failure() -> GenerationError:
-    """What a photo fails with that is too large even alone."""
+    """The error of a request that does not fit the device's memory even alone."""
     return GenerationError(
-        "the photo does not fit the device's memory, not even alone",
+        "the photo does not fit the device's memory even in a batch of one",
         "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",
     )

@@ -1,14 +1,15 @@
-"""Which photos go to the model together. Knows no torch and no file.
+"""Batch-by-batch scheduling: which requests go to the model together. Imports no torch and opens no file.
 
     requests   1 2 3 4 5 6 7 8 9 …        in the caller's order, whatever group they belong to
-                     │ prepared ahead by worker threads, at most AHEAD batches
-    batch      [3 4 5 6]                  always full, as long as there are requests
-    answers    3 ✓  4 ✓  5 ✗  6 ✓         each yielded as soon as its batch is done
+                     │ prepared by worker threads, at most PREFETCH_BATCHES ahead
+    batch      [3 4 5 6]                  full as long as there are requests
+    answers    3 ✓  4 ✓  5 ✗  6 ✓         yielded as soon as the batch is done
 
-A batch that does not fit the memory is halved and tried again, down to one photo; the smaller size stays for a while
-and then grows back, so that one crowded moment does not slow the rest of the run.
+A batch that does not fit the memory is retried in halves, down to one request. The smaller size stays for
+RECOVERY_BATCHES batches and is then doubled again, so that a short lack of memory does not slow down the whole run.
 """
 
+import logging
 import os
 import time
 from abc import ABC, abstractmethod
@@ -21,14 +22,17 @@ from typing import Any, Generic, TypeVar
 from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request, RunPlan, oom_failure
 from yanshou.errors import GroupError
 
-AHEAD = 2  # batches prepared beside the one in hand
-RECOVERY = 16  # batches without trouble before a halved size is doubled again
+logger = logging.getLogger(__name__)
+
+PREFETCH_BATCHES = 2  # batches prepared while the model runs one
+RECOVERY_BATCHES = 16  # batches without out-of-memory before a halved size is doubled again
+MAX_WORKERS = 16  # threads; decoding and resizing a photo takes about 50 ms of one core
 
 PreparedT = TypeVar("PreparedT")
 
 
 class Scheduler(Generic[PreparedT]):
-    """Runs requests through `prepare` (worker threads, one request) and `complete` (this thread, one batch)."""
+    """Runs requests through `prepare` (one request, worker threads) and `complete` (one batch, the caller's thread)."""
 
     def __init__(
         self,
@@ -39,18 +43,18 @@ class Scheduler(Generic[PreparedT]):
     ) -> None:
         self._prepare, self._complete = prepare, complete
         self._batch_size, self._workers = batch_size, workers
-        self._limit = batch_size  # photos a batch now; below batch_size after an out-of-memory
+        self._limit = batch_size  # current batch size; below batch_size after out-of-memory
         self._batches_since_oom = 0  # batches since the limit last changed
         self._stopped = False
-        self.data_wait_s = 0.0  # time in which no photo was ready
-        self.out_of_memory = 0  # times
+        self.data_wait_s = 0.0  # time in which the model waited for a prepared request
+        self.out_of_memory = 0  # number of batches that did not fit
 
     def stop(self) -> None:
-        """No batch is begun any more. For good: a stopped scheduler stays so."""
+        """Starts no further batch, in this and in later runs."""
         self._stopped = True
 
     def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        """Answers every request once; ends early after `stop`. In order, but for a failure: it is told at once."""
+        """Answers every request once; ends early after `stop`. Completions in order, failures as soon as known."""
         source = iter(requests)
         ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
@@ -77,54 +81,56 @@ class Scheduler(Generic[PreparedT]):
         ahead: deque[tuple[Request, Future[PreparedT]]],
         source: Iterator[Request],
         pool: ThreadPoolExecutor,
-        in_hand: int = 0,
+        batched: int = 0,
     ) -> None:
-        room = (AHEAD + 1) * self._limit - len(ahead) - in_hand
-        ahead.extend((request, pool.submit(self._prepare, request)) for request in islice(source, max(0, room)))
+        """Reads on until PREFETCH_BATCHES and the current batch, which holds `batched` requests, are under way."""
+        missing = (PREFETCH_BATCHES + 1) * self._limit - len(ahead) - batched
+        ahead.extend((request, pool.submit(self._prepare, request)) for request in islice(source, max(0, missing)))
 
     def _await(self, future: Future[PreparedT]) -> PreparedT:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             return future.result()
         finally:
-            self.data_wait_s += time.monotonic() - began
+            self.data_wait_s += time.monotonic() - started
 
     def _answer(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+        started = time.monotonic()
         try:
             answers = self._complete([prepared for _, prepared in batch])
         except OutOfMemoryError:
             self.out_of_memory += 1
-            yield from self._in_halves(batch)
+            yield from self._retry_in_halves(batch)
             return
         assert [answer.id for answer in answers] == [request.id for request, _ in batch]
+        logger.debug("batch of %d: %.3f s", len(batch), time.monotonic() - started)
         self._grow_back()
         yield from answers
 
-    def _in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+    def _retry_in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
         if len(batch) == 1:
             yield Failure(batch[0][0].id, oom_failure())
             return
         half = len(batch) // 2
         self._limit, self._batches_since_oom = max(1, min(self._limit, half)), 0
+        logger.info("out of memory with a batch of %d: retrying with %d", len(batch), half)
         yield from self._answer(batch[:half])
         yield from self._answer(batch[half:])
 
     def _grow_back(self) -> None:
         self._batches_since_oom += 1
-        if self._limit < self._batch_size and self._batches_since_oom >= RECOVERY:
+        if self._limit < self._batch_size and self._batches_since_oom >= RECOVERY_BATCHES:
             self._limit, self._batches_since_oom = min(self._batch_size, self._limit * 2), 0
-
-
-MOST_WORKERS = 16  # threads that decode and resize; a photo costs some 50 ms of one core
+            logger.info("no out-of-memory in %d batches: batch size %d again", RECOVERY_BATCHES, self._limit)
 
 
 def workers() -> int:
-    """Threads that prepare photos."""
-    return min(MOST_WORKERS, os.cpu_count() or 1)
+    """The number of threads that prepare photos."""
+    return min(MAX_WORKERS, os.cpu_count() or 1)
 
 
 class BatchedEngine(ABC, Generic[PreparedT]):
-    """Base of the transformers and the scripted engine."""
+    """Base class of the transformers and the scripted engine: an `Engine` from `prepare` and `complete`."""
 
     def __init__(self, batch_size: int) -> None:
         self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
@@ -139,11 +145,11 @@ class BatchedEngine(ABC, Generic[PreparedT]):
 
     @abstractmethod
     def prepare(self, request: Request) -> PreparedT:
-        """Everything that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""
+        """All work that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""
 
     @abstractmethod
     def complete(self, batch: Sequence[PreparedT]) -> Sequence[Completion]:
-        """One completion each, in order. Raises scheduler.OutOfMemoryError where the batch is too large."""
+        """One completion per request, in order. Raises OutOfMemoryError if the batch does not fit the memory."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]: ...
@@ -152,7 +158,7 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     def environment(self) -> dict[str, Any]: ...
 
     def prepare_run(self, run: RunPlan) -> None:
-        """Batch by batch there is nothing to plan."""
+        """Nothing to plan: each batch takes the memory it needs."""
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         return self.scheduler.run(requests)

@@ -1,4 +1,4 @@
-"""A checkpoint folder before any of it is loaded: where it is, whether it can be loaded, and its fingerprint.
+"""A checkpoint folder before it is loaded: where it is, what keeps it from loading, and its fingerprint.
 
 4B/ config.json · model-00001-of-00002.safetensors · … · tokenizer.json · preprocessor_config.json · chat_template.jinja
 """
@@ -16,16 +16,16 @@ from pathlib import Path
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
 
-DEMO = "demo"  # the name of the checkpoint that ships with yanshou
+DEMO = "demo"  # names the checkpoint that is shipped with yanshou
 MODEL_TYPE = "qwen3_vl"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # what loading reads; also what a hub id downloads
-NUMBERS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists of numbers
-MERGE = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
+LOADED_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # read by loading, and downloaded for a hub id
+NUMERIC_KEYS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists
+MERGE_COMMAND = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
 
 
 def locate(checkpoint: str) -> Path:
-    """The folder of a checkpoint: "demo", a folder, or a hub id, which is downloaded unless it is in the cache."""
+    """The folder of a checkpoint given as "demo", a path or a hub id, which is downloaded unless it is cached."""
     if checkpoint == DEMO:
         return Path(str(resources.files("yanshou.world") / "checkpoint"))
     folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111 - leaves the ~ of an unknown user where it is
@@ -43,30 +43,31 @@ def _from_hub(checkpoint: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(checkpoint, allow_patterns=list(WANTED)))
+        return Path(snapshot_download(checkpoint, allow_patterns=list(LOADED_FILES)))
     except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {checkpoint}: no such folder here, and as a hub id it cannot be had: {reason} "
+            f"checkpoint {checkpoint}: there is no such folder, and as a hub id it cannot be downloaded: {reason} "
             "Check the spelling and the network, or give a folder."
         ) from error
 
 
 def check(folder: Path) -> None:
-    """Raises CheckpointError, with what to do, for the first thing that keeps the folder from loading."""
+    """Raises CheckpointError for the first thing that keeps the folder from loading, with its cure."""
     for fault in faults(folder):
         raise CheckpointError(fault)
 
 
 def faults(folder: Path) -> Iterator[str]:
-    """Everything that keeps the folder from loading, as far as its files tell without reading the weights."""
+    """Everything that keeps the folder from loading, as far as it shows without reading the weights."""
     if (folder / "adapter_config.json").exists():
         if not any(folder.glob("model*.safetensors")):
-            yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {MERGE.format(folder=folder)}"
+            command = MERGE_COMMAND.format(folder=folder)
+            yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {command}"
             return
         yield (
-            f"{folder}: adapter_config.json stands beside whole weights, and would be applied to them once more where "
-            "peft is installed. If it is merged into them, delete the adapter_* files; else merge it."
+            f"{folder}: adapter_config.json lies beside whole weights; where peft is installed, loading would apply "
+            "the adapter a second time. If it is merged already, delete the adapter_* files; otherwise merge it."
         )
     yield from _config_faults(folder / "config.json")
     yield from _weight_faults(folder)
@@ -88,11 +89,11 @@ def _config_faults(path: Path) -> Iterator[str]:
         yield f"{path}: cannot be read as JSON ({error}). Copy the checkpoint again."
     else:
         if kind != MODEL_TYPE:
-            yield f"{path}: model_type is {kind!r}, wanted {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
+            yield f"{path}: model_type is {kind!r}, expected {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
 
 
 def _number_faults(path: Path) -> Iterator[str]:
-    """What loading takes as it is, and the first photo fails with. What cannot be read is for loading to tell."""
+    """Values that load but make the first photo fail. Files that cannot be read are left to loading."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -100,11 +101,11 @@ def _number_faults(path: Path) -> Iterator[str]:
     parts = [config, config.get("image_processor")] if isinstance(config, dict) else []
     for part in parts:
         if isinstance(part, dict):
-            for key in NUMBERS:
+            for key in NUMERIC_KEYS:
                 value = part.get(key)
                 values = value if isinstance(value, list) and key.startswith("image_") else [value]
                 if not all(isinstance(one, int | float | None) for one in values):
-                    yield f"{path}: {key} is {excerpt(value)}, no number. Copy the file from the base checkpoint."
+                    yield f"{path}: {key} is {excerpt(value)}, not a number. Copy the file from the base checkpoint."
 
 
 def _weight_faults(folder: Path) -> Iterator[str]:
@@ -124,18 +125,18 @@ def _weight_faults(folder: Path) -> Iterator[str]:
         yield f"{folder}: no safetensors weights: {advice}."
 
 
-def share(folder: Path) -> None:
-    """safetensors writes files that only their owner may read; these are read by whom the folder lets in."""
+def inherit_permissions(folder: Path) -> None:
+    """Lets all who may enter the folder read its files: safetensors writes files that only their owner may read."""
     mode = folder.stat().st_mode & 0o666
     for path in folder.iterdir():
         if path.is_file() and not path.is_symlink():
-            with suppress(OSError):  # a file system that knows no modes
+            with suppress(OSError):  # a file system without permissions
                 path.chmod(mode)
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 over names and contents of all that loading reads: two folders with the same one answer the same."""
-    files = sorted({path for pattern in WANTED for path in folder.glob(pattern) if path.is_file()})
+    """SHA-256 over the names and contents of all files that loading reads. Equal fingerprints: equal answers."""
+    files = sorted({path for pattern in LOADED_FILES for path in folder.glob(pattern) if path.is_file()})
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(_digest, files))
     lines = "".join(f"{path.name} {digest}\n" for path, digest in zip(files, digests, strict=True))

@@ -1,6 +1,7 @@
-"""Choosing the next token so that a photo's text depends on its own random stream, not on its neighbours in the batch.
+"""Sampling in which every photo has a random stream of its own, so that its text does not depend on the batch.
 
-`generate` runs greedily over scores in which these processors have already made the choice.
+These are logits processors for transformers' `generate`, which runs greedily: the last processor has already drawn the
+token. The only randomness is one uniform number per token and photo, and all engines use the same numbers.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from yanshou.settings import SamplingSettings
 
 
 def processors(sampling: SamplingSettings, keys: Sequence[str], pad_token: int) -> LogitsProcessorList:
-    """For a batch whose rows are named by `keys`. Greedy without a penalty needs none."""
+    """The processors for a batch whose rows have these request keys. Greedy decoding without a penalty needs none."""
     chain = LogitsProcessorList()
     if sampling.repetition_penalty != 1.0:
         chain.append(PaddedRepetitionPenalty(sampling.repetition_penalty, pad_token))
@@ -34,25 +35,25 @@ def processors(sampling: SamplingSettings, keys: Sequence[str], pad_token: int) 
 
 
 def stream(seed: int, key: str) -> Random:
-    """The random stream of one photo: the same in every batch, order and process."""
+    """The random stream of a photo: the same in every batch, order and process."""
     return Random(hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogateescape")).digest())
 
 
 class PaddedRepetitionPenalty(RepetitionPenaltyLogitsProcessor):
-    """The usual penalty on prompt and answer, but blind to padding: how much there is depends on the neighbours."""
+    """The penalty on tokens of prompt and answer, but not on the padding token, whose presence depends on the batch."""
 
     def __init__(self, penalty: float, pad_token: int) -> None:
         super().__init__(penalty)
         self.pad_token = pad_token
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        penalised: Tensor = super().__call__(input_ids, scores)
-        penalised[:, self.pad_token] = scores[:, self.pad_token]
-        return penalised
+        penalized: Tensor = super().__call__(input_ids, scores)
+        penalized[:, self.pad_token] = scores[:, self.pad_token]
+        return penalized
 
 
 class DrawPerRow(LogitsProcessor):
-    """Draws one token a row (one uniform number of the row's stream, inverted through the probabilities)."""
+    """Draws one token per row, each with a uniform number of the row's own stream, and leaves no other token."""
 
     def __init__(self, streams: Sequence[Random]) -> None:
         self.streams = streams
@@ -63,7 +64,7 @@ class DrawPerRow(LogitsProcessor):
 
 
 def draw(scores: Tensor, uniform: Tensor) -> Tensor:
-    """A token a row, (rows,): the uniform number in [0, 1) inverted through the row's probabilities."""
+    """One token per row, (rows,): inverse-transform sampling with the row's uniform number in [0, 1)."""
     cumulative = scores.double().softmax(-1).cumsum(-1)  # (rows, vocabulary)
-    wanted = uniform[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, wanted, right=True).clamp_(max=scores.shape[1] - 1)[:, 0]
+    targets = uniform[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, targets, right=True).clamp_(max=scores.shape[1] - 1)[:, 0]

@@ -1,14 +1,14 @@
-"""Given answers instead of a model: real photos, real scheduler, real files, no torch. For tests, yours too.
+"""An engine that answers from a script instead of a model: real photos, scheduler and files, no torch. For tests.
 
     ScriptedEngine.of({"*": "无关图片×1", "QC-20250101-0000001/2.jpg": "电线/捆扎整齐×2"})
     yanshou summarize --engine scripted --checkpoint answers.json …
 
-`answers.json` is such a mapping under "answers", with options beside it:
+`answers.json` holds such a mapping under "answers", and options beside it:
 
     {"answers": {"*": "无关图片×1"}, "decode": true, "delay_s": 0.0, "truncated": ["3.jpg"]}
 
-A photo is looked up as `<group folder>/<file>`, then `<file>`, then `*`; a group to be judged likewise, as
-`<label>/<group id>`, then `<group id>`, then `*`. Its `confidence` is the likelihood of the answer's first line.
+A photo is looked up as `<group folder>/<file>`, then `<file>`, then `*`; a group to be judged as `<label>/<group id>`,
+then `<group id>`, then `*`. `confidence` is looked up in the same way: the probability of the answer's first line.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ Likelihood = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Script(Settings):
-    """What a scripted engine says, and how."""
+    """What a scripted engine answers, and how."""
 
     answers: dict[str, str]
-    decode: bool = True  # read every photo as a model would; false: photos need not even be there
+    decode: bool = True  # read every photo as a model would; false: photos need not exist
     delay_s: float = 0.0  # per batch
-    truncated: tuple[str, ...] = ()  # these answers end at the token limit
-    confidence: dict[str, Likelihood] = Field(default={"*": 0.9})  # looked up as an answer is
+    truncated: tuple[str, ...] = ()  # files whose answers end at the token limit
+    confidence: dict[str, Likelihood] = Field(default={"*": 0.9})  # probability of the first line
 
 
 class ScriptedEngine(BatchedEngine[Completion]):
-    """Answers from a script. `before_batch` is called with every batch's size, to play out-of-memory and the like."""
+    """Answers from a script. `before_batch` is called with the size of every batch and may raise OutOfMemoryError."""
 
     def __init__(
         self, settings: EngineSettings, script: Script | None = None, before_batch: Callable[[int], None] | None = None
@@ -57,7 +57,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
 
     @classmethod
     def of(cls, answers: Mapping[str, str], **options: Any) -> Self:
-        """An engine with these answers; `options` are EngineSettings fields, Script fields, or `before_batch`."""
+        """An engine with these answers. `options` are fields of EngineSettings or Script, or `before_batch`."""
         script = {
             name: options.pop(name) for name in ("decode", "delay_s", "truncated", "confidence") if name in options
         }
@@ -70,7 +70,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
         if request.photo is not None and self.script.decode:
             rotated = load_photo(request.photo, self.settings.photo.exif).rotated
         names = _names(request)
-        text = _found(self.script.answers, names)
+        text = _look_up(self.script.answers, names)
         if text is None:
             raise GenerationError(f"the script has no answer for {names[0]}", 'add it, or "*"')
         ended: FinishReason = "length" if names[1] in self.script.truncated else "stop"
@@ -93,19 +93,20 @@ class ScriptedEngine(BatchedEngine[Completion]):
         return {"engine": "scripted", "batch_size": self.settings.batch_size or BATCH_SIZE}
 
     def _logprobs(self, names: Sequence[str], text: str, candidates: Sequence[str]) -> tuple[float, ...]:
-        """The answer's first line as likely as its confidence, the other choices share the rest."""
-        sure = _found(self.script.confidence, names) or 0.5
-        other = (1 - sure) / max(1, len(candidates) - 1)
-        return tuple(math.log(sure if text.split("\n")[0] == choice else other) for choice in candidates)
+        """The answer's first line has its confidence as probability; the other candidates share the rest."""
+        confidence = _look_up(self.script.confidence, names) or 0.5
+        other = (1 - confidence) / max(1, len(candidates) - 1)
+        first_line = text.split("\n")[0]
+        return tuple(math.log(confidence if line == first_line else other) for line in candidates)
 
 
 def _names(request: Request) -> tuple[str, str, str]:
-    """What a request is looked up by, in this order."""
+    """The keys under which a request is looked up, in this order."""
     photo = request.photo if isinstance(request.photo, Path) else Path(request.key)
     return f"{photo.parent.name}/{photo.name}", photo.name, "*"
 
 
-def _found(script: Mapping[str, ValueT], names: Sequence[str]) -> ValueT | None:
+def _look_up(script: Mapping[str, ValueT], names: Sequence[str]) -> ValueT | None:
     return next((script[name] for name in names if name in script), None)
 
 

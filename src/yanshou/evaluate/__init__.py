@@ -9,20 +9,20 @@ Each group falls into one cell, and the cells add up to the groups: `yanshou.eva
 """
 
 from yanshou.evaluate.csv_export import write_groups
-from yanshou.evaluate.evaluation import Evaluation, Part, evaluate
+from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures, evaluate
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.report import write_report
-from yanshou.evaluate.threshold import Choice, choose
+from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 
 __all__ = [
-    "Choice",
     "Counts",
     "Evaluation",
+    "EvaluationFigures",
     "JudgedGroup",
-    "Part",
     "Rate",
-    "choose",
+    "ThresholdChoice",
+    "choose_threshold",
     "evaluate",
     "write_groups",
     "write_report",

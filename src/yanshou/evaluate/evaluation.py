@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from yanshou.errors import UsageError
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
 from yanshou.evaluate.metrics import Counts
-from yanshou.evaluate.threshold import Choice, choose
+from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.missions import Missions
 from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
@@ -29,7 +29,7 @@ CONFIDENCE = ThresholdSettings().confidence
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EvaluationFigures:
     """The figures of one mission, or of all, on the same groups."""
 
     judge: Counts
@@ -37,7 +37,7 @@ class Part:
     always_pass: Counts
 
     @classmethod
-    def of(cls, groups: Sequence[JudgedGroup]) -> "Part":
+    def of(cls, groups: Sequence[JudgedGroup]) -> "EvaluationFigures":
         return cls(
             judge=Counts.of((group.key.label, group.verdict) for group in groups),
             rules=Counts.of((group.key.label, group.rules_verdict) for group in groups),
@@ -56,10 +56,10 @@ class Evaluation:
     """All that a report needs: figures, and every group with what was said of it."""
 
     groups: tuple[JudgedGroup, ...]  # verdicts after the threshold
-    overall: Part
-    missions: Mapping[str, Part]  # in the order of the groups
+    overall: EvaluationFigures
+    missions: Mapping[str, EvaluationFigures]  # in the order of the groups
     threshold: float | None  # in force; None: verdicts as written
-    choice: Choice | None  # what --max-false-release found
+    choice: ThresholdChoice | None  # what --max-false-release found
     confidence: float  # of the intervals
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
@@ -98,13 +98,13 @@ def evaluate(
     read = read_judged(verdict_files, stage_a_files, missions, only)
     choice = None
     if settings.max_false_release is not None:
-        choice = _choose(read.groups, settings.max_false_release, settings.confidence)
+        choice = _choose_threshold(read.groups, settings.max_false_release, settings.confidence)
     chosen = choice.threshold if choice else settings.threshold
     groups = read.groups if chosen is None else _thresholded(read.groups, chosen)
     return Evaluation(
         groups=groups,
-        overall=Part.of(groups),
-        missions={name: Part.of(part) for name, part in _by_mission(groups).items()},
+        overall=EvaluationFigures.of(groups),
+        missions={name: EvaluationFigures.of(part) for name, part in _by_mission(groups).items()},
         threshold=chosen,
         choice=choice,
         confidence=settings.confidence,
@@ -122,12 +122,12 @@ def _settings(threshold: float | None, max_false_release: float | None, confiden
         raise UsageError(f"{validation_message(error)}.") from error
 
 
-def _choose(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> Choice:
+def _choose_threshold(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> ThresholdChoice:
     scores: dict[str | None, list[float]] = {"pass": [], "fail": [], None: []}
     for group in groups:
         if group.verdict:
             scores[group.key.label].append(_p_pass(group))
-    return choose(scores["pass"], scores["fail"], limit, confidence)
+    return choose_threshold(scores["pass"], scores["fail"], limit, confidence)
 
 
 def _thresholded(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:

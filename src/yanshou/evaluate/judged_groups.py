@@ -21,22 +21,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
+from yanshou.schema.run_record import RunRecord
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
-from yanshou.storage.jsonl import read_object, read_records
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
-from yanshou.storage.run_files import Paths, RunFile
+from yanshou.storage.errors_file import latest_attempts, read_faults
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
+from yanshou.storage.run_file import read_run_record
+from yanshou.storage.run_files import RunPaths
 from yanshou.text import excerpt
-from yanshou.validation import validation_message
 
-ANY_CASE = "Delete the line: the group is tried again in any case."
 GIVE_THEM = "Give the Stage-A files that were judged with --stage-a."
+OR_GIVE_THEM = "or give the Stage-A files that were judged with --stage-a."
 NOT_JUDGED = "not judged: no verdict, and no fault that tells why"
 OUTDATED = "a verdict older than its summaries: counted as an error, not released. Delete its line and judge again"
 NAMED = 5  # groups that are named in a warning
@@ -72,7 +71,7 @@ class JudgedGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadGroups:
+class JudgedGroups:
     """What the files hold."""
 
     groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files; what they lack follows
@@ -85,7 +84,7 @@ def read_judged(
     stage_a_files: Sequence[Path] | None,
     missions: Missions,
     only: Sequence[Path] = (),
-) -> ReadGroups:
+) -> JudgedGroups:
     """Reads everything. `stage_a_files`: None takes those that the verdicts' run files name.
 
     `only`: dataset files; the other groups are left out.
@@ -93,7 +92,7 @@ def read_judged(
     wanted = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
-    sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
+    sources = _named(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
     lines = read_groups(sources, StageARecord, missions, any_mission=True)  # judged or not
     written = {record.key: record for _, record in lines}
     missing = _faults(sources, missions)
@@ -122,13 +121,13 @@ def read_judged(
     told += _naming([group.key for group in groups if group.key in outdated], OUTDATED)
     if only:
         told.append(f"{len(groups)} groups of {_listed(only)} alone; {others} others are left out")
-    return ReadGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
+    return JudgedGroups(groups, tuple(sources), (*told, *_warnings(groups), *_other_missions(left_out, judged)))
 
 
 def run_settings(file: Path) -> Mapping[str, Any] | None:
     """What made the lines of a file, as the run file beside it says; None where that is missing or damaged."""
     try:
-        return _run_file(_beside(file).run).settings
+        return _run_record(_beside(file).run).settings
     except (InputError, DamagedFileError):
         return None
 
@@ -197,7 +196,7 @@ def _warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
 def _not_ended(file: Path) -> Iterable[str]:
     """Warns of verdicts that a run is writing, or was killed while it wrote them."""
     with suppress(InputError, DamagedFileError):
-        if _run_file(run := _beside(file).run).status == "running":
+        if _run_record(run := _beside(file).run).status == "running":
             yield f"{run}: its run goes on or was killed: verdicts may be missing, or by another threshold. Judge again"
 
 
@@ -226,18 +225,15 @@ def _named(verdict_files: Sequence[Path]) -> list[Path]:
             if not _exists(path):
                 raise InputError(f"{run}: its Stage-A file {path} is not there any more. {GIVE_THEM}")
             paths.append(path)
-    return once(paths)
+    return unique_paths(paths)
 
 
-def _run_file(run: Path) -> RunFile:
-    try:
-        return RunFile.model_validate(read_object(run, GIVE_THEM))
-    except ValidationError as error:
-        raise DamagedFileError(f"{run}: {validation_message(error)}. {GIVE_THEM}") from error
+def _run_record(run: Path) -> RunRecord:
+    return read_run_record(run, OR_GIVE_THEM)
 
 
 def _stage_a_of(run: Path) -> list[Path]:
-    named = _run_file(run).settings.get("stage_a")
+    named = _run_record(run).settings.get("stage_a")
     if not (isinstance(named, list) and named and all(isinstance(path, str) and path for path in named)):
         raise DamagedFileError(
             f"{run}: key settings.stage_a is {excerpt(named)}: no list of Stage-A files. {GIVE_THEM}"
@@ -246,15 +242,11 @@ def _stage_a_of(run: Path) -> list[Path]:
 
 
 def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
-    """Of every group the latest attempt, from the errors files beside the lines."""
-    faults: dict[GroupKey, list[Fault]] = {}
-    for path in (_beside(path).errors for path in once(paths)):
-        for _, fault in read_records(path, Fault, ANY_CASE) if _exists(path) else ():
-            attempt = faults.setdefault(canonical_key(fault.key, missions), [])
-            if attempt and attempt[0].timestamp != fault.timestamp:
-                attempt.clear()
-            attempt.append(fault)
-    return faults
+    """The faults of the latest attempt at each group, from the errors files beside the lines."""
+    files = [_beside(path).errors for path in unique_paths(paths)]
+    faults = (fault for file in files if _exists(file) for fault in read_faults(file))
+    missioned = ((canonical_key(fault.key, missions), fault) for fault in faults)
+    return latest_attempts(fault.model_copy(update={"mission": key.mission}) for key, fault in missioned)
 
 
 def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> set[str]:
@@ -263,8 +255,8 @@ def _missions_of(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missio
     return {key.mission for key in keys} | {missions.get(name).name for name in named if name in missions}
 
 
-def _beside(path: Path) -> Paths:
-    return Paths.of(path.parent, path.stem)
+def _beside(path: Path) -> RunPaths:
+    return RunPaths.beside(path)
 
 
 def _exists(path: Path) -> bool:

@@ -73,9 +73,6 @@ class Counts:
             cells[_cell(label, verdict)] += 1
         return cls(**cells)
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
-
     @property
     def groups(self) -> int:
         return self.judged + self.errors + self.unlabelled

@@ -25,11 +25,11 @@ from markupsafe import Markup
 
 from yanshou import __version__
 from yanshou.evaluate.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
-from yanshou.evaluate.evaluation import Evaluation, Part
+from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
-from yanshou.evaluate.translations import words_of
+from yanshou.evaluate.translations import translation
 from yanshou.schema.records import Label, now
 from yanshou.storage.atomic import replace_file
 
@@ -48,7 +48,7 @@ def write_report(
     `progress` hears, after each photo, how many of how many are done. Raises UsageError for a language that there is
     not, OutputError where a file cannot be written; a photo that is not there or damaged gets a placeholder.
     """
-    words = words_of(lang)
+    words = translation(lang)
     photos = (photo for group in evaluation.groups for photo in group.images)
     thumbnails = make_thumbnails(photos, output_dir, progress)
     path = output_dir / NAME
@@ -243,9 +243,9 @@ def _promise(evaluation: Evaluation, words: Mapping[str, str]) -> str | None:
     )  # fmt: skip
 
 
-def _parts(evaluation: Evaluation) -> list[tuple[str | None, Part]]:
+def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
     """All together (None) where there is more than one mission, and each of them."""
-    parts: list[tuple[str | None, Part]] = list(evaluation.missions.items())
+    parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
     return [(None, evaluation.overall), *parts] if len(parts) > 1 else parts
 
 

@@ -67,11 +67,11 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Part:
+class SummaryFigures:
     """The figures of one mission, or of all."""
 
     groups: int = 0  # in the truth
-    write_error: int = 0  # of these groups
+    unwritten: int = 0  # of these groups
     photos: int = 0
     identical: int = 0  # photos whose line is the reference's, character by character
     unknown: int = 0  # written entries with words outside the vocabulary; ×N is one entry here
@@ -91,7 +91,7 @@ class Part:
 
     def add_group(self, truth: Summaries, written: Summaries | None) -> None:
         self.groups += 1
-        self.write_error += written is None
+        self.unwritten += written is None
         for photo in {**truth, **(written or {})}:
             self.add_photo(truth.get(photo), (written or {}).get(photo))
 
@@ -106,9 +106,9 @@ class Part:
             true, wrote = true_entries[category, entry], written_entries[category, entry]
             self.categories.setdefault(category, Tally()).add(Tally(min(true, wrote), wrote, true))
 
-    def add(self, other: "Part") -> None:
+    def add(self, other: "SummaryFigures") -> None:
         self.groups += other.groups
-        self.write_error += other.write_error
+        self.unwritten += other.unwritten
         self.photos += other.photos
         self.identical += other.identical
         self.unknown += other.unknown
@@ -119,7 +119,7 @@ class Part:
     def to_dict(self) -> dict[str, Any]:
         return {
             "groups": self.groups,
-            "groups_not_written": self.write_error,
+            "groups_not_written": self.unwritten,
             "photos": self.photos,
             "identical": self.identical,
             "identical_share": self.identical_share,
@@ -134,8 +134,8 @@ class Part:
 class Score:
     """What `yanshou score` tells."""
 
-    overall: Part
-    missions: Mapping[str, Part]  # in the order of the truth file
+    overall: SummaryFigures
+    missions: Mapping[str, SummaryFigures]  # in the order of the truth file
     not_in_truth: tuple[GroupKey, ...]  # written, but nothing to compare with
 
     @property
@@ -165,10 +165,10 @@ def score(truth: Path, stage_a: Sequence[Path], known: Missions, missions: Conta
 
 def compare(truth: Mapping[GroupKey, Summaries], written: Mapping[GroupKey, Summaries]) -> Score:
     """The figures over all groups of the truth."""
-    missions: dict[str, Part] = {}
+    missions: dict[str, SummaryFigures] = {}
     for key, summaries in truth.items():
-        missions.setdefault(key.mission, Part()).add_group(summaries, written.get(key))
-    overall = Part()
+        missions.setdefault(key.mission, SummaryFigures()).add_group(summaries, written.get(key))
+    overall = SummaryFigures()
     for part in missions.values():
         overall.add(part)
     return Score(overall, missions, tuple(key for key in written if key not in truth))

@@ -42,7 +42,7 @@ MOST_DIGITS = 17  # of a float
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ThresholdChoice:
     """The P that was found, or why there is none."""
 
     limit: float  # of the false-release rate
@@ -55,7 +55,7 @@ class Choice:
     upper: float | None  # Clopper and Pearson's bound on the false-release rate in the long run
 
     @property
-    def words(self) -> str:
+    def explanation(self) -> str:
         """What is promised and what it costs, or why nothing is."""
         asked = f"a false-release rate of at most {self.limit:.4g} with {self.confidence * 100:g}% confidence"
         if self.threshold is not None:
@@ -87,11 +87,13 @@ class Choice:
             "false_release": self.false_release.to_dict(self.confidence),
             "false_release_upper_bound": self.upper,
             "false_block": self.false_block.to_dict(self.confidence),
-            "words": self.words,
+            "words": self.explanation,
         }
 
 
-def choose(passes: Sequence[float], fails: Sequence[float], limit: float, confidence: float) -> Choice:
+def choose_threshold(
+    passes: Sequence[float], fails: Sequence[float], limit: float, confidence: float
+) -> ThresholdChoice:
     """The lowest P that keeps the promise, from the p_pass of the human passes and of the human fails."""
     passes, fails = sorted(passes), sorted(fails)
     allowed = allowed_releases(len(fails), limit, confidence)
@@ -105,7 +107,7 @@ def choose(passes: Sequence[float], fails: Sequence[float], limit: float, confid
     shown = strictest if threshold is None else threshold
     false_releases = 0 if shown is None else _released(fails, shown)
     releases = 0 if shown is None else _released(passes, shown)
-    return Choice(
+    return ThresholdChoice(
         limit=limit,
         confidence=confidence,
         threshold=threshold,

@@ -23,12 +23,12 @@ from PIL.Image import Resampling
 
 from yanshou.errors import PhotoError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.atomic import write_error
+from yanshou.storage.atomic import replacing, write_error
 
 FOLDER = "thumbnails"
 BOX = (320, 480)  # the most width and height, in pixels; a phone's upright photo becomes 233 × 480, some 15 kB
 QUALITY = 75  # of the JPEG
-NAME = re.compile(r"\.?[0-9a-f]{32}\.(?:jpg|tmp)")  # finished, or left by a run that was killed
+NAME = re.compile(r"[0-9a-f]{32}\.jpg|\.[0-9a-f]{32}\.jpg\.tmp")  # finished, or left by a run that was killed
 WORKERS = min(os.cpu_count() or 1, 16)  # decoding leaves Python's lock alone
 
 
@@ -95,11 +95,5 @@ def _thumbnail(photo: str, folder: Path) -> Thumbnail:
 def _write(photo: Path, file: Path) -> None:
     image = load_photo(photo).image  # upright, RGB, and nothing of the file but its pixels
     image.thumbnail(BOX, Resampling.BICUBIC, reducing_gap=2.0)
-    draft = file.with_name(f".{file.stem}.tmp")
-    try:
+    with replacing(file) as draft:
         image.save(draft, "JPEG", quality=QUALITY, optimize=True)
-        draft.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise write_error(file, error) from error

@@ -218,11 +218,11 @@ EN: Final = {
     "following_group": "Next group",
 }
 
-WORDS: Final[Mapping[str, Mapping[str, str]]] = {"zh": ZH, "en": EN}
+TRANSLATIONS: Final[Mapping[str, Mapping[str, str]]] = {"zh": ZH, "en": EN}
 
 
-def words_of(lang: str) -> Mapping[str, str]:
+def translation(lang: str) -> Mapping[str, str]:
     """The words of a language. Raises UsageError for one that is not there."""
-    if lang not in WORDS:
-        raise UsageError(f"--lang {lang!r}: there is no such language. Choose one of {', '.join(WORDS)}.")
-    return WORDS[lang]
+    if lang not in TRANSLATIONS:
+        raise UsageError(f"--lang {lang!r}: there is no such language. Choose one of {', '.join(TRANSLATIONS)}.")
+    return TRANSLATIONS[lang]

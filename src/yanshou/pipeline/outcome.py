@@ -1,4 +1,4 @@
-"""What became of one group: a record to write, or the faults that keep it from being written."""
+"""The outcome of one group: a record to write, or the faults that keep it from being written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,36 +9,55 @@ from yanshou.engines.base import Completion, Failure
 from yanshou.errors import GenerationError, GroupError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
 
-ENDLESS = "set --repetition-penalty, e.g. 1.05, or look at the photo: such loops begin where it shows many alike things"
-TRUNCATED = "raise --max-new-tokens (a resume allows it), or accept such answers with --allow-truncated"
 Answer = Completion | Failure
 AnswerCallback = Callable[[Answer], None]
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
+RAISE_LIMIT = "raise --max-new-tokens (a resume allows it)"
+RAISE_LIMIT_OR_ACCEPT = f"{RAISE_LIMIT}, or accept such answers with --allow-truncated"
+PENALIZE = "set --repetition-penalty, e.g. 1.05, or look at the photo: many objects of one kind often cause repetition"
+ENDING = 40  # characters of an answer's end in a message
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[RecordT]):
-    """What became of one group."""
+    """The record of one group, or its errors."""
 
     key: GroupKey
-    record: RecordT | None  # None: it failed
-    errors: tuple[tuple[Path | None, GroupError], ...] = ()  # the photo, if it is one photo's fault
+    record: RecordT | None  # None: the group failed
+    errors: tuple[tuple[Path | None, GroupError], ...] = ()  # with the photo, where the error is about one photo
+
+    @classmethod
+    def failed(cls, key: GroupKey, error: GroupError) -> "Outcome[RecordT]":
+        """The outcome of a group that fails as a whole."""
+        return cls(key, None, ((None, error),))
 
     @property
     def faults(self) -> list[Fault]:
-        return [fault(self.key, error, photo) for photo, error in self.errors]
+        return [_fault(self.key, error, photo) for photo, error in self.errors]
 
 
-def fault(key: GroupKey, error: GroupError, photo: Path | None = None) -> Fault:
-    """A line for the errors file, which stamps the time."""
+def completed(answer: Answer, *, allow_truncated: bool = False, advice: str = RAISE_LIMIT) -> Completion:
+    """The completion that an answer is. Raises the GroupError that its group fails with.
+
+    `advice`: what the user can do about an answer that reached max_new_tokens.
+    """
+    if isinstance(answer, Failure):
+        raise answer.error
+    ending = f"…{answer.text[-ENDING:]!r}"
+    if answer.finish_reason == "length" and not allow_truncated:
+        raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: {ending}", advice)
+    if answer.finish_reason == "repetition":
+        raise GenerationError(
+            f"the answer repeats itself, so it was stopped after {answer.tokens} tokens: {ending}", PENALIZE
+        )
+    return answer
+
+
+def _fault(key: GroupKey, error: GroupError, photo: Path | None) -> Fault:
+    """A line for the errors file, which sets the time."""
     name = photo.name if photo else None
     return Fault(
         mission=key.mission, label=key.label, group_id=key.group_id, photo=name, step=error.step,
         message=str(error), advice=error.advice, timestamp="",
     )  # fmt: skip
-
-
-def repetition_error(answer: Completion) -> GenerationError:
-    """What an answer that repeats itself fails with."""
-    ending = answer.text[-40:]
-    return GenerationError(f"the answer repeats itself, ended after {answer.tokens} tokens: …{ending!r}", ENDLESS)

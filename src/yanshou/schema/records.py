@@ -23,6 +23,7 @@ One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.j
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -64,13 +65,13 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def stale_verdict(summaries: str, verdict: str) -> str:
-    """What is wrong where a group's summaries were written after its verdict; "" where they were not."""
+def stale_verdict(summaries: str, verdict: str) -> str | None:
+    """The message about summaries that were written after their group's verdict; None where they were not."""
     try:
         later = datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
-    except (ValueError, TypeError):  # not yanshou's own time, or without an offset
-        return ""
-    return f"its summaries were written at {summaries}, its verdict at {verdict}" if later else ""
+    except (ValueError, TypeError):  # another program's time, or one without an offset
+        return None
+    return f"its summaries were written at {summaries}, its verdict at {verdict}" if later else None
 
 
 class GroupRecord(Record):
@@ -83,6 +84,11 @@ class GroupRecord(Record):
     @property
     def key(self) -> GroupKey:
         return GroupKey(self.mission, self.label, self.group_id)
+
+    @property
+    def freshness(self) -> str:
+        """What a resume compares with its input to see whether the line still fits it; "" where it compares nothing."""
+        return ""
 
 
 class StageARecord(GroupRecord):
@@ -99,6 +105,11 @@ class StageARecord(GroupRecord):
         check_group(self.images, self.per_image, self.raw_texts, self.clean_texts)
         return self
 
+    @property
+    def freshness(self) -> str:
+        """The photos' names, between slashes, which no name holds."""
+        return "/".join(Path(image).name for image in self.images)
+
 
 class VerdictRecord(GroupRecord):
     """One group: what Stage-B says of it."""
@@ -108,6 +119,11 @@ class VerdictRecord(GroupRecord):
     p_pass: float | None = Field(ge=0, le=1)  # P(通过) / (P(通过) + P(不通过))
     raw_text: str | None
     timestamp: str
+
+    @property
+    def freshness(self) -> str:
+        """The time of the verdict."""
+        return self.timestamp
 
 
 class Fault(GroupRecord):

@@ -19,7 +19,7 @@ from yanshou.inputs.discovery import Group
 from yanshou.pipeline.outcome import Answer
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
-from yanshou.stage_a.assembly import GroupAssembler, read
+from yanshou.stage_a.assembly import GroupAssembler, parse_answer
 
 Photo = str | os.PathLike[str] | Image.Image  # a file, or a picture in memory
 
@@ -52,7 +52,7 @@ def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated:
 def _read(answer: Answer, photo: Path | Image.Image, allow_truncated: bool) -> tuple[str, str]:
     name = str(photo) if isinstance(photo, Path) else f"picture {answer.id + 1}"
     try:
-        return read(answer, allow_truncated)
+        return parse_answer(answer, allow_truncated)
     except GroupError as error:
         if name in str(error):
             raise

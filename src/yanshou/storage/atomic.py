@@ -1,22 +1,25 @@
-"""Files that are replaced whole, and the error for those that cannot be written."""
+"""Files that are replaced whole or moved aside, and the error for those that cannot be written."""
 
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from yanshou.errors import OutputError
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Puts `data` in the file's place; whoever reads at any moment finds the old file or the new one, whole."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside the file, for the caller to write; it takes the file's place when the context ends.
+
+    A reader finds the old file or the new one, whole, at any moment. Raises OutputError where writing fails.
+    """
     draft = path.with_name(f".{path.name}.tmp")
     try:
-        draft.unlink(missing_ok=True)  # of a run that was killed; a pipe or a link of that name is not written into
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        draft.unlink(missing_ok=True)  # left by a killed run; a pipe or a link of that name is not written into
+        yield draft
         draft.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -24,22 +27,56 @@ def replace_file(path: Path, data: bytes) -> None:
         raise write_error(path, error) from error
 
 
-def unused_path(path: Path, ending: str = "") -> Path:
-    """The path with this ending, with a number before it where that exists: what is old is never overwritten."""
-    number, found = 1, path.with_name(path.name + ending)
+def replace_file(path: Path, data: bytes) -> None:
+    """Replaces the file's content; the new content is safe on the disk before it takes the old one's place."""
+    with replacing(path) as draft, draft.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move_aside(paths: Sequence[Path], folder: Path | None = None) -> None:
+    """Renames those of the paths that exist, in the order given, to names that nothing has yet.
+
+    Without `folder`, each becomes `<name>.<moment>.old` beside itself; with it, all go into `<folder>-<moment>`.
+    """
+    moment = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+    existing = [path for path in paths if path.exists() or path.is_symlink()]
+    if folder and existing:
+        folder = unused_path(folder.with_name(f"{folder.name}-{moment}"))
+        with write_errors(folder):
+            folder.mkdir()
+    for path in existing:
+        aside = folder / path.name if folder else unused_path(path.with_name(f"{path.name}.{moment}"), ".old")
+        with write_errors(aside):
+            path.rename(aside)
+
+
+def unused_path(path: Path, suffix: str = "") -> Path:
+    """The path with this suffix; where that exists, with the first free number before the suffix."""
+    number, found = 1, path.with_name(path.name + suffix)
     while found.exists():
         number += 1
-        found = path.with_name(f"{path.name}-{number}{ending}")
+        found = path.with_name(f"{path.name}-{number}{suffix}")
     return found
 
 
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raises OutputError, naming the file, for an OSError of the context."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 def write_error(path: Path, error: OSError) -> OutputError:
-    """The error for a file that refuses to be written, with what the disk has left."""
+    """The error for a file that cannot be written, with the free space on its disk."""
     try:
         free = f" ({shutil.disk_usage(path.parent).free / 2**30:.1f} GiB free there)"
     except OSError:
         free = ""
     return OutputError(
-        f"{path}: cannot be written: {error.strerror or error}{free}. Make room or choose another folder, and run "
-        "again: what is written stays."
+        f"{path}: cannot be written: {error.strerror or error}{free}. Make room or choose another folder, then run "
+        "again: what is already written is kept."
     )

@@ -1,11 +1,12 @@
-"""One run at a time where it writes: a lock of the operating system, which ends with the process.
+"""A lock file of the operating system, which ends with its process: one run at a time writes an output.
 
     with locked(folder / ".dataset.lock", folder):
-        …                                  a second run is refused with LockedError: it does not wait
+        …                                  a second run is refused with LockedError; it does not wait
 
-The lock file is empty and stays; a forked child that outlives the process would keep the lock.
+The lock file is empty and is not deleted. A forked child that outlives the process would keep the lock.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,25 +14,27 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from yanshou.errors import LockedError
-from yanshou.storage.atomic import write_error
+from yanshou.storage.atomic import write_errors
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def locked(file: Path, written: Path) -> Iterator[None]:
-    """Holds the lock `file`, in a folder that is made where it is missing. `written`: what the errors name.
+    """Holds the lock `file`, whose folder is made where it is missing. `written` is what error messages name.
 
-    Raises LockedError where another run holds it, OutputError where there can be none.
+    Raises LockedError where another run holds the lock, OutputError where the lock file cannot be made.
     """
     lock = FileLock(file, timeout=0)
-    try:
+    with write_errors(written):
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(
-            f"{written}: another run is writing it. Wait until that ends, or choose another --output-dir."
-        ) from error
-    except OSError as error:
-        raise write_error(written, error) from error
+        try:
+            lock.acquire()
+        except Timeout as error:  # an OSError, too
+            raise LockedError(
+                f"{written}: another run is writing it. Wait until that ends, or choose another --output-dir."
+            ) from error
+    logger.debug("%s: lock taken", file)
     try:
         yield
     finally:

@@ -177,7 +177,7 @@ class Trainer:
         for part in (model.config, model.config.text_config, model.config.vision_config):
             part.dtype = torch.bfloat16
         model.save_pretrained(draft, max_shard_size=MAX_SHARD_SIZE)
-        checkpoint.share(draft)
+        checkpoint.inherit_permissions(draft)
         new = {path.name for path in draft.iterdir()}
         for name in sorted(new):
             (draft / name).replace(folder / name)

@@ -22,9 +22,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from yanshou.engines.chat import encode, expand_image_token
 from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
 from yanshou.missions.rules import decide
+from yanshou.schema.prompt import Prompt
 from yanshou.schema.summary import parse
 from yanshou.settings import PromptSettings
 from yanshou.world.draw import SIZES, draw, fits
@@ -68,31 +70,23 @@ class PromptTokenizer:
         """The prompt about a photo, with one image token for the photo. None: without a mission's focus."""
         settings = PromptSettings(mission_focus=mission is not None)
         prompt = summary_prompt(mission or next(iter(load_missions())), settings)
-        return self._chat(prompt.system, [{"type": "image"}, {"type": "text", "text": prompt.user}])
+        return encode(self.processor, prompt, with_photo=True)
 
     def short_summary(self) -> list[int]:
         """The prompt about a photo without a system prompt."""
-        return self._chat("", [{"type": "image"}, {"type": "text", "text": SUMMARY_USER_PROMPT}])
+        return encode(self.processor, Prompt("", SUMMARY_USER_PROMPT), with_photo=True)
 
     def expand_photo(self, ids: list[int], visual: int) -> tuple[list[int], int]:
         """The prompt with `visual` image tokens instead of one, and the position of the first."""
-        start = ids.index(self.image_token)
-        return [*ids[:start], *[self.image_token] * visual, *ids[start + 1 :]], start
+        return expand_image_token(ids, self.image_token, visual)
 
     def verdict(self, job: Job) -> list[int]:
         """The prompt for a verdict about the job."""
-        prompt = verdict_prompt(job.mission, job.lines())
-        return self._chat(prompt.system, [{"type": "text", "text": prompt.user}])
+        return encode(self.processor, verdict_prompt(job.mission, job.lines()), with_photo=False)
 
     def answer(self, text: str) -> list[int]:
         """An answer: the text and the token that ends the turn."""
         ids: list[int] = self.processor.tokenizer(f"{text}<|im_end|>")["input_ids"]
-        return ids
-
-    def _chat(self, system: str, user: list[dict[str, str]]) -> list[int]:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        text = self.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
         return ids
 
 

@@ -1,11 +1,27 @@
-"""Promises of the reckoning: what is planned fits the memory, and a memory that is too small is still tried."""
+"""Promises of the planner: a plan fits the memory, a resume keeps its capacity, and out-of-memory halves it."""
 
+import logging
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from yanshou.engines.continuous.capacity import GIB, OWN, Capacity, RequestBounds, activation_bytes, row_bytes, size
+from yanshou.engines.continuous.capacity import (
+    CPU_SLOTS,
+    GIB,
+    MAX_PREFIXES,
+    RECORDED,
+    RESERVED_BYTES,
+    Capacity,
+    CapacityPlanner,
+    MemoryBudget,
+    RequestBounds,
+    activation_bytes,
+    kv_bytes_per_token,
+    plan_capacity,
+)
 
 FOUR_B = SimpleNamespace(
     text_config=SimpleNamespace(
@@ -16,59 +32,182 @@ FOUR_B = SimpleNamespace(
 )  # fmt: skip
 PARAMETERS = 4_440_000_000
 
+PHOTOS = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)
+LARGE_PHOTOS = RequestBounds(kv_len=2_600, prefill_tokens=2_100, visual_tokens=2_048, scored=False)
+VERDICTS = RequestBounds(kv_len=5_700, prefill_tokens=5_200, visual_tokens=0, scored=True)
 
-PHOTOS = RequestBounds(rows=1_250, tokens=812, visual=768, scored=False)
-LARGE_PHOTOS = RequestBounds(rows=2_600, tokens=2_100, visual=2_048, scored=False)
-VERDICTS = RequestBounds(rows=5_700, tokens=5_200, visual=0, scored=True)
+
+def budget(gib: float | None, dtype: torch.dtype = torch.bfloat16) -> MemoryBudget:
+    """A 4B checkpoint on a GPU with so much memory; None: on a CPU."""
+    return MemoryBudget(FOUR_B, dtype, PARAMETERS * dtype.itemsize, None if gib is None else int(gib * GIB), 0.9)
 
 
-def planned(monkeypatch: pytest.MonkeyPatch, gib: float, dtype: torch.dtype, need: RequestBounds) -> Capacity:
-    gpu = SimpleNamespace(total_memory=int(gib * GIB))
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: gpu)
-    return size(FOUR_B, torch.device("cuda:0"), dtype, PARAMETERS * dtype.itemsize, 0.9, need)
+def planner(gib: float | None = None, earlier: dict[str, Any] | None = None) -> CapacityPlanner:
+    made = CapacityPlanner(lambda: budget(gib))
+    made.pin(earlier or {})
+    return made
+
+
+# ---- what the memory holds ----
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("need", [PHOTOS, LARGE_PHOTOS, VERDICTS], ids=["photos", "large photos", "verdicts"])
+@pytest.mark.parametrize("bounds", [PHOTOS, LARGE_PHOTOS, VERDICTS], ids=["photos", "large photos", "verdicts"])
 @pytest.mark.parametrize("gib", [7.6, 11.9, 15.7, 23.6, 39.4, 79.1])
-def test_what_is_planned_fits(
-    monkeypatch: pytest.MonkeyPatch, gib: float, dtype: torch.dtype, need: RequestBounds
-) -> None:
-    found = planned(monkeypatch, gib, dtype, need)
-    table = (found.slots * found.room + found.scratch) * row_bytes(FOUR_B, dtype)
-    used = PARAMETERS * dtype.itemsize + activation_bytes(FOUR_B, dtype, found.tokens) + table + OWN
-    assert found.tokens >= found.room >= need.rows
-    assert found.tokens >= found.visual >= need.visual
+def test_a_plan_fits_the_memory(gib: float, dtype: torch.dtype, bounds: RequestBounds) -> None:
+    found = plan_capacity(budget(gib, dtype), bounds)
+    cache = (found.slots * found.slot_len + found.scratch_rows) * kv_bytes_per_token(FOUR_B, dtype)
+    activations = activation_bytes(FOUR_B, dtype, found.prefill_batch_tokens)
+    used = PARAMETERS * dtype.itemsize + activations + cache + RESERVED_BYTES
+    assert found.prefill_batch_tokens >= found.slot_len >= bounds.kv_len
+    assert found.prefill_batch_tokens >= found.prefill_batch_visual_tokens >= bounds.visual_tokens
     assert found.slots == 1 or used <= 0.9 * gib * GIB
 
 
 @pytest.mark.parametrize("gib", [11.9, 15.7, 23.6, 39.4, 79.1])
-@pytest.mark.parametrize("need", [PHOTOS, LARGE_PHOTOS], ids=["photos", "large photos"])
-def test_a_launch_full_of_the_largest_photos_has_no_padding(
-    monkeypatch: pytest.MonkeyPatch, gib: float, need: RequestBounds
-) -> None:
-    found = planned(monkeypatch, gib, torch.bfloat16, need)
-    photos = found.visual // need.visual
-    assert found.visual == photos * need.visual
-    assert 0 <= found.tokens - photos * need.tokens < 128 or found.tokens == found.room
+@pytest.mark.parametrize("bounds", [PHOTOS, LARGE_PHOTOS], ids=["photos", "large photos"])
+def test_a_prefill_batch_full_of_the_largest_photos_has_no_padding(gib: float, bounds: RequestBounds) -> None:
+    found = plan_capacity(budget(gib), bounds)
+    photos = found.prefill_batch_visual_tokens // bounds.visual_tokens
+    assert found.prefill_batch_visual_tokens == photos * bounds.visual_tokens
+    padding = found.prefill_batch_tokens - photos * bounds.prefill_tokens
+    assert 0 <= padding < 128 or found.prefill_batch_tokens == found.slot_len
 
 
-def test_a_launch_is_no_larger_than_its_sequences_can_fill(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = planned(monkeypatch, 79.1, torch.bfloat16, RequestBounds(rows=400, tokens=100, visual=64, scored=False))
-    assert found.visual == 128 * 64
+def test_a_prefill_batch_is_no_larger_than_its_sequences_can_fill() -> None:
+    found = plan_capacity(budget(79.1), RequestBounds(kv_len=400, prefill_tokens=100, visual_tokens=64, scored=False))
+    assert found.prefill_batch_visual_tokens == 128 * 64
 
 
 @pytest.mark.parametrize(("gib", "slots"), [(7.6, 1), (11.9, 6), (23.6, 56), (79.1, 256)])
-def test_slots_of_the_4b_model(monkeypatch: pytest.MonkeyPatch, gib: float, slots: int) -> None:
-    assert planned(monkeypatch, gib, torch.bfloat16, PHOTOS).slots == slots
+def test_slots_of_the_4b_model(gib: float, slots: int) -> None:
+    assert plan_capacity(budget(gib), PHOTOS).slots == slots
 
 
-def test_halved_it_ends_at_one_slot_and_a_launch_that_holds_a_photo() -> None:
+def test_a_cpu_has_a_fixed_capacity() -> None:
+    assert plan_capacity(budget(None), replace(PHOTOS, prefix_len=100)) == Capacity(
+        CPU_SLOTS, 1_280, 4_096, 4_096, scratch_rows=0, prefix_rows=100 * MAX_PREFIXES
+    )
+    assert plan_capacity(budget(None), VERDICTS) == Capacity(CPU_SLOTS, 5_760, 5_760, 5_760, scratch_rows=5_760)
+
+
+# ---- a resume ----
+
+
+def test_an_earlier_run_pins_what_it_recorded_where_memory_allows() -> None:
+    earlier = {"slots": 3, "prefill_batch_tokens": 8_192, "prefill_batch_visual_tokens": 900, "device": "a GPU"}
+    found = planner(earlier=earlier).plan(PHOTOS)
+    assert found.recorded == {"slots": 3, "prefill_batch_tokens": 4_096, "prefill_batch_visual_tokens": 900}
+
+
+@pytest.mark.parametrize("invalid", [0, -1, "3", None, [3], True])
+def test_invalid_values_of_an_earlier_run_are_ignored(invalid: object) -> None:
+    assert planner(earlier=dict.fromkeys(RECORDED, invalid)).plan(PHOTOS) == planner().plan(PHOTOS)
+
+
+def test_a_pinned_capacity_still_fits_one_request() -> None:
+    found = planner(earlier=dict.fromkeys(RECORDED, 1)).plan(replace(VERDICTS, visual_tokens=768))
+    assert found == Capacity(1, 5_760, 5_760, 768, scratch_rows=5_760)
+
+
+def test_slots_are_never_shorter_than_those_of_the_run_or_the_current_ones() -> None:
+    made = planner()
+    made.plan_run(PHOTOS, None)
+    assert made.plan(replace(PHOTOS, kv_len=10)).slot_len == 1_280
+    assert made.plan(replace(PHOTOS, kv_len=1_300), current=Capacity(4, 2_560, 4_096, 4_096)).slot_len == 2_560
+    assert made.plan(replace(PHOTOS, kv_len=10, scored=True)).slot_len == 1_280
+
+
+def test_a_run_uses_the_capacity_that_it_recorded_whatever_its_first_photo_is() -> None:
+    """The first photo may be a small one: prefill batches planned for it would leave memory for more slots."""
+    made = planner(23.6)
+    recorded = made.plan_run(PHOTOS, None)
+    small = replace(PHOTOS, kv_len=700, prefill_tokens=300, visual_tokens=256)
+    assert planner(23.6).plan(replace(small, kv_len=PHOTOS.kv_len)) != recorded
+    assert made.plan(small) == recorded
+
+
+# ---- the capacity that is allocated ----
+
+
+@pytest.mark.parametrize(
+    ("current", "kept"),
+    [
+        (Capacity(16, 1_280, 4_096, 4_096), True),
+        (Capacity(7, 2_560, 4_096, 4_096), True),  # longer slots serve, too
+        (Capacity(16, 640, 4_096, 4_096), False),
+        (None, False),
+    ],
+)
+def test_a_run_keeps_the_current_capacity_if_it_serves(current: Capacity | None, kept: bool) -> None:
+    made = planner()
+    assert (made.plan_run(PHOTOS, current) is current) == kept
+    assert made.run_capacity == (current if kept else planner().plan(PHOTOS))
+
+
+def test_a_resume_keeps_the_current_capacity_only_if_it_is_the_pinned_one() -> None:
+    current = Capacity(7, 1_280, 4_096, 4_096)
+    assert planner(earlier={"slots": 7}).plan_run(PHOTOS, current) is current
+    assert planner(earlier={"slots": 5}).plan_run(PHOTOS, current).slots == 5
+
+
+def test_slots_without_scratch_rows_do_not_serve_verdicts() -> None:
+    photos = planner().plan(replace(PHOTOS, kv_len=VERDICTS.kv_len))
+    assert planner().plan_run(VERDICTS, photos).scratch_rows == 5_760
+
+
+# ---- out of memory ----
+
+
+def test_halving_ends_at_one_slot_and_a_prefill_batch_that_holds_a_photo() -> None:
     sizes = [Capacity(12, 640, 4_096, 3_000, 4_096)]
     while sizes[-1].halved(1) != sizes[-1]:
         sizes.append(sizes[-1].halved(1))
-    assert [(*one.shape.values(), one.scratch) for one in sizes] == [
+    assert [(*one.recorded.values(), one.scratch_rows) for one in sizes] == [
         (12, 4_096, 3_000, 4_096), (6, 2_048, 1_500, 2_048), (3, 1_024, 750, 1_024), (1, 640, 640, 640),
     ]  # fmt: skip
     assert sizes == [sizes[0].halved(times) for times in range(4)]
     assert Capacity(2, 640, 640, 500).halved(1) == Capacity(1, 640, 640, 500)
+
+
+def test_each_attempt_is_half_of_the_one_before() -> None:
+    made = planner()
+    attempts = made.attempts(replace(PHOTOS, kv_len=600), None)
+    assert [next(attempts).slots for _ in range(3)] == [16, 8, 4]
+    attempts.close()
+    assert made.halvings == 2
+    assert made.plan(PHOTOS).slots == 4
+
+
+def test_halvings_are_taken_back_if_no_attempt_fits() -> None:
+    """A request that fits nowhere does not slow down the others."""
+    made = planner()
+    assert [capacity.slots for capacity in made.attempts(replace(PHOTOS, kv_len=4_096), None)] == [16, 8, 4, 2, 1]
+    assert made.halvings == 0
+
+
+def test_halvings_of_a_run_apply_to_the_pinned_capacity_and_those_of_earlier_runs_to_the_plan() -> None:
+    made = planner(earlier={"slots": 12})
+    made.plan_run(PHOTOS, None)
+    assert made.after_oom(made.plan(PHOTOS))
+    assert made.plan(PHOTOS).slots == 6
+    assert made.plan_run(PHOTOS, None).slots == 8  # 12 pinned, and 16 halved is 8
+    made.pin({"slots": 6})
+    assert made.plan_run(PHOTOS, None).slots == 6  # not halved again
+
+
+def test_a_minimal_capacity_is_not_halved() -> None:
+    made = planner()
+    assert not made.after_oom(Capacity(1, 640, 640, 640))
+    assert made.halvings == 0
+
+
+def test_a_halving_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    made = planner()
+    with caplog.at_level(logging.INFO, "yanshou"):
+        made.after_oom(made.plan(PHOTOS))
+    (record,) = caplog.records
+    assert record.message == (
+        "out of memory with 16 slots of 1,280 tokens and prefill batches of 4,096 tokens (4,096 visual): "
+        "retrying with half"
+    )

@@ -1,4 +1,4 @@
-"""Promises of the reference engine: a text depends on photo, prompt, checkpoint alone; a folder's faults are told."""
+"""The reference engine: a text depends on photo, prompt and checkpoint only; faults of a folder are reported."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def texts(engine: TransformersEngine, requests: Sequence[Request]) -> list[str]:
 
 @pytest.fixture
 def batches(engine: Build, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """What `model.generate` is called with, batch by batch."""
+    """The inputs of each call of `model.generate`."""
     model, seen = engine().model, []
     generate = model.generate
 
@@ -77,10 +77,10 @@ def batches(engine: Build, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dic
     return seen
 
 
-# ---- the same text, whatever stands beside it ----
+# ---- the same text in every batch ----
 
 
-def test_the_tiny_checkpoint_is_worth_testing_with(engine: Build) -> None:
+def test_the_tiny_checkpoint_gives_different_answers_to_different_requests(engine: Build) -> None:
     answers = completions(engine(), mixed())
     assert len({answer.text for answer in answers}) >= 10
     assert {answer.finish_reason for answer in answers} == {"stop", "length"}
@@ -106,7 +106,7 @@ def test_batch_size_and_order_change_no_text(engine: Build, sampling: dict[str, 
     assert completions(engine(batch_size=8, **sampling), requests) == alone
 
 
-def test_seed_and_key_choose_the_text(engine: Build) -> None:
+def test_the_sampled_text_depends_on_seed_and_key(engine: Build) -> None:
     same = [Request(at, SHORT, noise(0, 64, 64), key) for at, key in enumerate(["a", "b", "c", "a"])]
     hot = {"temperature": 1.5}
     first, other = texts(engine(seed=1, **hot), same), texts(engine(seed=2, **hot), same)
@@ -114,7 +114,7 @@ def test_seed_and_key_choose_the_text(engine: Build) -> None:
     assert len(set(first)) == 3
     assert not set(first) & set(other)
     assert texts(engine(seed=1, **hot), same) == first
-    assert len(set(texts(engine(seed=1), same))) == 1, "greedy asks no seed"
+    assert len(set(texts(engine(seed=1), same))) == 1, "greedy decoding uses no seed"
 
 
 def test_batches_are_padded_on_the_left(engine: Build, batches: list[dict[str, Any]]) -> None:
@@ -128,7 +128,7 @@ def test_batches_are_padded_on_the_left(engine: Build, batches: list[dict[str, A
         assert bool((batch["input_ids"][mask == 0] == engine().processor.tokenizer.pad_token_id).all())
 
 
-# ---- what the model is given ----
+# ---- the model's input ----
 
 
 def oriented(path: Path, orientation: int) -> Path:
@@ -139,7 +139,7 @@ def oriented(path: Path, orientation: int) -> Path:
     return path
 
 
-def test_prompt_and_patches_are_the_processors_own(
+def test_prompt_and_patches_are_those_of_the_processor(
     engine: Build, batches: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     photos: list[Path | Image.Image] = [noise(at, *size) for at, size in enumerate(SIZES)]
@@ -174,35 +174,19 @@ def test_prompt_and_patches_are_the_processors_own(
         ((40, 40), {"min_pixels": 65_536, "max_pixels": 65_536}, [16, 16]),
     ],
 )
-def test_the_pixel_budget_decides_how_many_visual_tokens(
+def test_the_pixel_budget_determines_the_number_of_visual_tokens(
     engine: Build, batches: list[dict[str, Any]], size: tuple[int, int], photo: dict[str, int], grid: list[int]
 ) -> None:
     texts(engine(photo=photo, max_new_tokens=1), [Request(0, SHORT, noise(0, *size))])
     assert batches[0]["image_grid_thw"].tolist() == [[1, *grid]]
 
 
-def test_the_pixel_budget_is_stronger_than_the_folders_own(tiny: Path, tmp_path: Path) -> None:
+def test_the_pixel_budget_overrides_that_of_the_folder(tiny: Path, tmp_path: Path) -> None:
     own = edited("processor_config.json", image_processor__max_pixels=10**7, image_processor__do_resize=False)
     folder = spoilt(tiny, tmp_path / "own", own)
     prepared = TransformersEngine(settings(folder)).prepare(Request(0, SHORT, noise(0, 640, 480)))
     assert prepared.grid is not None
     assert int(prepared.grid.prod()) // 4 <= 32
-
-
-def test_the_prompt_holds_nothing_that_was_not_given(engine: Build) -> None:
-    assert engine().render(Prompt("系统", "用户")) == (
-        "<|im_start|>system\n系统<|im_end|>\n"
-        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>用户<|im_end|>\n"
-        "<|im_start|>assistant\n"
-    )
-    assert engine().render(Prompt("系统", "用户"), with_photo=False) == (
-        "<|im_start|>system\n系统<|im_end|>\n<|im_start|>user\n用户<|im_end|>\n<|im_start|>assistant\n"
-    )
-
-
-def test_an_image_token_in_the_prompt_text_is_refused(engine: Build) -> None:
-    with pytest.raises(CheckpointError, match="makes 2 image tokens, wanted 1"):
-        texts(engine(), [Request(0, Prompt("看图", "<|image_pad|>"), noise(0, 64, 64))])
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
@@ -226,10 +210,10 @@ def test_a_photo_too_narrow_for_the_processor_fails_alone(engine: Build, tmp_pat
     assert [answer.text for answer in answers.values()] == texts(engine(), [requests[at] for at in (0, 1, 2, 5)])
 
 
-# ---- what comes back ----
+# ---- the answers ----
 
 
-def test_a_text_ends_at_its_own_stop_token(engine: Build) -> None:
+def test_a_text_ends_at_its_first_stop_token(engine: Build) -> None:
     answers = completions(engine(batch_size=12, temperature=1.2), mixed())
     for answer in answers:
         if answer.finish_reason == "stop":
@@ -242,7 +226,7 @@ def test_a_text_ends_at_its_own_stop_token(engine: Build) -> None:
     assert len({answer.tokens for answer in answers}) > 2, "rows of one batch end at different steps"
 
 
-def test_the_token_limit_cuts_every_text_at_the_same_place(engine: Build) -> None:
+def test_the_token_limit_cuts_every_text_after_the_same_number_of_tokens(engine: Build) -> None:
     whole, cut = texts(engine(), mixed()), completions(engine(max_new_tokens=3), mixed())
     assert all(answer.tokens <= 3 for answer in cut)
     for text, answer in zip(whole, cut, strict=True):
@@ -261,7 +245,7 @@ def test_the_token_limit_cuts_every_text_at_the_same_place(engine: Build) -> Non
     ],
     ids=["generation_config", "config", "none"],
 )  # fmt: skip
-def test_a_checkpoints_own_sampling_settings_count_for_nothing(
+def test_sampling_settings_of_the_checkpoint_are_ignored(
     engine: Build, tiny: Path, tmp_path: Path, spoil: Spoil
 ) -> None:
     folder = spoilt(tiny, tmp_path / "spoilt", spoil)
@@ -272,25 +256,25 @@ def test_a_checkpoints_own_sampling_settings_count_for_nothing(
 
 FAULTS: dict[str, tuple[Spoil, str]] = {
     "merge size": (
-        edited("processor_config.json", image_processor__merge_size=1), "merge_size is 1 by its processor, 2 by config",
+        edited("processor_config.json", image_processor__merge_size=1), "merge_size is 1 for the processor, 2 in co",
     ),
     "patch size": (
-        edited("processor_config.json", image_processor__patch_size=14), "patch_size is 14 by its processor, 16",
+        edited("processor_config.json", image_processor__patch_size=14), "patch_size is 14 for the processor, 16",
     ),
-    "image token": (edited("config.json", image_token_id=13), "the image token is 12 by its processor, 13 by config"),
-    "no padding token": (edited("tokenizer_config.json", pad_token=None), "has no padding token: set pad_token in"),
+    "image token": (edited("config.json", image_token_id=13), "the image token is 12 for the processor, 13 in config"),
+    "no padding token": (edited("tokenizer_config.json", pad_token=None), "has no padding token. Set pad_token in"),
     "no chat template": (without("chat_template.jinja"), "no chat template. Copy chat_template.jinja from the base"),
     "chat template that divides by zero": (
-        written("chat_template.jinja", "{{ 1/0 }}"), "cannot write system, photo and text .division by zero",
+        written("chat_template.jinja", "{{ 1/0 }}"), "its chat template cannot render a prompt .division by zero",
     ),
-    "broken chat template": (written("chat_template.jinja", "{% if %}"), "its chat template cannot write"),
+    "broken chat template": (written("chat_template.jinja", "{% if %}"), "its chat template cannot render"),
     "text-only chat template": (
         written("chat_template.jinja", "{% for m in messages %}{{ m.role + m.content }}{% endfor %}"),
-        "its chat template cannot write system, photo and text",
+        "its chat template cannot render a prompt",
     ),
     "photoless chat template": (
         written("chat_template.jinja", "{% for m in messages %}{{ m.role }}{% endfor %}"),
-        "the chat template makes 0 image tokens, wanted 1",
+        "the chat template writes 0 image tokens, expected 1",
     ),
     "tokenizer": (written("tokenizer.json", "nonsense"), "does not load: "),
     "processor": (written("processor_config.json", "nonsense"), "does not load: .*processor_config.json"),
@@ -337,16 +321,16 @@ def test_a_key_of_another_json_type_is_a_checkpoint_error(tiny: Path, tmp_path: 
     assert str(caught.value).startswith(str(folder))
 
 
-def test_a_processor_that_counts_otherwise_than_its_grid_is_refused(
+def test_a_processor_whose_prompt_does_not_match_the_grid_is_refused(
     engine: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = type(engine().processor)
     monkeypatch.setattr(kind, "replace_image_token", lambda self, *_, **__: self.image_token * 5)
-    with pytest.raises(CheckpointError, match=r"prompt tokens for a photo that has \d+ by its grid"):
+    with pytest.raises(CheckpointError, match=r"prompt tokens, expected \d+ by the photo's grid"):
         texts(engine(), [Request(0, SHORT, noise(0, 200, 200))])
 
 
-def test_an_adapter_is_to_be_merged_first(tmp_path: Path) -> None:
+def test_an_adapter_must_be_merged_first(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "adapter_model.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is an adapter, not a whole checkpoint; merge it first: swift export"):
@@ -354,7 +338,7 @@ def test_an_adapter_is_to_be_merged_first(tmp_path: Path) -> None:
 
 
 class Trap:
-    """Leaves a file where it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -383,17 +367,17 @@ def test_no_pickle_is_ever_read(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"device": "cuda:63"}, "device cuda:63 is not here. There is: cpu"),
-        ({"device": "gpu"}, "device gpu is not here"),
-        ({"device": "cpu", "attn": "flash_attention_2"}, "--attn flash_attention_2 wants CUDA"),
+        ({"device": "cuda:63"}, "--device cuda:63: this machine has no such device, only cpu"),
+        ({"device": "gpu"}, "--device gpu: this machine has no such device"),
+        ({"device": "cpu", "attn": "flash_attention_2"}, "--attn flash_attention_2 needs CUDA"),
     ],
 )
-def test_a_device_or_attention_that_is_not_here_is_wrong_usage(tiny: Path, options: dict[str, Any], words: str) -> None:
+def test_an_unavailable_device_or_attention_is_wrong_usage(tiny: Path, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         TransformersEngine(EngineSettings(checkpoint=str(tiny), **options))
 
 
-def test_nothing_is_loaded_for_nothing(tiny: Path, tmp_path: Path) -> None:
+def test_a_run_without_open_groups_loads_nothing(tiny: Path, tmp_path: Path) -> None:
     group = tmp_path / "in" / "挡风板安装检查" / "审核通过" / "QC-1"
     group.mkdir(parents=True)
     noise(0, 64, 64).save(group / "1.jpg")
@@ -416,7 +400,7 @@ def test_nothing_is_loaded_for_nothing(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def crowded(engine: Build, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """Lets `model.generate` run out of memory above so many rows; gives the sizes of the batches tried."""
+    """Makes `model.generate` run out of memory above a number of rows; returns the sizes of the batches tried."""
     model, tried = engine().model, []
     generate = model.generate
 
@@ -452,14 +436,14 @@ def test_weights_that_do_not_fit_end_the_run(tiny: Path, monkeypatch: pytest.Mon
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(Qwen3VLForConditionalGeneration, "to", full)
-    with pytest.raises(CheckpointError, match="its weights do not fit the memory of cpu"):
+    with pytest.raises(CheckpointError, match="the weights do not fit the memory of cpu"):
         list(TransformersEngine(settings(tiny)).generate(mixed()[:2]))
 
 
-# ---- what it says about itself ----
+# ---- what run.json records ----
 
 
-def test_identity_tells_checkpoints_and_precision_apart(engine: Build, tiny: Path, tmp_path: Path) -> None:
+def test_identity_differs_for_another_checkpoint_or_dtype(engine: Build, tiny: Path, tmp_path: Path) -> None:
     own = engine().identity()
     assert own["dtype"] == "float32"
     assert TransformersEngine(settings(tiny)).identity() == own
@@ -479,7 +463,7 @@ def test_python_callers_get_texts_in_the_order_of_their_photos(engine: Build) ->
     assert all("<|" not in clean for _, clean in pairs)
 
 
-def test_bytes_of_a_photo_do_not_matter_only_its_pixels(engine: Build, tmp_path: Path) -> None:
+def test_a_text_depends_on_the_photos_pixels_and_not_on_its_bytes(engine: Build, tmp_path: Path) -> None:
     out = io.BytesIO()
     noise(3, 96, 96).save(out, "PNG")
     (tmp_path / "a.png").write_bytes(out.getvalue())
@@ -488,7 +472,7 @@ def test_bytes_of_a_photo_do_not_matter_only_its_pixels(engine: Build, tmp_path:
 
 
 @pytest.mark.parametrize("stop", ["x", ["x"], {}, [1, "x"], 10**30, -1, [[1]]], ids=str)
-def test_stop_tokens_that_are_none_are_a_checkpoint_error(tiny: Path, tmp_path: Path, stop: object) -> None:
+def test_invalid_stop_tokens_are_a_checkpoint_error(tiny: Path, tmp_path: Path, stop: object) -> None:
     folder = spoilt(tiny, tmp_path / "spoilt", edited("generation_config.json", eos_token_id=stop))
     with pytest.raises(CheckpointError, match=r"generation_config|does not load"):
         texts(TransformersEngine(settings(folder)), mixed()[:1])

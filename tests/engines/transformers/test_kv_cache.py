@@ -1,4 +1,4 @@
-"""Promises of the preallocated KV cache: the same keys and values as transformers' own cache, without copying them."""
+"""The preallocated KV cache: the keys and values of transformers' own cache, without copies in every step."""
 
 from collections.abc import Callable
 
@@ -20,19 +20,19 @@ def states(tokens: int, generator: torch.Generator) -> tuple[torch.Tensor, torch
     return keys, values
 
 
-def test_it_holds_what_the_usual_cache_holds() -> None:
+def test_it_holds_what_the_dynamic_cache_holds() -> None:
     generator = torch.Generator().manual_seed(0)
-    ours, usual = preallocated_cache(), DynamicCache()
+    preallocated, dynamic = preallocated_cache(), DynamicCache()
     for step, tokens in enumerate([7, *[1] * (2 * GROWTH), 5, GROWTH + 3, *[1] * 9]):
         for layer in range(2):
             added = states(tokens, generator)
-            for mine, theirs in zip(ours.update(*added, layer), usual.update(*added, layer), strict=True):
-                assert torch.equal(mine, theirs), (step, layer)
-        assert ours.get_seq_length() == usual.get_seq_length()
-        assert ours.get_mask_sizes(1, 0) == usual.get_mask_sizes(1, 0)
+            for one, other in zip(preallocated.update(*added, layer), dynamic.update(*added, layer), strict=True):
+                assert torch.equal(one, other), (step, layer)
+        assert preallocated.get_seq_length() == dynamic.get_seq_length()
+        assert preallocated.get_mask_sizes(1, 0) == dynamic.get_mask_sizes(1, 0)
 
 
-def test_a_step_copies_nothing_while_there_is_room() -> None:
+def test_a_step_copies_nothing_while_capacity_is_left() -> None:
     generator = torch.Generator().manual_seed(0)
     cache = preallocated_cache()
     places = [cache.update(*states(tokens, generator), 0)[0].data_ptr() for tokens in [10, *[1] * (2 * GROWTH + 2)]]
@@ -40,7 +40,7 @@ def test_a_step_copies_nothing_while_there_is_room() -> None:
     assert len(set(places[: GROWTH + 1])) == 1
 
 
-def test_rows_cannot_leave() -> None:
+def test_rows_of_a_batch_cannot_be_removed() -> None:
     cache = preallocated_cache()
     cache.update(*states(3, torch.Generator()), 0)
     with pytest.raises(NotImplementedError):
@@ -48,8 +48,8 @@ def test_rows_cannot_leave() -> None:
 
 
 @torch.inference_mode()
-def test_the_model_writes_the_same_with_it(engine: Build) -> None:
-    """Rows of several lengths, padded, far beyond the room."""
+def test_the_model_generates_the_same_tokens_with_it(engine: Build) -> None:
+    """Padded rows of several lengths, far beyond the first capacity."""
     running, prompt = engine(), Prompt("看图。", "写一行。")
     requests = [Request(at, prompt, noise(at, 64, 32 * (at + 2))) for at in range(4)]
     inputs = running._collate([running.prepare(request) for request in requests])

@@ -1,11 +1,15 @@
-"""Attention where every row minds its own keys only, so that its neighbours cannot change a bit of it.
+"""Batch-invariant attention: a row's result depends only on its own query and keys, bit for bit.
 
-    packed    the queries of several sequences one behind the other   ▏q q q q▕ q q▕ q q q ┈┈┈   (rows, heads, width)
-    decode    one query a slot                                        ▏q▕ q▕ q▕ q▕
+varlen    queries of several sequences in one tensor    ▏q q q q▕ q q▕ q q q ┈┈┈   (rows, heads, head_dim)
+decode    one query per slot                            ▏q▕ q▕ q▕ q▕               (slots, heads, head_dim)
 
-Keys and values lie wherever a sequence's rows begin. On a GPU both are kernels of our own (`kernel.py`), but for packed
-attention in float32 (SDPA, as on a CPU, sequence by sequence) and of heads whose width is no power of two
-(FlashAttention, part of torch).
+call      device                      dtype         head_dim          backend
+varlen    CUDA, Ampere or later       fp16, bf16    a power of two    Triton (`kernels/attention.py`)
+varlen    CUDA, Ampere or later       fp16, bf16    any other         FlashAttention (part of torch)
+varlen    CUDA                        fp32          any               SDPA, one sequence after another
+varlen    CUDA before Ampere, CPU     any           any               SDPA, one sequence after another
+decode    CUDA                        any           a power of two    Triton
+decode    CPU                         any           any               SDPA, one slot after another
 """
 
 import torch
@@ -15,54 +19,61 @@ from torch import Tensor
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 
 
-def has_kernel(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether packed attention has a kernel there, ours or FlashAttention: in 16 bits, on Ampere and later."""
+def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether `varlen_attention` runs a kernel there, Triton's or FlashAttention: 16 bits, Ampere or later."""
     return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def packed_attention(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
-    """(rows, heads, width). A causal sequence's last query sees all of its keys. Rows outside all spans: anything."""
-    if spans.starts is None:
-        return _one_by_one(q, k, v, spans, scale, causal)
-    if not q.shape[-1] & (q.shape[-1] - 1):  # Triton's blocks are powers of two
-        from yanshou.engines.continuous.kernels.attention import packed
+def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+    """Q, K, V → (rows, heads, head_dim). Causal: a sequence's last query sees all of its keys.
 
-        return packed(q, k, v, spans, scale, causal)
-    longest_q, longest_k = spans.longest
+    Rows outside all sequences are undefined. Metadata without device tensors selects SDPA.
+    """
+    if metadata.cu_seqlens_q is None:
+        return _varlen_sdpa(q, k, v, metadata, scale, causal)
+    if not q.shape[-1] & (q.shape[-1] - 1):  # Triton's blocks are powers of two
+        from yanshou.engines.continuous.kernels import attention as kernels
+
+        return kernels.varlen(q, k, v, metadata, scale, causal)
     out: Tensor = torch.ops.aten._flash_attention_forward(
-        q, k, v, spans.starts, spans.key_starts, longest_q, longest_k, 0.0, causal, False,
-        scale=scale, seqused_k=spans.key_lengths,
+        q, k, v, metadata.cu_seqlens_q, metadata.k_starts, metadata.max_seqlen_q, metadata.max_seqlen_k, 0.0, causal,
+        False, scale=scale, seqused_k=metadata.seqused_k,
     )[0]  # fmt: skip
     return out
 
 
-def _one_by_one(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     out = torch.zeros_like(q)
-    for (q_from, q_to), (k_from, k_to) in zip(spans.queries, spans.keys, strict=True):
-        before = (k_to - k_from) - (q_to - q_from)  # keys that the first query sees beside its own
+    for (q_start, q_end), (k_start, k_end) in zip(metadata.query_ranges, metadata.key_ranges, strict=True):
+        cached = (k_end - k_start) - (q_end - q_start)  # keys before the first query's own
         mask = None
-        if causal and before:
-            mask = torch.ones(q_to - q_from, k_to - k_from, dtype=torch.bool, device=q.device).tril(before)
-        out[q_from:q_to] = _sdpa(q[q_from:q_to], k[k_from:k_to], v[k_from:k_to], mask, scale, causal and not before)
+        if causal and cached:
+            mask = torch.ones(q_end - q_start, k_end - k_start, dtype=torch.bool, device=q.device).tril(cached)
+        is_causal = causal and not cached
+        out[q_start:q_end] = _sdpa(q[q_start:q_end], k[k_start:k_end], v[k_start:k_end], mask, scale, is_causal)
     return out
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
-    """One query a slot, (slots, heads, width), over the first of its `room` rows; anything for a slot at rest."""
-    if q.is_cuda:
-        from yanshou.engines.continuous.kernels.attention import decode
+def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+    """One query per slot, (slots, heads, head_dim), over the first of the slot's `slot_len` cache rows.
 
-        return decode(q, k, v, reach, room, scale)
+    Rows of inactive slots are undefined.
+    """
+    if q.is_cuda:
+        from yanshou.engines.continuous.kernels import attention as kernels
+
+        return kernels.decode(q, k, v, metadata, slot_len, scale)
     out = torch.zeros_like(q)
-    for slot, length in enumerate(reach.lengths.tolist()):
-        if length:
-            rows = slice(slot * room, slot * room + length)
+    for slot, context_len in enumerate(metadata.context_lens.tolist()):
+        if context_len:
+            rows = slice(slot * slot_len, slot * slot_len + context_len)
             out[slot : slot + 1] = _sdpa(q[slot : slot + 1], k[rows], v[rows], None, scale, False)
     return out
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool) -> Tensor:
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
+    """One sequence: (rows, heads, head_dim) in, the same shape as q out."""
     q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))  # heads first
     grouped = q.shape[1] != k.shape[1]
-    out = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=scale, enable_gqa=grouped)
+    out = F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)
     return out[0].transpose(0, 1)

@@ -1,107 +1,211 @@
-"""How many slots the memory holds, reckoned from the checkpoint's shapes before anything is loaded.
+"""Decides how many requests run at once and how large a prefill batch is. Nothing else decides or limits either.
 
-    memory × share = weights + one launch's own tensors + slots × room × bytes a row + the step's own tensors
+    memory × share = weights + activations of one prefill batch + slots × slot_len × bytes per token + reserve
 
-The same GPU, checkpoint and settings always give the same sizes: another number of slots is another shape of launches,
-and its last bits may differ.
+    config and memory ─► out-of-memory halvings of earlier runs ─► clamped to what a resume pins ─► halvings of this run
+
+The same GPU, checkpoint and settings always give the same capacity. Another capacity means matrix products of other
+shapes, and the last bits of their results may differ.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+logger = logging.getLogger(__name__)
+
 GIB = 2**30
-MOST_SLOTS = 256  # more bring little: a step then waits for keys and values, not for weights
-CPU_SLOTS = 16
-MULTIPLE = 64  # rows of a slot
-SEQUENCES = 128  # prompts and scored lines in one launch
-MAX_BATCHED_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # from so much memory (GiB): about so many
-TILE = 128  # rows that a matrix product computes at once
-PATCHES = 4  # a visual token
-SHAPE = {"slots": "slots", "tokens": "launch_tokens", "visual": "launch_visual_tokens"}  # of a size: in run.json
-OWN = GIB  # of libraries, and the step's own tensors
+MAX_SLOTS = 256  # more gain little: a decode step is then limited by reading keys and values, not weights
+CPU_SLOTS, CPU_BATCH_TOKENS = 16, 4_096
+SLOT_LEN_MULTIPLE = 64
+MAX_SEQUENCES = 128  # prompts and scored continuations per prefill batch
+MAX_BATCHED_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # (from GPU memory in GiB, about tokens)
+GEMM_TILE = 128  # rows that a matrix product computes together
+PATCHES_PER_TOKEN = 4  # patches merged into one visual token
+MAX_PREFIXES = 4  # prompt prefixes whose keys and values are kept
+RESERVED_BYTES = GIB  # for libraries and the activations of a decode step
+RECORDED = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBudget:
+    """What a checkpoint may use of a device."""
+
+    config: Any  # Qwen3VLConfig
+    dtype: torch.dtype
+    weight_bytes: int
+    total_bytes: int | None  # GPU memory; None: a CPU, whose capacity is fixed
+    share: float  # of the total that may be used
 
 
 @dataclass(frozen=True, slots=True)
 class RequestBounds:
-    """What a request takes at most."""
+    """Upper bounds on what one request needs."""
 
-    rows: int  # of keys and values: its prompt and its answer
-    tokens: int  # of a launch: its prompt but for what others share
-    visual: int  # of these; 0 without a photo
-    scored: bool  # it has choices
+    kv_len: int  # cache rows: prompt and answer
+    prefill_tokens: int  # the prompt without its prefix
+    visual_tokens: int  # 0 without a photo
+    scored: bool  # whether the likelihood of given answers is asked for
+    prefix_len: int = 0  # tokens that all prompts begin with
+
+    def covers(self, other: "RequestBounds") -> bool:
+        """Whether a request within `other` is within these bounds, too."""
+        return (
+            self.scored == other.scored
+            and self.kv_len >= other.kv_len
+            and self.prefill_tokens >= other.prefill_tokens
+            and self.visual_tokens >= other.visual_tokens
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How large everything is."""
+    """How many requests run at once, how long each may be, and how large a prefill batch is."""
 
-    slots: int  # answers at once
-    room: int  # rows of keys and values a slot
-    tokens: int  # of a launch
-    visual: int  # of these
-    scratch: int = 0  # rows for scored lines: one a token of a launch, or none
-    shared: int = 0  # rows for prefixes that all slots read in one place
+    slots: int  # answers generated at once
+    slot_len: int  # cache rows per slot
+    prefill_batch_tokens: int
+    prefill_batch_visual_tokens: int
+    scratch_rows: int = 0  # cache rows for scored continuations: one per token of a prefill batch, or none
+    prefix_rows: int = 0  # cache rows for prefixes that all slots read from one place
 
     @property
-    def shape(self) -> dict[str, int]:
-        """What the last bits of an answer may depend on, as run.json names it."""
-        return {name: getattr(self, field) for field, name in SHAPE.items()}
-
-    def limited(self, earlier: Mapping[str, Any], visual: int) -> "Capacity":
-        """With the shape of an earlier run where that is smaller, and room for a photo of so many visual tokens."""
-        there = {field: earlier.get(name) for field, name in SHAPE.items()}
-        known = {field: number for field, number in there.items() if type(number) is int and number > 0}
-        found = replace(self, **{field: min(number, getattr(self, field)) for field, number in known.items()})
-        tokens = max(found.tokens, found.room)
-        return replace(found, tokens=tokens, visual=max(found.visual, visual), scratch=tokens if found.scratch else 0)
+    def recorded(self) -> dict[str, int]:
+        """What run.json records: the part of the capacity that the last bits of an answer may depend on."""
+        return {name: getattr(self, name) for name in RECORDED}
 
     def halved(self, times: int) -> "Capacity":
-        """After running out of memory so many times."""
-        tokens, visual = max(self.room, self.tokens >> times), max(self.room, self.visual >> times)
+        """After `times` out-of-memory errors. Never less than one slot and a prefill batch that one slot needs."""
+        tokens = max(self.slot_len, self.prefill_batch_tokens >> times)
+        visual_tokens = max(self.slot_len, self.prefill_batch_visual_tokens >> times)
         return replace(
-            self, slots=max(1, self.slots >> times), tokens=tokens, visual=min(self.visual, visual),
-            scratch=tokens if self.scratch else 0,
+            self, slots=max(1, self.slots >> times), prefill_batch_tokens=tokens,
+            prefill_batch_visual_tokens=min(self.prefill_batch_visual_tokens, visual_tokens),
+            scratch_rows=tokens if self.scratch_rows else 0,
         )  # fmt: skip
 
+    def clamped_to(self, earlier: Mapping[str, Any], visual_tokens: int) -> "Capacity":
+        """Not more than an earlier run recorded, but enough for a photo of `visual_tokens`. Ignores invalid values."""
+        recorded = {name: earlier.get(name) for name in RECORDED}
+        limits = {name: number for name, number in recorded.items() if type(number) is int and number > 0}
+        smaller = replace(self, **{name: min(number, getattr(self, name)) for name, number in limits.items()})
+        tokens = max(smaller.prefill_batch_tokens, smaller.slot_len)
+        return replace(
+            smaller, prefill_batch_tokens=tokens,
+            prefill_batch_visual_tokens=max(smaller.prefill_batch_visual_tokens, visual_tokens),
+            scratch_rows=tokens if smaller.scratch_rows else 0,
+        )  # fmt: skip
 
-def size(
-    config: Any, device: torch.device, dtype: torch.dtype, weights: int, share: float, need: RequestBounds
-) -> Capacity:
-    """For so many bytes of `weights` and a share of the memory."""
-    room = _whole(need.rows, MULTIPLE)
-    if device.type != "cuda":
-        tokens = max(4_096, room)
-        return Capacity(CPU_SLOTS, room, tokens, tokens, tokens if need.scored else 0)
-    total = torch.cuda.get_device_properties(device).total_memory
-    tokens = visual = max(next(tokens for gib, tokens in MAX_BATCHED_TOKENS if total >= gib * GIB), room)
-    if need.visual:  # as many of the largest photos, and no room beside them
-        photos = min(tokens // need.tokens, SEQUENCES)
-        tokens, visual = max(_whole(photos * need.tokens, TILE), room), photos * need.visual
-    scratch = tokens if need.scored else 0
-    row = row_bytes(config, dtype)
-    spare = share * total - weights - activation_bytes(config, dtype, tokens) - OWN - (scratch + 1) * row
-    slots = max(1, min(MOST_SLOTS, int(spare // (row * room))))
-    return Capacity(slots if slots < 8 else slots // 8 * 8, room, tokens, visual, scratch)
+    def serves(self, wanted: "Capacity") -> bool:
+        """Whether requests planned for `wanted` fit these slots."""
+        return self.slot_len >= wanted.slot_len and self.scratch_rows >= wanted.scratch_rows
 
 
-def _whole(number: int, multiple: int) -> int:
-    """Rounded up."""
+class CapacityPlanner:
+    """Number and length of slots and the size of prefill batches, from the start of a run to its last out-of-memory."""
+
+    def __init__(self, budget: Callable[[], MemoryBudget]) -> None:
+        self._budget = budget
+        self._pinned: Mapping[str, Any] = {}
+        self.run_capacity: Capacity | None = None  # what `plan_run` decided
+        self._run_bounds: RequestBounds | None = None
+        self.halvings = 0  # after out-of-memory errors, in all runs
+        self._halvings_before_run = 0  # those of earlier runs, applied before the pinned capacity
+
+    def pin(self, earlier: Mapping[str, Any]) -> None:
+        """Keeps the capacity that an earlier run recorded in its environment, as far as memory allows. {}: none."""
+        self._pinned = earlier
+
+    def plan_run(self, bounds: RequestBounds, current: Capacity | None) -> Capacity:
+        """The capacity of a whole run of such requests: `current`, which is allocated, if it serves the run."""
+        self._halvings_before_run, self.run_capacity = self.halvings, None
+        wanted = self.plan(bounds)
+        if current and current.serves(wanted) and (not self._pinned or current.recorded == wanted.recorded):
+            wanted = current
+        self.run_capacity, self._run_bounds = wanted, bounds
+        return wanted
+
+    def plan(self, bounds: RequestBounds, current: Capacity | None = None) -> Capacity:
+        """The capacity for requests within these bounds: the run's, which its run.json records, if it covers them.
+
+        Otherwise a new one, whose slots are never shorter than the run's or the current ones.
+        """
+        if self.run_capacity and self._run_bounds and self._run_bounds.covers(bounds):
+            return self.run_capacity.halved(self.halvings - self._halvings_before_run)
+        planned = [capacity.slot_len for capacity in (self.run_capacity, current) if capacity]
+        wanted = plan_capacity(self._budget(), replace(bounds, kv_len=max(bounds.kv_len, *planned, 0)))
+        pinned = wanted.halved(self._halvings_before_run).clamped_to(self._pinned, bounds.visual_tokens)
+        return pinned.halved(self.halvings - self._halvings_before_run)
+
+    def attempts(self, bounds: RequestBounds, current: Capacity | None) -> Iterator[Capacity]:
+        """Capacities to try to allocate, each half of the one before. If none fits, the halvings are taken back."""
+        halvings = self.halvings
+        while True:
+            capacity = self.plan(bounds, current)
+            yield capacity
+            if not self.after_oom(capacity):
+                self.halvings = halvings  # a request that fits nowhere does not slow down the others
+                return
+
+    def after_oom(self, capacity: Capacity) -> bool:
+        """Halves the capacity of all plans from now on. False if it is minimal already."""
+        if capacity.halved(1) == capacity:
+            return False
+        self.halvings += 1
+        logger.info("out of memory with %s: retrying with half", describe(capacity))
+        return True
+
+
+def describe(capacity: Capacity) -> str:
+    return (
+        f"{capacity.slots} slots of {capacity.slot_len:,} tokens and prefill batches of "
+        f"{capacity.prefill_batch_tokens:,} tokens ({capacity.prefill_batch_visual_tokens:,} visual)"
+    )
+
+
+def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+    """The largest capacity that fits the budget, computed from the config's shapes before any weight is loaded."""
+    slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
+    if budget.total_bytes is None:
+        tokens = max(CPU_BATCH_TOKENS, slot_len)
+        return Capacity(CPU_SLOTS, slot_len, tokens, tokens, tokens if bounds.scored else 0, prefix_rows)
+    tokens, visual_tokens = _batch_tokens(budget.total_bytes, bounds, slot_len)
+    scratch_rows = tokens if bounds.scored else 0
+    row_bytes = kv_bytes_per_token(budget.config, budget.dtype)
+    activations = activation_bytes(budget.config, budget.dtype, tokens)
+    spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
+    spare -= (scratch_rows + 1) * row_bytes
+    slots = max(1, min(MAX_SLOTS, int(spare // (row_bytes * slot_len))))
+    slots = slots if slots < 8 else slots // 8 * 8
+    return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
+
+
+def _batch_tokens(total_bytes: int, bounds: RequestBounds, slot_len: int) -> tuple[int, int]:
+    """Tokens and visual tokens per prefill batch: a whole number of the largest photos, so that none is padding."""
+    tokens = max(next(tokens for gib, tokens in MAX_BATCHED_TOKENS if total_bytes >= gib * GIB), slot_len)
+    if not bounds.visual_tokens:
+        return tokens, tokens
+    photos = min(tokens // bounds.prefill_tokens, MAX_SEQUENCES)
+    return max(round_up(photos * bounds.prefill_tokens, GEMM_TILE), slot_len), photos * bounds.visual_tokens
+
+
+def round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def row_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Keys and values of one token in all layers."""
+def kv_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of one token's keys and values in all layers."""
     text = config.text_config
     return int(2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * dtype.itemsize)
 
 
 def activation_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
-    """What one launch of so many tokens holds at its widest, in the tower or in the language model."""
+    """Peak bytes of activations of a prefill batch of `tokens`, in the vision tower or in the language model."""
     text, vision = config.text_config, config.vision_config
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads
     language = (8 * text.hidden_size + heads * text.head_dim + 3 * text.intermediate_size) * dtype.itemsize
-    tower = PATCHES * (9 * vision.hidden_size + 2 * vision.intermediate_size + 1_536) * dtype.itemsize
+    tower = PATCHES_PER_TOKEN * (9 * vision.hidden_size + 2 * vision.intermediate_size + 1_536) * dtype.itemsize
     return int(tokens * max(language, tower))

@@ -1,7 +1,7 @@
-"""What lives on the device: keys and values, the state of every slot, the graph of a step. One shape of launches.
+"""What lives on the device for one capacity: the KV cache, the state of every slot, the CUDA graph of a decode step.
 
-state of a slot    token · rows filled · position · tokens written · limit · at work?
-step               every slot at work: one token in, one token out, all in one CUDA graph
+state of a slot    last token · cache rows filled · position · tokens generated · token limit · active?
+decode step        one token in and one token out for every active slot, all in one CUDA graph
 """
 
 from collections.abc import Sequence
@@ -10,160 +10,169 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import has_kernel
-from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
-from yanshou.engines.continuous.language_model import KVCache, LanguageModel, Last
-from yanshou.engines.continuous.prefill_batch import Line, PrefillBatch, Shape, Span, put
+from yanshou.engines.continuous.attention import has_varlen_kernel
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, Range, VarlenMetadata
+from yanshou.engines.continuous.language_model import KVCache, LanguageModel, LogitsIndices
+from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation
+from yanshou.engines.continuous.prefix_cache import PrefixCache
+from yanshou.engines.continuous.protocols import NO_TOKEN
 from yanshou.engines.continuous.sampler import Sampler
-from yanshou.engines.continuous.scheduler import NOTHING
+from yanshou.engines.continuous.transfer import integers
 from yanshou.engines.continuous.vision_encoder import VisionTower
-
-PREFIXES = 4  # prompt beginnings whose keys and values are kept
-
-KeysValues = list[tuple[Tensor, Tensor]]  # (tokens, key heads, width) each, a pair a layer
 
 
 class DeviceState:
-    """One shape of launches on one device."""
+    """KV cache and slot states on one device. Each state tensor has one row more than slots, for what is discarded."""
 
     def __init__(
-        self, tower: VisionTower, language: LanguageModel, choice: Sampler, table: KVCache, shape: Shape,
-        stops: Sequence[int],
+        self, vision: VisionTower, language: LanguageModel, sampler: Sampler, cache: KVCache, shape: BatchShape,
+        stop_token_ids: Sequence[int],
     ) -> None:  # fmt: skip
-        self.tower, self.language, self.choice, self.table, self.shape = tower, language, choice, table, shape
-        self.device, dtype = table.keys[0].device, table.keys[0].dtype
-        self.has_kernel = has_kernel(self.device, dtype)
-        slots = table.slots
-        self.token, self.filled, self.position, self.written, self.limit = (self._zeros(slots + 1) for _ in range(5))
-        self.working = self._zeros(slots + 1).bool()  # one more than slots: for what nobody reads
-        self.emitted, self.slots = self._zeros(slots), torch.arange(slots, device=self.device)
-        self.stops = self.put(stops)
-        self.shared, self.shared_at = self._zeros(slots + 1).int(), self._zeros(slots + 1)
-        self.prefixes: dict[tuple[int, ...], KeysValues] = {}
-        self.shares: dict[tuple[int, ...], int] = {}  # row where a prefix lies for all slots
+        self.vision, self.language, self.sampler, self.cache, self.shape = vision, language, sampler, cache, shape
+        self.device, dtype = cache.keys[0].device, cache.keys[0].dtype
+        self.has_varlen_kernel = has_varlen_kernel(self.device, dtype)
+        rows = cache.slots + 1
+        self.last_tokens, self.seq_lens, self.positions = self._zeros(rows), self._zeros(rows), self._zeros(rows)
+        self.num_generated, self.max_new_tokens = self._zeros(rows), self._zeros(rows)
+        self.active = self._zeros(rows).bool()
+        self.step_tokens, self.slot_ids = self._zeros(cache.slots), torch.arange(cache.slots, device=self.device)
+        self.stop_token_ids = self._integers(stop_token_ids)
+        self.prefix_lens, self.prefix_starts = self._zeros(rows).int(), self._zeros(rows)
+        self.prefixes = PrefixCache(language, cache, self.has_varlen_kernel)
         self.graph: Any = None
 
     def _zeros(self, count: int) -> Tensor:
         return torch.zeros(count, dtype=torch.long, device=self.device)
 
-    def put(self, numbers: Sequence[int]) -> Tensor:
-        """A few numbers on the device, without waiting for it."""
-        return put(torch.tensor(numbers, dtype=torch.long), self.device)
+    def _integers(self, numbers: Sequence[int]) -> Tensor:
+        return integers(numbers, self.device)
 
-    # ---- a pack ----
+    # ---- prefill ----
 
-    def admit(self, pack: PrefillBatch, slots: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        """First tokens, one a request and then padding, and ln P (tokens,) of each scored line."""
-        pack.await_arrival()
-        table, features = self.table, self._features(pack)
-        if pack.prefix:
-            self._copy_prefix(pack.prefix, slots)
-        scratch = table.slots * table.room
-        firsts = [slot * table.room for slot in slots]
-        firsts += [scratch + start for start, _ in pack.spans[len(slots) :]]
-        first = self.put([*firsts, table.waste])  # row of each sequence's first token, prefix included
-        keys = [(row, row + length) for row, length in zip(firsts, pack.lengths, strict=True)]
-        x, deep = self.language.embed(pack.ids), []
-        if features:
-            visual, *deep = [_chosen(feature, pack.visual) for feature in features]
-            x = torch.where((pack.visual > 0)[:, None], visual, x)
-        rows = _padded(first[:-1], self.shape.sequences + 1)
-        spans = self._spans(pack.spans, keys, pack.starts, rows, pack.used)
-        last = None if pack.lines else self._last(pack, keys, rows)
-        hidden = self.language.packed(x, pack.positions, deep, first[pack.owner] + pack.place, spans, table, last)
-        return self._begin(pack, slots, hidden if last else hidden[pack.ends]), [
-            self._score(pack, at, line, hidden) for at, line in enumerate(pack.lines)
-        ]
+    def admit(self, batch: PrefillBatch, slots: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Starts the batch's requests in these slots.
 
-    def _features(self, pack: PrefillBatch) -> list[Tensor]:
-        if pack.pixels is None:
+        Returns the first tokens, one per request and then padding, and ln P (tokens,) of each scored continuation.
+        """
+        batch.wait_for_copy()
+        features = self._encode_photos(batch)
+        if batch.prefix:
+            self.prefixes.copy_to_slots(batch.prefix, slots)
+        key_ranges, first_rows = self._cache_locations(batch, slots)
+        x, deepstack_features = self._embed(batch, features)
+        last_hidden, hidden = self._run_layers(batch, x, deepstack_features, key_ranges, first_rows)
+        tokens = self._sample_first_tokens(batch, slots, last_hidden)
+        scores = [self._score(batch, index, hidden) for index in range(len(batch.continuations))]
+        return tokens, scores
+
+    def _encode_photos(self, batch: PrefillBatch) -> list[Tensor]:
+        """Visual tokens and DeepStack features, (visual tokens, hidden) each; nothing without photos."""
+        patches, own = batch.patches, batch.patches.sequences
+        if patches.pixels is None:
             return []
-        spans = self._spans(pack.patch_spans, pack.patch_spans, pack.patch_starts, pack.patch_starts, pack.patch_used)
-        return self.tower.features(pack.pixels, pack.grids, spans)
+        metadata = self._metadata(own.ranges, own.ranges, own.cu_seqlens, own.cu_seqlens, own.seqused_k)
+        return self.vision.features(patches.pixels, patches.grids, metadata)
 
-    def _last(self, pack: PrefillBatch, keys: Sequence[Span], rows: Tensor) -> Last:
-        """A query each: the prompts' last tokens."""
-        prompts = len(pack.prepared)
-        starts = torch.arange(self.shape.sequences + 1, dtype=torch.int32, device=self.device).clamp(max=prompts)
-        queries = [(number, number + 1) for number in range(prompts)]
-        return Last(pack.ends, self._spans(queries, keys, starts, rows, pack.used))
+    def _cache_locations(self, batch: PrefillBatch, slots: Sequence[int]) -> tuple[list[Range], Tensor]:
+        """The cache rows of each sequence, the prefix included: in a slot, or in the scratch rows.
 
-    def _spans(self, queries: Sequence[Span], keys: Sequence[Span], *on_device: Tensor) -> VarlenMetadata:
-        return VarlenMetadata(queries, keys, *on_device) if self.has_kernel else VarlenMetadata(queries, keys)
+        Also the first row of each sequence on the device, (sequences + 1,); the last entry is padding's.
+        """
+        scratch = (self.cache.scratch_start + start for start, _ in batch.sequences.ranges[len(slots) :])
+        first_rows = [*(slot * self.cache.slot_len for slot in slots), *scratch]
+        ranges = [(row, row + length) for row, length in zip(first_rows, batch.sequences.lengths, strict=True)]
+        return ranges, self._integers([*first_rows, self.cache.null_row])
 
-    def _begin(self, pack: PrefillBatch, slots: Sequence[int], ends: Tensor) -> Tensor:
-        """The first token of every request, from its prompt's last hidden state, and its slot's state."""
-        nobody = self.table.slots
-        where = self.put([*slots, *[nobody] * (len(pack.ends) - len(slots))])
-        mine = where[: len(slots)]
-        self.choice.begin(mine, [one.request.key for one in pack.prepared])
-        if self.choice.seen is not None:
-            self.choice.remember(self.put([*slots, *[nobody] * (len(pack.lines) + 1)])[pack.owner], pack.ids)
-            self.choice.remember(mine.repeat_interleave(len(pack.prefix)), self.put(pack.prefix * len(slots)))
-        tokens = self.choice.choose(self.language.logits(ends), where, torch.zeros_like(where))
-        limits = self.put([one.max_new_tokens for one in pack.prepared])
-        for state, values in (
-            (self.token, tokens[: len(slots)]),
-            (self.filled, self.put(pack.lengths[: len(slots)])),
-            (self.position, self.put(pack.next_positions)),
-            (self.written, torch.ones_like(mine)),
-            (self.limit, limits),
-            (self.shared, torch.full_like(mine, len(pack.prefix) if pack.prefix in self.shares else 0).int()),
-            (self.shared_at, torch.full_like(mine, self.shares.get(pack.prefix, 0))),
-            (self.working, ~torch.isin(tokens[: len(slots)], self.stops) & (limits > 1)),
-        ):
-            state.index_copy_(0, mine, values)
+    def _embed(self, batch: PrefillBatch, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings with the visual tokens scattered into them, and DeepStack features: (tokens, hidden) each."""
+        x, visual_index = self.language.embed(batch.tokens.ids), batch.tokens.visual_index
+        if not features:
+            return x, []
+        visual, *deepstack_features = [_scatter_visual(each, visual_index) for each in features]
+        return torch.where((visual_index > 0)[:, None], visual, x), deepstack_features
+
+    def _run_layers(
+        self, batch: PrefillBatch, x: Tensor, deepstack_features: Sequence[Tensor], key_ranges: Sequence[Range],
+        first_rows: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Hidden states of the prompts' last tokens (sequences, hidden) and of all that was computed.
+
+        With scored continuations all tokens are computed, else the last layer computes the prompts' last tokens only.
+        """
+        tokens, sequences = batch.tokens, batch.sequences
+        k_starts = _padded(first_rows[:-1], self.shape.sequences + 1)
+        metadata = self._metadata(sequences.ranges, key_ranges, sequences.cu_seqlens, k_starts, sequences.seqused_k)
+        last = None if batch.continuations else self._logits_indices(batch, key_ranges, k_starts)
+        slot_mapping = first_rows[tokens.seq_ids] + tokens.position_in_seq
+        hidden = self.language.prefill(
+            x, tokens.positions, deepstack_features, slot_mapping, metadata, self.cache, last
+        )
+        return (hidden if last else hidden[tokens.last_of_prompt]), hidden
+
+    def _logits_indices(self, batch: PrefillBatch, key_ranges: Sequence[Range], k_starts: Tensor) -> LogitsIndices:
+        """One query per prompt: its last token."""
+        prompts = len(batch.requests)
+        cu_seqlens_q = torch.arange(self.shape.sequences + 1, dtype=torch.int32, device=self.device).clamp(max=prompts)
+        query_ranges = [(index, index + 1) for index in range(prompts)]
+        metadata = self._metadata(query_ranges, key_ranges, cu_seqlens_q, k_starts, batch.sequences.seqused_k)
+        return LogitsIndices(batch.tokens.last_of_prompt, metadata)
+
+    def _metadata(
+        self, query_ranges: Sequence[Range], key_ranges: Sequence[Range], *on_device: Tensor
+    ) -> VarlenMetadata:
+        return VarlenMetadata(query_ranges, key_ranges, *(on_device if self.has_varlen_kernel else ()))
+
+    def _sample_first_tokens(self, batch: PrefillBatch, slots: Sequence[int], last_hidden: Tensor) -> Tensor:
+        """Samples the first token of every request, then padding, and initializes the requests' slots."""
+        padding = self.cache.slots  # the row of each state tensor that nothing reads
+        rows = self._integers([*slots, *[padding] * (len(batch.tokens.last_of_prompt) - len(slots))])
+        own = rows[: len(slots)]
+        self.sampler.reset_slots(own, [one.request.key for one in batch.requests])
+        if self.sampler.seen_tokens is not None:
+            seq_slots = self._integers([*slots, *[padding] * (len(batch.continuations) + 1)])
+            self.sampler.mark_prompt_tokens(seq_slots[batch.tokens.seq_ids], batch.tokens.ids)
+            prefix = self._integers(batch.prefix * len(slots))
+            self.sampler.mark_prompt_tokens(own.repeat_interleave(len(batch.prefix)), prefix)
+        tokens = self.sampler.sample(self.language.logits(last_hidden), rows, torch.zeros_like(rows))
+        self._init_slots(batch, own, tokens[: len(slots)])
         return tokens
 
-    def _score(self, pack: PrefillBatch, at: int, line: Line, hidden: Tensor) -> Tensor:
-        """ln P of each token of a scored line."""
-        start, end = pack.spans[len(pack.prepared) + at]
-        told = self.language.logits(hidden[start + line.first - 1 : end - 1]).float().log_softmax(-1)
-        return told.gather(-1, pack.ids[start + line.first : end, None])[:, 0]
+    def _init_slots(self, batch: PrefillBatch, slots: Tensor, tokens: Tensor) -> None:
+        """The state of slots (n,) after their first tokens (n,)."""
+        max_new_tokens = self._integers([one.max_new_tokens for one in batch.requests])
+        prefix_len, prefix_start = self.prefixes.shared_rows(batch.prefix)
+        for state, values in (
+            (self.last_tokens, tokens),
+            (self.seq_lens, self._integers(batch.sequences.lengths[: len(slots)])),
+            (self.positions, self._integers(batch.next_positions)),
+            (self.num_generated, torch.ones_like(slots)),
+            (self.max_new_tokens, max_new_tokens),
+            (self.prefix_lens, torch.full_like(slots, prefix_len).int()),
+            (self.prefix_starts, torch.full_like(slots, prefix_start)),
+            (self.active, ~torch.isin(tokens, self.stop_token_ids) & (max_new_tokens > 1)),
+        ):
+            state.index_copy_(0, slots, values)
 
-    def _copy_prefix(self, prefix: tuple[int, ...], slots: Sequence[int]) -> None:
-        if prefix not in self.prefixes:
-            if len(self.prefixes) >= PREFIXES:
-                del self.prefixes[next(iter(self.prefixes))]
-            self.prefixes[prefix] = self._prefix(prefix)
-            self._share(prefix)
-        where = self.put(slots)
-        for number, (keys, values) in enumerate(self.prefixes[prefix]):
-            self.table.slot_rows(self.table.keys[number])[where, : len(keys)] = keys
-            self.table.slot_rows(self.table.values[number])[where, : len(values)] = values
+    def _score(self, batch: PrefillBatch, index: int, hidden: Tensor) -> Tensor:
+        """ln P (tokens,) of each token of a scored continuation; hidden (tokens, hidden)."""
+        continuation: ScoredContinuation = batch.continuations[index]
+        start, end = batch.sequences.ranges[len(batch.requests) + index]
+        first = start + continuation.prompt_len
+        logprobs = self.language.logits(hidden[first - 1 : end - 1]).float().log_softmax(-1)
+        return logprobs.gather(-1, batch.tokens.ids[first:end, None])[:, 0]
 
-    def _share(self, prefix: tuple[int, ...]) -> None:
-        """Puts a new prefix among those that all slots read in one place, if there is room: it stays for good."""
-        table, used = self.table, sum(map(len, self.shares))
-        if prefix in self.shares or used + len(prefix) > table.shared:
-            return
-        start = self.shares[prefix] = table.slots * table.room + table.scratch + used
-        for number, (keys, values) in enumerate(self.prefixes[prefix]):
-            table.keys[number][start : start + len(keys)] = keys
-            table.values[number][start : start + len(values)] = values
-
-    def _prefix(self, prefix: tuple[int, ...]) -> KeysValues:
-        """A launch of its own, into a table of its own. Its shape is the prefix's: nobody stands beside it."""
-        used = len(prefix)
-        table = self.language.table(slots=1, room=used, scratch=0, shared=0)
-        places = torch.arange(used, device=self.device)
-        spans = self._spans([(0, used)], [(0, used)], *(self.put(ends).int() for ends in ([0, used], [0, 0], [used])))
-        x = self.language.embed(self.put(prefix))
-        self.language.packed(x, places.expand(3, -1), [], places, spans, table)
-        return [(k[:used], v[:used]) for k, v in zip(table.keys, table.values, strict=True)]
-
-    # ---- a step ----
+    # ---- decode ----
 
     def step(self) -> Tensor:
-        """One token of each slot at work, (slots,); NOTHING of the others."""
+        """One token per active slot, (slots,); NO_TOKEN for the others."""
         if self.graph is None:
             self._step()
         else:
             self.graph.replay()
-        return self.emitted
+        return self.step_tokens
 
     def capture(self) -> None:
-        """Records the step: after this it is one launch. Nothing may be at work."""
+        """Records the decode step as a CUDA graph, one launch from then on. No slot may be active."""
         side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -176,26 +185,29 @@ class DeviceState:
         self.graph = graph
 
     def _step(self) -> None:
-        table, most = self.table, self.table.slots
-        working = self.working[:most]
-        lengths = torch.where(working, self.filled[:most] + 1, 0).int()
-        reach = DecodeMetadata(lengths, self.shared[:most], self.shared_at[:most])
-        rows = torch.where(working, self.slots * table.room + self.filled[:most], table.waste)
-        logits = self.language.step(self.token[:most], self.position[:most], rows, reach, table)
-        tokens = self.choice.choose(logits, self.slots, self.written[:most])
-        self.emitted.copy_(torch.where(working, tokens, NOTHING))
-        self.token[:most] = torch.where(working, tokens, self.token[:most])
-        for counter in (self.filled, self.position, self.written):
-            counter[:most] += working
-        self.working[:most] = working & ~torch.isin(tokens, self.stops) & (self.written[:most] < self.limit[:most])
+        cache, slots = self.cache, self.cache.slots
+        active = self.active[:slots]
+        context_lens = torch.where(active, self.seq_lens[:slots] + 1, 0).int()
+        metadata = DecodeMetadata(context_lens, self.prefix_lens[:slots], self.prefix_starts[:slots])
+        next_rows = self.slot_ids * cache.slot_len + self.seq_lens[:slots]
+        slot_mapping = torch.where(active, next_rows, cache.null_row)
+        logits = self.language.decode(self.last_tokens[:slots], self.positions[:slots], slot_mapping, metadata, cache)
+        tokens = self.sampler.sample(logits, self.slot_ids, self.num_generated[:slots])
+        self.step_tokens.copy_(torch.where(active, tokens, NO_TOKEN))
+        self.last_tokens[:slots] = torch.where(active, tokens, self.last_tokens[:slots])
+        for counter in (self.seq_lens, self.positions, self.num_generated):
+            counter[:slots] += active
+        unended = active & ~torch.isin(tokens, self.stop_token_ids)
+        self.active[:slots] = unended & (self.num_generated[:slots] < self.max_new_tokens[:slots])
 
-    def end(self, slot: int) -> None:
-        self.working[slot] = False
+    def release(self, slot: int) -> None:
+        """Deactivates a slot whose answer the host has ended."""
+        self.active[slot] = False
 
 
-def _chosen(feature: Tensor, visual: Tensor) -> Tensor:
-    """A row for each token: its visual token's, or zeros."""
-    return torch.where((visual > 0)[:, None], feature[(visual - 1).clamp(min=0)], 0)
+def _scatter_visual(feature: Tensor, visual_index: Tensor) -> Tensor:
+    """feature (visual tokens, hidden) → (tokens, hidden), zeros at text tokens."""
+    return torch.where((visual_index > 0)[:, None], feature[(visual_index - 1).clamp(min=0)], 0)
 
 
 def _padded(numbers: Tensor, size: int) -> Tensor:

@@ -1,16 +1,11 @@
-"""The engine that keeps a GPU busy: continuous batching over slots. See `scheduler.py` for the picture.
+"""The continuous engine: requests run in slots, and a slot takes the next request as soon as its answer ends.
 
-scheduler   which photo is where (no torch)         size      how many slots the memory holds
-pack        photos and prompts as one launch        session   keys, values and state on the device
-tower       vision                                  language  prefill and decode
-attention   every row minds its own keys            kernel    the same in Triton
-pointwise   all between the matrix products         …_kernel  the same in Triton
-choice      the next token, a random stream a photo loops     answers that repeat themselves
-runner      all of these as the scheduler sees them
+`__init__.py` maps the files; `scheduler.py` draws the picture.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,21 +16,50 @@ from transformers import Qwen3VLConfig
 
 from yanshou.engines.base import Completion, Failure, Request, RunPlan
 from yanshou.engines.batching import workers
-from yanshou.engines.continuous.capacity import PATCHES, Capacity, RequestBounds, size
-from yanshou.engines.continuous.image_processor import Pixels
+from yanshou.engines.continuous.capacity import (
+    PATCHES_PER_TOKEN,
+    Capacity,
+    CapacityPlanner,
+    MemoryBudget,
+    RequestBounds,
+)
+from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.continuous.scheduler import ContinuousScheduler
+from yanshou.engines.continuous.prefill_batch import PrefillBatch
+from yanshou.engines.continuous.scheduler import ContinuousScheduler, Counters
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
 
+logger = logging.getLogger(__name__)
+
 NAME = "continuous"  # in run.json
-MOVING_ROPES = ("dynamic", "longrope")  # angles follow the largest position in a launch
-TEXT_TOKENS = 4_096  # of a text-only prompt that a slot holds
+DYNAMIC_ROPES = ("dynamic", "longrope")  # rope types whose angles depend on the largest position in a batch
+MAX_TEXT_TOKENS = 4_096  # room for a text-only prompt beyond the longest known one
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What the engine holds and has done so far, in all runs."""
+
+    capacity: Capacity | None  # allocated now; None before the first request
+    halvings: int  # after out-of-memory errors
+    active_slots: int  # slots that the next decode step adds a token to
+    cached_prefixes: int
+    running: int  # requests in slots
+    waiting: int  # requests that were read and are not in slots yet
+    prefill_batches: int
+    steps: int  # decode steps
+    completions: int
+    decoded_tokens: int  # of completions
+    data_wait_s: float  # time in which the device was idle because no request was prepared
 
 
 class ContinuousEngine(Qwen3VLBackend):
-    """Any dense Qwen3-VL checkpoint on one device, photo by photo in slots."""
+    """Runs any dense Qwen3-VL checkpoint on one device with continuous batching.
+
+    Before a run, `prepare_run` decides its capacity; `generate` answers the requests; `stats` tells what happened.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
         if settings.attn != "auto":
@@ -44,91 +68,121 @@ class ContinuousEngine(Qwen3VLBackend):
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
-        self._earlier: Mapping[str, Any] = {}  # environment of the run whose shape is kept
+        self.planner = CapacityPlanner(self.memory_budget)
+        self._counters = Counters()
         self._runner: ContinuousRunner | None = None
-        self._scheduler: ContinuousScheduler[ModelInput, Any] | None = None
-        self._waited_s = 0.0  # of the schedulers before this one
-        self._stopped = self._answering = False
-        self._expected: Capacity | None = None
+        self._scheduler: ContinuousScheduler[ModelInput, PrefillBatch] | None = None
+        self._stopped = self._generating = False
+
+    # ---- a run ----
 
     def prepare_run(self, run: RunPlan) -> None:
-        """Keeps slots and launches of the last such run here, if the memory holds them: one shape, the same lines."""
-        here = super().environment()
-        such = {"engine": NAME, "device": here["device"]}.items()  # elsewhere the bits differ anyway
-        self._earlier, self._expected = next((one for one in run.earlier if one.items() >= such), {}), None
-        if self._runner:
-            self._runner.reckoned_with = self._runner.halvings
-        self._expected = self._size_for(self._need(run))
-        if self._runner:
-            self._expected = self._runner.expect(self._expected, exactly=bool(self._earlier))
+        """Decides the run's capacity: that of the latest earlier run on such a device, if memory allows.
 
-    def _need(self, run: RunPlan) -> RequestBounds:
-        """Of one of its requests, at most."""
-        ids, longest = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
+        The same capacity gives the same lines to the last bit; on another device they differ anyway.
+        """
+        same_place = {"engine": NAME, "device": super().environment()["device"]}.items()
+        self.planner.pin(next((earlier for earlier in run.earlier if earlier.items() >= same_place), {}))
+        current = self._runner.capacity if self._runner else None
+        capacity = self.planner.plan_run(self._run_bounds(run), current)
+        if self._runner and current is not capacity:
+            self._runner.close()  # now, and not in the middle of the run
+
+    def _run_bounds(self, run: RunPlan) -> RequestBounds:
+        """Bounds of every request of the run."""
+        ids, max_new_tokens = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
-            return RequestBounds(len(ids) + TEXT_TOKENS + longest, len(ids) + TEXT_TOKENS, 0, scored=True)
-        whole, visual = len(ids) - 1 + self.max_visual_tokens, self.max_visual_tokens
-        return RequestBounds(whole + longest, whole - ids.index(self.image_token), visual, scored=False)
+            prompt = len(ids) + MAX_TEXT_TOKENS
+            return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
+        visual_tokens, prefix_len = self.max_visual_tokens, ids.index(self.image_token)
+        prompt = len(ids) - 1 + visual_tokens
+        return RequestBounds(
+            prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len
+        )
 
     def environment(self) -> dict[str, Any]:
-        size = self._expected or (self._runner.size if self._runner else None)
-        return {"engine": NAME, **super().environment(), **(size.shape if size else {})}
+        capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)
+        return {"engine": NAME, **super().environment(), **(capacity.recorded if capacity else {})}
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         if self._runner is None:
-            for fault in _faults(self.model.config, self.device):
+            for fault in _unsupported(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
-            self._runner = ContinuousRunner(self, self.pixels.numbers, self._size_for)
-        self._waited_s = self.data_wait_s
-        self._scheduler = ContinuousScheduler(self.prepare, self._runner, workers(), self.settings.batch_size)
+            self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
+        self._scheduler = ContinuousScheduler(self, self._runner, workers(), self.settings.batch_size, self._counters)
         if self._stopped:
             self._scheduler.stop()
-        return self._alone(self._scheduler.run(requests))
+        return self._exclusive(self._scheduler.run(requests))
 
-    def _alone(self, answers: Iterator[Completion | Failure]) -> Iterator[Completion | Failure]:
-        assert not self._answering, "one `generate` at a time: the slots are one run's"
-        self._answering = True
+    def _exclusive(self, answers: Iterator[Completion | Failure]) -> Iterator[Completion | Failure]:
+        assert not self._generating, "one `generate` at a time: the slots belong to one run"
+        self._generating = True
         try:
             yield from answers
         finally:
-            self._answering = False
-
-    @property
-    def data_wait_s(self) -> float:
-        return self._waited_s + (self._scheduler.data_wait_s if self._scheduler else 0.0)
-
-    @property
-    def out_of_memory(self) -> int:
-        return self._runner.halvings if self._runner else 0
+            self._generating = False
+            logger.debug("end of generate: %s", self._counters)
 
     def stop(self) -> None:
         self._stopped = True
         if self._scheduler:
             self._scheduler.stop()
 
+    # ---- what it has done ----
+
+    @property
+    def data_wait_s(self) -> float:
+        return self._counters.data_wait_s
+
+    @property
+    def out_of_memory(self) -> int:
+        return self.planner.halvings
+
+    def stats(self) -> EngineStats:
+        """A snapshot for tests, benchmarks and reports. Waits for the device."""
+        runner, scheduler, counters = self._runner, self._scheduler, self._counters
+        return EngineStats(
+            capacity=runner.capacity if runner else None,
+            halvings=self.planner.halvings,
+            active_slots=runner.active_slots if runner else 0,
+            cached_prefixes=runner.cached_prefixes if runner else 0,
+            running=scheduler.running if scheduler else 0,
+            waiting=scheduler.waiting if scheduler else 0,
+            prefill_batches=counters.prefill_batches,
+            steps=counters.steps,
+            completions=counters.completions,
+            decoded_tokens=counters.decoded_tokens,
+            data_wait_s=counters.data_wait_s,
+        )
+
+    # ---- one request, on the host ----
+
     @cached_property
-    def pixels(self) -> Pixels:
-        return Pixels(self.processor.image_processor, self.dtype)
+    def image_processor(self) -> ImageProcessor:
+        return ImageProcessor(self.processor.image_processor, self.dtype)
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
-        return self.pixels.patchify(image, **self.resizing)
+        return self.image_processor.patchify(image, **self.resizing)
 
-    def _size_for(self, need: RequestBounds) -> Capacity:
-        """Never smaller than what `ready` expected."""
-        need = replace(need, rows=max(need.rows, self._expected.room if self._expected else 0))
+    def without_pixels(self, prepared: ModelInput) -> ModelInput:
+        return replace(prepared, pixels=None)  # 2 MB per slot
+
+    # ---- memory ----
+
+    def memory_budget(self) -> MemoryBudget:
+        """What the checkpoint may use of the device. Loads no weights."""
+        total = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
+        weight_bytes = self.parameter_count * self.dtype.itemsize  # the files may have another dtype
         config = Qwen3VLConfig.from_pretrained(self.folder)
-        weights = self.parameter_count * self.dtype.itemsize  # on the disk they may have another dtype
-        found = size(config, self.device, self.dtype, weights, self.settings.gpu_memory, need)
-        halvings = self._runner.reckoned_with if self._runner else 0
-        return found.halved(halvings).limited(self._earlier, need.visual)
+        return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory)
 
 
-def _faults(config: Any, device: torch.device) -> Iterator[str]:
-    """What this engine cannot do for a checkpoint."""
+def _unsupported(config: Any, device: torch.device) -> Iterator[str]:
+    """What the checkpoint needs and this engine cannot do."""
     text, vision = config.text_config, config.vision_config
-    if (kind := text.rope_parameters["rope_type"]) in MOVING_ROPES:
-        yield f"its rope_type is {kind}, whose angles would change with the photos beside one"
-    if vision.spatial_merge_size**2 != PATCHES:
-        yield f"a visual token is {vision.spatial_merge_size**2} patches, wanted {PATCHES}"
+    if (kind := text.rope_parameters["rope_type"]) in DYNAMIC_ROPES:
+        yield f"its rope_type is {kind}, whose angles depend on the other requests in the batch"
+    if vision.spatial_merge_size**2 != PATCHES_PER_TOKEN:
+        yield f"a visual token is {vision.spatial_merge_size**2} patches, expected {PATCHES_PER_TOKEN}"
     if device.type == "cuda" and text.head_dim & (text.head_dim - 1):
-        yield f"its attention heads are {text.head_dim} wide, wanted a power of two"
+        yield f"its attention heads have {text.head_dim} dimensions, expected a power of two"

@@ -1,7 +1,7 @@
-"""A photo's pixels on their way: resized and cut by the processor in a thread, made into numbers by it on the device.
+"""A photo's way to the vision tower: resized and cut into patches in a thread, normalized on the device.
 
-thread    photo → resized → patches of bytes      (patches, 768)   2 MB, and no arithmetic that the GPU does better
-device    bytes → rescaled, normalized, twice     (patches, 1536)  a still picture is two equal frames
+thread    photo → resized → patches of bytes          (patches, 768)    2 MB, no arithmetic that a GPU does better
+device    bytes → rescaled, normalized, repeated      (patches, 1536)   a still picture is two equal frames
 """
 
 from typing import Any
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor
 
 
-class Pixels:
-    """The processor's own steps, in two places."""
+class ImageProcessor:
+    """The steps of the checkpoint's image processor, split between host and device."""
 
     def __init__(self, processor: Any, dtype: torch.dtype) -> None:
         self.processor, self.dtype = processor, dtype
 
     def patchify(self, image: Any, **resizing: Any) -> tuple[Tensor, Tensor]:
-        """Patches (patches, 768) of bytes, and the grid (1, 3). Raises ValueError for a photo that is too narrow."""
-        seen = self.processor(
+        """Patches (patches, 768) uint8 and grid (1, 3). Raises ValueError for a photo that is too narrow."""
+        features = self.processor(
             images=[image], return_tensors="pt", do_rescale=False, do_normalize=False, temporal_patch_size=1, **resizing
         )
-        return seen["pixel_values"], seen["image_grid_thw"]
+        return features["pixel_values"], features["image_grid_thw"]
 
-    def numbers(self, patches: Tensor) -> Tensor:
-        """What the processor's `pixel_values` are for these patches, in the model's dtype."""
-        own = self.processor
-        side, frames = own.patch_size, own.temporal_patch_size
-        values = own.rescale_and_normalize(
-            patches.view(len(patches), -1, side, side), own.do_rescale, own.rescale_factor,
-            own.do_normalize, own.image_mean, own.image_std,
+    def normalize(self, patches: Tensor) -> Tensor:
+        """Patches of bytes → the processor's `pixel_values` (patches, 1536) in the model's dtype."""
+        processor = self.processor
+        side, frames = processor.patch_size, processor.temporal_patch_size
+        values = processor.rescale_and_normalize(
+            patches.view(len(patches), -1, side, side), processor.do_rescale, processor.rescale_factor,
+            processor.do_normalize, processor.image_mean, processor.image_std,
         )  # fmt: skip
-        twice = values.to(self.dtype)[:, :, None].expand(-1, -1, frames, -1, -1)
-        numbers: Tensor = twice.reshape(len(patches), -1)
-        return numbers
+        repeated = values.to(self.dtype)[:, :, None].expand(-1, -1, frames, -1, -1)
+        pixel_values: Tensor = repeated.reshape(len(patches), -1)
+        return pixel_values

@@ -1,7 +1,7 @@
-"""The language model over packed prompts and over one token a slot, with keys and values in one table of rows.
+"""The language model over a prefill batch and over one token per slot, with all keys and values in one cache per layer.
 
-row   0 ………… room   ………… 2 × room  …………            slots × room …           last
-      ▏slot 0, prefix first▕ slot 1, prefix first▕ …▏  scratch: scored answers ▏ waste
+row   0 ………… slot_len ………… 2 × slot_len ………  slots × slot_len …………………………………………… last
+      ▏slot 0, prefix first▕ slot 1, prefix first▕ …▏  scored continuations  ▏ shared prefixes ▏ null row
 """
 
 from collections.abc import Sequence
@@ -12,52 +12,60 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yanshou.engines.continuous.attention import decode_attention, packed_attention
+from yanshou.engines.continuous.attention import decode_attention, varlen_attention
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
-from yanshou.engines.continuous.ops import add_projection, gated, into_table, rms_norm
+from yanshou.engines.continuous.ops import act_and_mul, add_linear_, qk_norm_rope_cache, rms_norm
 
-Joined = tuple[Tensor, Tensor | None]  # weight (outputs of all, inputs) and bias
+FusedLinear = tuple[Tensor, Tensor | None]  # weight (sum of outputs, inputs) and bias
 
 
 @dataclass(frozen=True, slots=True)
 class KVCache:
-    """Keys and values of all slots, (rows, key heads, width) a layer."""
+    """Keys and values of all slots, one tensor (cache rows, key heads, head_dim) per layer."""
 
     keys: list[Tensor]
     values: list[Tensor]
     slots: int
-    room: int  # rows a slot
-    scratch: int  # rows
-    shared: int  # rows of prefixes, which the decode steps of all slots read in one place
+    slot_len: int  # rows per slot
+    scratch_rows: int  # for scored continuations, overwritten by each prefill batch
+    prefix_rows: int  # prefixes that the decode steps of all slots read from one place
 
     @property
-    def waste(self) -> int:
-        """The row for what nobody will read."""
-        return self.slots * self.room + self.scratch + self.shared
+    def scratch_start(self) -> int:
+        return self.slots * self.slot_len
 
-    def slot_rows(self, rows: Tensor) -> Tensor:
-        """A layer's keys or values by slot: (slots, room, key heads, width)."""
-        return rows[: self.slots * self.room].view(self.slots, self.room, *rows.shape[1:])
+    @property
+    def prefix_start(self) -> int:
+        return self.scratch_start + self.scratch_rows
+
+    @property
+    def null_row(self) -> int:
+        """The row that padding and inactive slots write to."""
+        return self.prefix_start + self.prefix_rows
+
+    def by_slot(self, layer_cache: Tensor) -> Tensor:
+        """A layer's keys or values as (slots, slot_len, key heads, head_dim)."""
+        return layer_cache[: self.scratch_start].view(self.slots, self.slot_len, *layer_cache.shape[1:])
 
 
-def joined(*projections: Any) -> Joined:
-    """Projections of the same input as one: fewer and larger products. Their own weights become parts of its weight."""
+def fuse_linear(*projections: Any) -> FusedLinear:
+    """Projections of the same input as one: fewer and larger products. Their weights become views of the fused one."""
     weight = torch.cat([projection.weight.detach() for projection in projections])
-    first = 0
+    start = 0
     for projection in projections:
-        projection.weight.data = weight[first : first + projection.out_features]
-        first += projection.out_features
+        projection.weight.data = weight[start : start + projection.out_features]
+        start += projection.out_features
     biases = [projection.bias.detach() for projection in projections if projection.bias is not None]
     assert len(biases) in {0, len(projections)}
     return weight, torch.cat(biases) if biases else None
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
-    """The last token of each prompt."""
+class LogitsIndices:
+    """The last token of each prompt: all that the last layer computes when nothing else is needed."""
 
-    tokens: Tensor  # (sequences,) among the launch's tokens
-    spans: VarlenMetadata  # one query each
+    tokens: Tensor  # (sequences,) indices among the batch's tokens
+    metadata: VarlenMetadata  # one query per prompt
 
 
 class LanguageModel:
@@ -65,15 +73,17 @@ class LanguageModel:
 
     def __init__(self, model: Any, head: Any) -> None:
         self.model, self.head = model, head
-        self._qkv = [joined(at.q_proj, at.k_proj, at.v_proj) for at in (layer.self_attn for layer in model.layers)]
-        self._gate_up = [joined(mlp.gate_proj, mlp.up_proj) for mlp in (layer.mlp for layer in model.layers)]
+        attentions, mlps = [layer.self_attn for layer in model.layers], [layer.mlp for layer in model.layers]
+        self._qkv_proj = [fuse_linear(each.q_proj, each.k_proj, each.v_proj) for each in attentions]
+        self._gate_up_proj = [fuse_linear(each.gate_proj, each.up_proj) for each in mlps]
 
-    def table(self, slots: int, room: int, scratch: int, shared: int) -> KVCache:
-        """An empty one: zeros, since what was never written is read by nobody but must not be NaN."""
+    def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int) -> KVCache:
+        """An empty cache. Zeros, because attention multiplies unwritten rows by 0 and 0 × NaN is NaN."""
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
-        shape = (slots * room + scratch + shared + 1, self.model.config.num_key_value_heads, attention.head_dim)
+        rows = slots * slot_len + scratch_rows + prefix_rows + 1
+        shape = (rows, self.model.config.num_key_value_heads, attention.head_dim)
         keys, values = ([like.new_zeros(shape) for _ in self.model.layers] for _ in range(2))
-        return KVCache(keys, values, slots, room, scratch, shared)
+        return KVCache(keys, values, slots, slot_len, scratch_rows, prefix_rows)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -85,56 +95,62 @@ class LanguageModel:
         logits: Tensor = self.head(hidden)
         return logits
 
-    def packed(
-        self, x: Tensor, positions: Tensor, deep: Sequence[Tensor], rows: Tensor, spans: VarlenMetadata, table: KVCache,
-        last: Last | None = None,
+    def prefill(
+        self, x: Tensor, positions: Tensor, deepstack_features: Sequence[Tensor], slot_mapping: Tensor,
+        metadata: VarlenMetadata, cache: KVCache, logits_indices: LogitsIndices | None = None,
     ) -> Tensor:  # fmt: skip
-        """Prompts one behind the other: x (tokens, hidden), positions (3, tokens) → hidden states, normed.
+        """Concatenated prompts: x (tokens, hidden), positions (3, tokens) → normalized hidden states.
 
-        Keys and values go into the table's `rows` (tokens,); `deep` is added behind the first layers. With `last` only
-        these tokens' states come out, and of the last layer no more is computed.
+        Keys and values go to the cache rows `slot_mapping` (tokens,). The output of layer i gets
+        `deepstack_features[i]` (tokens, hidden) added. With `logits_indices` the last layer computes only those tokens,
+        and only their states are returned.
         """
-        cos, sin = self._angles(x, positions)
-        for number, layer in enumerate(self.model.layers):
-            q = self._queries(number, layer, x, cos, sin, rows, table)
-            if last and number + 1 == len(self.model.layers):
-                q, x, spans, deep = q[last.tokens], x[last.tokens], last.spans, [each[last.tokens] for each in deep]
-            attended = packed_attention(
-                q, table.keys[number], table.values[number], spans, layer.self_attn.scaling, causal=True
+        cos, sin = self._rope_cos_sin(x, positions)
+        for index, layer in enumerate(self.model.layers):
+            q = self._queries(index, layer, x, cos, sin, slot_mapping, cache)
+            if logits_indices and index + 1 == len(self.model.layers):
+                tokens, metadata = logits_indices.tokens, logits_indices.metadata
+                q, x, deepstack_features = q[tokens], x[tokens], [each[tokens] for each in deepstack_features]
+            attended = varlen_attention(
+                q, cache.keys[index], cache.values[index], metadata, layer.self_attn.scaling, causal=True
             )
-            self._finish(number, layer, x, attended)
-            if number < len(deep):
-                x += deep[number]
+            self._finish_layer(index, layer, x, attended)
+            if index < len(deepstack_features):
+                x += deepstack_features[index]
         return rms_norm(x, self.model.norm)
 
-    def step(self, ids: Tensor, positions: Tensor, rows: Tensor, reach: DecodeMetadata, table: KVCache) -> Tensor:
-        """One token a slot, (slots,) → logits (slots, vocabulary).
+    def decode(
+        self, ids: Tensor, positions: Tensor, slot_mapping: Tensor, metadata: DecodeMetadata, cache: KVCache
+    ) -> Tensor:
+        """One token per slot, (slots,) → logits (slots, vocabulary).
 
-        Keys and values go into the table's `rows` (slots,), which are the last that each slot reaches.
+        Keys and values go to the cache rows `slot_mapping` (slots,), each the last row of its slot's context.
         """
         x = self.embed(ids)
-        cos, sin = self._angles(x, positions.expand(3, -1))
-        for number, layer in enumerate(self.model.layers):
-            q = self._queries(number, layer, x, cos, sin, rows, table)
+        cos, sin = self._rope_cos_sin(x, positions.expand(3, -1))
+        for index, layer in enumerate(self.model.layers):
+            q = self._queries(index, layer, x, cos, sin, slot_mapping, cache)
             attended = decode_attention(
-                q, table.keys[number], table.values[number], reach, table.room, layer.self_attn.scaling
+                q, cache.keys[index], cache.values[index], metadata, cache.slot_len, layer.self_attn.scaling
             )
-            self._finish(number, layer, x, attended)
+            self._finish_layer(index, layer, x, attended)
         return self.logits(rms_norm(x, self.model.norm))
 
     def _queries(
-        self, number: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, rows: Tensor, table: KVCache
+        self, index: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, slot_mapping: Tensor, cache: KVCache
     ) -> Tensor:
-        """(rows, heads, width) of one layer; its keys and values go into the table."""
-        qkv = F.linear(rms_norm(x, layer.input_layernorm), *self._qkv[number])
-        return into_table(qkv, layer.self_attn, cos, sin, rows, table.keys[number], table.values[number])
+        """A layer's queries (rows, heads, head_dim); its keys and values go to the cache."""
+        qkv = F.linear(rms_norm(x, layer.input_layernorm), *self._qkv_proj[index])
+        keys, values = cache.keys[index], cache.values[index]
+        return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values)
 
-    def _finish(self, number: int, layer: Any, x: Tensor, attended: Tensor) -> None:
-        """The rest of a layer, added to x (rows, hidden) where it lies."""
-        add_projection(x, attended, layer.self_attn.o_proj)
-        gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up[number])
-        add_projection(x, gated(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
+    def _finish_layer(self, index: int, layer: Any, x: Tensor, attended: Tensor) -> None:
+        """Output projection and MLP of a layer, added to x (rows, hidden) in place."""
+        add_linear_(x, attended, layer.self_attn.o_proj)
+        gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up_proj[index])
+        add_linear_(x, act_and_mul(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
 
-    def _angles(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def _rope_cos_sin(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions (3, rows) → cosines and sines (rows, head_dim)."""
         cos, sin = self.model.rotary_emb(x, positions[:, None])
         return cos[0].contiguous(), sin[0].contiguous()

@@ -1,272 +1,268 @@
-"""The device as the scheduler sees it: slots, packs, launches, and what becomes of them when the memory is short."""
+"""The device as the scheduler sees it: prefill batches, decode steps, and what to do when memory runs out."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from yanshou.engines.base import Completion, FinishReason, OutOfMemoryError
-from yanshou.engines.continuous.capacity import PATCHES, SEQUENCES, Capacity, RequestBounds
-from yanshou.engines.continuous.device_state import PREFIXES, DeviceState
+from yanshou.engines.base import OutOfMemoryError
+from yanshou.engines.continuous.capacity import (
+    MAX_SEQUENCES,
+    PATCHES_PER_TOKEN,
+    Capacity,
+    CapacityPlanner,
+    RequestBounds,
+    describe,
+)
+from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.language_model import LanguageModel
-from yanshou.engines.continuous.prefill_batch import Line, PrefillBatch, Shape, collate
+from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation, collate
+from yanshou.engines.continuous.protocols import StepOutput
 from yanshou.engines.continuous.sampler import Sampler
-from yanshou.engines.continuous.scheduler import PendingOutput, StepOutput
+from yanshou.engines.continuous.transfer import HostCopy
 from yanshou.engines.continuous.vision_encoder import VisionTower
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
-# What stands in the message of a RuntimeError that is not torch's own OutOfMemoryError.
-SHORT_OF_MEMORY = (
+logger = logging.getLogger(__name__)
+
+# Messages of RuntimeErrors that mean out of memory without being torch's own OutOfMemoryError.
+OOM_MESSAGES = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
 )
 
-KNOWN = 256  # shapes of prompts whose positions are kept, some 20 KB each
+CACHED_POSITIONS = 256  # prompt shapes whose positions are kept; about 20 KB each
 
 ResultT = TypeVar("ResultT")
-SizeFor = Callable[[RequestBounds], Capacity]
 
 
 class ContinuousRunner:
-    """A checkpoint's launches on one device."""
+    """Prefills and decode steps of one checkpoint on one device."""
 
-    def __init__(self, checkpoint: Qwen3VLBackend, numbers: Callable[[Tensor], Tensor], size_for: SizeFor) -> None:
-        self.checkpoint, self._size_for = checkpoint, size_for
-        self.size: Capacity | None = None
-        self.halvings = 0
-        self.reckoned_with = 0  # of them: sizes that are asked for are smaller already
-        self._session: DeviceState | None = None
-        self._positions_of = lru_cache(maxsize=KNOWN)(self._reckoned)
-        self._copies: Any = None  # the stream on which packs come to the device
-        model = checkpoint.model
-        self._tower = VisionTower(model.model.visual, numbers)
+    def __init__(
+        self, backend: Qwen3VLBackend, normalize: Callable[[Tensor], Tensor], planner: CapacityPlanner
+    ) -> None:
+        self.backend, self.planner = backend, planner
+        self.capacity: Capacity | None = None  # allocated now
+        self._state: DeviceState | None = None
+        self._positions_of = lru_cache(maxsize=CACHED_POSITIONS)(self._rope_positions)
+        self._copy_stream: Any = None
+        model = backend.model
+        self._vision = VisionTower(model.model.visual, normalize)
         self._language = LanguageModel(model.model.language_model, model.lm_head)
 
     @property
     def slots(self) -> int:
-        return self.size.slots if self.size else 1
+        return self.capacity.slots if self.capacity else 1
 
-    # ---- what the scheduler asks about one request ----
+    @property
+    def active_slots(self) -> int:
+        """Slots that the next decode step adds a token to. Waits for the device."""
+        return int(self._state.active.sum()) if self._state else 0
 
-    def limit(self, prepared: ModelInput) -> int:
-        return prepared.max_new_tokens
+    @property
+    def cached_prefixes(self) -> int:
+        return len(self._state.prefixes) if self._state else 0
 
-    def ends(self, token: int) -> bool:
-        return token in self.checkpoint.stop_tokens
+    # ---- what one request needs ----
 
-    def holds(self, prepared: ModelInput) -> bool:
-        size = self.size
-        if size is None or self._session is None:
+    def fits_slot(self, prepared: ModelInput) -> bool:
+        capacity = self.capacity
+        if capacity is None:
             return False
-        scored = self._tokens(prepared) if prepared.request.candidates else 0
+        tokens = self._prefill_tokens(prepared)
         return (
-            self._rows(prepared) <= size.room
-            and self._tokens(prepared) <= size.tokens
-            and self._visual(prepared) <= size.visual
-            and scored <= size.scratch
+            self._kv_len(prepared) <= capacity.slot_len
+            and tokens <= capacity.prefill_batch_tokens
+            and _visual_tokens(prepared) <= capacity.prefill_batch_visual_tokens
+            and (not prepared.request.candidates or tokens <= capacity.scratch_rows)
         )
 
-    def fits(self, pack: Sequence[ModelInput], prepared: ModelInput) -> bool:
-        assert self._session
-        shape, both = self._session.shape, [*pack, prepared]
-        prefix_len = pack[0].prefix_len
+    def can_join(self, batch: Sequence[ModelInput], prepared: ModelInput) -> bool:
+        assert self._state
+        shape, together, first = self._state.shape, [*batch, prepared], batch[0]
         return (
-            prefix_len == prepared.prefix_len
-            and bool(pack[0].request.candidates)
-            == bool(prepared.request.candidates)  # another way through the last layer
-            and bool((prepared.ids[:prefix_len] == pack[0].ids[:prefix_len]).all())
-            and sum(map(self._tokens, both)) <= shape.tokens
-            and sum(0 if one.pixels is None else len(one.pixels) for one in both) <= shape.patches
-            and sum(1 + len(one.request.candidates) for one in both) <= shape.sequences
+            first.prefix_len == prepared.prefix_len
+            and bool(first.request.candidates) == bool(prepared.request.candidates)  # the last layer differs for them
+            and bool((prepared.ids[: first.prefix_len] == first.ids[: first.prefix_len]).all())
+            and sum(map(self._prefill_tokens, together)) <= shape.tokens
+            and sum(0 if one.pixels is None else len(one.pixels) for one in together) <= shape.patches
+            and sum(1 + len(one.request.candidates) for one in together) <= shape.sequences
         )
 
-    def _rows(self, prepared: ModelInput) -> int:
-        return len(prepared.ids) + self.checkpoint.settings.sampling.max_new_tokens
+    def _kv_len(self, prepared: ModelInput) -> int:
+        return len(prepared.ids) + self.backend.settings.sampling.max_new_tokens
 
-    def _tokens(self, prepared: ModelInput) -> int:
-        """What the request adds to a launch: its prompt without what is shared, and its scored lines behind it."""
-        lines = sum(len(prepared.ids) + len(line) for line in self._lines(prepared))
-        return len(prepared.ids) - prepared.prefix_len + lines
+    def _prefill_tokens(self, prepared: ModelInput) -> int:
+        """Tokens that the request adds to a prefill batch: its prompt without the prefix, and scored continuations."""
+        continuations = sum(len(prepared.ids) + len(line) for line in self._candidate_ids(prepared))
+        return len(prepared.ids) - prepared.prefix_len + continuations
 
-    def _visual(self, prepared: ModelInput) -> int:
-        return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES
+    def _candidate_ids(self, prepared: ModelInput) -> list[list[int]]:
+        return [self.backend.line_ids(candidate) for candidate in prepared.request.candidates]
 
-    def _lines(self, prepared: ModelInput) -> list[list[int]]:
-        return [self.checkpoint.line_ids(choice) for choice in prepared.request.candidates]
+    def _bounds(self, prepared: ModelInput) -> RequestBounds:
+        """Bounds of this request and of any other photo with the same prompt."""
+        own = _visual_tokens(prepared)
+        visual_tokens = 0 if prepared.grid is None else max(self.backend.max_visual_tokens, own)
+        longest = visual_tokens - own  # a photo of the largest size adds so many tokens
+        return RequestBounds(
+            kv_len=max(self._kv_len(prepared) + longest, self._prefill_tokens(prepared)),
+            prefill_tokens=len(prepared.ids) - prepared.prefix_len + longest,
+            visual_tokens=visual_tokens,
+            scored=bool(prepared.request.candidates),
+            prefix_len=prepared.prefix_len,
+        )
 
     def _positions(self, prepared: ModelInput) -> Tensor:
         grid = None if prepared.grid is None else tuple(prepared.grid[0].tolist())
-        return self._positions_of(len(prepared.ids), prepared.prefix_len, self._visual(prepared), grid)
+        return self._positions_of(len(prepared.ids), prepared.prefix_len, _visual_tokens(prepared), grid)
 
-    def _reckoned(self, length: int, before: int, visual: int, grid: tuple[int, ...] | None) -> Tensor:
-        """Positions (3, length) of a prompt with so many visual tokens behind the first `before`."""
-        images = torch.zeros(1, length, dtype=torch.int)
-        images[0, before : before + visual] = 1
+    def _rope_positions(self, length: int, prefix_len: int, visual: int, grid: tuple[int, ...] | None) -> Tensor:
+        """Positions (3, length) of a prompt with `visual` visual tokens after the first `prefix_len` tokens."""
+        is_visual = torch.zeros(1, length, dtype=torch.int)
+        is_visual[0, prefix_len : prefix_len + visual] = 1
         grids = None if grid is None else torch.tensor([grid])
-        positions: Tensor = self.checkpoint.model.model.get_rope_index(images.long(), images, grids)[0][:, 0]
+        positions: Tensor = self.backend.model.model.get_rope_index(is_visual.long(), is_visual, grids)[0][:, 0]
         return positions
 
-    # ---- launches ----
+    # ---- prefill and decode ----
 
-    def stage(self, pack: Sequence[ModelInput]) -> PrefillBatch:
-        return self._guarded(partial(self._stage, pack))
+    def stage(self, batch: Sequence[ModelInput]) -> PrefillBatch:
+        return self._on_device(partial(self._stage, batch))
 
-    def _stage(self, prepared: Sequence[ModelInput]) -> PrefillBatch:
-        assert self._session
-        cuda = self.checkpoint.device.type == "cuda"
-        lines = [
-            Line(owner, torch.cat([one.ids, torch.tensor(line)]), len(one.ids))
-            for owner, one in enumerate(prepared)
-            for line in self._lines(one)
+    def _stage(self, requests: Sequence[ModelInput]) -> PrefillBatch:
+        assert self._state
+        cuda = self.backend.device.type == "cuda"
+        continuations = [
+            ScoredContinuation(index, torch.cat([one.ids, torch.tensor(line)]), len(one.ids))
+            for index, one in enumerate(requests)
+            for line in self._candidate_ids(one)
         ]
-        positions = [self._positions(one) for one in prepared]
-        pack = collate(prepared, lines, positions, self.checkpoint.image_token, self._session.shape, pinned=cuda)
+        positions = [self._positions(one) for one in requests]
+        batch = collate(requests, continuations, positions, self.backend.image_token, self._state.shape, pinned=cuda)
         if not cuda:
-            return pack
-        self._copies = self._copies or torch.cuda.Stream(self.checkpoint.device)
-        return pack.on(self.checkpoint.device, self._copies)
+            return batch
+        self._copy_stream = self._copy_stream or torch.cuda.Stream(self.backend.device)
+        return batch.copy_to(self.backend.device, self._copy_stream)
 
-    def admit(self, staged: PrefillBatch, slots: Sequence[int]) -> PendingOutput:
-        return self._guarded(partial(self._admit, staged, slots))
+    def admit(self, staged: PrefillBatch, slots: Sequence[int]) -> "PendingPrefill":
+        return self._on_device(partial(self._admit, staged, slots))
 
-    def _admit(self, pack: PrefillBatch, slots: Sequence[int]) -> PendingOutput:
-        assert self._session
-        tokens, scored = self._session.admit(pack, slots)
-        owners = [line.owner for line in pack.lines]
-        first = _fetch(tokens[: len(slots)])
-        told = _fetch(torch.stack([line.double().sum() for line in scored])) if scored else list
-        return lambda: StepOutput(first(), _by_owner(owners, told(), len(slots)))
+    def _admit(self, batch: PrefillBatch, slots: Sequence[int]) -> "PendingPrefill":
+        assert self._state
+        tokens, scores = self._state.admit(batch, slots)
+        first_tokens = HostCopy(tokens[: len(slots)])
+        logprobs = HostCopy(torch.stack([score.double().sum() for score in scores])) if scores else None
+        owners = [continuation.request for continuation in batch.continuations]
+        return PendingPrefill(first_tokens, logprobs, owners)
 
-    def step(self) -> PendingOutput:
-        return self._guarded(self._step)
+    def step(self) -> "PendingStep":
+        return self._on_device(self._step)
 
-    def _step(self) -> PendingOutput:
-        assert self._session
-        emitted = _fetch(self._session.step())
-        return lambda: StepOutput(emitted())
+    def _step(self) -> "PendingStep":
+        assert self._state
+        return PendingStep(HostCopy(self._state.step()))
 
-    def end(self, slot: int) -> None:
-        assert self._session
-        self._guarded(partial(self._session.end, slot))
+    def release(self, slot: int) -> None:
+        assert self._state
+        self._on_device(partial(self._state.release, slot))
 
-    def kept(self, prepared: ModelInput) -> ModelInput:
-        return replace(prepared, pixels=None)  # 2 MB a slot
+    # ---- capacity ----
 
-    def complete(
-        self, prepared: ModelInput, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
-    ) -> Completion:
-        return self.checkpoint.completion(prepared, tokens, reason, logprobs)
-
-    # ---- how large everything is ----
-
-    def make_room(self, prepared: ModelInput) -> None:
-        """A session whose slots hold the request, and any other photo with the same words.
-
-        Raises OutOfMemoryError where not even one slot and the smallest launch fit.
-        """
-        own, photo = self._visual(prepared), prepared.grid is not None
-        visual = max(self.checkpoint.max_visual_tokens, own) if photo else 0
-        rows = max(self._rows(prepared) + visual - own, self._tokens(prepared), self.size.room if self.size else 0)
-        tokens = len(prepared.ids) - prepared.prefix_len + visual - own
-        need = RequestBounds(rows, tokens, visual, scored=bool(prepared.request.candidates))
-        wanted = replace(self._size_for(need), shared=PREFIXES * prepared.prefix_len)
-        halvings = self.halvings
-        while self._session is None or not self.holds(prepared):
-            self._drop()
-            halved = wanted.halved(self.halvings - self.reckoned_with)
+    def resize_for(self, prepared: ModelInput) -> None:
+        """Allocates slots that fit the request. Raises OutOfMemoryError if not even the minimal capacity fits."""
+        for capacity in self.planner.attempts(self._bounds(prepared), self.capacity):
+            self.close()
             try:
-                self._guarded(partial(self._open, halved))
+                return self._on_device(partial(self._allocate, capacity))
             except OutOfMemoryError:
-                if not self._halve(halved):
-                    self.halvings = halvings  # the others do not pay for one that fits nowhere
-                    raise
-
-    def expect(self, wanted: Capacity, exactly: bool) -> Capacity:
-        """The size that a run to come will have, which wants this one, `exactly` with its launches and slots.
-
-        A session that would not do is given up now and not in the middle of the run. Nothing may be under way.
-        """
-        size = self.size
-        long = size is not None and size.room >= wanted.room and size.scratch >= wanted.scratch
-        if size and long and (not exactly or size.shape == wanted.shape):
-            return size
-        self._drop()
-        return wanted
+                continue
+        raise OutOfMemoryError
 
     def shrink(self) -> bool:
-        """Half of everything; the next request builds it anew. False if it was as small as can be."""
-        size = self.size
-        self._drop()
-        return size is not None and self._halve(size)
+        capacity = self.capacity
+        self.close()
+        return capacity is not None and self.planner.after_oom(capacity)
 
-    def _halve(self, size: Capacity) -> bool:
-        if size.halved(1) == size:
-            return False
-        self.halvings += 1
-        return True
-
-    def _drop(self) -> None:
-        self._session = self.size = None
-        if self.checkpoint.device.type == "cuda":
+    def close(self) -> None:
+        """Frees the slots; the next request allocates new ones. Nothing may be in flight."""
+        self._state = self.capacity = None
+        if self.backend.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _open(self, size: Capacity) -> None:
-        checkpoint = self.checkpoint
-        cuda = checkpoint.device.type == "cuda"
-        table = self._language.table(size.slots, size.room, size.scratch, size.shared)
-        choice = Sampler(
-            checkpoint.settings.sampling, size.slots, checkpoint.model.config.text_config.vocab_size,
-            checkpoint.model.generation_config.pad_token_id, checkpoint.device,
+    def _allocate(self, capacity: Capacity) -> None:
+        began, backend = time.monotonic(), self.backend
+        cuda = backend.device.type == "cuda"
+        cache = self._language.new_cache(capacity.slots, capacity.slot_len, capacity.scratch_rows, capacity.prefix_rows)
+        sampler = Sampler(
+            backend.settings.sampling, capacity.slots, backend.model.config.text_config.vocab_size,
+            backend.model.generation_config.pad_token_id, backend.device,
         )  # fmt: skip
-        shape = Shape(size.tokens, PATCHES * size.visual, SEQUENCES, exact=not cuda)
-        session = DeviceState(self._tower, self._language, choice, table, shape, checkpoint.stop_tokens)
+        patches = PATCHES_PER_TOKEN * capacity.prefill_batch_visual_tokens
+        shape = BatchShape(capacity.prefill_batch_tokens, patches, MAX_SEQUENCES, exact=not cuda)
+        state = DeviceState(self._vision, self._language, sampler, cache, shape, backend.stop_tokens)
         if cuda:
-            session.capture()
-        self._session, self.size = session, size
+            state.capture()
+        self._state, self.capacity = state, capacity
+        logger.info("capacity: %s", describe(capacity))
+        logger.debug("slots allocated and decode step recorded in %.2f s", time.monotonic() - began)
 
-    def _guarded(self, work: Callable[[], ResultT]) -> ResultT:
-        device = self.checkpoint.device
+    def _on_device(self, work: Callable[[], ResultT]) -> ResultT:
+        """Runs the work on the device; whatever reports a lack of memory becomes OutOfMemoryError."""
+        device = self.backend.device
         try:
-            # Streams and Triton kernels are those of the current device, which is a thread's own.
+            # CUDA streams and Triton kernels use the current device, which each thread has for itself.
             with torch.inference_mode(), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 return work()
         except RuntimeError as error:
-            if not _short_of_memory(error):
+            if not _is_out_of_memory(error):
                 raise
-        raise OutOfMemoryError  # out here: the traceback would keep the launch's tensors alive
+        raise OutOfMemoryError  # outside `except`: the traceback would keep the work's tensors alive
 
 
-def _short_of_memory(error: BaseException | None) -> bool:
-    """Whether the device's memory did not suffice: by torch's allocator or a library, or behind another error."""
+def _visual_tokens(prepared: ModelInput) -> int:
+    return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES_PER_TOKEN
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out: reported by torch's allocator or by a library, or as the cause of another error."""
     while error is not None:
-        if isinstance(error, torch.cuda.OutOfMemoryError) or any(words in str(error) for words in SHORT_OF_MEMORY):
+        if isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in OOM_MESSAGES):
             return True
         error = error.__context__
     return False
 
 
-def _fetch(tensor: Tensor) -> Callable[[], list[Any]]:
-    """The numbers, copied as soon as they are there; the call waits for them."""
-    if not tensor.is_cuda:
-        numbers: list[Any] = tensor.tolist()
-        return lambda: numbers
-    host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    host.copy_(tensor, non_blocking=True)
-    copied = torch.cuda.current_stream().record_event()
+@dataclass(frozen=True, slots=True)
+class PendingStep:
+    """The tokens of a decode step, one per slot."""
 
-    def wait() -> list[Any]:
-        copied.synchronize()
-        return list(host.tolist())
+    tokens: HostCopy
 
-    return wait
+    def get(self) -> StepOutput:
+        return StepOutput(self.tokens.get())
 
 
-def _by_owner(owners: Sequence[int], told: Sequence[float], requests: int) -> list[tuple[float, ...]]:
-    """ln P of each request's choices."""
-    return [tuple(p for owner, p in zip(owners, told, strict=True) if owner == request) for request in range(requests)]
+@dataclass(frozen=True, slots=True)
+class PendingPrefill:
+    """The first token of each request of a prefill batch, and ln P of its candidates."""
+
+    tokens: HostCopy
+    logprobs: HostCopy | None
+    owners: Sequence[int]  # of each log-probability: the index of its request
+
+    def get(self) -> StepOutput:
+        tokens = self.tokens.get()
+        logprobs: list[tuple[float, ...]] = [()] * len(tokens)
+        for owner, logprob in zip(self.owners, self.logprobs.get() if self.logprobs else (), strict=True):
+            logprobs[owner] += (logprob,)
+        return StepOutput(tokens, logprobs)

@@ -1,7 +1,7 @@
-"""What stands between the matrix products: norms, rotations, activations, each in one pass over the memory.
+"""Operations between attention and the matrix products: norms, rotary embeddings, activations, cache writes.
 
-On a GPU by a kernel of its own (`pointwise_kernel.py`), elsewhere by torch's own operations. The kernels reckon in
-float32 and round once, at the end.
+On CUDA most are one Triton kernel each (`kernels/elementwise.py`): one pass over memory, computed in float32, rounded
+once. Elsewhere torch's own operations run. A trailing underscore means that the first argument changes in place.
 """
 
 from typing import Any
@@ -13,89 +13,94 @@ from transformers.activations import GELUTanh, SiLUActivation
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb, apply_rotary_pos_emb_vision
 
 
-def kernels(x: Tensor) -> Any:
-    """The module of the kernels, where x is on a GPU."""
+def triton_ops(x: Tensor) -> Any:
+    """The module of Triton kernels if x is on a GPU, else None."""
     if not x.is_cuda:
         return None
-    from yanshou.engines.continuous.kernels import elementwise as pointwise_kernel
+    from yanshou.engines.continuous.kernels import elementwise
 
-    return pointwise_kernel
+    return elementwise
 
 
 def rms_norm(x: Tensor, norm: Any) -> Tensor:
-    """(rows, width), normed and weighted as the checkpoint's `norm` does it."""
-    own = kernels(x)
-    normed: Tensor = own.rms_norm(x, norm.weight, norm.variance_epsilon) if own else norm(x)
+    """x (rows, width) through the checkpoint's RMSNorm."""
+    kernels = triton_ops(x)
+    normed: Tensor = kernels.rms_norm(x, norm.weight, norm.variance_epsilon) if kernels else norm(x)
     return normed
 
 
-def layer_norm(x: Tensor, norm: nn.LayerNorm, bias: Tensor) -> Tensor:
-    """(rows, width). `bias` (width,), which the product before has left out, is added to x itself first."""
-    if own := kernels(x):
-        normed: Tensor = own.layer_norm(x, bias, norm.weight, norm.bias, norm.eps)
+def layer_norm(x: Tensor, norm: nn.LayerNorm, residual_bias: Tensor) -> Tensor:
+    """x (rows, width) through a LayerNorm.
+
+    First `residual_bias` (width,), the bias that the projection before has left out, is added to x in place.
+    """
+    if kernels := triton_ops(x):
+        normed: Tensor = kernels.layer_norm(x, residual_bias, norm.weight, norm.bias, norm.eps)
         return normed
-    x += bias
+    x += residual_bias
     return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
-def add_product(x: Tensor, other: Tensor, weight: Tensor) -> None:
-    """Adds `other` (rows, …) times a projection's weight to x (rows, width), where x lies."""
+def addmm_(x: Tensor, other: Tensor, weight: Tensor) -> None:
+    """x (rows, width) += other (rows, …) @ weightᵀ."""
     x.addmm_(other.reshape(len(x), -1), weight.t())
 
 
-def add_projection(x: Tensor, other: Tensor, projection: nn.Linear) -> None:
-    """The same with its bias, if it has one."""
-    add_product(x, other, projection.weight)
-    if projection.bias is not None:
-        x += projection.bias
+def add_linear_(x: Tensor, other: Tensor, linear: nn.Linear) -> None:
+    """x (rows, width) += linear(other), with its bias if it has one."""
+    addmm_(x, other, linear.weight)
+    if linear.bias is not None:
+        x += linear.bias
 
 
-def gated(gate_up: Tensor, activation: nn.Module) -> Tensor:
-    """Gates and what they let through side by side, (rows, 2 × width) → (rows, width)."""
-    own = kernels(gate_up) if isinstance(activation, (nn.SiLU, SiLUActivation)) else None
+def act_and_mul(gate_up: Tensor, activation: nn.Module) -> Tensor:
+    """gate_up (rows, 2 × width), gates first → activation(gate) × up, (rows, width)."""
+    kernels = triton_ops(gate_up) if isinstance(activation, (nn.SiLU, SiLUActivation)) else None
     gate, up = gate_up.chunk(2, dim=-1)
-    through: Tensor = own.gated(gate_up) if own else activation(gate) * up
-    return through
+    out: Tensor = kernels.silu_and_mul(gate_up) if kernels else activation(gate) * up
+    return out
 
 
-def activated(x: Tensor, first: nn.Linear, activation: nn.Module) -> Tensor:
-    """A projection and its activation; on a GPU in one."""
+def linear_gelu(x: Tensor, linear: nn.Linear, activation: nn.Module) -> Tensor:
+    """activation(linear(x)); on a GPU one fused operation if the activation is GELU with tanh."""
     if x.is_cuda and isinstance(activation, GELUTanh):
-        return torch._addmm_activation(first.bias, x, first.weight.t(), use_gelu=True)
-    result: Tensor = activation(first(x))
-    return result
+        return torch._addmm_activation(linear.bias, x, linear.weight.t(), use_gelu=True)
+    out: Tensor = activation(linear(x))
+    return out
 
 
-def turned(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The tower's queries, keys and values, (rows, heads, width) each, of (rows, 3 × heads × width), which is used up.
+def apply_rope_(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The vision tower's qkv (rows, 3 × heads × head_dim) → q, k, v (rows, heads, head_dim) each, q and k rotated.
 
-    `cos` and `sin` (rows, width) of the angle that queries and keys are turned by.
+    `cos` and `sin` (rows, head_dim) are of the rotation angles. The content of qkv is lost.
     """
     q, k, v = qkv.view(len(qkv), 3, heads, -1).unbind(1)
-    if own := kernels(qkv):
-        own.turn(qkv, 2 * heads, cos, sin)
+    if kernels := triton_ops(qkv):
+        kernels.apply_rope_(qkv, 2 * heads, cos, sin)
         return q, k, v
     q, k = apply_rotary_pos_emb_vision(q, k, cos, sin)
     return q, k, v
 
 
-def into_table(
-    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, rows: Tensor, keys: Tensor, values: Tensor
+def qk_norm_rope_cache(
+    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, slot_mapping: Tensor, key_cache: Tensor, value_cache: Tensor
 ) -> Tensor:
-    """Queries (rows, heads, width), normed and turned, of a text layer's joined projections.
+    """A text layer's fused projection (rows, …) → queries (rows, heads, head_dim), normalized and rotated.
 
-    Its keys, normed and turned, and its values go into `rows` (rows,) of two tables (all rows, key heads, width).
+    The keys, normalized and rotated, and the values go to the rows `slot_mapping` (rows,) of the layer's caches, which
+    are (cache rows, key heads, head_dim) each.
     """
-    width, key_heads = attention.head_dim, keys.shape[1]
-    heads = qkv.shape[1] // width - 2 * key_heads
-    if own := kernels(qkv):
-        q_norm, k_norm = attention.q_norm, attention.k_norm
-        q: Tensor = own.into_table(
-            qkv, heads, q_norm.weight, k_norm.weight, q_norm.variance_epsilon, cos, sin, rows, keys, values
-        )
+    head_dim, key_heads = attention.head_dim, key_cache.shape[1]
+    heads = qkv.shape[1] // head_dim - 2 * key_heads
+    q_norm, k_norm = attention.q_norm, attention.k_norm
+    if kernels := triton_ops(qkv):
+        q: Tensor = kernels.qk_norm_rope_cache(
+            qkv, heads, q_norm.weight, k_norm.weight, q_norm.variance_epsilon, cos, sin, slot_mapping, key_cache,
+            value_cache,
+        )  # fmt: skip
         return q
-    q, k, v = torch.split(qkv.view(len(qkv), -1, width), [heads, key_heads, key_heads], dim=1)
-    q, k = apply_rotary_pos_emb(attention.q_norm(q), attention.k_norm(k), cos, sin, unsqueeze_dim=1)
-    keys.index_copy_(0, rows, k)
-    values.index_copy_(0, rows, v)
+    q, k, v = torch.split(qkv.view(len(qkv), -1, head_dim), [heads, key_heads, key_heads], dim=1)
+    q, k = apply_rotary_pos_emb(q_norm(q), k_norm(k), cos, sin, unsqueeze_dim=1)
+    key_cache.index_copy_(0, slot_mapping, k)
+    value_cache.index_copy_(0, slot_mapping, v)
     return q

@@ -1,24 +1,24 @@
-"""A model that repeats itself without end, noticed before it has written to its limit.
+"""Detects an answer that repeats itself endlessly, long before it reaches its token limit.
 
 标签/无法识别×1，标签/可以识别×1，标签/无法识别×1，标签/可以识别×1，标签/无法识别×1，标签/可以识别×1，…
 """
 
 from collections.abc import Sequence
 
-LONGEST_PERIOD = 48  # tokens
-TIMES = 4  # so often the same again, and
-LEAST = 64  # so many tokens in all: the 8,218 field summaries hold no such text
-EVERY = 16  # tokens between two looks
+MAX_PERIOD = 48  # tokens of the repeated piece
+MIN_REPEATS = 4  # of the piece, and
+MIN_TOKENS = 64  # repeated tokens in total: none of 8,218 real field summaries contains that much repetition
+CHECK_INTERVAL = 16  # tokens between two checks
 
 
-def repeats(tokens: Sequence[int]) -> bool:
-    """Whether the answer so far ends in one piece that stands there over and over. Looks at every 16th token only."""
-    if len(tokens) < LEAST or len(tokens) % EVERY:
+def is_repeating(tokens: Sequence[int]) -> bool:
+    """Whether the answer so far ends in one piece repeated over and over. Checks only at every 16th token."""
+    if len(tokens) < MIN_TOKENS or len(tokens) % CHECK_INTERVAL:
         return False
-    return any(_ends_in(tokens, period) for period in range(1, LONGEST_PERIOD + 1))
+    return any(_ends_with_period(tokens, period) for period in range(1, MAX_PERIOD + 1))
 
 
-def _ends_in(tokens: Sequence[int], period: int) -> bool:
-    length = max(LEAST, TIMES * period)
+def _ends_with_period(tokens: Sequence[int], period: int) -> bool:
+    length = max(MIN_TOKENS, MIN_REPEATS * period)
     tail = tokens[-length:]
     return len(tail) == length and tail[period:] == tail[:-period]

@@ -1,118 +1,62 @@
-"""Which photo is where. Knows no torch and no file.
+"""Assigns requests to slots. Knows neither torch nor files.
 
-    requests ─► prepared ─► pack ─► staged ─► slots ────────────────────────► answers
-               (threads)   (full?)  (on its   [0: 3 ✓][1: 7 …][2: free][3: 5 …]
-                                     way to    one decode step moves every open slot on by a token;
-                                     the GPU)  a slot whose answer ended takes the next photo
+    requests ─► prepared ──► prefill batch ─► staged ─► slots ────────────────────────► answers
+                (threads)    (full?)          (on its   [0: 3 ✓][1: 7 …][2: free][3: 5 …]
+                                              way to    each decode step adds one token to every running answer;
+                                              the GPU)  a slot whose answer ended takes the next request
 
-The device works while this code thinks: what a launch wrote is read only when the next one is already under way. A pack
-goes to the device as soon as as many slots are free; a pack that is not full goes only when no more photos will come.
+The device computes while this code runs: the output of a step is read only after the next step was submitted. A prefill
+batch is submitted once enough slots are free; a partial batch only when no more requests will arrive.
 
-Out of memory: the runner makes itself smaller, and the photos in flight begin again.
+After an out-of-memory error the runner reduces its capacity and the requests in flight start again.
 """
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, oom_failure
-from yanshou.engines.continuous.repetition import repeats
+from yanshou.engines.continuous.protocols import NO_TOKEN, Host, PendingOutput, PreparedT, Runner, StagedT
+from yanshou.engines.continuous.repetition import is_repeating
 from yanshou.errors import GroupError
 
-LAG = 2  # launches under way before the first one's tokens are read
-AHEAD = 4  # photos prepared ahead, times the worker threads; some 2 MB each
-NOTHING = -1  # what a launch writes for a slot that is not at work
+logger = logging.getLogger(__name__)
 
-PreparedT = TypeVar("PreparedT")
-StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
-
-class StepOutput(NamedTuple):
-    """What a launch wrote."""
-
-    tokens: Sequence[int]  # a step: one a slot, or NOTHING; an admission: the first one of each of its photos
-    logprobs: Sequence[tuple[float, ...]] = ()  # an admission: of each of its requests' choices
-
-
-PendingOutput = Callable[[], StepOutput]  # waits for the launch
-
-
-class Runner(Protocol[PreparedT, StagedT]):
-    """The device. Launches are in order; each gives a ticket for what it wrote."""
-
-    @property
-    def slots(self) -> int:
-        """Answers at once."""
-        ...
-
-    def limit(self, prepared: PreparedT) -> int:
-        """Tokens of its answer at most."""
-        ...
-
-    def ends(self, token: int) -> bool:
-        """Whether the token ends an answer."""
-        ...
-
-    def holds(self, prepared: PreparedT) -> bool:
-        """Whether a slot is long enough for it."""
-        ...
-
-    def make_room(self, prepared: PreparedT) -> None:
-        """Slots that hold it, all of them empty. Nothing is under way when this is called."""
-        ...
-
-    def fits(self, pack: Sequence[PreparedT], prepared: PreparedT) -> bool:
-        """Whether it can go with the others in one launch. One alone always can."""
-        ...
-
-    def stage(self, pack: Sequence[PreparedT]) -> StagedT:
-        """Brings a pack to the device. Runs in a thread of its own."""
-        ...
-
-    def admit(self, staged: StagedT, slots: Sequence[int]) -> PendingOutput:
-        """Vision, prefill and first token of a pack."""
-        ...
-
-    def step(self) -> PendingOutput:
-        """One token for every slot at work."""
-        ...
-
-    def end(self, slot: int) -> None:
-        """The slot's answer is over although the device does not know it."""
-        ...
-
-    def shrink(self) -> bool:
-        """After out-of-memory: fewer slots, smaller packs, all empty. False if it was as small as can be."""
-        ...
-
-    def kept(self, prepared: PreparedT) -> PreparedT:
-        """What `complete` needs of it: all that is kept once its launch is under way."""
-        ...
-
-    def complete(
-        self, prepared: PreparedT, tokens: Sequence[int], reason: FinishReason, logprobs: tuple[float, ...]
-    ) -> Completion: ...
+MAX_PENDING_STEPS = 2  # steps and prefills submitted before the output of the first one is read
+PREFETCH_FACTOR = 4  # requests prepared ahead per worker thread; about 2 MB each
 
 
 @dataclass(slots=True)
-class Open(Generic[PreparedT]):
-    """An answer being written."""
+class Counters:
+    """What the schedulers of one engine have done so far."""
+
+    prefill_batches: int = 0
+    steps: int = 0
+    completions: int = 0
+    decoded_tokens: int = 0  # of completions
+    data_wait_s: float = 0.0  # time in which the device was idle because no request was prepared
+
+
+@dataclass(slots=True)
+class RunningRequest(Generic[PreparedT]):
+    """A request in a slot, with the answer so far."""
 
     request: Request
     prepared: PreparedT
-    limit: int
     tokens: list[int] = field(default_factory=list)
     logprobs: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
 class PendingBatch(Generic[PreparedT]):
-    """Photos that go to the device together."""
+    """Requests that will be prefilled together."""
 
     requests: list[Request] = field(default_factory=list)
     prepared: list[PreparedT] = field(default_factory=list)
@@ -121,38 +65,54 @@ class PendingBatch(Generic[PreparedT]):
         return len(self.requests)
 
 
+Admitted = list[tuple[int, RunningRequest[PreparedT]]]  # with their slots
+
+
 class ContinuousScheduler(Generic[PreparedT, StagedT]):
-    """Keeps the slots of a runner at work."""
+    """Keeps the slots of a runner busy. At most `max_in_flight` requests are in slots; None: as many as slots."""
 
     def __init__(
         self,
-        prepare: Callable[[Request], PreparedT],
+        host: Host[PreparedT],
         runner: Runner[PreparedT, StagedT],
         workers: int,
-        most: int | None = None,
+        max_in_flight: int | None = None,
+        counters: Counters | None = None,
     ) -> None:
-        self._prepare, self._runner, self._workers = prepare, runner, workers
-        self._most = most  # photos in flight at once; None: as many as there are slots
-        self._stopped = False
-        self.data_wait_s = 0.0  # time in which the device had nothing to do because no photo was there yet
+        self.host, self.runner, self.workers, self.max_in_flight = host, runner, workers, max_in_flight
+        self.counters = counters or Counters()
+        self.stopped = False
+        self._run: _Run[PreparedT, StagedT] | None = None
 
     def stop(self) -> None:
-        """No photo goes to the device any more; those that are there are finished. For good."""
-        self._stopped = True
+        """No more requests go to the device; those in slots are finished. Permanent."""
+        self.stopped = True
+
+    @property
+    def running(self) -> int:
+        """Requests in slots."""
+        return self._run.running if self._run else 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were read and are not in slots yet."""
+        return self._run.waiting if self._run else 0
 
     def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        """Answers every request once, in the order in which they are done; ends early after `stop`."""
-        prepare = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
+        """Answers every request once, in order of completion; ends early after `stop`."""
+        prepare = ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
         stage = ThreadPoolExecutor(1, thread_name_prefix="stage")
         try:
-            yield from _Run(self, iter(requests), prepare, stage).answers()
+            self._run = _Run(self, iter(requests), prepare, stage)
+            yield from self._run.answers()
         finally:
+            self._run = None
             prepare.shutdown(cancel_futures=True)
             stage.shutdown(cancel_futures=True)
 
 
 class _Run(Generic[PreparedT, StagedT]):
-    """One `run` of the scheduler: everything that is under way."""
+    """One `run` of the scheduler: everything in flight."""
 
     def __init__(
         self,
@@ -161,192 +121,208 @@ class _Run(Generic[PreparedT, StagedT]):
         preparing: ThreadPoolExecutor,
         staging: ThreadPoolExecutor,
     ) -> None:
-        self._scheduler, self._runner = scheduler, scheduler._runner
+        self._scheduler, self._host, self._runner = scheduler, scheduler.host, scheduler.runner
+        self._counters, self._stop_tokens = scheduler.counters, scheduler.host.stop_tokens
         self._source, self._preparing, self._staging = source, preparing, staging
         self._exhausted = False  # the source has no more requests
-        self._ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
-        self._pack: PendingBatch[PreparedT] = PendingBatch()  # being filled
+        self._prefetched: deque[tuple[Request, Future[PreparedT]]] = deque()
+        self._batch: PendingBatch[PreparedT] = PendingBatch()  # being filled
         self._staged: tuple[PendingBatch[PreparedT], Future[StagedT]] | None = None
-        self._flying: deque[tuple[PendingOutput, list[tuple[int, Open[PreparedT]]] | None]] = deque()  # None: a step
-        self._begin()
+        self._in_flight: deque[tuple[PendingOutput, Admitted[PreparedT] | None]] = deque()  # None: a decode step
+        self._free_all_slots()
 
-    def _begin(self) -> None:
-        """Every slot is free."""
-        self._open: dict[int, Open[PreparedT]] = {}
-        self._taken: set[int] = set()  # slots of open answers and of those whose first token is on its way
-        self._free: list[int] = list(range(self._at_once))[::-1]
+    def _free_all_slots(self) -> None:
+        self._running: dict[int, RunningRequest[PreparedT]] = {}
+        self._occupied: set[int] = set()  # running slots, and those whose first token is still being computed
+        self._free: list[int] = list(range(self._max_in_flight))[::-1]
 
     @property
-    def _at_once(self) -> int:
-        return min(self._runner.slots, self._scheduler._most or self._runner.slots)
+    def _max_in_flight(self) -> int:
+        return min(self._runner.slots, self._scheduler.max_in_flight or self._runner.slots)
+
+    @property
+    def running(self) -> int:
+        return len(self._occupied)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._prefetched) + len(self._batch) + (len(self._staged[0]) if self._staged else 0)
 
     def answers(self) -> Iterator[Completion | Failure]:
         while True:
             try:
-                yield from self._gather()
-                if self._arrived:
+                yield from self._fill_batch()
+                if self._can_admit:
                     self._admit()
-                    yield from self._gather()  # the next pack comes to the device while this one is at work
-                if self._taken:
-                    self._flying.append((self._runner.step(), None))
-                elif not self._flying and (self._stopped or not self._waiting):
+                    yield from self._fill_batch()  # the next batch is copied while this one is computed
+                if self._occupied:
+                    self._in_flight.append((self._runner.step(), None))
+                    self._counters.steps += 1
+                elif not self._in_flight and (self._stopped or not self._has_more):
                     return
-                yield from self._settle(LAG if self._taken else 0)
+                yield from self._collect_outputs(MAX_PENDING_STEPS if self._occupied else 0)
             except OutOfMemoryError:
-                yield from self._begin_again()
+                yield from self._restart_after_oom()
 
     @property
     def _stopped(self) -> bool:
-        return self._scheduler._stopped
+        return self._scheduler.stopped
 
     @property
-    def _waiting(self) -> bool:
-        """Whether there are requests that are not on the device yet."""
-        return bool(self._staged or self._pack or self._ahead) or not self._exhausted
+    def _has_more(self) -> bool:
+        """Whether there are requests that are not in slots yet."""
+        return bool(self._staged or self._batch or self._prefetched) or not self._exhausted
 
     @property
-    def _arrived(self) -> bool:
-        """Whether a pack can begin. One that is still on its way is waited for only if nothing else is to do."""
+    def _can_admit(self) -> bool:
+        """Whether a staged batch can start. A batch still being copied is waited for only if the device is idle."""
         if self._stopped or self._staged is None or len(self._staged[0]) > len(self._free):
             return False
         return self._idle or self._staged[1].done()
 
     @property
     def _idle(self) -> bool:
-        return not self._taken and not self._flying
+        return not self._occupied and not self._in_flight
 
     def _await(self, future: Future[ResultT]) -> ResultT:
-        """Its result. Time counts as waiting if the device has nothing to do."""
+        """The future's result. The time counts as waiting for data if the device is idle."""
         began, idle = time.monotonic(), self._idle
         try:
             return future.result()
         finally:
             if idle:
-                self._scheduler.data_wait_s += time.monotonic() - began
+                self._counters.data_wait_s += time.monotonic() - began
 
-    # ---- photos on their way to the device ----
+    # ---- requests on their way to the device ----
 
-    def _gather(self) -> Iterator[Failure]:
-        """Reads ahead and fills the next pack with what is prepared; waits for photos only if nothing else is to do."""
+    def _fill_batch(self) -> Iterator[Failure]:
+        """Reads ahead and fills the next batch with prepared requests; waits for them only if the device is idle."""
         while not self._stopped:
-            self._read()
+            self._prefetch()
             if self._staged is not None:
                 return
-            if not self._ahead:
-                self._close()
+            if not self._prefetched:
+                self._submit_batch()
                 return
-            request, future = self._ahead[0]
+            request, future = self._prefetched[0]
             if not future.done() and not self._idle:
                 return
             try:
                 prepared = self._await(future)
             except GroupError as error:
-                self._ahead.popleft()
+                self._prefetched.popleft()
                 yield Failure(request.id, error)
                 continue
-            if not self._take(request, prepared):
+            if not self._add_to_batch(request, prepared):
                 return
 
-    def _read(self) -> None:
-        room = AHEAD * self._scheduler._workers - len(self._ahead)
-        if self._exhausted or room <= 0:
+    def _prefetch(self) -> None:
+        missing = PREFETCH_FACTOR * self._scheduler.workers - len(self._prefetched)
+        if self._exhausted or missing <= 0:
             return
-        new = list(islice(self._source, room))
-        self._exhausted = len(new) < room
-        self._ahead.extend((request, self._preparing.submit(self._scheduler._prepare, request)) for request in new)
+        requests = list(islice(self._source, missing))
+        self._exhausted = len(requests) < missing
+        self._prefetched.extend((request, self._preparing.submit(self._host.prepare, request)) for request in requests)
 
-    def _take(self, request: Request, prepared: PreparedT) -> bool:
-        """Puts the next photo into the pack. False if it has to wait for something."""
-        if not self._runner.holds(prepared):
-            if self._pack:
-                self._close()
-            if self._staged or self._taken or self._flying:
+    def _add_to_batch(self, request: Request, prepared: PreparedT) -> bool:
+        """Moves the next prefetched request to the batch. False if it has to wait."""
+        if not self._runner.fits_slot(prepared):
+            if self._batch:
+                self._submit_batch()
+            if self._staged or self._occupied or self._in_flight:
                 return False
-            self._runner.make_room(prepared)
-            self._begin()
-        if self._pack and (len(self._pack) >= self._at_once or not self._runner.fits(self._pack.prepared, prepared)):
-            self._close()
+            self._runner.resize_for(prepared)
+            self._free_all_slots()
+        batch = self._batch.prepared
+        if batch and (len(batch) >= self._max_in_flight or not self._runner.can_join(batch, prepared)):
+            self._submit_batch()
             return False
-        self._ahead.popleft()
-        self._pack.requests.append(request)
-        self._pack.prepared.append(prepared)
+        self._prefetched.popleft()
+        self._batch.requests.append(request)
+        batch.append(prepared)
         return True
 
-    def _close(self) -> None:
-        """The pack is as full as it gets: on its way."""
-        if self._pack and self._staged is None:
-            self._staged = (self._pack, self._staging.submit(self._runner.stage, self._pack.prepared))
-            self._pack = PendingBatch()
+    def _submit_batch(self) -> None:
+        """Sends the batch on its way to the device, unless another one is still on its way."""
+        if self._batch and self._staged is None:
+            self._staged = (self._batch, self._staging.submit(self._runner.stage, self._batch.prepared))
+            self._batch = PendingBatch()
 
-    # ---- launches ----
+    # ---- on the device ----
 
     def _admit(self) -> None:
+        """Starts the staged batch in free slots."""
         assert self._staged
-        pack, future = self._staged
+        batch, future = self._staged
         staged = self._await(future)
-        slots = [self._free.pop() for _ in pack.requests]
-        opened = [
-            (slot, Open(request, self._runner.kept(prepared), self._runner.limit(prepared)))
-            for slot, request, prepared in zip(slots, pack.requests, pack.prepared, strict=True)
+        slots = [self._free.pop() for _ in batch.requests]
+        admitted = [
+            (slot, RunningRequest(request, self._host.without_pixels(prepared)))
+            for slot, request, prepared in zip(slots, batch.requests, batch.prepared, strict=True)
         ]
-        self._taken.update(slots)
-        self._flying.append((self._runner.admit(staged, slots), opened))
+        self._occupied.update(slots)
+        self._in_flight.append((self._runner.admit(staged, slots), admitted))
         self._staged = None
+        self._counters.prefill_batches += 1
+        logger.debug("prefill batch of %d requests; %d slots occupied", len(slots), len(self._occupied))
 
-    def _settle(self, lag: int) -> Iterator[Completion]:
-        """Reads what all but the last launches wrote."""
-        while len(self._flying) > lag:
-            ticket, opened = self._flying[0]
-            written = ticket()
-            self._flying.popleft()
-            if opened is None:
-                tokens = ((slot, written.tokens[slot]) for slot in list(self._open))
+    def _collect_outputs(self, max_pending: int) -> Iterator[Completion]:
+        """Reads outputs until at most `max_pending` are left in flight."""
+        while len(self._in_flight) > max_pending:
+            pending, admitted = self._in_flight[0]
+            output = pending.get()
+            self._in_flight.popleft()
+            if admitted is None:
+                tokens = ((slot, output.tokens[slot]) for slot in list(self._running))
             else:
-                self._open.update(opened)
-                tokens = ((slot, token) for (slot, _), token in zip(opened, written.tokens, strict=True))
-                for (_, answer), logprobs in zip(opened, written.logprobs, strict=False):
-                    answer.logprobs = logprobs
+                self._running.update(admitted)
+                tokens = ((slot, token) for (slot, _), token in zip(admitted, output.tokens, strict=True))
+                for (_, running), logprobs in zip(admitted, output.logprobs, strict=False):
+                    running.logprobs = logprobs
             for slot, token in tokens:
-                if token != NOTHING and (completion := self._write(slot, token)):
+                if token != NO_TOKEN and (completion := self._append_token(slot, token)):
                     yield completion
 
-    def _write(self, slot: int, token: int) -> Completion | None:
-        """One more token of a slot's answer; the answer, if it ends it."""
-        answer = self._open[slot]
-        answer.tokens.append(token)
+    def _append_token(self, slot: int, token: int) -> Completion | None:
+        """Adds a token to a slot's answer. Returns the completion if the answer ends."""
+        running = self._running[slot]
+        running.tokens.append(token)
         reason: FinishReason
-        if self._runner.ends(token):
+        if token in self._stop_tokens:
             reason = "stop"
-        elif len(answer.tokens) >= answer.limit:
+        elif len(running.tokens) >= running.prepared.max_new_tokens:
             reason = "length"
-        elif repeats(answer.tokens):
-            reason = "loop"
-            self._runner.end(slot)
+        elif is_repeating(running.tokens):
+            reason = "repetition"
+            self._runner.release(slot)
         else:
             return None
-        del self._open[slot]
-        self._taken.remove(slot)
+        del self._running[slot]
+        self._occupied.remove(slot)
         self._free.append(slot)
-        return self._runner.complete(answer.prepared, answer.tokens, reason, answer.logprobs)
+        self._counters.completions += 1
+        self._counters.decoded_tokens += len(running.tokens)
+        return self._host.completion(running.prepared, running.tokens, reason, running.logprobs)
 
     # ---- out of memory ----
 
-    def _begin_again(self) -> Iterator[Failure]:
-        """With a smaller runner, all that was on the device or on its way there, in the order of the requests."""
-        launched = [answer for _, opened in self._flying for _, answer in opened or ()]
-        again = [answer.request for answer in (*self._open.values(), *launched)]
-        again += [
+    def _restart_after_oom(self) -> Iterator[Failure]:
+        """Shrinks the runner and restarts all requests that were on the device or on their way, in request order."""
+        prefilling = [running for _, admitted in self._in_flight for _, running in admitted or ()]
+        restarted = [running.request for running in (*self._running.values(), *prefilling)]
+        restarted += [
             request
-            for pack in ((self._staged[0] if self._staged else PendingBatch()), self._pack)
-            for request in pack.requests
+            for batch in ((self._staged[0] if self._staged else PendingBatch()), self._batch)
+            for request in batch.requests
         ]
         if self._staged:
-            wait([self._staged[1]])  # the runner changes: nothing may still be made for the old one
-        self._flying.clear()
-        self._staged, self._pack = None, PendingBatch()
+            wait([self._staged[1]])  # nothing may be staged for a capacity that is given up
+        self._in_flight.clear()
+        self._staged, self._batch = None, PendingBatch()
         if not self._runner.shrink():
-            hopeless = again.pop(0) if again else self._ahead.popleft()[0]
-            yield Failure(hopeless.id, oom_failure())
-        self._begin()
-        for request in sorted(again, key=lambda request: request.id, reverse=True):
-            self._ahead.appendleft((request, self._preparing.submit(self._scheduler._prepare, request)))
+            failed = restarted.pop(0) if restarted else self._prefetched.popleft()[0]
+            yield Failure(failed.id, oom_failure())
+        self._free_all_slots()
+        logger.info("out of memory: restarting %d requests", len(restarted))
+        for request in sorted(restarted, key=lambda request: request.id, reverse=True):
+            self._prefetched.appendleft((request, self._preparing.submit(self._host.prepare, request)))

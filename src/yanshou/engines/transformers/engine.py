@@ -1,6 +1,6 @@
-"""The reference engine: raw transformers, one `generate` a batch. What other engines are checked against.
+"""The reference engine: plain transformers, one `generate` call per batch. Other engines are compared with it.
 
-complete            rows padded on the LEFT, `model.generate`, rows cut at their own stop token
+complete   rows padded on the left → `model.generate` → each row cut after its own stop token
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from yanshou.engines.sampling import processors
 from yanshou.engines.transformers.gqa_attention import GQA_SDPA, SDPA_BACKENDS
 from yanshou.engines.transformers.kv_cache import preallocated_cache
 from yanshou.engines.transformers.logprobs import log_likelihoods
+from yanshou.engines.transformers.padding import left_pad
 from yanshou.settings import BATCH_SIZE, EngineSettings
 
 
@@ -38,7 +39,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         return GQA_SDPA if self.attention == "sdpa" else self.attention
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        _ = self.processor  # loaded here, once, and not by several worker threads at a time
+        _ = self.processor  # loaded once, here, before several worker threads ask for it
         return super().generate(requests)
 
     def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
@@ -46,24 +47,25 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
             rows, logprobs = self._generate(batch), self._logprobs(batch)
         except torch.cuda.OutOfMemoryError:
             rows = None
-        if rows is None:  # outside the except block: its traceback would keep the batch's tensors alive
+        if rows is None:  # outside the except block, whose traceback keeps the batch's tensors alive
             torch.cuda.empty_cache()
             raise OutOfMemoryError
         return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
 
     @torch.inference_mode()
     def _logprobs(self, batch: Sequence[ModelInput]) -> list[tuple[float, ...]]:
-        """Of every row's choices."""
-        asked = [(prepared.ids, choice) for prepared in batch for choice in prepared.request.candidates]
-        if not asked:
+        """ln P of each request's candidates."""
+        pairs = [(prepared.ids, line) for prepared in batch for line in prepared.request.candidates]
+        if not pairs:
             return [()] * len(batch)
-        assert all(prepared.pixels is None for prepared in batch if prepared.request.candidates), "choices go with text"
-        lines, pad = [self.line_ids(choice) for _, choice in asked], self.processor.tokenizer.pad_token_id
-        found = iter(log_likelihoods(self.model, [ids for ids, _ in asked], lines, pad))
+        assert all(prepared.pixels is None for prepared in batch if prepared.request.candidates), "text-only requests"
+        lines, pad_token = [self.line_ids(line) for _, line in pairs], self.processor.tokenizer.pad_token_id
+        found = iter(log_likelihoods(self.model, [ids for ids, _ in pairs], lines, pad_token))
         return [tuple(next(found) for _ in prepared.request.candidates) for prepared in batch]
 
     @torch.inference_mode()
     def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
+        """The generated tokens of each row. Rows that end before the longest one are padded behind their stop token."""
         inputs = self._collate(batch)
         length = inputs["input_ids"].shape[1]
         keys = [prepared.request.key for prepared in batch]
@@ -80,13 +82,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
 
     def _collate(self, batch: Sequence[ModelInput]) -> dict[str, Tensor]:
         """ids and mask (rows, tokens), pixels of all photos (patches, 1536), grids (photos, 3)."""
-        longest = max(len(prepared.ids) for prepared in batch)
-        ids = torch.full((len(batch), longest), self.model.generation_config.pad_token_id)
-        mask = torch.zeros_like(ids)
-        for row, prepared in enumerate(batch):
-            ids[row, longest - len(prepared.ids) :] = prepared.ids
-            mask[row, longest - len(prepared.ids) :] = 1
-        assert bool(mask[:, -1].all()), "decoder-only batches are padded on the left"
+        ids, mask = left_pad([prepared.ids for prepared in batch], self.model.generation_config.pad_token_id)
         inputs = {"input_ids": ids, "attention_mask": mask}
         pixels = [prepared.pixels for prepared in batch if prepared.pixels is not None]
         grids = [prepared.grid for prepared in batch if prepared.grid is not None]
@@ -97,7 +93,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         return {name: tensor.to(self.device) for name, tensor in inputs.items()}
 
     def _completion(self, prepared: ModelInput, row: list[int], logprobs: tuple[float, ...]) -> Completion:
-        """The row up to and with its stop token; behind it stands what its longer neighbours needed."""
+        """The row up to its first stop token; what follows is padding."""
         end = next((at for at, token in enumerate(row) if token in self.stop_tokens), None)
         if end is None:
             return self.completion(prepared, row, "length", logprobs)

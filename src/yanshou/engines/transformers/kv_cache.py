@@ -1,10 +1,10 @@
-"""Keys and values of a batch in tensors with room to grow, so that a decode step writes its token in place.
+"""Keys and values of a batch in tensors with spare capacity, so that a decode step writes its token in place.
 
-transformers' own cache joins old and new anew in every layer and step: it copies all keys and values, and asks the
-allocator for blocks that are a little larger each time.
+transformers' own cache concatenates old and new in every layer and step: it copies all keys and values, and asks the
+allocator for ever larger blocks.
 
     keys of a layer   (rows, heads, capacity, width)     ████████████████·······
-                                                         prompt       answer  room
+                                                         prompt, answer   spare
 """
 
 from typing import Any
@@ -12,38 +12,39 @@ from typing import Any
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-GROWTH = 64  # tokens; a layer that is full gets so many more
+GROWTH = 64  # tokens of spare capacity that a full layer gets
 
 
 class PreallocatedLayer(DynamicLayer):
-    """One layer's keys and values, (rows, heads, tokens, width) each: views of tensors that hold more tokens."""
+    """One layer's keys and values, (rows, heads, tokens, width) each: views of tensors that have room for more."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Takes what a step adds and returns all there is."""
+        """Appends the keys and values of a step; returns all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self._held = (key_states[:, :, :0], value_states[:, :, :0])
+            self._allocated = (key_states[:, :, :0], value_states[:, :, :0])
         start = self.get_seq_length()
         end = start + key_states.shape[2]
-        keys, values = self._held = (_with_room(self._held[0], start, end), _with_room(self._held[1], start, end))
+        self._allocated = (_grown(self._allocated[0], start, end), _grown(self._allocated[1], start, end))
+        keys, values = self._allocated
         keys[:, :, start:end], values[:, :, start:end] = key_states, value_states
         self.keys, self.values = keys[:, :, :end], values[:, :, :end]
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Of beams and of assistants, which nothing here asks for: the parent's way would leave the room behind."""
+        """Not supported: only beam search and assisted decoding need it, and the parent's would drop the capacity."""
         raise NotImplementedError("rows of a batch stay together")
 
     batch_repeat_interleave = crop = reset = batch_select_indices
 
 
-def _with_room(held: Tensor, used: int, wanted: int) -> Tensor:
-    """A tensor for `wanted` tokens or more that begins with the `used` ones."""
-    rows, heads, capacity, width = held.shape
-    if wanted <= capacity:
-        return held
-    larger = held.new_empty(rows, heads, wanted + GROWTH, width)
-    larger[:, :, :used] = held[:, :, :used]
+def _grown(allocated: Tensor, used: int, needed: int) -> Tensor:
+    """A tensor for at least `needed` tokens that begins with the `used` tokens of `allocated`."""
+    rows, heads, capacity, width = allocated.shape
+    if needed <= capacity:
+        return allocated
+    larger = allocated.new_empty(rows, heads, needed + GROWTH, width)
+    larger[:, :, :used] = allocated[:, :, :used]
     return larger
 
 

@@ -1,4 +1,4 @@
-"""Promises about what only a GPU does: padding, uninitialised memory and the decode kernel change no token."""
+"""Promises about what only a GPU does: padding, uninitialized memory and the Triton kernels change no token."""
 
 import os
 import subprocess
@@ -6,22 +6,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.checkpoints import write_tiny
 
 
 def interpreted(script: str, *arguments: Path) -> None:
-    """In a process of its own: Triton interprets its kernels only where it is told before it is imported."""
+    """Runs a script in its own process: Triton interprets kernels only if TRITON_INTERPRET is set before its import."""
     pytest.importorskip("triton")
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, Path(__file__).parents[3] / "support" / script, *arguments], check=False, capture_output=True,
         encoding="utf-8", timeout=120, env=os.environ | {"TRITON_INTERPRET": "1"},
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[-2_000:]
+    assert process.returncode == 0, process.stderr[-2_000:]
 
 
-def test_padding_garbage_and_attention_by_kernel_change_nothing(tmp_path: Path) -> None:
-    interpreted("interpreted_kernels.py", write_tiny(tmp_path / "tiny"))
+def test_padding_uninitialized_memory_and_kernels_change_no_token(tiny: Path) -> None:
+    interpreted("interpreted_kernels.py", tiny)
 
 
-def test_between_the_products_kernels_and_torch_come_to_the_same() -> None:
+def test_elementwise_kernels_compute_what_torch_computes() -> None:
     interpreted("interpreted_elementwise.py")

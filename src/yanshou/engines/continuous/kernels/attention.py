@@ -1,9 +1,15 @@
-"""Attention on a GPU. No split of the keys and no choice by what else is there: a row's result depends on its own
-query, keys and length.
+"""Triton attention kernels. No split over keys and no choice by batch contents: a row depends on its query and keys.
 
-    packed    one program for so many queries of a sequence and the heads that share a key head
-    decode    one program for every slot and key head: the query heads that share a key head go through the matrix unit
-              together; keys that all slots share are read where they lie once, so that they come from the cache
+    varlen    one program per block of queries of a sequence and per group of heads that share a key head
+    decode    one program per slot and key head: the query heads that share a key head go through the matrix unit
+              together; keys of a prefix that all slots share are read from one place, so that they stay in the cache
+
+Own kernels instead of FlashInfer or flash-attn: no compiled package that must match CUDA and torch, and one fixed order
+of summation, whereas decode kernels of those libraries by default split the keys according to the batch. The price is
+code to maintain, less parallelism for few slots with long contexts, and no Hopper-specific pipeline as FlashAttention 3
+has it.
+
+Names are those of Triton's flash-attention tutorial: m_i running maximum, l_i running sum, acc unnormalized output.
 """
 
 import math
@@ -16,156 +22,172 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 
-BLOCK = 64  # keys that a packed program reads at a time
-LEAST_ROWS = 16  # of a matrix product
-DECODE_KEYS, DECODE_WARPS, DECODE_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
-ROWS, WARPS, STAGES = 64, 4, 3  # of a packed program: its queries; the fastest of eleven on an H100, for both widths
-SPARE = 0.9  # of a block's shared memory; the rest is the compiler's own
+MIN_BLOCK_M = 16  # rows of the smallest matrix product
+BLOCK_M, BLOCK_N, NUM_WARPS, NUM_STAGES = 64, 64, 4, 3  # varlen: the fastest of eleven on an H100, for both head widths
+DECODE_BLOCK_N, DECODE_NUM_WARPS, DECODE_NUM_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
+SHARED_MEMORY_SHARE = 0.9  # of a block's shared memory for queries, keys and values; the compiler needs the rest
 
 
 @triton.jit
-def _packed(
-    q, k, v, out, starts, key_starts, key_lengths, q_row, k_row, v_row, scale,
-    HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, CAUSAL: tl.constexpr,
-    ROWS: tl.constexpr, TOGETHER: tl.constexpr, KEYS: tl.constexpr, PRECISION: tl.constexpr,
+def _varlen_kernel(
+    q_ptr, k_ptr, v_ptr, out_ptr, cu_seqlens_q, k_starts, seqused_k, stride_q, stride_k, stride_v, qk_scale,
+    HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, CAUSAL: tl.constexpr,
+    BLOCK_M: tl.constexpr, HEADS_PER_BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    places_each: tl.constexpr = ROWS // TOGETHER  # of queries, each by so many heads that share a key head
-    at, sequence, first_head = tl.program_id(0) * places_each, tl.program_id(1), tl.program_id(2) * TOGETHER
-    first, end = tl.load(starts + sequence).to(tl.int64), tl.load(starts + sequence + 1)
-    rows = (end - first).to(tl.int32)
-    if at >= rows:
+    queries_per_block: tl.constexpr = BLOCK_M // HEADS_PER_BLOCK  # a block's rows are queries × heads
+    start_m, seq = tl.program_id(0) * queries_per_block, tl.program_id(1)
+    first_head = tl.program_id(2) * HEADS_PER_BLOCK
+    q_start, q_end = tl.load(cu_seqlens_q + seq).to(tl.int64), tl.load(cu_seqlens_q + seq + 1)
+    q_len = (q_end - q_start).to(tl.int32)
+    if start_m >= q_len:
         return
-    length, key_first = tl.load(key_lengths + sequence), tl.load(key_starts + sequence).to(tl.int64)
-    column, key = tl.arange(0, WIDTH), tl.arange(0, KEYS)
-    row, head = at + tl.arange(0, ROWS) // TOGETHER, first_head + tl.arange(0, ROWS) % TOGETHER
-    mine = head[:, None] * WIDTH + column[None, :]
-    queries = tl.load(q + (first + row)[:, None] * q_row + mine, mask=row[:, None] < rows, other=0.0)
+    k_len, k_start = tl.load(seqused_k + seq), tl.load(k_starts + seq).to(tl.int64)
+    offs_d, block_n = tl.arange(0, HEAD_DIM), tl.arange(0, BLOCK_N)
+    offs_m = start_m + tl.arange(0, BLOCK_M) // HEADS_PER_BLOCK
+    head = first_head + tl.arange(0, BLOCK_M) % HEADS_PER_BLOCK
+    head_offsets = head[:, None] * HEAD_DIM + offs_d[None, :]
+    q = tl.load(q_ptr + (q_start + offs_m)[:, None] * stride_q + head_offsets, mask=offs_m[:, None] < q_len, other=0.0)
     key_head = first_head // (HEADS // KEY_HEADS)
-    k += key_first * k_row + key_head * WIDTH
-    v += key_first * v_row + key_head * WIDTH
-    best = tl.full([ROWS], -float("inf"), tl.float32)
-    total = tl.zeros([ROWS], tl.float32)
-    sums = tl.zeros([ROWS, WIDTH], tl.float32)
+    k_ptr += k_start * stride_k + key_head * HEAD_DIM
+    v_ptr += k_start * stride_v + key_head * HEAD_DIM
+    m_i = tl.full([BLOCK_M], -float("inf"), tl.float32)
+    l_i = tl.zeros([BLOCK_M], tl.float32)
+    acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
     if CAUSAL:  # the last query sees all keys
-        seen = length - rows + row
-        open_keys, most = (length - rows + at + 1) // KEYS * KEYS, tl.minimum(length, length - rows + at + places_each)
+        last_n = k_len - q_len + offs_m
+        unmasked_end = (k_len - q_len + start_m + 1) // BLOCK_N * BLOCK_N
+        end_n = tl.minimum(k_len, k_len - q_len + start_m + queries_per_block)
     else:
-        seen = row
-        open_keys, most = length // KEYS * KEYS, length
-    for start in range(0, open_keys, KEYS):  # whole blocks that every query sees
-        places = start + key
-        keys = tl.load(k + places[None, :] * k_row + column[:, None])
-        scores = tl.dot(queries, keys, input_precision=PRECISION)
-        better = tl.maximum(best, tl.max(scores, 1) * scale)
-        weights, fade = tl.exp2(scores * scale - better[:, None]), tl.exp2(best - better)
-        values = tl.load(v + places[:, None] * v_row + column[None, :])
-        sums = tl.dot(weights.to(values.dtype), values, sums * fade[:, None], input_precision=PRECISION)
-        total = total * fade + tl.sum(weights, 1)
-        best = better
-    for start in range(open_keys, most, KEYS):
-        places = start + key
-        there = places < length
-        keys = tl.load(k + places[None, :] * k_row + column[:, None], mask=there[None, :], other=0.0)
-        scores = tl.dot(queries, keys, input_precision=PRECISION) * scale
+        last_n = offs_m
+        unmasked_end, end_n = k_len // BLOCK_N * BLOCK_N, k_len
+    for start_n in range(0, unmasked_end, BLOCK_N):  # whole blocks of keys that every query sees
+        offs_n = start_n + block_n
+        k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None])
+        qk = tl.dot(q, k, input_precision=PRECISION)
+        m_new = tl.maximum(m_i, tl.max(qk, 1) * qk_scale)
+        p, alpha = tl.exp2(qk * qk_scale - m_new[:, None]), tl.exp2(m_i - m_new)
+        v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :])
+        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
+        l_i = l_i * alpha + tl.sum(p, 1)
+        m_i = m_new
+    for start_n in range(unmasked_end, end_n, BLOCK_N):
+        offs_n = start_n + block_n
+        mask_n = offs_n < k_len
+        k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None], mask=mask_n[None, :], other=0.0)
+        qk = tl.dot(q, k, input_precision=PRECISION) * qk_scale
         if CAUSAL:
-            visible = there[None, :] & (places[None, :] <= seen[:, None])
+            mask = mask_n[None, :] & (offs_n[None, :] <= last_n[:, None])
         else:
-            visible = there[None, :] & (row[:, None] >= 0)
-        scores = tl.where(visible, scores, -float("inf"))
-        better = tl.maximum(best, tl.max(scores, 1))
-        weights, fade = tl.exp2(scores - better[:, None]), tl.exp2(best - better)
-        values = tl.load(v + places[:, None] * v_row + column[None, :], mask=there[:, None], other=0.0)
-        sums = tl.dot(weights.to(values.dtype), values, sums * fade[:, None], input_precision=PRECISION)
-        total = total * fade + tl.sum(weights, 1)
-        best = better
-    result = sums / total[:, None]
+            mask = mask_n[None, :] & (offs_m[:, None] >= 0)
+        qk = tl.where(mask, qk, -float("inf"))
+        m_new = tl.maximum(m_i, tl.max(qk, 1))
+        p, alpha = tl.exp2(qk - m_new[:, None]), tl.exp2(m_i - m_new)
+        v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :], mask=mask_n[:, None], other=0.0)
+        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
+        l_i = l_i * alpha + tl.sum(p, 1)
+        m_i = m_new
+    out = acc / l_i[:, None]
     tl.store(
-        out + (first + row)[:, None] * (HEADS * WIDTH) + mine, result.to(out.dtype.element_ty), mask=row[:, None] < rows
-    )
+        out_ptr + (q_start + offs_m)[:, None] * (HEADS * HEAD_DIM) + head_offsets, out.to(out_ptr.dtype.element_ty),
+        mask=offs_m[:, None] < q_len,
+    )  # fmt: skip
 
 
-def packed(q: Tensor, k: Tensor, v: Tensor, spans: VarlenMetadata, scale: float, causal: bool) -> Tensor:
-    """q (rows, heads, width); k, v (rows, key heads, width), each head's numbers side by side."""
-    (rows, heads, width), key_heads = q.shape, k.shape[1]
+def varlen(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+    """q (rows, heads, head_dim), k and v (rows, key heads, head_dim) → (rows, heads, head_dim).
+
+    Rows may be strided; within a row, heads and their numbers are contiguous. Rows outside all sequences: undefined.
+    """
+    (rows, heads, head_dim), key_heads = q.shape, k.shape[1]
     for part in (q, k, v):
-        assert part.stride()[1:] == (width, 1)
-    out = q.new_empty(rows, heads, width)
-    longest, group = max(end - start for start, end in spans.queries), heads // key_heads
-    together = 1 if ROWS % group else group  # heads that share a key head read its keys once
-    keys, stages = tiles(width * q.element_size(), _shared_memory(q.device))
-    _packed[(triton.cdiv(longest, ROWS // together), len(spans.queries), heads // together)](
-        q, k, v, out, spans.starts, spans.key_starts, spans.key_lengths,
+        assert part.stride()[1:] == (head_dim, 1)
+    out = q.new_empty(rows, heads, head_dim)
+    group = heads // key_heads
+    heads_per_block = 1 if BLOCK_M % group else group  # heads that share a key head read its keys once
+    block_n, num_stages = block_n_and_stages(head_dim * q.element_size(), _shared_memory(q.device))
+    blocks = triton.cdiv(metadata.max_seqlen_q, BLOCK_M // heads_per_block)
+    _varlen_kernel[(blocks, len(metadata.query_ranges), heads // heads_per_block)](
+        q, k, v, out, metadata.cu_seqlens_q, metadata.k_starts, metadata.seqused_k,
         q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
-        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, CAUSAL=causal, ROWS=ROWS, TOGETHER=together,
-        KEYS=keys,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=WARPS, num_stages=stages,
+        HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, CAUSAL=causal, BLOCK_M=BLOCK_M,
+        HEADS_PER_BLOCK=heads_per_block, BLOCK_N=block_n,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=NUM_WARPS, num_stages=num_stages,
     )  # fmt: skip
     return out
 
 
-@cache  # asking the driver takes a millisecond, longer than some launches
+@cache  # asking the driver takes a millisecond, longer than some kernels
 def _shared_memory(device: torch.device) -> int:
-    """Bytes that a block of threads may have."""
+    """Bytes of shared memory that one block of threads may use."""
     if device.type == "cpu":  # Triton's interpreter
         return 2**16
     number = torch.cuda.current_device() if device.index is None else device.index
     return int(triton.runtime.driver.active.utils.get_device_properties(number)["max_shared_mem"])
 
 
-def tiles(row: int, shared: int) -> tuple[int, int]:
-    """Keys at a time and stages whose rows, so many bytes each, a block's shared memory holds beside the queries."""
-    fits = [
-        (keys, stages)
-        for keys in (BLOCK, BLOCK // 2, BLOCK // 4)
-        for stages in range(STAGES, 0, -1)
-        if (ROWS + 2 * keys * stages) * row <= shared * SPARE  # keys and values
+def block_n_and_stages(row_bytes: int, shared_memory: int) -> tuple[int, int]:
+    """Keys per block and pipeline stages of the varlen kernel.
+
+    Queries, and keys and values of all stages, `row_bytes` per row, must fit a block's `shared_memory` (bytes).
+    """
+    fitting = [
+        (block_n, stages)
+        for block_n in (BLOCK_N, BLOCK_N // 2, BLOCK_N // 4)
+        for stages in range(NUM_STAGES, 0, -1)
+        if (BLOCK_M + 2 * block_n * stages) * row_bytes <= shared_memory * SHARED_MEMORY_SHARE  # 2: keys and values
     ]
-    return fits[0] if fits else (LEAST_ROWS, 1)
+    return fitting[0] if fitting else (MIN_BLOCK_M, 1)
 
 
 @triton.jit
-def _decode(
-    q, k, v, out, lengths, shared, shared_at, room, scale,
-    HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+def _decode_kernel(
+    q_ptr, k_ptr, v_ptr, out_ptr, context_lens, prefix_lens, prefix_starts, slot_len, qk_scale,
+    HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    slot, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    slot, key_head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     group: tl.constexpr = HEADS // KEY_HEADS
-    length, common, common_at = tl.load(lengths + slot), tl.load(shared + slot), tl.load(shared_at + slot)
-    row, column, key = tl.arange(0, ROWS), tl.arange(0, WIDTH), tl.arange(0, KEYS)
-    mine = (slot * HEADS + head * group + row[:, None]) * WIDTH + column[None, :]
-    queries = tl.load(q + mine, mask=row[:, None] < group, other=0.0)
-    best = tl.full([ROWS], -float("inf"), tl.float32)
-    total = tl.zeros([ROWS], tl.float32)
-    sums = tl.zeros([ROWS, WIDTH], tl.float32)
-    for start in range(0, length, KEYS):
-        at = start + key
-        there = at < length
-        rows = tl.where(at < common, common_at, slot * room) + at
-        places = (rows[:, None] * KEY_HEADS + head) * WIDTH + column[None, :]
-        keys = tl.load(k + places, mask=there[:, None], other=0.0)
-        scores = tl.dot(queries, tl.trans(keys), input_precision=PRECISION) * scale
-        scores = tl.where(there[None, :], scores, -float("inf"))
-        better = tl.maximum(best, tl.max(scores, 1))
-        weights, fade = tl.exp2(scores - better[:, None]), tl.exp2(best - better)
-        values = tl.load(v + places, mask=there[:, None], other=0.0)
-        sums = sums * fade[:, None] + tl.dot(weights.to(values.dtype), values, input_precision=PRECISION)
-        total = total * fade + tl.sum(weights, 1)
-        best = better
-    result = tl.where(length > 0, sums / total[:, None], 0.0)
-    tl.store(out + mine, result.to(out.dtype.element_ty), mask=row[:, None] < group)
+    context_len = tl.load(context_lens + slot)
+    prefix_len, prefix_start = tl.load(prefix_lens + slot), tl.load(prefix_starts + slot)
+    offs_m, offs_d, block_n = tl.arange(0, BLOCK_M), tl.arange(0, HEAD_DIM), tl.arange(0, BLOCK_N)
+    q_offsets = (slot * HEADS + key_head * group + offs_m[:, None]) * HEAD_DIM + offs_d[None, :]
+    q = tl.load(q_ptr + q_offsets, mask=offs_m[:, None] < group, other=0.0)
+    m_i = tl.full([BLOCK_M], -float("inf"), tl.float32)
+    l_i = tl.zeros([BLOCK_M], tl.float32)
+    acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
+    for start_n in range(0, context_len, BLOCK_N):
+        offs_n = start_n + block_n
+        mask_n = offs_n < context_len
+        rows = tl.where(offs_n < prefix_len, prefix_start, slot * slot_len) + offs_n
+        kv_offsets = (rows[:, None] * KEY_HEADS + key_head) * HEAD_DIM + offs_d[None, :]
+        k = tl.load(k_ptr + kv_offsets, mask=mask_n[:, None], other=0.0)
+        qk = tl.dot(q, tl.trans(k), input_precision=PRECISION) * qk_scale
+        qk = tl.where(mask_n[None, :], qk, -float("inf"))
+        m_new = tl.maximum(m_i, tl.max(qk, 1))
+        p, alpha = tl.exp2(qk - m_new[:, None]), tl.exp2(m_i - m_new)
+        v = tl.load(v_ptr + kv_offsets, mask=mask_n[:, None], other=0.0)
+        acc = acc * alpha[:, None] + tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
+        l_i = l_i * alpha + tl.sum(p, 1)
+        m_i = m_new
+    out = tl.where(context_len > 0, acc / l_i[:, None], 0.0)
+    tl.store(out_ptr + q_offsets, out.to(out_ptr.dtype.element_ty), mask=offs_m[:, None] < group)
 
 
-def decode(q: Tensor, k: Tensor, v: Tensor, reach: DecodeMetadata, room: int, scale: float) -> Tensor:
-    """q (slots, heads, width); k, v (rows, key heads, width), a slot's rows from slot × room on."""
-    (slots, heads, width), key_heads = q.shape, k.shape[1]
+def decode(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+    """q (slots, heads, head_dim) → the same shape; k, v (rows, key heads, head_dim), slot s from row s × slot_len on.
+
+    A slot whose context length is 0 gets zeros.
+    """
+    (slots, heads, head_dim), key_heads = q.shape, k.shape[1]
     for whole in (q, k, v):
         assert whole.is_contiguous()
     out = torch.empty_like(q)
-    _decode[(slots, key_heads)](
-        q, k, v, out, reach.lengths, reach.shared, reach.shared_at, room, scale / math.log(2),  # exp2 instead of exp
-        HEADS=heads, KEY_HEADS=key_heads, WIDTH=width, ROWS=max(LEAST_ROWS, triton.next_power_of_2(heads // key_heads)),
-        KEYS=DECODE_KEYS, PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_WARPS,
-        num_stages=2 if q.dtype == torch.float32 else DECODE_STAGES,
+    block_m = max(MIN_BLOCK_M, triton.next_power_of_2(heads // key_heads))
+    _decode_kernel[(slots, key_heads)](
+        q, k, v, out, metadata.context_lens, metadata.prefix_lens, metadata.prefix_starts, slot_len,
+        scale / math.log(2),  # exp2 instead of exp
+        HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, BLOCK_M=block_m, BLOCK_N=DECODE_BLOCK_N,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_NUM_WARPS,
+        num_stages=2 if q.dtype == torch.float32 else DECODE_NUM_STAGES,
     )  # fmt: skip
     return out

@@ -1,4 +1,7 @@
-"""Kernels for `pointwise.py`: a program reads its rows once, reckons in float32, rounds and writes them once."""
+"""Triton kernels for `ops.py`: norms, rotary embeddings, activations and cache writes.
+
+Each program reads its rows once, computes in float32, rounds once and writes once.
+"""
 
 import torch
 import triton
@@ -6,164 +9,176 @@ import triton.language as tl
 from torch import Tensor
 from triton import next_power_of_2 as power_of_2
 
-GATES = 1_024  # numbers of a row that one program of `gated` lets through
+ACT_BLOCK = 1_024  # columns per program of `silu_and_mul`
 
 
 @triton.jit
-def _rms_norm(x, weight, out, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    column = tl.arange(0, BLOCK)
-    there = column < WIDTH
-    place = tl.program_id(0).to(tl.int64) * WIDTH + column
-    numbers = tl.load(x + place, mask=there, other=0.0).to(tl.float32)
-    scale = tl.rsqrt(tl.sum(numbers * numbers, 0) / WIDTH + eps)
-    weights = tl.load(weight + column, mask=there, other=0.0).to(tl.float32)
-    tl.store(out + place, (numbers * scale * weights).to(out.dtype.element_ty), mask=there)
+def _rms_norm_kernel(x_ptr, weight_ptr, out_ptr, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
+    cols = tl.arange(0, BLOCK)
+    mask = cols < WIDTH
+    offsets = tl.program_id(0).to(tl.int64) * WIDTH + cols
+    x = tl.load(x_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    rstd = tl.rsqrt(tl.sum(x * x, 0) / WIDTH + eps)
+    weight = tl.load(weight_ptr + cols, mask=mask, other=0.0).to(tl.float32)
+    tl.store(out_ptr + offsets, (x * rstd * weight).to(out_ptr.dtype.element_ty), mask=mask)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x (rows, width) → the same shape."""
     (rows, width), out = x.shape, torch.empty_like(x)
     assert x.is_contiguous()
-    _rms_norm[(rows,)](x, weight, out, eps, WIDTH=width, BLOCK=power_of_2(width), num_warps=warps(width))
+    _rms_norm_kernel[(rows,)](x, weight, out, eps, WIDTH=width, BLOCK=power_of_2(width), num_warps=num_warps(width))
     return out
 
 
 @triton.jit
-def _layer_norm(x, before, weight, bias, out, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    column = tl.arange(0, BLOCK)
-    there = column < WIDTH
-    place = tl.program_id(0).to(tl.int64) * WIDTH + column
-    numbers = tl.load(x + place, mask=there, other=0.0).to(tl.float32)
-    numbers = (numbers + tl.load(before + column, mask=there, other=0.0).to(tl.float32)).to(x.dtype.element_ty)
-    tl.store(x + place, numbers, mask=there)
-    numbers = numbers.to(tl.float32)
-    apart = tl.where(there, numbers - tl.sum(numbers, 0) / WIDTH, 0.0)
-    scale = tl.rsqrt(tl.sum(apart * apart, 0) / WIDTH + eps)
-    weights = tl.load(weight + column, mask=there, other=0.0).to(tl.float32)
-    biases = tl.load(bias + column, mask=there, other=0.0).to(tl.float32)
-    tl.store(out + place, (apart * scale * weights + biases).to(out.dtype.element_ty), mask=there)
+def _layer_norm_kernel(
+    x_ptr, residual_bias_ptr, weight_ptr, bias_ptr, out_ptr, eps, WIDTH: tl.constexpr, BLOCK: tl.constexpr
+):
+    cols = tl.arange(0, BLOCK)
+    mask = cols < WIDTH
+    offsets = tl.program_id(0).to(tl.int64) * WIDTH + cols
+    x = tl.load(x_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+    residual_bias = tl.load(residual_bias_ptr + cols, mask=mask, other=0.0).to(tl.float32)
+    x = (x + residual_bias).to(x_ptr.dtype.element_ty)
+    tl.store(x_ptr + offsets, x, mask=mask)
+    x = x.to(tl.float32)
+    centered = tl.where(mask, x - tl.sum(x, 0) / WIDTH, 0.0)
+    rstd = tl.rsqrt(tl.sum(centered * centered, 0) / WIDTH + eps)
+    weight = tl.load(weight_ptr + cols, mask=mask, other=0.0).to(tl.float32)
+    bias = tl.load(bias_ptr + cols, mask=mask, other=0.0).to(tl.float32)
+    tl.store(out_ptr + offsets, (centered * rstd * weight + bias).to(out_ptr.dtype.element_ty), mask=mask)
 
 
-def layer_norm(x: Tensor, before: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """`before` (width,) is added to x where it lies."""
+def layer_norm(x: Tensor, residual_bias: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """x (rows, width) → the same shape. Adds `residual_bias` (width,) to x in place before normalizing."""
     (rows, width), out = x.shape, torch.empty_like(x)
     assert x.is_contiguous()
-    _layer_norm[(rows,)](
-        x, before, weight, bias, out, eps, WIDTH=width, BLOCK=power_of_2(width), num_warps=warps(width)
+    _layer_norm_kernel[(rows,)](
+        x, residual_bias, weight, bias, out, eps, WIDTH=width, BLOCK=power_of_2(width), num_warps=num_warps(width)
     )
     return out
 
 
-def warps(width: int) -> int:
-    """Of a program that holds a whole row."""
+def num_warps(width: int) -> int:
+    """Warps of a program that holds a whole row of this width."""
     return max(1, min(8, int(power_of_2(width)) // 512))
 
 
 @triton.jit
-def _gated(gate_up, out, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    there = column < WIDTH
-    gate = tl.load(gate_up + row * 2 * WIDTH + column, mask=there, other=0.0).to(tl.float32)
-    up = tl.load(gate_up + (row * 2 + 1) * WIDTH + column, mask=there, other=0.0).to(tl.float32)
-    through = gate / (1.0 + tl.exp(-gate)) * up
-    tl.store(out + row * WIDTH + column, through.to(out.dtype.element_ty), mask=there)
+def _silu_and_mul_kernel(gate_up_ptr, out_ptr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
+    row, cols = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    mask = cols < WIDTH
+    gate = tl.load(gate_up_ptr + row * 2 * WIDTH + cols, mask=mask, other=0.0).to(tl.float32)
+    up = tl.load(gate_up_ptr + (row * 2 + 1) * WIDTH + cols, mask=mask, other=0.0).to(tl.float32)
+    out = gate / (1.0 + tl.exp(-gate)) * up
+    tl.store(out_ptr + row * WIDTH + cols, out.to(out_ptr.dtype.element_ty), mask=mask)
 
 
-def gated(gate_up: Tensor) -> Tensor:
+def silu_and_mul(gate_up: Tensor) -> Tensor:
+    """gate_up (rows, 2 × width), gates first → (rows, width)."""
     rows, width = gate_up.shape[0], gate_up.shape[1] // 2
     assert gate_up.is_contiguous()
     out = gate_up.new_empty(rows, width)
-    _gated[(rows, triton.cdiv(width, GATES))](gate_up, out, WIDTH=width, BLOCK=GATES, num_warps=4)
+    _silu_and_mul_kernel[(rows, triton.cdiv(width, ACT_BLOCK))](gate_up, out, WIDTH=width, BLOCK=ACT_BLOCK, num_warps=4)
     return out
 
 
 @triton.jit
-def _turn(qkv, cos, sin, row, HEADS: tl.constexpr, HALF: tl.constexpr, HEAD_BLOCK: tl.constexpr, BLOCK: tl.constexpr):
-    at, head, column = tl.program_id(0).to(tl.int64), tl.arange(0, HEAD_BLOCK), tl.arange(0, BLOCK)
-    there = (head[:, None] < HEADS) & (column[None, :] < HALF)
-    first = qkv + at * row + head[:, None] * (2 * HALF) + column[None, :]
-    one = tl.load(first, mask=there, other=0.0).to(tl.float32)
-    other = tl.load(first + HALF, mask=there, other=0.0).to(tl.float32)
-    one, other = _turned(one, other, cos, sin, at, column, HALF)
-    tl.store(first, one.to(qkv.dtype.element_ty), mask=there)
-    tl.store(first + HALF, other.to(qkv.dtype.element_ty), mask=there)
+def _rope_kernel(
+    qkv_ptr, cos_ptr, sin_ptr, stride_row,
+    HEADS: tl.constexpr, HALF: tl.constexpr, BLOCK_HEADS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    row, heads, cols = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK_HEADS), tl.arange(0, BLOCK)
+    mask = (heads[:, None] < HEADS) & (cols[None, :] < HALF)
+    x1_ptr = qkv_ptr + row * stride_row + heads[:, None] * (2 * HALF) + cols[None, :]
+    x1 = tl.load(x1_ptr, mask=mask, other=0.0).to(tl.float32)
+    x2 = tl.load(x1_ptr + HALF, mask=mask, other=0.0).to(tl.float32)
+    x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
+    tl.store(x1_ptr, x1.to(qkv_ptr.dtype.element_ty), mask=mask)
+    tl.store(x1_ptr + HALF, x2.to(qkv_ptr.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def _turned(one, other, cos, sin, at, column, HALF: tl.constexpr):
-    """Both halves of each head, (heads, half a width), turned by the angles of row `at`."""
-    place, there = at * 2 * HALF + column, column < HALF
-    cos_one = tl.load(cos + place, mask=there, other=0.0).to(tl.float32)[None, :]
-    cos_other = tl.load(cos + place + HALF, mask=there, other=0.0).to(tl.float32)[None, :]
-    sin_one = tl.load(sin + place, mask=there, other=0.0).to(tl.float32)[None, :]
-    sin_other = tl.load(sin + place + HALF, mask=there, other=0.0).to(tl.float32)[None, :]
-    return one * cos_one - other * sin_one, other * cos_other + one * sin_other
+def _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF: tl.constexpr):
+    """Both halves of each head, (heads, head_dim / 2) each, rotated by the angles of `row`."""
+    offsets, mask = row * 2 * HALF + cols, cols < HALF
+    cos1 = tl.load(cos_ptr + offsets, mask=mask, other=0.0).to(tl.float32)[None, :]
+    cos2 = tl.load(cos_ptr + offsets + HALF, mask=mask, other=0.0).to(tl.float32)[None, :]
+    sin1 = tl.load(sin_ptr + offsets, mask=mask, other=0.0).to(tl.float32)[None, :]
+    sin2 = tl.load(sin_ptr + offsets + HALF, mask=mask, other=0.0).to(tl.float32)[None, :]
+    return x1 * cos1 - x2 * sin1, x2 * cos2 + x1 * sin2
 
 
-def turn(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> None:
-    """Turns the first `heads` heads of every row where they lie; cos and sin (rows, width)."""
+def apply_rope_(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> None:
+    """Rotates the first `heads` heads of every row of qkv in place; cos and sin (rows, head_dim)."""
     half = cos.shape[1] // 2
     assert qkv.is_contiguous()
     assert cos.is_contiguous()
     assert sin.is_contiguous()
-    _turn[(len(qkv),)](
-        qkv, cos, sin, qkv.stride(0), HEADS=heads, HALF=half, HEAD_BLOCK=power_of_2(heads), BLOCK=power_of_2(half),
+    _rope_kernel[(len(qkv),)](
+        qkv, cos, sin, qkv.stride(0), HEADS=heads, HALF=half, BLOCK_HEADS=power_of_2(heads), BLOCK=power_of_2(half),
         num_warps=4,
     )  # fmt: skip
 
 
 @triton.jit
-def _normed(first, there, weight, column, eps, HALF: tl.constexpr):
-    """Both halves of each head, its root mean square made one, weighted."""
-    one = tl.load(first, mask=there, other=0.0).to(tl.float32)
-    other = tl.load(first + HALF, mask=there, other=0.0).to(tl.float32)
-    scale = tl.rsqrt((tl.sum(one * one, 1) + tl.sum(other * other, 1)) / (2 * HALF) + eps)[:, None]
-    weight_one = tl.load(weight + column).to(tl.float32)[None, :]
-    weight_other = tl.load(weight + HALF + column).to(tl.float32)[None, :]
-    return one * scale * weight_one, other * scale * weight_other
+def _rms_norm_halves(x1_ptr, mask, weight_ptr, cols, eps, HALF: tl.constexpr):
+    """Both halves of each head, normalized over the whole head and weighted."""
+    x1 = tl.load(x1_ptr, mask=mask, other=0.0).to(tl.float32)
+    x2 = tl.load(x1_ptr + HALF, mask=mask, other=0.0).to(tl.float32)
+    rstd = tl.rsqrt((tl.sum(x1 * x1, 1) + tl.sum(x2 * x2, 1)) / (2 * HALF) + eps)[:, None]
+    weight1 = tl.load(weight_ptr + cols).to(tl.float32)[None, :]
+    weight2 = tl.load(weight_ptr + HALF + cols).to(tl.float32)[None, :]
+    return x1 * rstd * weight1, x2 * rstd * weight2
 
 
 @triton.jit
-def _into_table(
-    qkv, q_weight, k_weight, cos, sin, rows, out, keys, values, eps,
+def _qk_norm_rope_cache_kernel(
+    qkv_ptr, q_weight_ptr, k_weight_ptr, cos_ptr, sin_ptr, slot_mapping, q_out_ptr, key_cache, value_cache, eps,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HALF: tl.constexpr,
-    HEAD_BLOCK: tl.constexpr, KEY_BLOCK: tl.constexpr,
+    BLOCK_HEADS: tl.constexpr, BLOCK_KEY_HEADS: tl.constexpr,
 ):  # fmt: skip
-    at, column = tl.program_id(0).to(tl.int64), tl.arange(0, HALF)
-    width: tl.constexpr = 2 * HALF
-    row = tl.load(rows + at)
-    source = qkv + at * (HEADS + 2 * KEY_HEADS) * width
-    head = tl.arange(0, HEAD_BLOCK)[:, None]
-    place, there = head * width + column[None, :], (head < HEADS) & (column[None, :] < HALF)
-    one, other = _normed(source + place, there, q_weight, column, eps, HALF)
-    one, other = _turned(one, other, cos, sin, at, column, HALF)
-    mine = out + at * HEADS * width + place
-    tl.store(mine, one.to(out.dtype.element_ty), mask=there)
-    tl.store(mine + HALF, other.to(out.dtype.element_ty), mask=there)
-    head = tl.arange(0, KEY_BLOCK)[:, None]
-    place, there = head * width + column[None, :], (head < KEY_HEADS) & (column[None, :] < HALF)
-    source += HEADS * width
-    one, other = _normed(source + place, there, k_weight, column, eps, HALF)
-    one, other = _turned(one, other, cos, sin, at, column, HALF)
-    mine = keys + row * KEY_HEADS * width + place
-    tl.store(mine, one.to(keys.dtype.element_ty), mask=there)
-    tl.store(mine + HALF, other.to(keys.dtype.element_ty), mask=there)
-    source += KEY_HEADS * width
-    mine = values + row * KEY_HEADS * width + place
-    tl.store(mine, tl.load(source + place, mask=there, other=0.0), mask=there)
-    tl.store(mine + HALF, tl.load(source + HALF + place, mask=there, other=0.0), mask=there)
+    row, cols = tl.program_id(0).to(tl.int64), tl.arange(0, HALF)
+    head_dim: tl.constexpr = 2 * HALF
+    cache_row = tl.load(slot_mapping + row)
+    x_ptr = qkv_ptr + row * (HEADS + 2 * KEY_HEADS) * head_dim
+    heads = tl.arange(0, BLOCK_HEADS)[:, None]
+    offsets, mask = heads * head_dim + cols[None, :], (heads < HEADS) & (cols[None, :] < HALF)
+    x1, x2 = _rms_norm_halves(x_ptr + offsets, mask, q_weight_ptr, cols, eps, HALF)
+    x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
+    out_ptr = q_out_ptr + row * HEADS * head_dim + offsets
+    tl.store(out_ptr, x1.to(q_out_ptr.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + HALF, x2.to(q_out_ptr.dtype.element_ty), mask=mask)
+    heads = tl.arange(0, BLOCK_KEY_HEADS)[:, None]
+    offsets, mask = heads * head_dim + cols[None, :], (heads < KEY_HEADS) & (cols[None, :] < HALF)
+    x_ptr += HEADS * head_dim
+    x1, x2 = _rms_norm_halves(x_ptr + offsets, mask, k_weight_ptr, cols, eps, HALF)
+    x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
+    out_ptr = key_cache + cache_row * KEY_HEADS * head_dim + offsets
+    tl.store(out_ptr, x1.to(key_cache.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + HALF, x2.to(key_cache.dtype.element_ty), mask=mask)
+    x_ptr += KEY_HEADS * head_dim
+    out_ptr = value_cache + cache_row * KEY_HEADS * head_dim + offsets
+    tl.store(out_ptr, tl.load(x_ptr + offsets, mask=mask, other=0.0), mask=mask)
+    tl.store(out_ptr + HALF, tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0), mask=mask)
 
 
-def into_table(
-    qkv: Tensor, heads: int, q_weight: Tensor, k_weight: Tensor, eps: float, cos: Tensor, sin: Tensor, rows: Tensor,
-    keys: Tensor, values: Tensor,
+def qk_norm_rope_cache(
+    qkv: Tensor, heads: int, q_weight: Tensor, k_weight: Tensor, eps: float, cos: Tensor, sin: Tensor,
+    slot_mapping: Tensor, key_cache: Tensor, value_cache: Tensor,
 ) -> Tensor:  # fmt: skip
-    """qkv (rows, (heads + 2 × key heads) × width); width is a power of two."""
-    key_heads, width = keys.shape[1:]
-    for whole in (qkv, cos, sin, rows, keys, values):
+    """qkv (rows, (heads + 2 × key heads) × head_dim) → queries (rows, heads, head_dim), normalized and rotated.
+
+    Writes keys, normalized and rotated, and values to the cache rows `slot_mapping` (rows,). head_dim is a power of 2.
+    """
+    key_heads, head_dim = key_cache.shape[1:]
+    for whole in (qkv, cos, sin, slot_mapping, key_cache, value_cache):
         assert whole.is_contiguous()
-    out = qkv.new_empty(len(qkv), heads, width)
-    _into_table[(len(qkv),)](
-        qkv, q_weight, k_weight, cos, sin, rows, out, keys, values, eps, HEADS=heads, KEY_HEADS=key_heads,
-        HALF=width // 2, HEAD_BLOCK=power_of_2(heads), KEY_BLOCK=power_of_2(key_heads), num_warps=4,
+    out = qkv.new_empty(len(qkv), heads, head_dim)
+    _qk_norm_rope_cache_kernel[(len(qkv),)](
+        qkv, q_weight, k_weight, cos, sin, slot_mapping, out, key_cache, value_cache, eps, HEADS=heads,
+        KEY_HEADS=key_heads, HALF=head_dim // 2, BLOCK_HEADS=power_of_2(heads), BLOCK_KEY_HEADS=power_of_2(key_heads),
+        num_warps=4,
     )  # fmt: skip
     return out

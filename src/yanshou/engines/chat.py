@@ -1,0 +1,57 @@
+"""A prompt as a checkpoint reads it: chat template → text → token ids, one image token per visual token.
+
+    Prompt("系统", "用户")  →  <|im_start|>system⏎ 系统 … <|vision_start|><|image_pad|><|vision_end|>用户 … assistant⏎
+
+Needs the checkpoint's processor, but no weights. The engines, the token counts of a dataset and the demo checkpoint's
+training all render prompts here, so that a prompt never has two forms.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from yanshou.errors import CheckpointError
+from yanshou.schema.prompt import Prompt
+
+
+def render(processor: Any, prompt: Prompt, with_photo: bool) -> str:
+    """System prompt, then photo and user prompt, then the beginning of the answer, in the checkpoint's chat template.
+
+    Raises CheckpointError if the template fails.
+    """
+    from jinja2 import TemplateError
+
+    user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
+    messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
+    try:
+        text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{_folder(processor)}: its chat template cannot render a prompt ({error}). "
+            "Take chat_template.jinja from the base checkpoint."
+        ) from error
+    return text
+
+
+def encode(processor: Any, prompt: Prompt, with_photo: bool) -> list[int]:
+    """Token ids of the rendered prompt, with one image token where the photo goes.
+
+    Raises CheckpointError if the template writes another number of image tokens.
+    """
+    ids: list[int] = processor.tokenizer(render(processor, prompt, with_photo))["input_ids"]
+    image_tokens = ids.count(processor.image_token_id)
+    if image_tokens != int(with_photo):
+        raise CheckpointError(
+            f"{_folder(processor)}: the chat template writes {image_tokens} image tokens, expected {int(with_photo)}. "
+            "If the prompt text holds no image token, take chat_template.jinja from the base checkpoint."
+        )
+    return ids
+
+
+def expand_image_token(ids: Sequence[int], image_token: int, visual_tokens: int) -> tuple[list[int], int]:
+    """`ids` with `visual_tokens` image tokens instead of one, and the position of the first."""
+    start = ids.index(image_token)
+    return [*ids[:start], *[image_token] * visual_tokens, *ids[start + 1 :]], start
+
+
+def _folder(processor: Any) -> str:
+    return str(processor.tokenizer.name_or_path)

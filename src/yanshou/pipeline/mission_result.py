@@ -1,0 +1,52 @@
+"""How a mission ended, as the command line and the Python API report it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class MissionResult:
+    """Counts, times and files of one mission in one run."""
+
+    mission: str
+    groups: int = 0  # in the input, those beyond the limit not counted
+    written: int = 0
+    failed: int = 0
+    skipped: int = 0  # written by an earlier run
+    revised: int = 0  # of the skipped: another threshold changed their verdict
+    photos: int = 0  # answered in this run; Stage-B: verdicts
+    rotated: int = 0  # photos that were turned as their EXIF orientation says
+    seconds: float = 0.0  # from the first request to the last line
+    waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
+    out_of_memory: int = 0  # out-of-memory errors in this run
+    warnings: list[str] = field(default_factory=list)
+    error: str = ""  # why the mission could not run, or not to its end
+    interrupted: bool = False
+    lines: Path | None = None
+    errors: Path | None = None
+
+    @property
+    def images_per_s(self) -> float:
+        return self.photos / self.seconds if self.seconds else 0.0
+
+    @property
+    def waited(self) -> float:
+        """The share of the time in which the model waited for prepared photos."""
+        return self.waited_s / self.seconds if self.seconds else 0.0
+
+    @property
+    def status(self) -> int:
+        """The exit status of this mission alone."""
+        return 130 if self.interrupted else 1 if self.error else 3 if self.failed else 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts that the run file records."""
+        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory")
+        return {name: getattr(self, name) for name in names}
+
+
+def exit_status(results: Iterable[MissionResult]) -> int:
+    """The worst status of all missions: 130 before 1 before 3 before 0. Without any mission 1."""
+    return max((result.status for result in results), key=(0, 3, 1, 130).index, default=1)

@@ -1,0 +1,159 @@
+"""A stage over several missions: what Stage-A and Stage-B have in common.
+
+    tasks ──► Stage.run ──► one MissionResult per task          interrupt() ends the run after the batch in hand
+                 │
+                 └─ per mission: lock · read what is there · plan the engine · open the files · record the outcomes
+
+A mission that cannot run (locked, damaged, other settings) does not keep the others from running.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from yanshou.engines.base import Engine
+from yanshou.errors import GroupError, InputError
+from yanshou.missions import Mission
+from yanshou.pipeline.listener import Listener, NullListener
+from yanshou.pipeline.mission_result import MissionResult
+from yanshou.pipeline.mission_run import MissionRun, mission_errors
+from yanshou.pipeline.outcome import AnswerCallback, Outcome
+from yanshou.schema.records import GroupKey, GroupRecord
+from yanshou.storage.lines_file import LinesFile
+from yanshou.storage.run_file import read_earlier
+from yanshou.storage.run_files import RunFiles, locked_run
+from yanshou.storage.settings_diff import Change
+
+RecordT = TypeVar("RecordT", bound=GroupRecord)
+
+logger = logging.getLogger(__name__)
+
+
+class HasKey(Protocol):
+    """A group of the input: photos in a folder, or summaries of a file."""
+
+    @property
+    def key(self) -> GroupKey: ...
+
+
+GroupT = TypeVar("GroupT", bound=HasKey)
+
+
+class MissionTask(ABC, Generic[GroupT, RecordT]):
+    """One mission's groups, and what a stage does with them."""
+
+    kind: ClassVar[str]  # names the files: <mission>_<kind>.jsonl
+    may_change: ClassVar[Mapping[str, Change]]  # the settings that a resume may change
+    record_type: type[RecordT]
+
+    def __init__(self, mission: Mission, groups: Sequence[GroupT], limit: int | None = None) -> None:
+        self.mission = mission
+        self.groups = groups[:limit]
+        self.present = {group.key for group in groups}  # in the input, beyond the limit, too
+        self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
+        self.warnings: list[str] = []
+        self.error = ""  # why the mission cannot run
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What a resume must have in common with the lines so far."""
+
+    @abstractmethod
+    def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Plans the engine and returns where the lines will be made. `earlier`: of the lines so far, latest first."""
+
+    @abstractmethod
+    def check(self, group: GroupT, freshness: str | None) -> GroupError | None:
+        """Why the group fails without being asked about. `freshness`: of its line; None where it has none."""
+
+    @abstractmethod
+    def outcomes(self, pending: Sequence[GroupT], on_answer: AnswerCallback) -> Iterator[Outcome[RecordT]]:
+        """Works on the groups: at most one outcome per group, in input order. A stopped engine leaves some out."""
+
+    def rewrite(self, lines: LinesFile[RecordT]) -> int:
+        """Brings the lines on disk to this run's settings. Returns how many changed."""
+        return 0
+
+
+class Stage:
+    """One engine over several missions. `engine` is None where no model is asked."""
+
+    def __init__(
+        self,
+        tasks: Sequence[MissionTask[Any, Any]],
+        engine: Engine | None,
+        output_dir: Path,
+        *,
+        fresh: bool = False,
+        listener: Listener | None = None,
+    ) -> None:
+        self.tasks, self.engine, self.output_dir, self.fresh = tasks, engine, output_dir, fresh
+        self.listener = listener or NullListener()
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """Ends the run after the batch, or without a model the group, in hand. Safe from a signal handler."""
+        self.interrupted = True
+        if self.engine:
+            self.engine.stop()
+
+    def run(self) -> list[MissionResult]:
+        """Runs every mission to its end, whatever the end is. Raises CheckpointError."""
+        return [self._result(task) for task in self.tasks]
+
+    def _result(self, task: MissionTask[GroupT, RecordT]) -> MissionResult:
+        groups = len(task.groups) + len(task.unusable)
+        result = MissionResult(task.mission.name, groups=groups, warnings=list(task.warnings))
+        with mission_errors(result, self.listener):
+            self._run(task, result)
+        return result
+
+    def _run(self, task: MissionTask[GroupT, RecordT], result: MissionResult) -> None:
+        if task.error:
+            raise InputError(task.error)
+        with self._files(task) as files:
+            result.revised = task.rewrite(files.lines)
+            with MissionRun(files, result, self.listener, task.present) as run:
+                for outcome in task.unusable:
+                    run.record(outcome)
+                pending = list(_pending(task, run))
+                logger.info(
+                    "%s: %d groups, %d of them done, %d to do",
+                    task.mission.name, result.groups, result.skipped, len(pending),
+                )  # fmt: skip
+                run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+
+    @contextmanager
+    def _files(self, task: MissionTask[GroupT, RecordT]) -> Iterator[RunFiles[RecordT]]:
+        """The mission's files, locked. The engine is planned in between: its environment depends on earlier ones."""
+        settings = task.settings()
+        with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
+            earlier = read_earlier(paths.run, paths.lines, settings, task.may_change)
+            environment = task.environment(earlier.environments)
+            with RunFiles.open(paths, task.record_type, task.mission.name, earlier, settings, environment) as files:
+                yield files
+
+    def _outcomes(
+        self, task: MissionTask[GroupT, RecordT], pending: Sequence[GroupT], run: MissionRun[RecordT]
+    ) -> Iterator[Outcome[RecordT]]:
+        if not pending or self.interrupted:
+            return iter(())
+        outcomes = task.outcomes(pending, run.on_answer)
+        return outcomes if self.engine else takewhile(lambda _: not self.interrupted, outcomes)
+
+
+def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> Iterator[GroupT]:
+    """The groups to work on. Those that fail at once are recorded, those that are done counted."""
+    done = run.files.lines.done
+    for group in task.groups:
+        freshness = done.get(group.key)
+        if error := task.check(group, freshness):
+            run.record(Outcome.failed(group.key, error))
+        elif freshness is not None:
+            run.result.skipped += 1
+        else:
+            yield group

@@ -1,0 +1,195 @@
+"""How the groups of one mission get their verdicts: from the mission's rule, or from a model.
+
+    RuleTask    the rule decides; p_pass and raw_text are null
+    ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is
+
+An answer that is not the two lines of a verdict fails its group: it is never a pass. Another threshold rewrites the
+verdicts on disk from their p_pass; the model is not asked again.
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
+from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
+from yanshou.missions import Mission
+from yanshou.missions.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
+from yanshou.missions.rules import decide
+from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
+from yanshou.pipeline.reorder import Reorder
+from yanshou.pipeline.stage import MissionTask
+from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, stale_verdict
+from yanshou.schema.summary import parse
+from yanshou.settings import JudgeSettings
+from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
+from yanshou.storage.lines_file import LinesFile
+from yanshou.storage.settings_diff import Change
+from yanshou.text import SPECIAL_TOKEN, escape_surrogates, excerpt
+
+RULES = "rules"  # in the run file, in place of a checkpoint
+DECIMALS = 6  # of p_pass: differences between batch sizes are smaller
+NOT_SUMMARIZED = "no run writes such summaries: summarize the group again"
+TWO_LINES = "two lines are expected, 通过 or 不通过 and 理由: …; train the checkpoint for it (`yanshou train --sft`)"
+
+logger = logging.getLogger(__name__)
+
+
+class VerdictTask(MissionTask[StageARecord, VerdictRecord]):
+    """What rule and model have in common."""
+
+    kind = "verdicts"
+    record_type = VerdictRecord
+    may_change: ClassVar[Mapping[str, Change]] = {
+        "sampling.max_new_tokens": "grow",
+        "threshold": "any",
+        "stage_a": "any",
+    }
+
+    def __init__(self, mission: Mission, groups: Sequence[StageARecord], settings: JudgeSettings) -> None:
+        super().__init__(mission, groups, settings.limit)
+        self._stage_a = [str(path.absolute()) for path in settings.stage_a]
+
+    def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
+        """A verdict that is older than its group's summaries is an error."""
+        if freshness and (stale := stale_verdict(group.timestamp, freshness)):
+            return SummaryError(
+                stale, "delete the group's line from the verdicts and run again, or start over with --fresh"
+            )
+        return None
+
+
+class RuleTask(VerdictTask):
+    """The mission's rule decides."""
+
+    def settings(self) -> dict[str, Any]:
+        rule = self.mission.rule.model_dump(mode="json", by_alias=True)
+        return {"checkpoint": RULES, "rule": rule, "stage_a": self._stage_a}
+
+    def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {}
+
+    def outcomes(self, pending: Sequence[StageARecord], on_answer: AnswerCallback) -> Iterator[Outcome[VerdictRecord]]:
+        for record in pending:
+            decision = decide(self.mission.rule, [parse(line) for line in _lines(record)])
+            verdict = VerdictRecord(
+                **record.key._asdict(), verdict=_label(decision.passed), reason=decision.reason, p_pass=None,
+                raw_text=None, timestamp=now(),
+            )  # fmt: skip
+            yield Outcome(record.key, verdict)
+
+
+class ModelTask(VerdictTask):
+    """A model decides."""
+
+    def __init__(
+        self, mission: Mission, groups: Sequence[StageARecord], settings: JudgeSettings, engine: Engine
+    ) -> None:
+        super().__init__(mission, groups, settings)
+        assert settings.engine is not None
+        self._sampling, self._threshold, self._engine = settings.engine.sampling, settings.threshold, engine
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            **self._engine.identity(),
+            "sampling": self._sampling.model_dump(mode="json"),
+            "prompts": {
+                "system": VERDICT_SYSTEM_PROMPT, "focus": self.mission.focus, "rule": self.mission.rule.text,
+            },
+            "threshold": self._threshold,
+            "stage_a": self._stage_a,
+        }  # fmt: skip
+
+    def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        longest = max(self.groups, key=lambda record: sum(map(len, record.per_image.values())))
+        prompt = verdict_prompt(self.mission, _lines(longest))
+        self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier))
+        return self._engine.environment()
+
+    def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
+        """Summaries that a prompt cannot hold are an error, too, where the model would have to read them."""
+        if freshness is not None:
+            return super().check(group, freshness)
+        text = "\n".join(_lines(group))
+        if token := SPECIAL_TOKEN.search(text):
+            problem = f"its summaries contain {excerpt(token[0])}, which no chat template reads as text"
+            return SummaryError(problem, NOT_SUMMARIZED)
+        if len(text) > LONGEST:
+            problem = f"its summaries have {len(text):,} characters, more than {LONGEST:,}"
+            return SummaryError(problem, NOT_SUMMARIZED)
+        return None
+
+    def outcomes(self, pending: Sequence[StageARecord], on_answer: AnswerCallback) -> Iterator[Outcome[VerdictRecord]]:
+        """In input order. Answered groups behind those that a stopped engine left unanswered are kept."""
+        requests = (self._request(number, record) for number, record in enumerate(pending))
+        finished = Reorder[Outcome[VerdictRecord]]()
+        with closing_answers(self._engine, requests) as answers:
+            for answer in answers:
+                finished.add(answer.id, self._outcome(pending[answer.id].key, answer))
+                on_answer(answer)
+                yield from finished.ready()
+        yield from finished.rest()
+
+    def rewrite(self, lines: LinesFile[VerdictRecord]) -> int:
+        return rewrite_verdicts(lines, self._threshold)
+
+    def _request(self, number: int, record: StageARecord) -> Request:
+        prompt = verdict_prompt(self.mission, _lines(record))
+        key = "/".join((record.mission, record.label or "", record.group_id))
+        return Request(number, prompt, None, key, candidates=(PASS, FAIL))
+
+    def _outcome(self, key: GroupKey, answer: Answer) -> Outcome[VerdictRecord]:
+        try:
+            return Outcome(key, self._verdict(key, answer))
+        except GroupError as error:
+            return Outcome.failed(key, error)
+
+    def _verdict(self, key: GroupKey, answer: Answer) -> VerdictRecord:
+        """The group's line. Raises the GroupError that the group fails with."""
+        completion = completed(answer)
+        read = read_verdict(completion.text)
+        if read.passed is None or read.reason is None:
+            raise VerdictError(f"no verdict: the model wrote {excerpt(completion.text)}", TWO_LINES)
+        p_pass = _p_pass(*completion.logprobs)
+        return VerdictRecord(
+            **key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
+            reason=escape_surrogates(read.reason), p_pass=p_pass, raw_text=completion.text, timestamp=now(),
+        )  # fmt: skip
+
+
+def rewrite_verdicts(lines: LinesFile[VerdictRecord], threshold: float | None) -> int:
+    """Brings the verdicts on disk to the threshold; None: to the answer's first line. Returns how many changed."""
+    before = list(lines.records())
+    after = [_under_threshold(record, threshold) for record in before]
+    changed = sum(one != other for one, other in zip(before, after, strict=True))
+    if changed:
+        lines.replace(after)
+        logger.info("%s: threshold %s changed %d verdicts", lines.path, threshold, changed)
+    return changed
+
+
+def _under_threshold(record: VerdictRecord, threshold: float | None) -> VerdictRecord:
+    if record.p_pass is None or record.raw_text is None:
+        return record
+    passes = _passes(record.p_pass, bool(read_verdict(record.raw_text).passed), threshold)
+    return record.model_copy(update={"verdict": _label(passes)})
+
+
+def _passes(p_pass: float, first_line: bool, threshold: float | None) -> bool:
+    return first_line if threshold is None else p_pass >= threshold
+
+
+def _p_pass(passing: float, failing: float) -> float:
+    """P(通过) / (P(通过) + P(不通过)), from the ln P of the two first lines."""
+    if math.isnan(failing - passing):
+        raise GenerationError(f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32")
+    return round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
+
+
+def _lines(record: StageARecord) -> list[str]:
+    return list(map(escape_surrogates, record.per_image.values()))
+
+
+def _label(passed: bool) -> Label:
+    return "pass" if passed else "fail"

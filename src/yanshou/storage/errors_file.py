@@ -1,0 +1,71 @@
+"""The errors file: the groups that fail now, one line per fault.
+
+The faults of one attempt share a timestamp. A killed run may leave several attempts at one group: the latest counts.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from yanshou.schema.records import Fault, GroupKey, now
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, read_records
+
+ADVICE = "Delete the line: the group is tried again in any case."
+
+
+def read_faults(path: Path) -> Iterator[Fault]:
+    """The faults in the file's order; none where there is no file. Raises DamagedFileError."""
+    if path.exists():
+        for _, fault in read_records(path, Fault, ADVICE):
+            yield fault
+
+
+def latest_attempts(faults: Iterable[Fault]) -> dict[GroupKey, list[Fault]]:
+    """The faults of the latest attempt at each group, in the order of the attempts."""
+    attempts: dict[GroupKey, list[Fault]] = {}
+    for fault in faults:
+        attempt = attempts.get(fault.key)
+        if attempt and attempt[0].timestamp == fault.timestamp:
+            attempt.append(fault)
+        else:
+            attempts.pop(fault.key, None)
+            attempts[fault.key] = [fault]
+    return attempts
+
+
+class ErrorsFile:
+    """One mission's errors file. The caller holds the lock.
+
+    Opening cuts off a torn last line and drops older attempts and the faults of groups that are `done`.
+    """
+
+    def __init__(self, path: Path, done: Collection[GroupKey]) -> None:
+        self.path = path
+        cut_torn_line(path)
+        self._failing = {key: faults for key, faults in latest_attempts(read_faults(path)).items() if key not in done}
+        self._write()
+
+    def fail(self, faults: Sequence[Fault]) -> None:
+        """Writes all faults of one group's attempt together; they replace those of earlier attempts."""
+        key, moment = faults[0].key, now()
+        assert all(fault.key == key for fault in faults), faults
+        before = self._failing.pop(key, [])
+        self._failing[key] = [fault.model_copy(update={"timestamp": moment}) for fault in faults]
+        if before and before[0].timestamp == moment:  # appended, the two attempts would read as one
+            self._write()
+        else:
+            with Appender(self.path) as file:
+                file.append_bytes(b"".join(map(dump_line, self._failing[key])))
+
+    def forget(self, key: GroupKey) -> None:
+        """Drops the group's faults, on disk with the next `finish`: it is done now."""
+        self._failing.pop(key, None)
+
+    def finish(self, present: Collection[GroupKey] | None = None) -> None:
+        """Reduces the file to what fails now. `present`: the groups in the input, to which it is limited."""
+        if present is not None:
+            self._failing = {key: faults for key, faults in self._failing.items() if key in present}
+        self._write()
+
+    def _write(self) -> None:
+        replace_file(self.path, b"".join(dump_line(fault) for faults in self._failing.values() for fault in faults))

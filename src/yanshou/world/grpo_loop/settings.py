@@ -1,0 +1,65 @@
+"""The loop's settings: each field is one option of the command."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# fp32 without autocast: bf16 weights would lose small updates, and the speed of so small a model is bound by the number
+# of kernel launches.
+SWIFT_ARGS = (
+    "--torch_dtype float32 --fp16 false --bf16 false --gradient_checkpointing false --warmup_ratio 0.05 "
+    "--log_completions false"
+)
+DATA = {
+    *("checkpoint", "initial_steps", "initial_batch_size", "train_groups", "held_groups", "other_groups"),
+    *("train_world", "held_world", "repeats"),
+}
+TRAINING = {
+    *("steps", "generations", "answers", "micro_batch", "learning_rate", "tuner", "beta", "temperature"),
+    *("max_new_tokens", "swift_args", "train_args"),
+}
+
+
+class Settings(BaseModel):
+    """What one folder's loop does. DATA and TRAINING stay the same in every call for the folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output_dir: Path = Field(Path("runs/demo_grpo"), description="Folder of all files; an unfinished loop resumes.")
+    device: Literal["cuda", "cpu"] = Field("cuda", description="On cuda, seeds and evaluations run at the same time.")
+    seeds: str = Field("0 1", description="Seeds, one training each.")
+    until: Literal["figures", "dataset"] = Field("figures", description="dataset: stop before the training.")
+    checkpoint: str | None = Field(
+        None, description="Initial checkpoint, of the demo checkpoint's shapes. Default: made from the demo checkpoint."
+    )
+    initial_steps: int = Field(400, description="Training steps that make the demo checkpoint a mediocre judge again.")
+    initial_batch_size: int = Field(128, description="Photos or verdicts per initial step.")
+    initial_exam: int = Field(128, description="Photos of the evaluation after the initial steps.")
+    train_groups: int = Field(4000, description="Drawn groups for training.")
+    held_groups: int = Field(1000, description="Drawn groups for the figures of the verdicts.")
+    other_groups: int = Field(330, description="Drawn groups for the score of the summaries before and after.")
+    train_world: int = Field(41, description="Seed of the training groups' photos.")
+    held_world: int = Field(42, description="Seed of the held-out groups' photos.")
+    batch_size: int = Field(128, description="Photos or groups per batch of an engine.")
+    repeats: int = Field(4, description="Copies of a training group that the initial checkpoint judges wrongly.")
+    steps: int = Field(60, description="GRPO steps.")
+    generations: int = Field(8, description="Answers per group.")
+    answers: int = Field(512, description="Answers per step.")
+    micro_batch: int = Field(
+        512, description="Answers generated at once. Each batch takes as long as its longest answer."
+    )
+    learning_rate: float = Field(1e-4, description="Learning rate of GRPO.")
+    tuner: Literal["full", "lora"] = Field("full", description="Weights that are trained.")
+    beta: float = Field(0.04, description="Weight of the KL term.")
+    temperature: float = Field(1.0, description="Sampling temperature of the answers.")
+    max_new_tokens: int = Field(64, description="Maximum tokens of an answer.")
+    save_steps: int = Field(20, description="Steps between checkpoints of a training.")
+    swift_args: str = Field(SWIFT_ARGS, description="Arguments for ms-swift.")
+    train_args: tuple[str, ...] = ()
+
+    def subset(self, names: set[str]) -> dict[str, Any]:
+        """These settings as JSON values, in the order of the fields."""
+        values: dict[str, Any] = json.loads(self.model_dump_json(include=names))
+        return values

@@ -1,0 +1,19 @@
+"""Work in a process of its own."""
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+FORK = multiprocessing.get_context("fork")
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What `work` returns in a forked process, whose limits it may change."""
+    receiving, sending = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=lambda: sending.send(work()))
+    child.start()
+    sending.close()
+    with receiving:
+        result = receiving.recv()
+    child.join()
+    return result
