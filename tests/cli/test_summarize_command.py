@@ -175,7 +175,7 @@ def test_a_missing_option_is_named(job: Options, missing: str) -> None:
         ("checkpoint", None, "{}: the script cannot be read (No such file or directory). Give a JSON file."),
         ("checkpoint", "{}", "{}: not a script: key answers is missing. Correct the file."),
         ("input-dir", None, "{} cannot be read as a folder (No such file or directory). "
-                            "Give the folder that holds one folder for each mission."),
+                            "Give the folder that holds one folder per mission."),
         ("system-prompt", " \n", "{}: the prompt file is empty. Leave the flag out for yanshou's own prompt."),
         ("mission-file", "name =", "{}: not a TOML file in UTF-8: "),
     ],

@@ -17,10 +17,10 @@ def _speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run logs one record at INFO and one at DEBUG."""
     prepare = summarize.prepare
 
-    def logged(*args: object) -> object:
+    def logged(*args: object, **options: object) -> object:
         logging.getLogger("yanshou.test").info("[red] %d slots", 7)
         logging.getLogger("yanshou.test").debug("details")
-        return prepare(*args)  # type: ignore[arg-type]
+        return prepare(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(summarize, "prepare", logged)
 

@@ -395,7 +395,7 @@ def test_a_signal_ends_the_run_after_the_batch_in_hand(
     sent = time.monotonic()
     status, err = end(process)
     assert (status, time.monotonic() - sent < 5) == (130, True)
-    assert err.splitlines()[-1] == f"{SHIELD}: interrupted. The same command goes on from here."
+    assert err.splitlines()[-1] == f"{SHIELD}: interrupted. Run the same command again to resume."
     assert lines(out) == wanted(root, tree)[:8]
     assert (run_file(out)["status"], run_file(out)["counts"]["written"]) == ("interrupted", 8)
     assert run(root, path, out, batch_size=40).status == 0
@@ -514,7 +514,7 @@ def test_a_hostile_folder_loses_no_good_group_and_names_every_bad_photo(
     assert told == {group: ("图片_2.jpg", cause) for group, cause in bad.items()}
     assert ran.stderr.splitlines()[-1] == (
         f"{SHIELD}: {len(bad)} of {len(expected)} groups failed: see {out / (SHIELD + '_stage_a.errors.jsonl')}. "
-        "The same command tries just those again."
+        "Run the same command again to retry only these."
     )
     for left_out in ("group without photos", "hidden file or folder", "folder inside a group", "not JPEG or PNG"):
         assert left_out in ran.stderr
