@@ -29,7 +29,7 @@ from yanshou.schema.run_record import RunRecord
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
 from yanshou.text import excerpt
@@ -92,7 +92,7 @@ def read_judged(
     wanted = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _faults(verdict_files, missions)
-    sources = _named(verdict_files) if stage_a_files is None else once(stage_a_files)
+    sources = _named(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
     lines = read_groups(sources, StageARecord, missions, any_mission=True)  # judged or not
     written = {record.key: record for _, record in lines}
     missing = _faults(sources, missions)
@@ -225,7 +225,7 @@ def _named(verdict_files: Sequence[Path]) -> list[Path]:
             if not _exists(path):
                 raise InputError(f"{run}: its Stage-A file {path} is not there any more. {GIVE_THEM}")
             paths.append(path)
-    return once(paths)
+    return unique_paths(paths)
 
 
 def _run_record(run: Path) -> RunRecord:
@@ -243,7 +243,7 @@ def _stage_a_of(run: Path) -> list[Path]:
 
 def _faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
     """The faults of the latest attempt at each group, from the errors files beside the lines."""
-    files = [_beside(path).errors for path in once(paths)]
+    files = [_beside(path).errors for path in unique_paths(paths)]
     faults = (fault for file in files if _exists(file) for fault in read_faults(file))
     missioned = ((canonical_key(fault.key, missions), fault) for fault in faults)
     return latest_attempts(fault.model_copy(update={"mission": key.mission}) for key, fault in missioned)
