@@ -199,7 +199,7 @@ def test_names_that_no_file_can_have_are_no_traceback(judged: Judged, tmp_path: 
     run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": [name]}}))
     with pytest.raises(InputError, match=r"is not there any more.*--stage-a"):
         read(file)
-    if name.endswith(".jsonl"):  # there, but its neighbours' names would be too long
+    if name.endswith(".jsonl"):  # there, but the names of the files beside it would be too long
         jsonl(tmp_path / name, [stage_a("QC-1")])
         assert len(read(file, tmp_path / name)) == 1
 
@@ -224,7 +224,7 @@ def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> Non
 
 @pytest.mark.parametrize("name", [f"{MISSION}_verdicts.errors.jsonl", f"{MISSION}_stage_a.jsonl", "groups.csv"])
 def test_a_neighbour_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="not a file of verdicts"):
+    with pytest.raises(UsageError, match="is not a file of verdicts"):
         read(tmp_path / name)
 
 
