@@ -176,7 +176,7 @@ class TrainSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"  # NPROC_PER_NODE spreads a training over several GPUs
     mission_files: tuple[Path, ...] = ()  # their rules write the reasons of `sft`
     fresh: bool = False  # move the old training aside and start over
-    more: tuple[str, ...] = ()  # goes to swift as it is, behind everything else
+    extra_args: tuple[str, ...] = ()  # go to swift unchanged, after all others
 
     @property
     def rate(self) -> float:

@@ -94,7 +94,7 @@ def test_names_are_shown_as_they_are_whatever_they_look_like(photo_tree: PhotoTr
     photo.write_bytes(b"")
     text, _ = shown(root, {"*": "无关图片×1"}, terminal)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    assert f"warning: {SHIELD}: left out 1 × folder that is no label: {name}\n" in plain
+    assert f"warning: {SHIELD}: left out 1 × folder that is not a label: {name}\n" in plain
     assert f"failed: {name}: {photo}: the file is empty (0 bytes)\n" in plain
 
 

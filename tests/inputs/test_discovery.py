@@ -1,4 +1,4 @@
-"""Promises of groups.py: every group once, in an order that never depends on the disk, and nothing lost in silence."""
+"""`yanshou.inputs.discovery`: every group once, in an order that never depends on the disk; nothing lost silently."""
 
 import os
 import random
@@ -23,7 +23,7 @@ quick = settings(max_examples=40, deadline=None, database=None)
 
 
 def make(root: Path, *files: str) -> Path:
-    """Empty files (or, with a slash at the end, folders) below root; gives root."""
+    """Makes empty files (or folders, if the name ends with a slash) below root; returns root."""
     for file in files:
         path = root / file
         if file.endswith("/"):
@@ -38,7 +38,7 @@ def ids(found: groups.Discovery) -> list[tuple[str | None, str]]:
     return [(group.key.label, group.key.group_id) for group in found.groups]
 
 
-def test_example_of_the_module(tmp_path):
+def test_example_of_the_module_docstring(tmp_path):
     root = make(
         tmp_path,
         f"{MISSION}/审核不通过/QC-TEMP-20241022-0015062/QC-TEMP-20241022-0015062_10.JPG",
@@ -59,7 +59,7 @@ def test_example_of_the_module(tmp_path):
         folder / "QC-TEMP-20241022-0015062_9.jpeg",
         folder / "QC-TEMP-20241022-0015062_10.JPG",
     ]
-    assert found.warnings() == [f"{MISSION}: left out 1 × folder that is no label: 待定"]
+    assert found.warnings() == [f"{MISSION}: left out 1 × folder that is not a label: 待定"]
     assert found.faults == []
 
 
@@ -74,7 +74,7 @@ def test_example_of_the_module(tmp_path):
         ("a", "QC-TEMP-2024102-0015062.jpg", "a"),
     ],
 )
-def test_id_is_in_the_first_photos_name_or_is_the_folders(folder, photo, group_id, tmp_path):
+def test_id_comes_from_the_first_photos_name_or_is_the_folders_name(folder, photo, group_id, tmp_path):
     found = discover(make(tmp_path, f"{MISSION}/审核通过/{folder}/{photo}"), MISSION)
     assert ids(found) == [("pass", group_id)]
 
@@ -92,7 +92,7 @@ tree = st.dictionaries(
 
 @quick
 @given(tree, st.randoms(use_true_random=False))
-def test_every_photo_stands_once_and_in_the_same_order_however_the_disk_was_written(layout, chance):
+def test_every_photo_appears_once_in_an_order_that_does_not_depend_on_the_disk(layout, chance):
     files = [f"{MISSION}/{label}/{group}/{photo}.jpg" for (label, group), photos in layout.items() for photo in photos]
     orders = []
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_natural_order_is_total(names):
     assert sorted(names, key=natural_key) == sorted(shuffled, key=natural_key)
 
 
-def test_numbers_count_and_ties_go_by_the_plain_name():
+def test_numbers_are_ordered_by_value_and_ties_by_the_plain_name():
     names = ["图片_10", "图片_2", "图片_02", "图片_1", "a2b10", "a2b9", "2", "10", "01", "1"]
     assert sorted(names, key=natural_key) == [
         "01", "1", "2", "10", "a2b9", "a2b10", "图片_1", "图片_02", "图片_2", "图片_10",
@@ -168,7 +168,7 @@ def test_flat_layout_has_no_labels(tmp_path):
     assert found.warnings() == [f"{MISSION}: left out 1 × file outside a group folder: stray.jpg"]
 
 
-def test_wrong_layout_is_told_with_the_right_one(tmp_path):
+def test_error_of_a_wrong_layout_names_the_right_one(tmp_path):
     make(tmp_path / "new", f"{MISSION}/g/1.jpg")
     make(tmp_path / "old", f"{MISSION}/审核通过/g/1.jpg")
     with pytest.raises(InputError, match="--layout flat"):
@@ -177,13 +177,13 @@ def test_wrong_layout_is_told_with_the_right_one(tmp_path):
         discover(tmp_path / "old", MISSION, layout="flat")
 
 
-def test_no_label_folder_lists_what_is_there(tmp_path):
+def test_error_of_missing_label_folders_lists_what_is_there(tmp_path):
     make(tmp_path, f"{MISSION}/pass/g/1.jpg", f"{MISSION}/fail/g/1.jpg")
     with pytest.raises(InputError, match=r"no folder 审核通过 or 审核不通过, only fail, pass\.$"):
         discover(tmp_path, MISSION)
 
 
-def test_missing_folders_are_told_with_what_is_there(tmp_path):
+def test_error_of_a_missing_folder_lists_what_is_there(tmp_path):
     with pytest.raises(InputError, match="cannot be read as a folder"):
         discover(tmp_path / "nowhere", MISSION)
     with pytest.raises(InputError, match="cannot be read as a folder"):
@@ -195,13 +195,13 @@ def test_missing_folders_are_told_with_what_is_there(tmp_path):
         discover(tmp_path, MISSION, ["other"])
 
 
-def test_mission_folder_given_as_input_is_told(tmp_path):
+def test_mission_folder_given_as_input_is_an_error_that_names_its_parent(tmp_path):
     make(tmp_path, f"{MISSION}/审核通过/g/1.jpg")
     with pytest.raises(InputError, match="give its parent"):
         discover(tmp_path / MISSION, MISSION)
 
 
-def test_mission_folder_may_be_called_by_an_alias_and_both_are_read(tmp_path):
+def test_mission_folder_may_have_an_alias_and_both_are_read(tmp_path):
     make(tmp_path, "BBU线缆布放要求/审核通过/a/1.jpg", "BBU线缆布放/审核通过/b/1.jpg", "BBU线缆布放/审核通过/c/1.jpg")
     make(tmp_path, "BBU线缆布放要求/审核通过/c/1.jpg")
     found = discover(tmp_path, "BBU线缆布放", ["BBU线缆布放要求"])
@@ -222,7 +222,7 @@ def test_names_are_compared_in_one_normal_form(tmp_path):
     assert ids(discover(tmp_path, "Überprüfung")) == [("pass", "é")]
 
 
-def test_links_are_followed_and_odd_files_left_to_the_loader(tmp_path):
+def test_links_are_followed_and_odd_files_are_left_to_the_loader(tmp_path):
     group = make(tmp_path, f"{MISSION}/审核通过/g/1.jpg", "elsewhere/1.jpg") / MISSION / "审核通过" / "g"
     (group / "2.jpg").symlink_to("nowhere")
     (group / "3.jpg").symlink_to("3.jpg")
@@ -235,7 +235,7 @@ def test_links_are_followed_and_odd_files_left_to_the_loader(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems store names as Unicode")
-def test_names_that_are_not_utf8_are_faults_and_can_be_written(tmp_path):
+def test_names_that_are_not_utf8_are_faults_with_a_printable_message(tmp_path):
     label = make(tmp_path, f"{MISSION}/审核通过/g/1.jpg") / MISSION / "审核通过"
     bad = os.fsencode(label) + b"/" + "站点".encode("gbk")
     os.mkdir(bad)  # noqa: PTH102
@@ -265,7 +265,7 @@ def test_group_folder_that_cannot_be_read_is_a_fault_of_that_group(tmp_path, mon
     assert "Permission denied" in str(found.faults[0].error)
 
 
-def test_photos_are_read_from_the_disk_at_the_call(tmp_path):
+def test_photos_are_listed_at_each_call(tmp_path):
     make(tmp_path, f"{MISSION}/审核通过/g/1.jpg")
     (group,) = discover(tmp_path, MISSION).groups
     make(tmp_path, f"{MISSION}/审核通过/g/0.png")
@@ -279,12 +279,12 @@ def test_photos_are_read_from_the_disk_at_the_call(tmp_path):
         group.photos()
 
 
-def test_a_group_is_small():
+def test_a_group_takes_little_memory():
     group = Group(GroupKey(MISSION, "pass", "a"), Path("x"), "a")
     assert sum(map(sys.getsizeof, (group, group.key))) < 200
 
 
-def test_hostile_mission_is_discovered_whole(tmp_path):
+def test_every_group_of_a_hostile_mission_is_found(tmp_path):
     expected = build_hostile_mission(tmp_path / MISSION)
     found = discover(tmp_path, MISSION)
     assert [group.name for group in found.groups] == sorted(expected, key=natural_key)

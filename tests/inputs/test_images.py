@@ -1,4 +1,4 @@
-"""Promises of images.py: complete, upright, RGB — or a PhotoError that names the photo and the cause."""
+"""`yanshou.inputs.images`: complete, upright RGB pixels, or a PhotoError that names the photo and the cause."""
 
 import io
 import os
@@ -50,7 +50,7 @@ def pixels(image: Image.Image) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", bad_photos())
-def test_unreadable_photo_names_file_and_cause_and_what_to_do(name, write):
+def test_error_of_an_unreadable_photo_names_file_cause_and_cure(name, write):
     contents, cause = bad_photos()[name]
     path = write(contents)
     with pytest.raises(PhotoError) as caught:
@@ -73,7 +73,7 @@ def test_readable_photo_is_rgb_without_metadata(name, write):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("turn", ORIENTATIONS)
-def test_all_eight_orientations_stand_upright(turn, kind, write):
+def test_all_eight_orientations_come_out_upright(turn, kind, write):
     contents = oriented(turn, kind)
     with Image.open(io.BytesIO(contents)) as opened:
         upright = ImageOps.exif_transpose(opened)
@@ -82,7 +82,7 @@ def test_all_eight_orientations_stand_upright(turn, kind, write):
     assert photo.rotated == (turn != 1)
 
 
-def test_oriented_photo_matches_the_scene_it_was_taken_of(write):
+def test_oriented_photo_matches_its_scene(write):
     scene, exif = picture(), Image.Exif()
     for turn, method in images.TURNS.items():
         inverse = {Image.Transpose.ROTATE_90: 4, Image.Transpose.ROTATE_270: 2}.get(method)
@@ -100,11 +100,11 @@ def test_exif_can_be_ignored(turn, write):
     assert not photo.rotated
 
 
-def test_picture_in_memory_is_treated_as_its_file(write):
+def test_picture_in_memory_is_treated_like_its_file(write):
     contents = oriented(6)
     with Image.open(io.BytesIO(contents)) as opened:
         in_memory = load_photo(opened)
-        assert load_photo(ImageOps.exif_transpose(opened)).rotated is False  # turned by the caller: not turned again
+        assert load_photo(ImageOps.exif_transpose(opened)).rotated is False  # the caller has rotated it
     from_file = load_photo(write(contents))
     assert in_memory.rotated
     assert from_file.rotated
@@ -121,7 +121,7 @@ def test_orientation_set_on_a_picture_in_memory_counts():
 @given(
     st.binary(max_size=80), st.sampled_from([b"", b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0MM\0*", b"MM\0*\0\0\0\x08"])
 )
-def test_damaged_exif_turns_nothing_and_says_nothing(noise, start):
+def test_damaged_exif_gives_an_orientation_and_no_warning(noise, start):
     image = picture()
     image.info["exif"] = start + noise
     assert orientation(image) in ORIENTATIONS
@@ -129,7 +129,7 @@ def test_damaged_exif_turns_nothing_and_says_nothing(noise, start):
 
 @quick
 @given(st.integers(0, 65_535), st.sampled_from(["<", ">"]), st.integers(0, 5))
-def test_orientation_is_read_in_both_byte_orders_and_behind_other_tags(value, order, others):
+def test_orientation_is_read_in_both_byte_orders_and_after_other_tags(value, order, others):
     head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "IH", 8, others + 1)
     entries = b"".join(struct.pack(order + "HHII", 0x100 + tag, 4, 1, tag) for tag in range(others))
     tag = struct.pack(order + "HHIHH", 0x112, 3, 1, value, 0)
@@ -156,7 +156,7 @@ def test_truncated_jpeg_is_an_error_wherever_it_is_cut(progressive, write):
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 3}, {"subsampling": 0}])
-def test_jpeg_cut_and_closed_with_an_end_mark_is_an_error_and_not_grey(mode, options, write):
+def test_cut_jpeg_with_an_appended_end_mark_is_an_error_and_not_grey(mode, options, write):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)).convert(mode)
     contents = encoded(noise, **(options if mode == "RGB" or "subsampling" not in options else {}))
     start = contents.index(b"\xff\xda") + 14
@@ -189,7 +189,7 @@ def test_complete_jpeg_decodes_as_pillow_decodes_it(
     assert np.array_equal(pixels(load_photo(write(contents + trailer)).image), expected)
 
 
-def test_truncated_photo_is_an_error_whatever_another_library_has_switched_on(write, monkeypatch):
+def test_truncated_photo_is_an_error_even_if_another_library_allows_truncated_images(write, monkeypatch):
     contents = encoded(picture(), progressive=True)
     for cut in (contents[:-40], encoded(picture(), "PNG")[:-40]):
         monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
@@ -229,7 +229,7 @@ def test_png_without_its_palette_is_an_error_and_not_grey(write):
         load_photo(write(contents[:start] + contents[end:]))
 
 
-def test_bomb_is_refused_from_its_header(write):
+def test_decompression_bomb_is_refused_by_its_header(write):
     with pytest.raises(PhotoError, match="50,000 × 50,000 is 2,500 megapixels"):
         load_photo(write(png_bomb()))
     jpeg = bytearray(encoded(picture()))
@@ -239,7 +239,7 @@ def test_bomb_is_refused_from_its_header(write):
         load_photo(write(bytes(jpeg)))
 
 
-def test_pixel_limit_is_ours_and_not_pillows(write, monkeypatch):
+def test_pixel_limit_is_not_that_of_pillow(write, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert load_photo(write(encoded(picture()))).image.size == (48, 32)
     monkeypatch.setattr(images, "MAX_PIXELS", 48 * 32 - 1)
@@ -273,13 +273,13 @@ def test_sixteen_bit_colour_is_scaled(write):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "La", "RGBa"])
-def test_transparency_stands_on_white(mode):
+def test_transparency_becomes_white(mode):
     way = {"RGBa": "RGBA", "La": "LA"}.get(mode, mode)
     black = Image.new(way, (2, 2), (0, 0, 0, 0) if way == "RGBA" else (0, 0))
     assert to_rgb(black.convert(mode)).getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_transparent_palette_entry_and_colour_stand_on_white(write):
+def test_transparent_palette_entry_and_colour_become_white(write):
     palette = Image.new("P", (2, 2), 1)
     palette.putpalette([255, 0, 0, 0, 0, 255])
     for transparency, expected in ((1, (255, 255, 255)), (0, (0, 0, 255)), (b"\xff\x80", (127, 127, 255))):
@@ -296,7 +296,7 @@ def test_picture_in_memory_keeps_its_colours(mode):
     assert rgb.getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_to_rgb_leaves_the_original_alone():
+def test_to_rgb_does_not_change_the_original():
     image = picture()
     image.info["comment"] = "mine"
     to_rgb(image).paste("white", (0, 0, 48, 32))
@@ -304,14 +304,14 @@ def test_to_rgb_leaves_the_original_alone():
     assert np.array_equal(pixels(image), pixels(picture()))
 
 
-def test_first_picture_of_an_animation_counts(write):
+def test_first_picture_of_an_animation_is_read(write):
     for contents in good_photos()["animated"]:
         with Image.open(io.BytesIO(contents)) as opened:
             first = pixels(opened)
         assert np.array_equal(pixels(load_photo(write(contents)).image), first)
 
 
-def test_what_is_no_file_is_an_error_and_never_blocks(tmp_path):
+def test_anything_but_a_file_is_an_error_and_never_blocks(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
@@ -324,7 +324,7 @@ def test_what_is_no_file_is_an_error_and_never_blocks(tmp_path):
             load_photo(tmp_path / f"{name}.jpg")
 
 
-def test_worker_threads_read_what_one_thread_reads(write):
+def test_many_threads_read_what_one_thread_reads(write):
     paths = [
         write(contents, f"{name} {number}.jpg")
         for name, group in good_photos().items()

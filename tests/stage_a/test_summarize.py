@@ -551,7 +551,7 @@ def test_one_id_in_two_folders_of_a_label_fails_both_and_no_other(
     result = run(root, script(), out)
     assert (result.status, result.groups, result.written, result.failed) == (3, 3, 2, 1)
     folder = root / SHIELD / PASS
-    message = f"QC-TEMP-20241022-0015062: the id stands in 2 folders: {folder / 'a'}, {folder / 'b'}"
+    message = f"QC-TEMP-20241022-0015062: 2 folders have this id: {folder / 'a'}, {folder / 'b'}"
     assert faults(out) == [("QC-TEMP-20241022-0015062", None, message)]
     assert [(line["label"], line["group_id"]) for line in lines(out)] == [
         ("fail", "QC-TEMP-20241022-0015062"),

@@ -1,4 +1,4 @@
-"""Promises of `yanshou dataset` at the command line."""
+"""Guarantees of `yanshou dataset` at the command line."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def stage_a(tmp_path: Path) -> Path:
     return write(tmp_path / "a.jsonl", *lines)
 
 
-def test_both_files_and_the_card_are_written_and_told(stage_a: Path, tmp_path: Path) -> None:
+def test_both_files_and_the_card_are_written_and_printed(stage_a: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run(out, "--val-fraction", "0.25", stage_a)
     assert result.exit_code == 0, result.stderr
@@ -69,12 +69,12 @@ def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:
         (["--max-prompt-tokens", "0"], "--max-prompt-tokens: "),
     ],
 )
-def test_wrong_usage_is_told(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
     result = run(tmp_path / "out", *options, stage_a)
     assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
 
 
-def test_damage_and_a_missing_label_are_told_with_their_line(tmp_path: Path) -> None:
+def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", line(group="QC-20241022-1"), line(group="QC-20241022-2", label=None))
     result = run(tmp_path / "out", path)
     assert (result.exit_code, f"{path}:2: group" in result.stderr, "no label" in result.stderr) == (1, True, True)

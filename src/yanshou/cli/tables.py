@@ -12,8 +12,7 @@ from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
 from yanshou.schema.summary import IRRELEVANT
-from yanshou.stage_b.card import Card
-from yanshou.stage_b.card import Part as DatasetFigures
+from yanshou.stage_b.card import Card, DatasetFigures
 
 NONE = "–"  # a share of nothing
 

@@ -41,24 +41,24 @@ from yanshou.settings import GRPO_RATE, SFT_RATE, TrainSettings
 @click.option("--fresh", is_flag=True, help="Start over; the old training is kept under another name.")
 @click.option("--dry-run", is_flag=True, help="Print swift's command line and do nothing.")
 @click.option("--quiet", is_flag=True, help="Only errors and the last words.")
-@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[-- SWIFT ARGUMENTS]...")
+@click.argument("extra_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- SWIFT ARGUMENTS]...")
 @click.pass_context
 def train(ctx: click.Context, /, dry_run: bool, quiet: bool, **options: Any) -> None:
     """GRPO by ms-swift (extra "train"): a checkpoint that judges better. What follows -- goes to swift as it is."""
     from yanshou.cli.runs import silence_transformers
     from yanshou.cli.signals import interruptible
-    from yanshou.train.progress_view import Silence, TrainView
+    from yanshou.train.progress_view import NullView, TrainView
     from yanshou.train.run import Training
 
     with checked():
         settings = TrainSettings(**options)
     silence_transformers()
-    training = Training(settings, Silence() if quiet else TrainView())
+    training = Training(settings, NullView() if quiet else TrainView())
     if dry_run:
         click.echo(training.command_line())
         return
     with interruptible(training.interrupt):
         result = training.run()
-    for words in result.last_words():
-        click.echo(words, err=True)
+    for message in result.final_messages():
+        click.echo(message, err=True)
     ctx.exit(result.status)

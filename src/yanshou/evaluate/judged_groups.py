@@ -25,7 +25,7 @@ from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, Verdict
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, once, read_groups
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 
 NOT_JUDGED = "not judged: there is neither a verdict nor a fault"
@@ -164,7 +164,7 @@ def _read(
     # Verdicts first: a file of another kind is refused before its run file is looked for.
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _read_faults(verdict_files, missions)
-    sources = find_stage_a_files(verdict_files) if stage_a_files is None else once(stage_a_files)
+    sources = find_stage_a_files(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
     lines = read_groups(sources, StageARecord, missions, any_mission=True)  # some missions may not have been judged
     read = JudgedSet(
         verdicts=verdicts,
@@ -179,7 +179,7 @@ def _read(
 
 def _read_faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
     """The faults of the latest attempt at each group, from the errors files beside the files of lines."""
-    files = [RunPaths.beside(path).errors for path in once(paths)]
+    files = [RunPaths.beside(path).errors for path in unique_paths(paths)]
     faults = (fault for file in files if exists(file) for fault in read_faults(file))
     return latest_attempts(
         fault.model_copy(update={"mission": canonical_key(fault.key, missions).mission}) for fault in faults

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.storage.read_groups import once
+from yanshou.storage.read_groups import unique_paths
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
 from yanshou.text import excerpt
@@ -33,7 +33,7 @@ def find_stage_a_files(verdict_files: Sequence[Path]) -> list[Path]:
             if not exists(path):
                 raise InputError(f"{run}: its Stage-A file {path} does not exist. Put it back, or {NAME_THEM}")
             paths.append(path)
-    return once(paths)
+    return unique_paths(paths)
 
 
 def read_settings(file: Path) -> Mapping[str, Any] | None:

@@ -1,20 +1,20 @@
-"""The folder of a mission → its groups of photos, in natural order.
+"""Finds the groups of photos in a mission's folder, in natural order.
 
     /data/挡风板安装检查/                                 the mission's name or one of its aliases
     ├── 审核不通过/                                       label "fail"
     │   └── QC-TEMP-20241022-0015062/                    one group
     │       ├── QC-TEMP-20241022-0015062_9.jpeg          图片_1, and the group's id is QC-TEMP-20241022-0015062
     │       └── QC-TEMP-20241022-0015062_10.JPG          图片_2
-    ├── 审核通过/                                         label "pass": the same id again is another group
+    ├── 审核通过/                                         label "pass": the same id under another label is another group
     │   ├── QC-TEMP-20241022-0015062/…
-    │   └── 站点【A】 2/图片 1.png                        no id in the photo's name: the folder's name is the id
-    └── 待定/                                             no label: left out, named in a warning
+    │   └── 站点【A】 2/图片 1.png                        no id in the first photo's name: the folder's name is the id
+    └── 待定/                                             not a label: left out, named in a warning
 
 Layout "flat" (new jobs) has no label folders: `<mission>/<group>/*.jpg`, and the label is None.
 
-Names are compared in Unicode NFC, ordered naturally (2 before 10) and, where that leaves a tie (`01`, `1`), by the
-plain name: the order never depends on the disk. A `Group` holds no photos; they are listed when asked for. What is left
-out is counted in `Discovery.skipped`; a group that can't be read, or told from another, is in `Discovery.faults`.
+Names are compared in Unicode NFC and ordered naturally (2 before 10), then by the plain name (`01` before `1`), so the
+order never depends on the disk. A `Group` holds no photos; it lists them on request. What is left out is counted in
+`Discovery.skipped`; groups that cannot be read, or have the same id, are in `Discovery.faults`.
 """
 
 import os
@@ -31,27 +31,27 @@ from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import Layout
 
 GROUP_ID = re.compile(r"^(QC-[A-Za-z]+-[0-9]{8}-[0-9]+)")
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # in any case
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # compared without case
 LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
 
-UNKNOWN_LABEL = "folder that is no label"
+UNKNOWN_LABEL = "folder that is not a label"
 EMPTY_GROUP = "group without photos"
 STRAY_FILE = "file outside a group folder"
 HIDDEN = "hidden file or folder"
 SUB_FOLDER = "folder inside a group"
 OTHER_TYPE = "file that is not JPEG or PNG by its name"
 
-NAMES_SHOWN = 3  # in a warning, before "…"
+NAMES_SHOWN = 3  # in a warning; "…" stands for the others
 
 _natural = natsort_keygen()
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One job: its identity and where its photos lie."""
+    """One job: its identity and its folder."""
 
     key: GroupKey
-    parent: Path  # shared by all groups of a label, which keeps 60,000 groups small
+    parent: Path  # one object for all groups of a label, which keeps 60,000 groups small
     name: str  # of the group's folder
 
     @property
@@ -59,7 +59,7 @@ class Group:
         return self.parent / self.name
 
     def photos(self) -> list[Path]:
-        """The photos in natural order, read from the disk at each call; at least one."""
+        """The photos in natural order, at least one. Reads the folder at each call."""
         try:
             names = [entry.name for entry in _scan(self.folder) if _kind(entry) is None]
         except OSError as error:
@@ -74,7 +74,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class GroupFault:
-    """A group that can't be worked on, known before any photo is read."""
+    """A group that cannot be processed, known before any photo is read."""
 
     key: GroupKey
     error: GroupFolderError
@@ -82,7 +82,7 @@ class GroupFault:
 
 @dataclass(slots=True)
 class Skipped:
-    """How many things of one kind were left out, and the first few names, relative to the mission's folder."""
+    """The number of things of one kind that are left out, and the first few names, relative to the mission's folder."""
 
     count: int = 0
     names: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What stands in the folder of a mission."""
+    """What is in the folder of a mission."""
 
     mission: str
     groups: list[Group] = field(default_factory=list)  # in natural order: the input order of a run
@@ -105,7 +105,7 @@ class Discovery:
             skipped.names.append(readable(name))
 
     def warnings(self) -> list[str]:
-        """One line for each kind of thing left out: `挡风板安装检查: left out 1 × folder that is no label: 待定`."""
+        """One line per kind that is left out: `挡风板安装检查: left out 1 × folder that is not a label: 待定`."""
         return [
             f"{self.mission}: left out {skipped.count} × {kind}: {', '.join(skipped.names)}"
             + (", …" if skipped.count > len(skipped.names) else "")
@@ -114,7 +114,7 @@ class Discovery:
 
 
 def discover(input_dir: Path, name: str, aliases: Sequence[str] = (), layout: Layout = "labelled") -> Discovery:
-    """All groups of the mission `name`, whose folder may be called by any of its aliases."""
+    """All groups of the mission `name`, whose folder may also have the name of an alias."""
     missions = mission_folders(input_dir, name, aliases)
     if not missions:
         raise _mission_missing(input_dir, name, aliases)
@@ -130,18 +130,18 @@ def discover(input_dir: Path, name: str, aliases: Sequence[str] = (), layout: La
 
 
 def mission_folders(input_dir: Path, name: str, aliases: Sequence[str] = ()) -> list[Path]:
-    """The folders of one mission: none where it is not present, several where aliases are in use side by side."""
+    """The folders of one mission: none if it is absent, several if its name and its aliases are in use side by side."""
     wanted = {normalize("NFC", called) for called in (name, *aliases)}
     return [input_dir / folder for folder in _folders(input_dir) if normalize("NFC", folder) in wanted]
 
 
 def natural_key(name: str) -> tuple[object, str]:
-    """Sorts names as people count; two names are equal only if they are the same."""
+    """The sort key of natural order. Different names never compare as equal."""
     return _natural(name), name
 
 
 def readable(name: str) -> str:
-    r"""The name as UTF-8 can write it: bytes that are not UTF-8 (a GBK archive unpacked) are shown as \xb2."""
+    r"""The name in valid UTF-8: bytes that are not UTF-8 (from an unpacked GBK archive) become \xb2 and the like."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -163,8 +163,8 @@ def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[
 
 
 def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -> Iterator[Group]:
-    """The groups of one label folder; those that can't be read go to the faults."""
-    where = "" if folder == mission else f"{folder.name}/"  # the flat layout has counted its stray files already
+    """The groups of one label folder. Those that cannot be read are added to the faults."""
+    where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
     for name in _folders(folder, found if where else None, where):
         key = template._replace(group_id=normalize("NFC", readable(name)))
         try:
@@ -182,7 +182,7 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
 
 
 def _first_photo(folder: Path, where: str, found: Discovery) -> str | None:
-    """One pass over the group: the name of 图片_1, with everything that is no photo counted."""
+    """The name of 图片_1, or None. One pass over the folder, which counts everything that is not a photo."""
     photos = []
     for entry in _scan(folder):
         kind = _kind(entry)
@@ -194,7 +194,7 @@ def _first_photo(folder: Path, where: str, found: Discovery) -> str | None:
 
 
 def _kind(entry: os.DirEntry[str]) -> str | None:
-    """Why the entry of a group's folder is left out; None for a photo."""
+    """Why an entry of a group's folder is left out; None for a photo."""
     if entry.name.startswith("."):
         return HIDDEN
     if _is_folder(entry):
@@ -203,7 +203,7 @@ def _kind(entry: os.DirEntry[str]) -> str | None:
 
 
 def _sort_out_duplicates(groups: list[Group], found: Discovery) -> None:
-    """Keeps the groups whose identity is unique; the others would overwrite each other."""
+    """Keeps the groups whose identity is unique and makes faults of the others, which would overwrite each other."""
     folders: dict[GroupKey, list[Path]] = {}
     seen: dict[GroupKey, Group] = {}
     for group in groups:
@@ -212,13 +212,13 @@ def _sort_out_duplicates(groups: list[Group], found: Discovery) -> None:
             folders.setdefault(group.key, [first.folder]).append(group.folder)
     found.groups.extend(group for group in groups if group.key not in folders)
     for key, places in folders.items():
-        message = f"{key.group_id}: the id stands in {len(places)} folders: {', '.join(map(str, places))}"
-        advice = "Merge the folders or take all but one away, then run again."
+        message = f"{key.group_id}: {len(places)} folders have this id: {', '.join(map(str, places))}"
+        advice = "Merge the folders or remove all but one, then run again."
         found.faults.append(GroupFault(key, GroupFolderError(message, advice)))
 
 
 def _folders(folder: Path, found: Discovery | None = None, prefix: str = "") -> list[str]:
-    """The names of the folders in it, in natural order; links are followed, everything else is counted."""
+    """The names of the sub-folders in natural order. Links are followed; everything else is counted."""
     names = []
     try:
         for entry in _scan(folder):
@@ -229,7 +229,7 @@ def _folders(folder: Path, found: Discovery | None = None, prefix: str = "") -> 
                 names.append(entry.name)
     except OSError as error:
         message = f"{folder} cannot be read as a folder ({error.strerror or error})."
-        raise InputError(f"{message} Give the folder that holds one folder for each mission.") from error
+        raise InputError(f"{message} Give the folder that holds one folder per mission.") from error
     return sorted(names, key=natural_key)
 
 

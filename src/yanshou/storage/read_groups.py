@@ -20,7 +20,7 @@ from yanshou.storage.jsonl import read_records
 SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
 
-KINDS: dict[type[GroupRecord], tuple[str, str]] = {
+FILE_KINDS: dict[type[GroupRecord], tuple[str, str]] = {
     StageARecord: ("summaries", "_stage_a.jsonl"),
     VerdictRecord: ("verdicts", "_verdicts.jsonl"),
 }
@@ -42,8 +42,8 @@ def read_groups(
     and for a group that stands there twice; InputError for a mission that is not known, unless `any_mission` will do.
     """
     places: dict[GroupKey, str] = {}
-    for path in once(paths):
-        _refuse_neighbour(path, record_type)
+    for path in unique_paths(paths):
+        _refuse_other_kind(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
             key = canonical_key(record.key, known) if any_mission else _known(record.key, known, place)
@@ -56,15 +56,15 @@ def read_groups(
             yield place, record if key == record.key else record.model_copy(update={"mission": key.mission})
 
 
-def once(paths: Iterable[Path]) -> list[Path]:
+def unique_paths(paths: Iterable[Path]) -> list[Path]:
     """The paths without those that lead to the same file again."""
     return list({path.resolve(): path for path in paths}.values())
 
 
-def _refuse_neighbour(path: Path, record_type: type[GroupRecord]) -> None:
+def _refuse_other_kind(path: Path, record_type: type[GroupRecord]) -> None:
     """`out/*.jsonl` holds files of several kinds; a line of another kind is no damage, and not to be deleted."""
-    what, ending = KINDS.get(record_type, ("", ""))
-    others = {other for _, other in KINDS.values()} - {ending}
+    what, ending = FILE_KINDS.get(record_type, ("", ""))
+    others = {other for _, other in FILE_KINDS.values()} - {ending}
     if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
         raise UsageError(f"{path}: not a file of {what}. Give <mission>{ending}; its neighbours are found.")
 

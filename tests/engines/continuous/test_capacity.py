@@ -114,7 +114,17 @@ def test_slots_are_never_shorter_than_those_of_the_run_or_the_current_ones() -> 
     made = planner()
     made.plan_run(PHOTOS, None)
     assert made.plan(replace(PHOTOS, kv_len=10)).slot_len == 1_280
-    assert made.plan(replace(PHOTOS, kv_len=10), current=Capacity(4, 2_560, 4_096, 4_096)).slot_len == 2_560
+    assert made.plan(replace(PHOTOS, kv_len=1_300), current=Capacity(4, 2_560, 4_096, 4_096)).slot_len == 2_560
+    assert made.plan(replace(PHOTOS, kv_len=10, scored=True)).slot_len == 1_280
+
+
+def test_a_run_uses_the_capacity_that_it_recorded_whatever_its_first_photo_is() -> None:
+    """The first photo may be a small one: prefill batches planned for it would leave memory for more slots."""
+    made = planner(23.6)
+    recorded = made.plan_run(PHOTOS, None)
+    small = replace(PHOTOS, kv_len=700, prefill_tokens=300, visual_tokens=256)
+    assert planner(23.6).plan(replace(small, kv_len=PHOTOS.kv_len)) != recorded
+    assert made.plan(small) == recorded
 
 
 # ---- the capacity that is allocated ----

@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request
-from yanshou.engines.continuous.scheduler import (
-    MAX_PENDING_STEPS,
-    NO_TOKEN,
-    PREFETCH_FACTOR,
-    ContinuousScheduler,
-    StepOutput,
-)
+from yanshou.engines.continuous.protocols import NO_TOKEN, StepOutput
+from yanshou.engines.continuous.scheduler import MAX_PENDING_STEPS, PREFETCH_FACTOR, ContinuousScheduler
 from yanshou.errors import PhotoError
 from yanshou.schema.prompt import Prompt
 

@@ -51,6 +51,15 @@ class RequestBounds:
     scored: bool  # whether the likelihood of given answers is asked for
     prefix_len: int = 0  # tokens that all prompts begin with
 
+    def covers(self, other: "RequestBounds") -> bool:
+        """Whether a request within `other` is within these bounds, too."""
+        return (
+            self.scored == other.scored
+            and self.kv_len >= other.kv_len
+            and self.prefill_tokens >= other.prefill_tokens
+            and self.visual_tokens >= other.visual_tokens
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
@@ -102,6 +111,7 @@ class CapacityPlanner:
         self._budget = budget
         self._pinned: Mapping[str, Any] = {}
         self.run_capacity: Capacity | None = None  # what `plan_run` decided
+        self._run_bounds: RequestBounds | None = None
         self.halvings = 0  # after out-of-memory errors, in all runs
         self._halvings_before_run = 0  # those of earlier runs, applied before the pinned capacity
 
@@ -115,11 +125,16 @@ class CapacityPlanner:
         wanted = self.plan(bounds)
         if current and current.serves(wanted) and (not self._pinned or current.recorded == wanted.recorded):
             wanted = current
-        self.run_capacity = wanted
+        self.run_capacity, self._run_bounds = wanted, bounds
         return wanted
 
     def plan(self, bounds: RequestBounds, current: Capacity | None = None) -> Capacity:
-        """The capacity for requests within these bounds. Slots are never shorter than the run's or the current ones."""
+        """The capacity for requests within these bounds: the run's, which its run.json records, if it covers them.
+
+        Otherwise a new one, whose slots are never shorter than the run's or the current ones.
+        """
+        if self.run_capacity and self._run_bounds and self._run_bounds.covers(bounds):
+            return self.run_capacity.halved(self.halvings - self._halvings_before_run)
         planned = [capacity.slot_len for capacity in (self.run_capacity, current) if capacity]
         wanted = plan_capacity(self._budget(), replace(bounds, kv_len=max(bounds.kv_len, *planned, 0)))
         pinned = wanted.halved(self._halvings_before_run).clamped_to(self._pinned, bounds.visual_tokens)

@@ -96,7 +96,9 @@ class ContinuousEngine(Qwen3VLBackend):
             return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
         visual_tokens, prefix_len = self.max_visual_tokens, ids.index(self.image_token)
         prompt = len(ids) - 1 + visual_tokens
-        return RequestBounds(prompt + max_new_tokens, prompt - prefix_len, visual_tokens, False, prefix_len)
+        return RequestBounds(
+            prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len
+        )
 
     def environment(self) -> dict[str, Any]:
         capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)

@@ -23,8 +23,9 @@ from yanshou.engines.continuous.capacity import (
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.language_model import LanguageModel
 from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation, collate
+from yanshou.engines.continuous.protocols import StepOutput
 from yanshou.engines.continuous.sampler import Sampler
-from yanshou.engines.continuous.scheduler import StepOutput
+from yanshou.engines.continuous.transfer import HostCopy
 from yanshou.engines.continuous.vision_encoder import VisionTower
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
@@ -239,25 +240,6 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
-
-
-class HostCopy:
-    """A tensor's numbers, copied to the host as soon as the device has computed them."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._event: Any = None
-        if not tensor.is_cuda:
-            self._numbers = tensor.clone()
-            return
-        self._numbers = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        self._numbers.copy_(tensor, non_blocking=True)
-        self._event = torch.cuda.current_stream().record_event()
-
-    def get(self) -> list[Any]:
-        """Waits for the copy."""
-        if self._event is not None:
-            self._event.synchronize()
-        return list(self._numbers.tolist())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-from yanshou.engines.continuous.prefill_batch import to_device
+from yanshou.engines.continuous.transfer import to_device
 from yanshou.engines.sampling import draw, stream
 from yanshou.settings import SamplingSettings
 
@@ -26,6 +26,8 @@ class Sampler:
             self.uniform_draws = torch.zeros(slots + 1, sampling.max_new_tokens, dtype=torch.double, device=device)
         if sampling.repetition_penalty != 1.0:
             self.seen_tokens = torch.zeros(slots + 1, vocabulary, dtype=torch.bool, device=device)
+            # On the device: a CUDA graph cannot record the copy of a Python number.
+            self._true = torch.ones((), dtype=torch.bool, device=device)
 
     def reset_slots(self, slots: Tensor, keys: Sequence[str]) -> None:
         """Prepares slots (n,) for new answers; `keys` name the requests' random streams."""
@@ -39,7 +41,7 @@ class Sampler:
     def mark_prompt_tokens(self, slots: Tensor, tokens: Tensor) -> None:
         """Records that tokens (m,) are in the prompts of slots (m,), for the repetition penalty."""
         if self.seen_tokens is not None:
-            self.seen_tokens[slots, tokens] = True
+            self.seen_tokens.index_put_((slots, tokens), self._true)
 
     def sample(self, logits: Tensor, slots: Tensor, num_generated: Tensor) -> Tensor:
         """One token (n,) per row of logits (n, vocabulary); `num_generated` (n,): tokens that the answer has so far."""
@@ -58,5 +60,5 @@ class Sampler:
                 scores = TopPLogitsWarper(self.sampling.top_p)(None, scores)
             tokens = draw(scores, self.uniform_draws[slots, num_generated.clamp(max=self.sampling.max_new_tokens - 1)])
         if self.seen_tokens is not None:
-            self.seen_tokens[slots, tokens] = True
+            self.seen_tokens.index_put_((slots, tokens), self._true)
         return tokens
