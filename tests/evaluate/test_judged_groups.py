@@ -157,7 +157,7 @@ def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> Non
 
 @pytest.mark.parametrize("name", [f"{MISSION}_verdicts.errors.jsonl", f"{MISSION}_stage_a.jsonl", "groups.csv"])
 def test_a_file_of_another_kind_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="not a file of verdicts"):
+    with pytest.raises(UsageError, match="is not a file of verdicts"):
         read(tmp_path / name)
 
 

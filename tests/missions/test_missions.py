@@ -72,7 +72,7 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
 )
 def test_a_name_or_alias_used_twice_is_an_error(tmp_path: Path, name: str, more: str) -> None:
     path = mission_file(tmp_path, name=name, more=more)
-    with pytest.raises(InputError, match=r"own\.toml: the name or alias .* is taken already, by .*\.toml"):
+    with pytest.raises(InputError, match=r"own\.toml: the name or alias .* is already used by .*\.toml"):
         load_missions([path])
 
 

@@ -113,7 +113,7 @@ def test_a_batch_says_which_photo_is_at_fault(group: Group) -> None:
             infer_batch(one, group.photos(), PROMPT)
         assert caught.value.advice
     pictures = [Image.new("RGB", (8, 8))] * 2
-    with pytest.raises(SummaryError, match=r"^picture 1: the summary is empty"):
+    with pytest.raises(SummaryError, match=r"^image 1: the summary is empty"):
         infer_batch(ScriptedEngine.of({"*": ""}), pictures, PROMPT)
     (group.folder / "10.jpg").write_bytes(b"")
     with pytest.raises(PhotoError) as caught:

@@ -58,10 +58,10 @@ def test_a_summary_that_is_empty_once_opened_is_refused(raw: str) -> None:
         ('{"图片_1": 1}', "without a text"),
         ('{"图片_1": ["a"]}', "without a text"),
         ('{"图片_1": {"a": "b"}}', "without a text"),
-        ('{"图片_1": "cut o', "cannot be opened"),
-        ('```json\n{"图片_1": "a"}', "cannot be opened"),
-        ('{"图片_1": "a"} and more', "cannot be opened"),
-        ('{"图片_1": ' + "[" * 100_000, "cannot be opened"),
+        ('{"图片_1": "cut o', "cannot be parsed"),
+        ('```json\n{"图片_1": "a"}', "cannot be parsed"),
+        ('{"图片_1": "a"} and more', "cannot be parsed"),
+        ('{"图片_1": ' + "[" * 100_000, "cannot be parsed"),
     ],
 )
 def test_a_wrapper_that_is_not_one_text_is_refused_and_nothing_guessed(raw: str, what: str) -> None:
@@ -115,8 +115,8 @@ def test_a_complete_group_passes() -> None:
     ("change", "fault"),
     [
         ({"per_image": {"图片_1": "a×1", "图片_3": "c×1"}}, "key 图片_2 is missing"),
-        ({"per_image": {**PER_IMAGE, "图片_4": "d×1"}}, "key '图片_4' is one too many"),
-        ({"per_image": {**PER_IMAGE, "图片_01": "d×1"}}, "key '图片_01' is one too many"),
+        ({"per_image": {**PER_IMAGE, "图片_4": "d×1"}}, "key '图片_4' does not belong to a photo"),
+        ({"per_image": {**PER_IMAGE, "图片_01": "d×1"}}, "key '图片_01' does not belong to a photo"),
         ({"per_image": dict(reversed(PER_IMAGE.items()))}, "keys are out of order: 图片_3, 图片_2, 图片_1"),
         ({"per_image": {**PER_IMAGE, "图片_2": " \u200b"}}, "图片_2 is empty: ' \\u200b'"),
         ({"per_image": {**PER_IMAGE, "图片_2": "b\nc"}}, "图片_2 has several lines: 'b\\nc'"),

@@ -321,7 +321,9 @@ def test_a_group_without_a_label_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_mission_is_named_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"stage_a\.jsonl:1: .*unknown mission '门锁'\. Known are: .*挡风板安装检查"):
+    with pytest.raises(
+        InputError, match=r"stage_a\.jsonl:1: .*unknown mission '门锁'\. Known missions: .*挡风板安装检查"
+    ):
         build(tmp_path, line(mission="门锁"))
 
 

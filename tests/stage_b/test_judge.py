@@ -294,7 +294,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "twice": (dump_line(record(0)), r"is already at .*a.jsonl:1"),
     "torn": (dump_line(record(1))[:-40], "incomplete"),
     "utf-8": (dump_line(record(1)).replace("挡".encode(), b"\xff"), "not UTF-8"),
-    "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known are: .*--mission-file"),
+    "mission": (broken(mission="消防检查"), "unknown mission '消防检查'. Known missions: .*--mission-file"),
     "a long line": (broken(note="x" * 10_000_000), "unknown key note"),
 }
 

@@ -50,7 +50,7 @@ def test_a_group_that_stands_there_twice_is_named_with_both_places(tmp_path: Pat
 
 def test_an_unknown_mission_is_told_with_its_place_or_kept(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "门禁检查", "pass"))
-    with pytest.raises(InputError, match=r"/a:1: group QC-1 .*unknown mission '门禁检查'. Known are: "):
+    with pytest.raises(InputError, match=r"/a:1: group QC-1 .*unknown mission '门禁检查'. Known missions: "):
         read(file)
     assert read(file, any_mission=True) == [("a:1", "QC-1 (门禁检查, pass)")]
 
@@ -63,7 +63,7 @@ def test_files_of_another_kind_are_wrong_usage_and_nothing_is_to_be_deleted(
     own, other = endings[record_type]
     for name in (f"a{own}.errors.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
         file = groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass"))
-        with pytest.raises(UsageError, match=rf"not a file of .* Give <mission>{own}\.jsonl"):
+        with pytest.raises(UsageError, match=rf"is not a file of .* Give <mission>{own}\.jsonl"):
             list(read_groups([file], record_type, KNOWN))
 
 
