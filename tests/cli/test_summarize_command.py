@@ -111,7 +111,7 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
         ("dtype", "int8", "Invalid value for '--dtype': 'int8' is not one of"),
         ("layout", "tree", "Invalid value for '--layout': 'tree' is not one of 'labelled', 'flat'."),
         ("engine", "vllm", "unknown engine 'vllm'. Known engines: auto, continuous, transformers, scripted."),
-        ("mission", "挡风板", "unknown mission '挡风板'. Known are: "),
+        ("mission", "挡风板", "unknown mission '挡风板'. Known missions: "),
         ("mission-file", "none.toml", "Invalid value for '--mission-file': Path 'none.toml' does not exist."),
         ("system-prompt", "none.txt", "Invalid value for '--system-prompt': File 'none.txt' does not exist."),
         ("input-dir", __file__, f"Invalid value for '--input-dir': Directory '{__file__}' is a file."),
@@ -140,11 +140,11 @@ def test_the_largest_batch_size_runs(job: Options) -> None:
 def test_a_misspelt_mission_beside_all_is_wrong_usage_and_nothing_is_written(job: Options) -> None:
     for missions in ("all", SHIELD), (SHIELD, "all"):
         ran = summarize(job | {"mission": missions[0]}, "--mission", "挡风板", "--mission", missions[1])
-        assert (ran.exit_code, "unknown mission '挡风板'. Known are: " in ran.stderr) == (2, True)
+        assert (ran.exit_code, "unknown mission '挡风板'. Known missions: " in ran.stderr) == (2, True)
     assert not Path(job["output-dir"]).exists()
     drawing = ["synth", "--groups", "1", "--output-dir", job["output-dir"], "--mission", "all", "--mission", "挡风板"]
     ran = run(*drawing)
-    assert (ran.exit_code, "unknown mission '挡风板'. Known are: " in ran.stderr) == (2, True)
+    assert (ran.exit_code, "unknown mission '挡风板'. Known missions: " in ran.stderr) == (2, True)
     assert not Path(job["output-dir"]).exists()
 
 
@@ -176,7 +176,7 @@ def test_a_missing_option_is_named(job: Options, missing: str) -> None:
         ("checkpoint", "{}", "{}: not a script: key answers is missing. Correct the file."),
         ("input-dir", None, "{} cannot be read as a folder (No such file or directory). "
                             "Give the folder that holds one folder per mission."),
-        ("system-prompt", " \n", "{}: the prompt file is empty. Leave the flag out for yanshou's own prompt."),
+        ("system-prompt", " \n", "{}: the prompt file is empty. Leave out the option to use yanshou's own prompt."),
         ("mission-file", "name =", "{}: not a TOML file in UTF-8: "),
     ],
 )  # fmt: skip

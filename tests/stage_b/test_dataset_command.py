@@ -38,8 +38,8 @@ def test_both_files_and_the_card_are_written_and_printed(stage_a: Path, tmp_path
     assert f"train.jsonl, val.jsonl, dataset.card.json: {out}" in result.stdout
     groups = [len((out / name).read_text("utf-8").splitlines()) for name in ("train.jsonl", "val.jsonl")]
     assert groups == [104, 36]  # of 70 and 70
-    told = json.loads(run(out, "--json", stage_a).stdout)
-    assert told == json.loads((out / "dataset.card.json").read_text("utf-8"))
+    printed = json.loads(run(out, "--json", stage_a).stdout)
+    assert printed == json.loads((out / "dataset.card.json").read_text("utf-8"))
 
 
 def test_a_second_dataset_at_once_in_one_folder_is_refused(stage_a: Path, tmp_path: Path) -> None:

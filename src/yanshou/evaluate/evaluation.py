@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
+from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.metrics import Counts
+from yanshou.evaluate.sources import read_settings
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.missions import Missions
 from yanshou.settings import ThresholdSettings
@@ -111,7 +112,7 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         warnings=read.warnings,
-        runs={file: run_settings(file) for file in (*verdict_files, *read.stage_a_files)},
+        runs={file: read_settings(file) for file in (*verdict_files, *read.stage_a_files)},
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import Missions
-from yanshou.missions.prompts import LONGEST, verdict_prompt
+from yanshou.missions.prompts import MAX_SUMMARY_CHARS, verdict_prompt
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label, StageARecord
 from yanshou.stage_b.verdict import FAIL, PASS
@@ -68,8 +68,8 @@ def _check_length(place: str, record: StageARecord) -> None:
     for key, value in record:
         texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]
         length = sum(map(len, texts))
-        if length > LONGEST:
+        if length > MAX_SUMMARY_CHARS:
             raise DamagedFileError(
-                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
+                f"{place}: key {key} has {length:,} characters, more than {MAX_SUMMARY_CHARS:,} (group {record.key}). "
                 f"{SUMMARIZE_AGAIN}"
             )

@@ -113,7 +113,7 @@ class ContinuousRunner:
         """Bounds of this request and of any other photo with the same prompt."""
         own = _visual_tokens(prepared)
         visual_tokens = 0 if prepared.grid is None else max(self.backend.max_visual_tokens, own)
-        longest = visual_tokens - own  # a photo of the largest size adds so many tokens
+        longest = visual_tokens - own  # tokens that a photo of the largest size would add
         return RequestBounds(
             kv_len=max(self._kv_len(prepared) + longest, self._prefill_tokens(prepared)),
             prefill_tokens=len(prepared.ids) - prepared.prefix_len + longest,
@@ -258,7 +258,7 @@ class PendingPrefill:
 
     tokens: HostCopy
     logprobs: HostCopy | None
-    owners: Sequence[int]  # of each log-probability: the index of its request
+    owners: Sequence[int]  # index of the request that each log-probability belongs to
 
     def get(self) -> StepOutput:
         tokens = self.tokens.get()

@@ -25,7 +25,7 @@ class PrefixCache:
         self.language, self.cache, self.has_varlen_kernel = language, cache, has_varlen_kernel
         self.device = cache.keys[0].device
         self._computed: dict[Prefix, KeysValues] = {}
-        self._first_rows: dict[Prefix, int] = {}  # of shared prefixes; they stay for good
+        self._first_rows: dict[Prefix, int] = {}  # first cache row of each shared prefix, which stays for good
 
     def __len__(self) -> int:
         return len(self._computed)

@@ -40,7 +40,7 @@ class Counters:
     prefill_batches: int = 0
     steps: int = 0
     completions: int = 0
-    decoded_tokens: int = 0  # of completions
+    decoded_tokens: int = 0  # in completed answers
     data_wait_s: float = 0.0  # time in which the device was idle because no request was prepared
 
 
