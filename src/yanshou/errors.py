@@ -1,23 +1,23 @@
-"""Everything that can go wrong and is not a bug.
+"""All errors that are not bugs.
 
     YanshouError
     ├── UsageError            wrong usage: unknown mission, contradictory flags              exit status 2
-    ├── RunError              the run cannot go on: nothing to read, nowhere to write        exit status 1
+    ├── RunError              the run cannot start or continue                               exit status 1
     │   ├── InputError        the input folder, a mission file, a prompt file
     │   ├── CheckpointError   a checkpoint that does not load
-    │   ├── DamagedFileError  a file of an earlier run that is not what a run writes
-    │   ├── ResumeError       settings differ from those the file was begun with
+    │   ├── DamagedFileError  a file of an earlier run that is not what a run of this version writes
+    │   ├── ResumeError       the settings differ from those that made the lines so far
     │   ├── LockedError       another run holds the output file
-    │   └── OutputError       the disk is full, a file cannot be written
-    └── GroupError            one group fails, the others go on; also a ValueError           exit status 3 at the end
-        ├── GroupFolderError  the folder itself: two folders with one id, photos changed since
+    │   └── OutputError       a file cannot be written: full disk, missing permission
+    └── GroupError            one group fails, the others continue; also a ValueError        exit status 3 at the end
+        ├── GroupFolderError  the folder: two folders with one id, photos changed after the line was written
         ├── PhotoError        a photo that cannot be read
-        ├── GenerationError   the model gave no usable answer: cut off, out of memory
-        ├── SummaryError      a check failed: empty summary, 图片_i missing
-        └── VerdictError      Stage-B: the answer is not the two lines of a verdict
+        ├── GenerationError   no usable answer: cut off, repeating itself, out of memory
+        ├── SummaryError      a summary that fails a check: empty, 图片_i missing
+        └── VerdictError      Stage-B: an answer that is not the two lines of a verdict
 
-Messages name the file, line or group, show the value and say what to do. Errors travel up to the command line, which
-prints them without a traceback; a traceback is a bug.
+Messages name the file, line or group, show the value and say what to do. The command line catches errors and prints
+them without a traceback; a traceback is a bug.
 """
 
 
@@ -30,7 +30,7 @@ class UsageError(YanshouError):
 
 
 class RunError(YanshouError):
-    """The run cannot start or go on (exit status 1)."""
+    """The run cannot start or continue (exit status 1)."""
 
 
 class InputError(RunError):
@@ -42,11 +42,11 @@ class CheckpointError(RunError):
 
 
 class DamagedFileError(RunError):
-    """A file of an earlier run holds something that no run writes. The message names file and line."""
+    """A file of an earlier run holds something that no run of this version writes. The message names file and line."""
 
 
 class ResumeError(RunError):
-    """The settings differ from those that the output file was begun with."""
+    """The settings differ from those that made the lines so far, or these are not known."""
 
 
 class LockedError(RunError):
@@ -58,9 +58,9 @@ class OutputError(RunError):
 
 
 class GroupError(YanshouError, ValueError):
-    """A fault of one group: reported with the group's name, the other groups go on.
+    """One group fails: the errors file names it, and the other groups continue.
 
-    `step` names the stage of the work for the errors file; `advice` says what to do about it.
+    `step` is the step of the work that failed, for the errors file; `advice` says what to do about it.
     """
 
     step = "group"
@@ -71,7 +71,7 @@ class GroupError(YanshouError, ValueError):
 
 
 class GroupFolderError(GroupError):
-    """The group's folder is at fault: an id used twice, photos that changed after the line was written."""
+    """The group's folder is at fault: two folders with one id, photos that changed after the line was written."""
 
     step = "discover"
 
@@ -83,13 +83,13 @@ class PhotoError(GroupError):
 
 
 class GenerationError(GroupError):
-    """The model gave no usable answer for a photo."""
+    """The model gave no usable answer."""
 
     step = "generate"
 
 
 class SummaryError(GroupError):
-    """A summary did not pass the checks."""
+    """A summary fails a check."""
 
     step = "check"
 

@@ -3,7 +3,7 @@
 key rule.text is missing
 unknown key colour
 key batch_size is 0: input should be greater than or equal to 1
-per_image has not just the keys 图片_1…图片_2        from a check of the whole record: its own message, no key
+per_image must have the keys 图片_1…图片_2 only      from a check of the whole record: its own message, no key
 """
 
 from collections.abc import Callable, Sequence

@@ -1,11 +1,11 @@
-"""Promises of `yanshou.stage_b.card`: figures, contradictions and warnings."""
+"""Guarantees of `yanshou.stage_b.card`: figures, contradictions and warnings."""
 
 from collections.abc import Sequence
 
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, draw_card, find_contradictions
+from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, build_card, find_contradictions
 from yanshou.stage_b.examples import Example
 
 
@@ -22,7 +22,7 @@ def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence
         name: DataFile(groups=len(side), rows=len(side), sha256="0")
         for name, side in (("train.jsonl", train), ("val.jsonl", val))
     }
-    return draw_card(settings, train, val, files, left_out)
+    return build_card(settings, train, val, files, left_out)
 
 
 def test_the_figures_of_a_mission_and_of_all() -> None:
@@ -33,22 +33,23 @@ def test_the_figures_of_a_mission_and_of_all() -> None:
     ]
     val = [example("电线/分布散乱×3", group="QC-4", label="fail", tokens=40)]
     card = card_of(train, val)
-    part = card.missions["甲"]
-    assert (part.groups, part.photos, part.train, part.val) == (3, 4, {"pass": 1, "fail": 1}, {"pass": 0, "fail": 1})
-    assert (part.irrelevant_photos, part.irrelevant_share) == (1, 0.25)
-    assert (part.entries, part.unknown_entries, part.unknown_share) == (5, 1, 0.2)
-    assert part.prompt_tokens == Tokens(median=30, p95=40, maximum=40)
+    figures = card.missions["甲"]
+    assert (figures.groups, figures.photos) == (3, 4)
+    assert (figures.train, figures.val) == ({"pass": 1, "fail": 1}, {"pass": 0, "fail": 1})
+    assert (figures.irrelevant_photos, figures.irrelevant_share) == (1, 0.25)
+    assert (figures.entries, figures.unknown_entries, figures.unknown_share) == (5, 1, 0.2)
+    assert figures.prompt_tokens == Tokens(median=30, p95=40, maximum=40)
     assert (card.overall.groups, card.overall.photos, card.overall.prompt_tokens.median) == (4, 5, 20)
 
 
-def test_a_photo_is_irrelevant_only_where_its_whole_line_says_so() -> None:
+def test_a_photo_is_irrelevant_where_its_only_entry_says_so() -> None:
     card = card_of(
         [example("无关图片×1", "无关图片×1，电线/捆扎整齐×1", " 无关图片", "标签/无关图片×1")], [example(group="QC-2")]
     )
     assert card.overall.irrelevant_photos == 3
 
 
-def test_contradictions_say_the_same_in_any_order_within_a_mission() -> None:
+def test_contradictions_have_the_same_summaries_in_any_order_within_a_mission() -> None:
     train = [
         example("A", "B", group="QC-1", label="pass"),
         example("B", "A", group="QC-2", label="fail"),
@@ -61,7 +62,7 @@ def test_contradictions_say_the_same_in_any_order_within_a_mission() -> None:
     ]
 
 
-def test_best_accuracy_is_what_contradictions_leave() -> None:
+def test_best_accuracy_counts_the_rarer_label_of_each_contradiction_as_wrong() -> None:
     train = [example("A", group=f"QC-{i}", label="pass" if i < 3 else "fail") for i in range(8)]
     card = card_of(train, [example("B", group="QC-8"), example("A", group="QC-9", label="fail", mission="乙")])
     assert card.missions["甲"].best_accuracy == 1 - 3 / 9
@@ -70,19 +71,19 @@ def test_best_accuracy_is_what_contradictions_leave() -> None:
     assert card.overall.best_accuracy == 1 - 3 / 10
 
 
-def test_contradictions_are_found_across_the_sides() -> None:
+def test_contradictions_between_train_and_val_count() -> None:
     assert card_of([example(label="pass")], [example(group="QC-2", label="fail")]).overall.best_accuracy == 0.5
 
 
 def test_a_mission_with_one_label_is_a_warning() -> None:
     card = card_of([example(label="pass")], [example(group="QC-2", label="pass")])
-    assert card.warnings == ["甲: all 2 groups have the label pass; one label teaches and measures nothing"]
+    assert card.warnings == ["甲: all 2 groups have the label pass: nothing can be learnt or measured from one label"]
 
 
-def test_a_label_missing_on_a_side_is_a_warning() -> None:
+def test_a_label_missing_in_train_or_val_is_a_warning() -> None:
     train = [example(label="pass"), example(group="QC-2", label="fail")]
     card = card_of(train, [example(group="QC-3", label="pass")])
-    assert card.warnings == ["甲: no group with the label fail in val, there are too few (1)"]
+    assert card.warnings == ["甲: no group with the label fail in val; the mission has too few (1)"]
 
 
 def test_groups_left_out_are_a_warning_that_names_the_first() -> None:
@@ -90,6 +91,6 @@ def test_groups_left_out_are_a_warning_that_names_the_first() -> None:
     train = [example(label="pass"), example(group="QC-2", label="fail")]
     val = [example(group="QC-3", label="pass"), example(group="QC-4", label="fail")]
     assert card_of(train, val, [left]).warnings == [
-        "1 groups are left out, see left_out in the card. The first: "
+        "1 groups are left out; left_out in the card lists them. The first: "
         "group QC-9 (甲, pass): its prompt has 900 tokens, more than 800"
     ]

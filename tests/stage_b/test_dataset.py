@@ -1,4 +1,4 @@
-"""Promises of `yanshou.stage_b.dataset`: readable files, sides that share no id, prompts that tell nothing."""
+"""Guarantees of `yanshou.stage_b.dataset`: readable files, no id on both sides, prompts that reveal nothing."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.stage_a_lines import GROUNDING, SHIELD, line, write
+from support.verdict_files import verdict
 
 from yanshou.errors import CheckpointError, DamagedFileError, InputError, OutputError
 from yanshou.missions import load_missions
@@ -27,7 +28,7 @@ TOKENS = "yanshou.stage_b.dataset.count_tokens"
 
 
 def build(folder: Path, *lines: Any, **options: Any) -> Card:
-    """The dataset of these lines, its tokens counted as characters: the checkpoint takes seconds to load."""
+    """The dataset of these lines, with characters counted as tokens: the checkpoint takes seconds to load."""
     with mock.patch(TOKENS, lambda prompts, checkpoint: [len(prompt.user) for prompt in prompts]):
         return build_from([write(folder / "stage_a.jsonl", *lines)], folder / "out", **options)
 
@@ -48,7 +49,7 @@ def keys(lines: list[Any]) -> list[tuple[str, str]]:
     return [(fields["mission"], fields["group_id"]) for fields in lines]
 
 
-def test_a_row_holds_the_columns_that_trainers_read(tmp_path: Path) -> None:
+def test_a_row_has_the_columns_that_trainers_read(tmp_path: Path) -> None:
     summaries = ["电线/捆扎整齐×2", "无关图片×1"]
     build(tmp_path, line(*summaries), line(group="QC-20241022-2", label="fail"))
     row = next(row for row in both(tmp_path) if row["group_id"] == "QC-20241022-1")
@@ -83,7 +84,7 @@ def test_huggingface_datasets_load_both_files(tmp_path: Path, monkeypatch: pytes
     assert [message["role"] for message in prompts[0]["prompt"]] == ["system", "user"]
 
 
-def test_ids_that_are_dates_are_warned_of_and_can_be_read_as_text(tmp_path: Path) -> None:
+def test_ids_that_are_dates_cause_a_warning_and_can_be_read_as_text(tmp_path: Path) -> None:
     dates = [line(group=f"2024-10-{day}") for day in range(10, 30)]
     assert not any("dates" in warning for warning in build(tmp_path, *dates, line()).warnings)
     assert [warning for warning in build(tmp_path, *dates).warnings if "Dataset.from_list" in warning] != []
@@ -91,7 +92,7 @@ def test_ids_that_are_dates_are_warned_of_and_can_be_read_as_text(tmp_path: Path
 
     path = tmp_path / "out/train.jsonl"
     loaded = load_dataset("json", data_files=str(path), cache_dir=str(tmp_path / "hf"))["train"]
-    assert loaded.features["group_id"].dtype == "timestamp[s]"  # once this fails, the warning can go
+    assert loaded.features["group_id"].dtype == "timestamp[s]"  # where this fails, the warning has become unnecessary
     text = Dataset.from_list([json.loads(line) for line in path.read_text("utf-8").splitlines()])
     assert [dict(row) for row in text] == rows(tmp_path, "train.jsonl")
 
@@ -129,7 +130,7 @@ CLEAN = SUMMARY.filter(lambda text: text.isprintable() and text.strip())
 
 @given(st.lists(st.lists(CLEAN, min_size=1, max_size=3), min_size=1, max_size=6))
 @settings(max_examples=40, deadline=None)
-def test_no_prompt_holds_a_path_a_label_folder_or_an_id(groups: list[list[str]]) -> None:
+def test_no_prompt_contains_a_path_a_label_folder_or_an_id(groups: list[list[str]]) -> None:
     ids = [f"QC-TEMP-20241022-{15062 + i:07d}" for i in range(len(groups))]
     lines = [
         line(*texts, group=group, label=["pass", "fail"][i % 2])
@@ -146,33 +147,39 @@ def test_no_prompt_holds_a_path_a_label_folder_or_an_id(groups: list[list[str]])
     assert len(written) + len(card.left_out) == len(lines) + 2
 
 
+NOT_TEXT = "which a chat template or ms-swift does not read as text"
+
+
 @pytest.mark.parametrize(
     ("summary", "reason"),
     [
-        ("标签/审核不通过×1", "its prompt holds 审核不通过, a label's folder"),
-        ("标签/QC-20241022-1×1", "its prompt holds its id"),
-        ("标签/<|im_end|>×1", "its prompt holds '<|im_end|>', which a chat template or ms-swift does not read as text"),
-        ("标签/<image>×1", "its prompt holds '<image>', which a chat template or ms-swift does not read as text"),
+        ("标签/审核不通过×1", "its prompt contains 审核不通过, a label's folder"),
+        ("标签/QC-20241022-1×1", "its prompt contains its id"),
+        (
+            "标签/<|im_end|>×1",
+            f"its prompt contains '<|im_end|>', {NOT_TEXT}",
+        ),
+        ("标签/<image>×1", f"its prompt contains '<image>', {NOT_TEXT}"),
     ],
 )
-def test_a_group_whose_summary_gives_it_away_is_left_out_and_listed(tmp_path: Path, summary: str, reason: str) -> None:
+def test_a_summary_that_reveals_label_or_id_leaves_its_group_out(tmp_path: Path, summary: str, reason: str) -> None:
     card = build(tmp_path, line(summary), line(group="QC-20241022-2"), line(group="QC-20241022-3"))
     assert sorted(keys(both(tmp_path))) == [(GROUNDING, "QC-20241022-2"), (GROUNDING, "QC-20241022-3")]
     assert [(left.group_id, left.reason) for left in card.left_out] == [("QC-20241022-1", reason)]
 
 
-def test_script_tags_are_kept_as_they_are(tmp_path: Path) -> None:
+def test_script_tags_are_kept_unchanged(tmp_path: Path) -> None:
     build(tmp_path, line("<script>alert(1)</script>"), line(group="QC-20241022-2"))
     row = next(row for row in both(tmp_path) if row["group_id"] == "QC-20241022-1")
     assert row["summaries"] == ["<script>alert(1)</script>"]
     assert row["messages"][1]["content"].endswith("图片_1: <script>alert(1)</script>")
 
 
-def test_a_short_folder_name_that_occurs_by_chance_is_no_giveaway(tmp_path: Path) -> None:
+def test_a_short_id_may_occur_in_a_summary(tmp_path: Path) -> None:
     assert build(tmp_path, line("电线/捆扎整齐×1", group="1"), line(group="2")).left_out == []
 
 
-def test_longer_groups_are_left_out_and_listed_never_cut(tmp_path: Path) -> None:
+def test_long_groups_are_left_out_and_listed_never_cut(tmp_path: Path) -> None:
     lines = [
         line(group="QC-20241022-1"),
         line("标签/" + "长" * 500 + "×1", group="QC-20241022-2"),
@@ -193,15 +200,10 @@ def test_an_alias_is_the_same_mission(tmp_path: Path) -> None:
         build(tmp_path, lines[0], line(mission="BBU线缆布放", group="QC-1"))
 
 
-def verdict(group: str, label: str | None, said: str, mission: str = GROUNDING) -> Any:
-    return {"group_id": group, "mission": mission, "label": label, "verdict": said, "reason": "缺少接地线",
-            "p_pass": 0.5, "raw_text": None, "timestamp": "2026-01-18T09:30:00+08:00"}  # fmt: skip
-
-
-def test_what_the_checkpoint_gets_wrong_stands_there_several_times(tmp_path: Path) -> None:
-    """In train.jsonl alone; a mission's alias and other groups' verdicts do no harm."""
+def test_groups_that_the_checkpoint_judges_wrong_are_repeated(tmp_path: Path) -> None:
+    """In train.jsonl only. A mission's alias is read as its name; verdicts about other groups are ignored."""
     groups = [(f"QC-20241022-{number}", ("pass", "fail")[number % 2]) for number in range(40)]
-    said = [verdict(group, label, "pass", "BBU接地线检查") for group, label in groups[:30]]
+    said = [verdict(group, label, "pass") for group, label in groups[:30]]
     path = write(tmp_path / "a_verdicts.jsonl", *said, verdict("QC-elsewhere", "fail", "pass"))
     lines = [line(group=group, label=label) for group, label in groups]
     card = build(tmp_path, *lines, verdicts=(path,), repeats=3)
@@ -210,15 +212,15 @@ def test_what_the_checkpoint_gets_wrong_stands_there_several_times(tmp_path: Pat
     counts = Counter(row["group_id"] for row in train)
     assert {group for group, times in counts.items() if times == 3} == wrong & set(counts)
     assert set(counts.values()) == {1, 3}
-    assert len({row["group_id"] for row in val} & wrong) > 0, "the test wants one there"
+    assert len({row["group_id"] for row in val} & wrong) > 0, "val.jsonl needs one of them for this test"
     assert len(val) == len({row["group_id"] for row in val})
     assert (card.files["train.jsonl"].groups, card.files["train.jsonl"].rows) == (len(counts), len(train))
     assert card.overall.train == {"pass": 18, "fail": 18}
 
 
-def test_verdicts_on_other_groups_are_refused(tmp_path: Path) -> None:
+def test_verdicts_about_other_groups_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a_verdicts.jsonl", verdict("QC-elsewhere", "fail", "pass"))
-    with pytest.raises(InputError, match="none of these 1 verdicts is on a group of the Stage-A files"):
+    with pytest.raises(InputError, match="none of the 1 verdicts is about a group of the Stage-A files"):
         build(tmp_path, line(), line(group="QC-20241022-2"), verdicts=(path,))
 
 
@@ -226,8 +228,10 @@ def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
     lines = [line(group=f"QC-2024-{i}") | {"timestamp": "2026-11-20T10:00:00+08:00"} for i in range(2)]
     said = [verdict(f"QC-2024-{i}", "pass", "fail") | {"timestamp": f"2026-11-20T1{i}:00:00+09:00"} for i in range(2)]
     path = write(tmp_path / "a_verdicts.jsonl", *said)
-    told = r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
-    with pytest.raises(InputError, match=told):
+    message = (
+        r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
+    )
+    with pytest.raises(InputError, match=message):
         build(tmp_path, *lines, verdicts=(path,))
 
 
@@ -238,7 +242,7 @@ def test_one_id_under_both_labels_stays_together(tmp_path: Path) -> None:
     assert len({row["group_id"] for row in rows(tmp_path, "val.jsonl")}) == 1
 
 
-def test_the_card_holds_the_checksums_of_the_files_and_not_where_they_are(tmp_path: Path) -> None:
+def test_the_card_has_the_checksums_of_the_files_and_no_folder(tmp_path: Path) -> None:
     card = build(tmp_path, line(group="QC-2024-1"), line(group="QC-2024-2"))
     out = tmp_path / "out"
     assert Card.model_validate_json((out / "dataset.card.json").read_bytes()) == card
@@ -265,7 +269,7 @@ def lengthened(fields: Any) -> None:
     fields["images"][0] += "x" * 10**7
 
 
-HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {  # made one at a time: some have 10 MB
+DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {  # each made when its test runs: some have 10 MB
     "missing key": (
         lambda: damaged(lambda line: line.pop("images")),
         r"key images is missing \(group QC-20241022-2\)",
@@ -284,9 +288,9 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {  # made one at a time: s
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_line_is_named_with_file_line_key_and_advice(tmp_path: Path, name: str) -> None:
-    spoilt, message = HOSTILE[name]
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_line_is_named_with_file_line_key_and_advice(tmp_path: Path, name: str) -> None:
+    spoilt, message = DAMAGED[name]
     path = write(tmp_path / "stage_a.jsonl", line())
     path.write_bytes(path.read_bytes() + spoilt())
     with pytest.raises(DamagedFileError, match=rf"stage_a\.jsonl:2: {message}") as caught:
@@ -303,19 +307,21 @@ def test_a_summary_of_10_mb_is_named_by_its_key(tmp_path: Path) -> None:
         build(tmp_path, line("长" * 3_500_000))
 
 
-def test_a_group_that_stands_in_two_files_is_named_with_both_places(tmp_path: Path) -> None:
+def test_a_group_in_two_files_is_named_with_both_places(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a.jsonl", line()), write(tmp_path / "b.jsonl", line(group="QC-2"), line())
     with pytest.raises(DamagedFileError, match=r"b\.jsonl:2: group QC-20241022-1 .* is already at .*a\.jsonl:1\. "):
         build_from([first, second], tmp_path / "out")
 
 
 def test_a_group_without_a_label_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"stage_a\.jsonl:2: group QC-20241022-7 .* has no label: key label is null"):
+    with pytest.raises(InputError, match=r"stage_a\.jsonl:2: group QC-20241022-7 .* has no label .key label is null."):
         build(tmp_path, line(), line(group="QC-20241022-7", label=None))
 
 
 def test_an_unknown_mission_is_named_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"stage_a\.jsonl:1: .*unknown mission '门锁'\. Known are: .*挡风板安装检查"):
+    with pytest.raises(
+        InputError, match=r"stage_a\.jsonl:1: .*unknown mission '门锁'\. Known missions: .*挡风板安装检查"
+    ):
         build(tmp_path, line(mission="门锁"))
 
 
@@ -349,7 +355,7 @@ def test_tokens_are_counted_as_the_engine_reads_the_prompt() -> None:
     assert counts[1] > 1000  # nothing is cut
 
 
-def test_the_card_tells_the_tokens_of_the_demo_checkpoint(tmp_path: Path) -> None:
+def test_the_card_counts_the_tokens_of_the_demo_checkpoint(tmp_path: Path) -> None:
     path = write(tmp_path / "stage_a.jsonl", line(group="QC-1"), line(group="QC-2"))
     card = build_from([path], tmp_path / "out")
     (count,) = count_tokens([verdict_prompt(MISSIONS.get(GROUNDING), ["无关图片×1"])], "demo")

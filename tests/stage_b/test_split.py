@@ -1,4 +1,4 @@
-"""Promises of `yanshou.stage_b.split`: one id on one side, every stratum near its share, the same draw every time."""
+"""Guarantees of `yanshou.stage_b.split`: one id on one side, every stratum near its share, the same draw every time."""
 
 import random
 from collections import Counter
@@ -24,21 +24,21 @@ def wanted(size: int, fraction: float) -> int:
 
 
 def off(keys: list[GroupKey], chosen: frozenset[str], fraction: float) -> list[int]:
-    """For every stratum, how many groups it has too few or too many in validation."""
+    """For every stratum, the number of groups in validation above or below its share."""
     sizes = Counter(key[:2] for key in keys)
     taken = Counter(key[:2] for key in keys if key.group_id in chosen)
     return [abs(taken[stratum] - wanted(size, fraction)) for stratum, size in sizes.items()]
 
 
 @given(st.lists(st.sampled_from(STRATA), min_size=2, max_size=80), FRACTIONS, SEEDS)
-def test_ids_that_stand_there_once_are_split_exactly(strata: list[tuple[str, str]], fraction: float, seed: int) -> None:
+def test_ids_of_one_stratum_are_split_exactly(strata: list[tuple[str, str]], fraction: float, seed: int) -> None:
     keys = keys_of([{stratum} for stratum in strata])
     chosen = validation_ids(keys, fraction, seed)
-    assert sum(off(keys, chosen, fraction)) == 0 or len(set(strata)) == len(strata)  # a group a stratum: no share of it
+    assert sum(off(keys, chosen, fraction)) == 0 or len(set(strata)) == len(strata)  # one group per stratum: no shares
 
 
 @given(BELONGINGS, FRACTIONS, SEEDS)
-def test_ids_in_several_strata_are_split_nearly(
+def test_ids_of_several_strata_are_off_by_a_few_at_most(
     belongings: list[set[tuple[str, str]]], fraction: float, seed: int
 ) -> None:
     keys = keys_of(belongings)
@@ -52,7 +52,7 @@ def test_neither_side_is_empty(belongings: list[set[tuple[str, str]]], fraction:
 
 
 @given(BELONGINGS, FRACTIONS, SEEDS, st.randoms())
-def test_the_order_of_the_input_plays_no_part(
+def test_the_order_of_the_input_has_no_effect(
     belongings: list[set[tuple[str, str]]], fraction: float, seed: int, shuffler: random.Random
 ) -> None:
     keys = keys_of(belongings)
@@ -61,18 +61,18 @@ def test_the_order_of_the_input_plays_no_part(
     assert validation_ids(shuffled, fraction, seed) == validation_ids(keys, fraction, seed)
 
 
-def test_the_draw_is_the_same_on_every_machine_and_another_with_another_seed() -> None:
+def test_the_draw_depends_on_the_seed_and_not_on_the_machine() -> None:
     keys = keys_of([{("甲", "pass")}] * 20)
     assert sorted(validation_ids(keys, 0.2, 0)) == ["QC-17", "QC-19", "QC-2", "QC-5"]
     assert validation_ids(keys, 0.2, 1) != validation_ids(keys, 0.2, 0)
 
 
-def test_ids_in_several_strata_come_into_validation_as_often_as_others() -> None:
+def test_ids_of_several_strata_are_drawn_as_often_as_others() -> None:
     belongings = [set(STRATA[:2]) if i % 4 == 0 else {STRATA[i % 2]} for i in range(400)]
     chosen = validation_ids(keys_of(belongings), 0.2, 0)
     several = sum(f"QC-{i}" in chosen for i in range(0, 400, 4))
     assert 10 <= several <= 30  # a fifth of 100
 
 
-def test_an_id_that_is_not_valid_unicode_is_drawn_too() -> None:
+def test_an_id_that_is_not_valid_unicode_can_be_drawn() -> None:
     assert len(validation_ids([GroupKey("甲", "pass", "\udcff"), GroupKey("甲", "pass", "QC-1")], 0.5, 0)) == 1

@@ -1,4 +1,4 @@
-"""Promises of `yanshou.stage_b.verdict`: two lines are read, nothing is guessed, nothing raises."""
+"""Guarantees of `yanshou.stage_b.verdict`: two lines are read, nothing is guessed, nothing raises."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ REASON = st.text(min_size=1).map(lambda text: " ".join(text.split())).filter(lam
 
 
 @given(st.booleans(), REASON)
-def test_what_is_written_is_read(passed: bool, reason: str) -> None:
+def test_a_written_verdict_reads_as_itself(passed: bool, reason: str) -> None:
     if len(reason.splitlines()) == 1:
         assert read_verdict(write_verdict(passed, reason)) == VerdictText(passed, reason)
 
@@ -35,7 +35,7 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         "通过\n理由: 齐全<|im_end|><|endoftext|>\n",
     ],
 )
-def test_both_colons_and_white_space_are_read(text: str) -> None:
+def test_both_colons_and_white_space_are_accepted(text: str) -> None:
     assert read_verdict(text) == VerdictText(True, "齐全")
 
 

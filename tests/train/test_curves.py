@@ -1,4 +1,4 @@
-"""ms-swift's logging.jsonl, as it was written by a training of ms-swift 4.6."""
+"""Curves from the lines that ms-swift 4.6 writes into logging.jsonl."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from yanshou.train.curves import Curves, draw, finished, read_curves, shown, warning
+from yanshou.train import curves as module
+from yanshou.train.curves import CurveReader, Curves, draw, finished, latest_values, read_curves, warning
 
 
 def step(number: int, reward: float = 0.5, zero_std: float = 0.0) -> dict[str, Any]:
@@ -32,8 +33,8 @@ def test_every_step_and_every_validation_is_read(tmp_path: Path) -> None:
     assert curves.of("reward") == ([1, 2], [0.2, 0.6])
     assert curves.validation("reward") == ([1], [0.4])
     assert (curves.step, curves.steps) == (2, 9)
-    assert list(shown(curves)) == [
-        "reward 0.6", "KL to the start 0.25", "tokens an answer 16", "groups that teach nothing 0%",
+    assert list(latest_values(curves)) == [
+        "reward 0.6", "KL to the initial checkpoint 0.25", "tokens per answer 16", "groups that teach nothing 0%",
     ]  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_steps_repeated_after_a_resume_count_once(tmp_path: Path) -> None:
     assert curves.validation("reward") == ([], [])
 
 
-def test_a_line_torn_by_a_kill_is_left_out(tmp_path: Path) -> None:
+def test_a_line_that_a_kill_left_incomplete_is_skipped(tmp_path: Path) -> None:
     assert read_curves(log(tmp_path, step(1), '{"loss": 0.0, "rew')).step == 1
 
 
@@ -52,18 +53,29 @@ def test_a_line_torn_by_a_kill_is_left_out(tmp_path: Path) -> None:
     "line", ['"2²/1", "loss": 1', f'"{"2" * 5000}/9", "loss": 1', f'"2/{"9" * 5000}", "loss": 1',
              f'"2/9", "loss": 1{"0" * 400}', '"2/9", "loss": NaN']
 )  # fmt: skip
-def test_a_line_that_no_trainer_writes_is_left_out(tmp_path: Path, line: str) -> None:
+def test_a_line_that_no_trainer_writes_is_skipped(tmp_path: Path, line: str) -> None:
     curves = read_curves(log(tmp_path, step(1), f'{{"global_step/max_steps": {line}}}\n'))
     assert (list(curves.train), curves.step) == ([1], 1)
 
 
-def test_values_too_large_for_a_mean_are_left_out(tmp_path: Path) -> None:
+def test_values_too_large_for_a_mean_are_skipped(tmp_path: Path) -> None:
     assert warning(read_curves(log(tmp_path, *(step(number, 1e308, 1e308) for number in range(1, 8))))) == ""
 
 
 def test_no_file_yet_is_no_step(tmp_path: Path) -> None:
     assert read_curves(tmp_path / "logging.jsonl").step == 0
     assert not finished(tmp_path / "logging.jsonl")
+
+
+def test_a_log_is_read_again_only_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    monkeypatch.setattr(module, "read_curves", lambda path: reads.append(path) or read_curves(path))
+    reader = CurveReader(tmp_path / "logging.jsonl")
+    assert (reader.read().step, reads) == (0, [])
+    for number in (1, 2):
+        path = log(tmp_path, *(step(at) for at in range(1, number + 1)))
+        assert [reader.read().step for _ in range(5)] == [number] * 5
+    assert reads == [path, path]
 
 
 def test_only_a_training_that_came_to_its_end_is_finished(tmp_path: Path) -> None:
@@ -74,8 +86,8 @@ def test_only_a_training_that_came_to_its_end_is_finished(tmp_path: Path) -> Non
     assert not finished(log(tmp_path, step(3), end, step(4)))
 
 
-@pytest.mark.parametrize(("reward", "cure"), [(1.2, "raise --temperature"), (0.1, "Start with --sft")])
-def test_a_training_that_teaches_nothing_warns_and_says_what_to_do(tmp_path: Path, reward: float, cure: str) -> None:
+@pytest.mark.parametrize(("reward", "cure"), [(1.2, "raise --temperature"), (0.1, "--sft")])
+def test_a_training_that_teaches_nothing_warns_and_names_a_cure(tmp_path: Path, reward: float, cure: str) -> None:
     curves = read_curves(log(tmp_path, *(step(number, reward, zero_std=0.75) for number in range(1, 8))))
     assert "in 75% of them, over the last 7 steps, every answer earned the same" in warning(curves)
     assert cure in warning(curves)

@@ -1,4 +1,4 @@
-"""The launcher, with a stand-in for ms-swift: what it starts, follows, ends, resumes and refuses."""
+"""`yanshou train` with a fake ms-swift: what is started, followed, ended, resumed and refused."""
 
 import json
 import os
@@ -17,8 +17,9 @@ from support.training_rows import rows, written
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
+from yanshou.storage import atomic
+from yanshou.train import checks, trainer_process
 from yanshou.train import run as launcher
-from yanshou.train.curves import Curves, read_curves
 from yanshou.train.run import Training
 
 Build = Callable[..., TrainSettings]
@@ -27,16 +28,16 @@ MODEL = checkpoint.locate("demo")
 
 
 @pytest.fixture(autouse=True)
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def fake_swift(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
     monkeypatch.setenv("SWIFT_MODEL", str(MODEL))
-    monkeypatch.setattr(launcher, "_installed", lambda: None)
+    monkeypatch.setattr(launcher, "check_installed", lambda: None)
     monkeypatch.setattr(launcher, "draw", lambda curves, path: path.write_bytes(b""))  # matplotlib comes with ms-swift
-    monkeypatch.setattr(launcher, "LOOK_S", 0.05)
+    monkeypatch.setattr(trainer_process, "POLL_S", 0.05)
 
 
 def interrupted(training: Training) -> launcher.TrainResult:
-    """Runs it until its second step, then interrupts it."""
+    """Runs a training until its second step, then interrupts it."""
 
     def watch() -> None:
         while not (training.folder.swift / "checkpoint-2").exists():
@@ -47,48 +48,28 @@ def interrupted(training: Training) -> launcher.TrainResult:
     return training.run()
 
 
-def test_a_training_ends_in_a_folder_that_checkpoint_takes(settings: Build) -> None:
+def test_a_training_ends_with_a_folder_that_loads_as_a_checkpoint(settings: Build) -> None:
     result = Training(settings()).run()
-    assert (result.status, result.step, result.steps) == (0, 3, 3)
+    assert (result.status, result.step) == (0, 3)
     assert result.final == settings().output_dir / "final"
     checkpoint.check(result.final)
     assert not (result.final / "args.json").exists()
-    assert result.last_words() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
+    assert result.final_messages() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
     assert result.curves == settings().output_dir / "curves.png"
     assert result.curves.exists()
 
 
-def test_the_log_is_read_only_when_it_has_grown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks, reads = [], []
-    monkeypatch.setenv("SWIFT_DOES", "hang")  # after its second step
-    monkeypatch.setattr(launcher, "LOOK_S", 0.01)
-    monkeypatch.setattr(launcher, "read_curves", lambda path: reads.append(path) or read_curves(path))
-    training = Training(settings())
-    so_far = training._so_far
-
-    def look() -> Curves:
-        looks.append(so_far())
-        if [curves.step for curves in looks[-20:]] == [2] * 20:
-            training.interrupt()
-        return looks[-1]
-
-    monkeypatch.setattr(training, "_so_far", look)
-    assert training.run().step == 2
-    assert len(looks) > 20
-    assert len(reads) <= 3  # a step each, and the result
-
-
-def test_an_interrupted_training_resumes_from_the_newest_whole_checkpoint(
+def test_an_interrupted_training_resumes_from_the_newest_complete_checkpoint(
     settings: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWIFT_DOES", "hang")
     first = interrupted(Training(settings()))
     assert (first.status, first.final, first.step) == (130, None, 2)
-    assert first.last_words() == ["interrupted at step 2. The same command goes on from the newest checkpoint."]
+    assert first.final_messages() == ["interrupted at step 2. The same command resumes from the newest checkpoint."]
     monkeypatch.setenv("SWIFT_DOES", "")
     again = Training(settings())
     assert "--resume_from_checkpoint" in again.command_line()
-    assert "swift/checkpoint-1 " in again.command_line()  # 2 was being written
+    assert "swift/checkpoint-1 " in again.command_line()  # checkpoint-2 is incomplete
     assert again.run().status == 0
     lines = (settings().output_dir / "swift/logging.jsonl").read_text().splitlines()
     assert [json.loads(line)["global_step/max_steps"] for line in lines] == ["1/3", "2/3", "2/3", "3/3", "3/3"]
@@ -100,35 +81,41 @@ def test_a_finished_training_is_not_trained_again(settings: Build, monkeypatch: 
     assert Training(settings()).run().status == 0
 
 
-def test_the_trainers_last_words_are_the_error(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trainers_own_error_is_shown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIFT_DOES", "fail")
     with pytest.raises(RunError, match=r"status 1: .*must be evenly divisible.*swift\.log"):
         Training(settings()).run()
 
 
-def test_a_trainer_that_fails_on_the_way_says_what_goes_on(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainer_that_fails_later_says_from_where_to_resume(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIFT_DOES", "hang")
     interrupted(Training(settings()))
     monkeypatch.setenv("SWIFT_DOES", "fail")
-    with pytest.raises(RunError, match=r"evenly divisible.*swift\.log\. The same command goes on from step 1\.$"):
+    with pytest.raises(RunError, match=r"evenly divisible.*swift\.log\. The same command resumes from step 1\.$"):
         Training(settings()).run()
 
 
-@pytest.mark.parametrize(("changes", "told"), [({"lora_rank": 16}, "lora_rank 8, now it is 16"),
-                                               ({"more": ("--x", "1")}, "more")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"lora_rank": 16}, "\n  lora_rank: file has 8, this run has 16\n"),
+        ({"extra_args": ("--x", "1")}, "\n  extra_args: file has "),
+    ],
+)
 def test_other_settings_are_refused_showing_the_difference(
-    settings: Build, changes: dict[str, object], told: str
+    settings: Build, changes: dict[str, object], difference: str
 ) -> None:
     Training(settings()).run()
-    with pytest.raises(ResumeError, match=told):
+    with pytest.raises(ResumeError) as refused:
         Training(settings(**changes)).run()
+    assert difference in str(refused.value)
 
 
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()
     written(given.train_file, rows(13, 5))
-    with pytest.raises(ResumeError, match="begun with train_file"):
+    with pytest.raises(ResumeError, match="the training began with other settings:\n  train_file: file has "):
         Training(given).run()
 
 
@@ -140,12 +127,12 @@ def test_fresh_starts_over_and_keeps_the_old(settings: Build) -> None:
 
 
 def test_fresh_twice_within_a_second_keeps_both(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = datetime(2026, 1, 18, 9, 30)
-    monkeypatch.setattr(launcher, "datetime", SimpleNamespace(now=lambda: moment))
+    moment = SimpleNamespace(astimezone=lambda: datetime(2026, 1, 18, 9, 30))
+    monkeypatch.setattr(atomic, "datetime", SimpleNamespace(now=lambda: moment))
     for _ in range(3):
         assert Training(settings(fresh=True)).run().status == 0
     old = sorted(settings().output_dir.glob("old-*"))
-    assert [folder.name for folder in old] == ["old-20260118-093000", "old-20260118-093000-2"]
+    assert [folder.name for folder in old] == ["old-20260118T093000", "old-20260118T093000-2"]
     assert all((folder / "final").is_dir() for folder in old)
 
 
@@ -155,7 +142,7 @@ def test_fresh_in_a_folder_with_nothing_but_old_trainings_makes_no_empty_one(set
     assert [folder.name for folder in settings().output_dir.glob("old-*")] == ["old-1"]
 
 
-def test_fresh_leaves_what_is_no_trainings_where_it_is(settings: Build) -> None:
+def test_fresh_leaves_other_files_where_they_are(settings: Build) -> None:
     out = settings().output_dir
     out.mkdir()
     given = settings(train_file=written(out / "train.jsonl", rows(12, 1)), sft=True)
@@ -183,7 +170,7 @@ def test_fresh_does_not_move_away_what_it_reads(settings: Build, name: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_is_no_result_is_not_told_as_one(settings: Build, kind: str) -> None:
+def test_a_final_that_is_no_result_is_refused(settings: Build, kind: str) -> None:
     final = Training(settings()).run().final
     assert final
     if kind == "file":
@@ -191,7 +178,7 @@ def test_what_is_no_result_is_not_told_as_one(settings: Build, kind: str) -> Non
         final.touch()
     else:
         (final / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"move .*/final away, and the same command makes it anew\.$"):
+    with pytest.raises(CheckpointError, match=r"move .*/final away, and the same command makes it again\.$"):
         Training(settings()).run()
     final.rename(final.with_name("away"))
     assert Training(settings()).run().final == final
@@ -199,11 +186,11 @@ def test_what_is_no_result_is_not_told_as_one(settings: Build, kind: str) -> Non
 
 def test_a_pipe_is_no_training_file(settings: Build, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match=r"/pipe: no file that can be read several times"):
+    with pytest.raises(InputError, match=r"/pipe is not a file that can be read several times"):
         Training(settings(train_file=tmp_path / "pipe")).command_line()
 
 
-def test_folders_where_files_should_be_are_no_traceback(settings: Build) -> None:
+def test_folders_in_place_of_files_are_errors(settings: Build) -> None:
     (settings().output_dir / "swift.log").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"/swift\.log: cannot be written: Is a directory"):
         Training(settings()).run()
@@ -244,6 +231,6 @@ def test_a_checkpoint_with_code_of_its_own_is_refused(settings: Build, tmp_path:
 
 def test_without_ms_swift_the_error_says_what_to_install(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
     with pytest.raises(RunError, match=r"pip install 'yanshou\[train\]'"):
         Training(settings()).run()

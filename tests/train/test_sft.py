@@ -10,7 +10,7 @@ from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
 from yanshou.stage_b.rows import check_rows
 from yanshou.stage_b.verdict import read_verdict
-from yanshou.train.sft import PLAIN, write_rows
+from yanshou.train.sft import GENERAL_REASONS, write_rows
 
 GOOD = "BBU设备/华为,显示完整,无需安装×1"
 
@@ -25,12 +25,12 @@ def row(solution: str, **changes: object) -> dict[str, object]:
     return rows(1)[0] | {"mission": "挡风板安装检查", "summaries": [GOOD], "solution": solution} | changes
 
 
-def test_where_rule_and_person_agree_the_rule_gives_the_reason(tmp_path: Path) -> None:
+def test_a_rule_that_agrees_with_the_label_gives_the_reason(tmp_path: Path) -> None:
     assert answers(tmp_path, [row("通过")]) == [f"通过\n理由: 有图片_1 {GOOD}"]
 
 
-def test_where_they_differ_the_person_has_the_last_word(tmp_path: Path) -> None:
-    assert answers(tmp_path, [row("不通过")]) == [f"不通过\n理由: {PLAIN[False]}"]
+def test_a_rule_that_contradicts_the_label_gives_no_reason(tmp_path: Path) -> None:
+    assert answers(tmp_path, [row("不通过")]) == [f"不通过\n理由: {GENERAL_REASONS[False]}"]
 
 
 def test_every_answer_is_the_two_lines_and_the_label(tmp_path: Path) -> None:
@@ -40,24 +40,24 @@ def test_every_answer_is_the_two_lines_and_the_label(tmp_path: Path) -> None:
         assert answer.splitlines()[0] == line["solution"]
 
 
-def test_the_question_stays_as_it_was(tmp_path: Path) -> None:
+def test_the_question_is_copied_unchanged(tmp_path: Path) -> None:
     answers(tmp_path, [row("通过")])
     (line,) = (tmp_path / "sft.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["messages"][:2] == row("通过")["messages"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"solution": "审核通过"}, "key solution is '审核通过'"),
-        ({"images": []}, "column images means something else"),
-        ({"answer": "通过"}, "column answer means something else"),
-        ({"messages": [{"role": "user", "content": "?"}]}, "a system message and a user message are wanted"),
+        ({"images": []}, "column images has another meaning"),
+        ({"answer": "通过"}, "column answer has another meaning"),
+        ({"messages": [{"role": "user", "content": "?"}]}, "a system message and a user message are expected"),
     ],
 )
-def test_a_row_that_cannot_be_trained_on_is_named(tmp_path: Path, changes: dict[str, object], told: str) -> None:
+def test_a_row_that_cannot_be_trained_on_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     path = written(tmp_path / "rows.jsonl", [row("通过"), row("通过") | changes])
-    with pytest.raises(DamagedFileError, match=f"rows.jsonl:2: .*{told}.*yanshou dataset"):
+    with pytest.raises(DamagedFileError, match=f"rows.jsonl:2: .*{message}.*yanshou dataset"):
         check_rows(path)
 
 
@@ -66,6 +66,6 @@ def test_an_unknown_mission_is_named(tmp_path: Path) -> None:
         answers(tmp_path, [row("通过", mission="电梯")])
 
 
-def test_an_empty_file_is_told(tmp_path: Path) -> None:
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no row to train on"):
         check_rows(written(tmp_path / "rows.jsonl", []))

@@ -1,6 +1,6 @@
-"""What can be checked: one TOML a mission, in this folder or in the user's own. Nothing else lists missions.
+"""The missions: one TOML file each, in this folder or in the user's own. Nothing else lists missions.
 
-    name = "BBU安装方式检查（正装）"                     # the folder's and the output file's name
+    name = "BBU安装方式检查（正装）"                     # names the folder and the output files
     aliases = ["BBU安装方式检查(正装)"]                  # other names of the same mission
     focus = "本检查项重点关注BBU设备和BBU安装螺丝。"      # ends the Stage-A prompt; also in the Stage-B prompt
     [rule]                                              # when a group passes: see yanshou.missions.rules
@@ -8,8 +8,7 @@
     require = [["BBU设备"], ["螺丝、光纤插头/BBU安装螺丝,符合要求"]]
     forbid = ["*/不符合要求"]
 
-A name or an alias belongs to one mission only, and names are compared in Unicode NFC, as disks spell them in either
-form.
+A name or an alias belongs to one mission only. Names are compared in Unicode NFC, because file systems differ in it.
 """
 
 import tomllib
@@ -31,17 +30,21 @@ from yanshou.validation import validation_messages
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
 
-NAME_BYTES = 80  # in UTF-8; a file system allows 255, and `_stage_a.errors.jsonl` and the like are put behind
+NAME_BYTES = 80  # in UTF-8; file systems allow 255, and endings such as `_stage_a.errors.jsonl` are added
 
 
 def _file_name(name: str) -> str:
     size = len(name.encode("utf-8", errors="replace"))
     if not name.isprintable() or "/" in name or name.startswith(".") or name != name.strip():
-        raise ValueError("a mission names files: no /, no control characters, no . in front, no spaces around it")
+        raise ValueError(
+            "a mission's name is part of file names: no /, no control characters, no leading ., no spaces around it"
+        )
     if not 0 < size <= NAME_BYTES:
-        raise ValueError(f"a mission names files: 1 to {NAME_BYTES} bytes of UTF-8, this has {size}")
+        raise ValueError(
+            f"a mission's name is part of file names: 1 to {NAME_BYTES} bytes of UTF-8, this one has {size}"
+        )
     if name == ALL:
-        raise ValueError(f"{ALL} stands for every mission; choose another name")
+        raise ValueError(f"{ALL} means every mission; choose another name")
     return name
 
 
@@ -49,7 +52,7 @@ Name = Annotated[str, AfterValidator(_file_name)]
 
 
 class Mission(Settings):
-    """One check: what its photos are looked at for, and when a group passes."""
+    """One kind of check: what to look for in its photos, and when a group passes."""
 
     name: Name
     aliases: tuple[Name, ...] = ()
@@ -58,18 +61,18 @@ class Mission(Settings):
 
 
 class Missions:
-    """The known missions, in the order of their names."""
+    """The known missions, ordered by name."""
 
     def __init__(self, missions: Sequence[Mission]) -> None:
         self._missions = tuple(natsorted(missions, key=lambda mission: mission.name))
         self._by_key = {_key(name): mission for mission in missions for name in _names(mission)}
 
     def get(self, name: str) -> Mission:
-        """The mission of that name or alias."""
+        """The mission with this name or alias. Raises UsageError."""
         if mission := self._by_key.get(_key(name)):
             return mission
         known = ", ".join(map(_shown, self._missions))
-        raise UsageError(f"unknown mission {excerpt(name)}. Known are: {known}. --mission-file adds your own.")
+        raise UsageError(f"unknown mission {excerpt(name)}. Known missions: {known}. --mission-file adds your own.")
 
     def __contains__(self, name: str) -> bool:
         return _key(name) in self._by_key
@@ -82,15 +85,15 @@ class Missions:
 
 
 def load_missions(files: Sequence[Path] = ()) -> Missions:
-    """yanshou's own missions and those of the files; a folder stands for its *.toml. InputError names what is wrong."""
+    """yanshou's own missions and those of the files; a folder means its *.toml. Raises InputError."""
     missions: list[Mission] = []
-    owners: dict[str, str] = {}  # name or alias → the file that took it
+    owners: dict[str, str] = {}  # name or alias → its file
     own = [file for file in resources.files(__name__).iterdir() if file.name.endswith(".toml")]
     for file in (*own, *(toml for path in files for toml in _tomls(path))):
         mission = _read(file)
         for name in _names(mission):
             if owner := owners.get(_key(name)):
-                raise InputError(f"{file}: the name or alias {name} is taken already, by {owner}. Choose another one.")
+                raise InputError(f"{file}: the name or alias {name} is already used by {owner}. Choose another one.")
             owners[_key(name)] = str(file)
         missions.append(mission)
     return Missions(missions)
@@ -101,7 +104,7 @@ def _tomls(path: Path) -> list[Path]:
         return [path]
     found = natsorted(path.glob("*.toml"), key=lambda file: file.name)
     if not found:
-        raise InputError(f"{path}: no *.toml in this folder. A mission is one TOML file.")
+        raise InputError(f"{path}: no *.toml in this folder. Each mission is one TOML file.")
     return found
 
 

@@ -1,11 +1,11 @@
-"""What the model is told: the words beside a photo (Stage-A) and around a group's summaries (Stage-B).
+"""The prompts: for a photo (Stage-A), and for the summaries of a group (Stage-B).
 
     Stage-A   system  SUMMARY_SYSTEM_PROMPT
               user    <photo> SUMMARY_USER_PROMPT 检查项：挡风板安装检查。本检查项重点关注…
     Stage-B   system  VERDICT_SYSTEM_PROMPT
               user    检查项 · 关注 · 通过条件 · 图片_1: … 图片_N: …
 
-A prompt never holds a path, an id or the words of the label folders: the label stands in the photo's path.
+A prompt never contains a path, an id or the name of a label folder: a photo's path contains its label.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ VERDICT_SYSTEM_PROMPT = """\
 第一行只写“通过”或“不通过”；
 第二行以“理由: ”开头，用一句话说明依据。"""
 
-LONGEST = 250_000  # characters of a group's summaries; 38 photos with the longest summary known have 58,000
+MAX_SUMMARY_CHARS = 250_000  # of a group's summaries; 38 photos with the longest known summary have 58,000
 
 
 def summary_prompt(mission: Mission, settings: PromptSettings) -> Prompt:
-    """The words beside each photo of a mission. Raises InputError where a prompt file cannot be read."""
+    """The prompt for each photo of a mission. Raises InputError where a prompt file cannot be read."""
     system = _file(settings.system_prompt) if settings.system_prompt else SUMMARY_SYSTEM_PROMPT
     user = _file(settings.user_prompt) if settings.user_prompt else SUMMARY_USER_PROMPT
     if settings.mission_focus:
@@ -48,7 +48,7 @@ def summary_prompt(mission: Mission, settings: PromptSettings) -> Prompt:
 
 
 def verdict_prompt(mission: Mission, summaries: Sequence[str]) -> Prompt:
-    """Stage-B's question about one group. `summaries` are the lines of 图片_1…N, in order."""
+    """The prompt for the verdict on one group. `summaries` are the lines of 图片_1…N, in order."""
     lines = [f"{image_key(i)}: {line}" for i, line in enumerate(summaries, 1)]
     head = f"检查项：{mission.name}\n{mission.focus}\n通过条件：{mission.rule.text}\n照片摘要："
     return Prompt(VERDICT_SYSTEM_PROMPT, "\n".join([head, *lines]))
@@ -60,5 +60,5 @@ def _file(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the prompt file cannot be read ({error}). Give a UTF-8 text file.") from error
     if not text:
-        raise InputError(f"{path}: the prompt file is empty. Leave the flag out for yanshou's own prompt.")
+        raise InputError(f"{path}: the prompt file is empty. Leave out the option to use yanshou's own prompt.")
     return text

@@ -1,4 +1,4 @@
-"""When a group passes: a mission's rule as data, and the verdict it gives over all photos of the group.
+"""The pass rule of a mission, as data, and its verdict on all photos of a group.
 
     [rule]
     text = "必须看到BBU设备；……"
@@ -11,8 +11,8 @@
     3. 不通过 if an entry matches `if` and no entry of the group matches one of `need`.
     4. 通过 otherwise.
 
-Entries marked 需复核 and entries counted ×0 are no evidence, for pass or for fail. Notes (备注) are not read. Spellings
-are compared in their canonical form, words exactly: an entry outside the vocabulary matches only what it spells out.
+Entries marked 需复核 and entries with ×0 are no evidence for pass or for fail. Notes (备注) are ignored. Entries are
+compared in their canonical spelling, word by word: an entry outside the vocabulary matches only the same words.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,23 +26,23 @@ from yanshou.schema.summary import Entry, Summary, parse
 from yanshou.settings import Settings
 
 ANY = "*"  # the category that matches every category
-LABEL_WORDS = ("审核通过", "审核不通过")  # they stand in a photo's path and give the answer away
+LABEL_WORDS = ("审核通过", "审核不通过")  # parts of a photo's path, which reveal the label
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What an entry must be: `螺丝、光纤插头/BBU安装螺丝,符合要求` asks for the category and both values, on any level.
+    """What an entry must have: `螺丝、光纤插头/BBU安装螺丝,符合要求` needs the category and both values, on any level.
 
-    Only `parse` makes them, so that category and values are canonical.
+    Made by `parse` alone, which makes category and values canonical.
     """
 
     category: str  # canonical, or "*"
     values: frozenset[str]  # empty: the category is enough
-    text: str  # as the mission writes it
+    text: str  # as the mission's file spells it
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError for what is no pattern."""
+        """The pattern that the text describes. Raises ValueError."""
         entries = parse(text).canonical().entries
         if len(entries) != 1 or entries[0].note or entries[0].count is not None or entries[0].doubtful:
             raise ValueError("a pattern is one entry without ×N, 备注 and 需复核: 类别/值,值")
@@ -52,7 +52,7 @@ class Pattern:
         return cls(category, values, text)
 
     def matches(self, entry: Entry) -> bool:
-        """Whether a canonical entry is one of these."""
+        """Whether a canonical entry has the category and the values."""
         return self.category in (ANY, entry.category) and self.values <= entry.values
 
 
@@ -62,10 +62,10 @@ def _pattern(value: object) -> object:
 
 def _prompt_text(text: str) -> str:
     if not text.strip() or len(text.splitlines()) > 1:
-        raise ValueError("a prompt gets one line of Chinese text here")
+        raise ValueError("expected is one line of Chinese text for the prompt")
     for word in LABEL_WORDS:
         if word in text:
-            raise ValueError(f"{word} is a label's folder and stands in no prompt; write 通过 or 不通过")
+            raise ValueError(f"{word} is a label's folder and must not be in a prompt; write 通过 or 不通过")
     return text
 
 
@@ -74,7 +74,7 @@ PatternText = Annotated[Pattern, BeforeValidator(_pattern), PlainSerializer(lamb
 
 
 class Condition(Settings):
-    """Where one thing is seen, another must be seen too, in any photo of the group."""
+    """Where one thing is seen, another one must be seen too, in any photo of the group."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -83,17 +83,19 @@ class Condition(Settings):
 
 
 class Rule(Settings):
-    """A mission's pass rule, in words for the model and as data for `decide`."""
+    """A mission's pass rule: as text for the model and as data for `decide`."""
 
-    text: PromptText  # in Chinese; stands in the Stage-B prompt
-    require: tuple[Annotated[tuple[PatternText, ...], Field(min_length=1)], ...] = Field(min_length=1)  # all of: any of
+    text: PromptText  # in Chinese; part of the Stage-B prompt
+    require: tuple[Annotated[tuple[PatternText, ...], Field(min_length=1)], ...] = Field(
+        min_length=1
+    )  # of each list, at least one
     forbid: tuple[PatternText, ...] = ()
     when: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The rule's verdict on a group and its grounds, in one Chinese line that names the photos."""
+    """The rule's verdict on a group, and its grounds in one Chinese line that names the photos."""
 
     passed: bool
     reason: str
@@ -108,7 +110,7 @@ class _Seen(NamedTuple):
 
 
 def decide(rule: Rule, summaries: Iterable[Summary]) -> Decision:
-    """The verdict on a group, from the summaries of its photos in their order. All grounds for 不通过 are told."""
+    """The verdict on a group, from the summaries of its photos in order. The reason names all grounds for 不通过."""
     seen = list(_evidence(summaries))
     if faults := [*_forbidden(rule, seen), *_missing(rule, seen)]:
         return Decision(False, "；".join(faults))

@@ -8,14 +8,14 @@ One line of `<mission>_stage_a.jsonl` (the eight keys, in this order):
      "raw_texts": ["挡风板/华为,只显示部分,安装方向正确×1<|im_end|>"],
      "clean_texts": ["挡风板/华为,只显示部分,安装方向正确×1"], "timestamp": "2026-01-18T09:30:00+08:00"}
 
-One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are null where no model was asked:
+One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are null where a rule decided:
 
     {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass", "verdict": "pass",
      "reason": "有图片_1 挡风板/华为,只显示部分,安装方向正确×1", "p_pass": 0.97,
      "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>",
      "timestamp": "2026-01-18T09:31:00+08:00"}
 
-One line of `<mission>_stage_a.errors.jsonl` and of `<mission>_verdicts.errors.jsonl`, one a fault:
+One line of `<mission>_stage_a.errors.jsonl` and `<mission>_verdicts.errors.jsonl`, one per fault:
 
     {"group_id": "QC-20241022-0015063", "mission": "挡风板安装检查", "label": "fail", "photo": "a.jpg", "step": "load",
      "message": "…/a.jpg: the file is empty (0 bytes)", "advice": "…", "timestamp": "2026-01-18T09:30:00+08:00"}
@@ -31,17 +31,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yanshou.errors import SummaryError
 from yanshou.text import excerpt, trimmed, truncate
 
-EMPTY = "Look at the photo; if it shows something, another prompt or checkpoint may name it."
-INCOMPLETE = "Every photo needs its line, under 图片_1, 图片_2, … in the photos' order."
+EMPTY = "Look at the photo. If it shows something, try another prompt or checkpoint."
+INCOMPLETE = "Every photo needs one line, under 图片_1, 图片_2, … in the photos' order."
 
 Label = Literal["pass", "fail"]
 
 
 class GroupKey(NamedTuple):
-    """What makes a group the same group: one id may occur under both labels (failed, resubmitted, passed)."""
+    """The identity of a group. One id may occur under both labels: failed, resubmitted, passed."""
 
     mission: str
-    label: Label | None  # None: a new job, not yet judged by a person
+    label: Label | None  # None: a new job that no person has judged yet
     group_id: str
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class GroupKey(NamedTuple):
 
 
 class Record(BaseModel):
-    """A line: frozen, no other keys, nothing coerced."""
+    """Something that yanshou writes: frozen, without unknown keys, nothing coerced."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -61,7 +61,7 @@ def image_key(number: int) -> str:
 
 
 def now() -> str:
-    """This moment in ISO 8601, seconds, with the local offset."""
+    """The current time in ISO 8601: seconds, local offset."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
@@ -92,7 +92,7 @@ class GroupRecord(Record):
 
 
 class StageARecord(GroupRecord):
-    """One group: its photos and what each shows."""
+    """One group: its photos and what each of them shows. The line of `<mission>_stage_a.jsonl`."""
 
     images: list[str] = Field(min_length=1)
     per_image: dict[str, str]
@@ -112,7 +112,7 @@ class StageARecord(GroupRecord):
 
 
 class VerdictRecord(GroupRecord):
-    """One group: what Stage-B says of it."""
+    """One group: its verdict. The line of `<mission>_verdicts.jsonl`."""
 
     verdict: Label
     reason: str = Field(min_length=1)
@@ -127,19 +127,19 @@ class VerdictRecord(GroupRecord):
 
 
 class Fault(GroupRecord):
-    """One thing that keeps a group from being written."""
+    """One reason why a group is not written. The line of the errors files."""
 
-    photo: str | None  # the file's name; None: the group as a whole
-    step: str
+    photo: str | None  # the file's name; None: the fault is about the group as a whole
+    step: str  # discover, load, generate, check or verdict
     message: str
-    advice: str
+    advice: str  # what to do about it
     timestamp: str
 
 
 def check_group(
     images: Sequence[str], per_image: Mapping[str, str], raw_texts: Sequence[str], clean_texts: Sequence[str]
 ) -> None:
-    """Raises SummaryError naming the first thing that is not as a written group has to be."""
+    """Raises SummaryError, naming the first thing that a written group must not have."""
     _check_keys(per_image, [image_key(number) for number in range(1, len(images) + 1)])
     for key, text in per_image.items():
         if not trimmed(text):
@@ -160,13 +160,13 @@ def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
             raise SummaryError(f"key {key} is missing", INCOMPLETE)
     for key in per_image:
         if key not in wanted:
-            raise SummaryError(f"key {excerpt(key)} is one too many", INCOMPLETE)
+            raise SummaryError(f"key {excerpt(key)} does not belong to a photo", INCOMPLETE)
     if list(per_image) != wanted:
         raise SummaryError(f"keys are out of order: {truncate(', '.join(per_image))}", INCOMPLETE)
 
 
 class TruthRecord(GroupRecord):
-    """What the photos of one group really show."""
+    """What the photos of one group really show: reference lines. The line of `truth.jsonl`."""
 
     label: Label
     per_image: dict[str, str] = Field(min_length=1)
@@ -175,5 +175,5 @@ class TruthRecord(GroupRecord):
     def _numbered(self) -> Self:
         expected = [image_key(number) for number in range(1, len(self.per_image) + 1)]
         if wrong := sorted(set(self.per_image) ^ set(expected)):
-            raise ValueError(f"per_image has not just the keys 图片_1…图片_{len(expected)}: see {wrong[0]}")
+            raise ValueError(f"per_image must have the keys 图片_1…图片_{len(expected)} only: see {wrong[0]}")
         return self

@@ -3,13 +3,13 @@
     BBU设备/华为,只显示部分,机柜空间充足需要安装/这个BBU设备按要求配备了挡风板×1，螺丝、光纤插头/BBU安装螺丝,符合要求×2，光纤/需复核备注:部分遮挡×1
     └─ category   └─ level 1, values joined by ,    └─ level 2, below a /    └─ count                     └─ note
 
-`，` parts entries, `/` goes down a level, the half-width `,` joins values of one level, `、` is part of names. The line
-is model output, so `parse` takes any text and never raises: what fits no rule is kept as it stands, and `problems`
-names it. `str(parse(line))` is `line`, but for one thing: entries in the older notation, with every value below a `/`
-(`BBU设备/华为/显示完整/无需安装×1`), are read as what they mean and written in the notation above.
+`，` separates entries, `/` goes down one level, the half-width `,` joins the values of a level, `、` is part of names.
+The line is model output, so `parse` takes any text and never raises: what fits no rule is kept unchanged, and
+`problems` names it. `str(parse(line))` equals `line`, with one exception: entries in the older notation, which has
+every value after a `/` (`BBU设备/华为/显示完整/无需安装×1`), are written in the notation above.
 
-`canonical()` brings the other spellings together (`螺丝/…`, `标签无法识别`, `需复核,备注:…`, spaces beside marks). Two
-lines say the same where their canonical forms are equal. What the words mean for a verdict is `yanshou.missions.rules`.
+`canonical()` unifies other spellings (`螺丝/…`, `标签无法识别`, `需复核,备注:…`, spaces beside marks). Two lines mean
+the same where their canonical forms are equal. `yanshou.missions.rules` says what the words mean for a verdict.
 """
 
 import re
@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
-TAG = "标签"  # its text is free: whatever the tag reads
-IRRELEVANT = "无关图片"  # the whole line of a photo that shows nothing of the job
+TAG = "标签"  # free text: whatever is printed on the tag
+IRRELEVANT = "无关图片"  # the whole line of a photo that has nothing to do with the job
 DOUBT = "需复核"
-TIGHT_BEND = "弯曲半径不合理(弯曲半径<4cm或者成环)"  # one value, brackets included
-COUNT_LIMIT = 100  # more things than a photo can show; models caught in a loop have counted to 17,953
+TIGHT_BEND = "弯曲半径不合理(弯曲半径<4cm或者成环)"  # one value, including the brackets
+COUNT_LIMIT = 100  # more objects than a photo can show; models that repeat themselves have counted to 17,953
 
 _DEVICE = ("华为", "中兴", "爱立信", "显示完整", "只显示部分")
 
-# Category → the values of its first level, of the level below.
+# Category → the values of its first level, then those of the second.
 VOCABULARY: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "BBU设备": (
         (*_DEVICE, "无需安装", "机柜空间充足需要安装"),
@@ -53,20 +53,20 @@ OTHER_NAMES: Mapping[str, str] = {"螺丝": "螺丝、光纤插头", "标签无�
 _COUNT = re.compile(r"×(0|[1-9][0-9]{0,999})\Z")  # int() refuses more than 4,300 digits
 _NOTE = re.compile(r",?备注[:：,]")
 _NOTE_MARKS = re.compile(r"(?:,?备注[:：,])+")
-# A run of spaces is looked at from its beginning only: from each of its places it would take the square of its length.
+# Matches a run of spaces from its first one only: from each of them, time would grow with the square of their number.
 _SPACED_MARK = re.compile(r"(?:(?<!\s)\s++)?([，,/×:：])\s*+|(?<!\s)\s++(?=备注)")
-_TIGHT_BEND = re.compile(r"弯曲半径不合理(?:[(（].*)?")  # models drop the `<`, some all of the brackets
+_TIGHT_BEND = re.compile(r"弯曲半径不合理(?:[(（].*)?")  # some models drop the `<`, others the whole bracket
 _ENTRY_START = re.compile(rf"\s*(?:{'|'.join(map(re.escape, (*VOCABULARY, *OTHER_NAMES)))})\s*[/×]")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One kind of thing in the photo, and how many of it."""
+    """One kind of object in the photo, and how many of them."""
 
-    category: str  # "" before a note that stands alone, and where the line has nothing between two commas
-    levels: tuple[tuple[str, ...], ...] = ()  # from the top down, each with its values in their order
-    note: str = ""  # verbatim from its mark on: "备注:无法判断品牌", ",备注:部分遮挡"
-    count: int | None = None  # None: not written
+    category: str  # "" for a note without a category, and for an empty entry between two commas
+    levels: tuple[tuple[str, ...], ...] = ()  # from the top down; each level has its values in order
+    note: str = ""  # verbatim, including its mark: "备注:无法判断品牌", ",备注:部分遮挡"
+    count: int | None = None  # None: no ×N
 
     def __str__(self) -> str:
         path = "/".join((self.category, *map(",".join, self.levels)))
@@ -79,17 +79,17 @@ class Entry:
 
     @property
     def doubtful(self) -> bool:
-        """Left to a person (需复核): no evidence for pass, none for fail."""
+        """Whether the entry is left to a person (需复核): it is no evidence for pass or for fail."""
         return any(DOUBT in text for text in (self.category, *self.values))
 
     def canonical(self) -> "Entry":
-        """The one spelling of this entry. Changes names and marks, never what is said."""
+        """This entry in its one spelling. Changes names and marks, never the meaning."""
         return _canonical_entry(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one photo shows: the entries in the line's order."""
+    """What one photo shows: its entries, in the line's order."""
 
     entries: tuple[Entry, ...]
 
@@ -102,12 +102,12 @@ class Summary:
 
 
 def parse(line: str) -> Summary:
-    """The parts of any text: what does not fit the grammar stays in some entry's category, values or note."""
+    """The parts of any text. What does not fit the grammar is kept in an entry's category, values or note."""
     return Summary(tuple(map(_parse_entry, _pieces(line))) if line else ())
 
 
 def problems(summary: Summary) -> list[str]:
-    """What leaves the vocabulary or cannot be, one line each, naming the entry. Empty: nothing to say."""
+    """One line for each word outside the vocabulary and each impossible count, naming the entry."""
     return [
         f"entry {number} ({entry}): {problem}"
         for number, entry in enumerate(summary.entries, 1)
@@ -116,26 +116,26 @@ def problems(summary: Summary) -> list[str]:
 
 
 def word_problems(entry: Entry) -> Iterator[str]:
-    """Words outside the vocabulary, or none at all. Spellings that `canonical` knows are no problem."""
+    """Words outside the vocabulary, and entries without words. Spellings that `canonical` knows are no problem."""
     entry = entry.canonical()
     known = VOCABULARY.get(entry.category)
     if not entry.category and not entry.levels:
         if not entry.note:
-            yield "empty, there is nothing between two commas"
+            yield "empty: there is nothing between two commas"
     elif known is None:
-        yield f"unknown category {entry.category!r}, known are {'; '.join(VOCABULARY)}"
+        yield f"unknown category {entry.category!r}, known categories are {'; '.join(VOCABULARY)}"
     elif not entry.levels and entry.category != IRRELEVANT:
-        yield "no values, the category stands alone"
+        yield "no values, only a category"
     elif entry.category != TAG:
         yield from _value_problems(entry, known)
 
 
 def count_problems(entry: Entry) -> Iterator[str]:
-    """A count that is missing, zero, or beyond what a photo can show. A note by itself has none."""
+    """A count that is missing, zero, or higher than a photo can show. A note without a category needs none."""
     entry = entry.canonical()
     if entry.count is None:
         if entry.category:
-            yield "no count, ×N is missing"
+            yield "no count: ×N is missing"
     elif not 1 <= entry.count <= COUNT_LIMIT:
         yield f"count {entry.count} is not between 1 and {COUNT_LIMIT}"
 
@@ -149,7 +149,7 @@ def _value_problems(entry: Entry, known: tuple[tuple[str, ...], ...]) -> Iterato
 
 
 def _pieces(line: str) -> Iterator[str]:
-    """The line's entries as text. A note may hold `，`: it runs on to its ×N, or until an entry of a known category."""
+    """The line's entries as text. A note may hold `，`: it ends at its ×N, or before an entry of a known category."""
     held: list[str] = []
     in_note = False
     for piece in line.split("，"):
@@ -176,7 +176,7 @@ def _parse_entry(piece: str) -> Entry:
 
 
 def _regrouped(category: str, levels: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """Levels of the older notation, one value each, put on the levels where the vocabulary has them."""
+    """Levels of the older notation (one value per level), moved to the levels of the vocabulary."""
     known = VOCABULARY.get(OTHER_NAMES.get(category, category), ())
     values = [level[0] for level in levels if len(level) == 1]
     depths = [depth for value in values for depth, words in enumerate(known) if value in words]
@@ -187,11 +187,11 @@ def _regrouped(category: str, levels: tuple[tuple[str, ...], ...]) -> tuple[tupl
 
 
 def _tidy(text: str) -> str:
-    """Without the spaces that a model, or a joined line break, leaves beside marks."""
+    """The text without spaces beside marks, which models write and joined line breaks leave."""
     return _SPACED_MARK.sub(r"\1", text).strip()
 
 
-@lru_cache(maxsize=4096)  # the same few hundred entries make up most of a run
+@lru_cache(maxsize=4096)  # most entries of a run are among a few hundred different ones
 def _canonical_entry(entry: Entry) -> Entry:
     entry = _renamed(_parse_entry(_tidy(str(entry))))
     if entry.category != TAG:

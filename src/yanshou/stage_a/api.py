@@ -1,10 +1,10 @@
-"""Single photos, batches and groups from Python, by the same path as `yanshou summarize`.
+"""Single photos, batches and groups from Python, processed exactly as by `yanshou summarize`.
 
     engine = load_engine(EngineSettings(checkpoint="demo"))
     prompt = summary_prompt(load_missions().get("挡风板安装检查"), PromptSettings())
     raw, clean = infer_one_image(engine, Path("photo.jpg"), prompt)
 
-What fails raises the GroupError (a ValueError) that the group would fail with, and names the photo.
+A failure raises the GroupError (a ValueError) that the group would fail with; its message names the photo.
 """
 
 import os
@@ -21,7 +21,7 @@ from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
 from yanshou.stage_a.assembly import GroupAssembler, parse_answer
 
-Photo = str | os.PathLike[str] | Image.Image  # a file, or a picture in memory
+Photo = str | os.PathLike[str] | Image.Image  # a file, or an image in memory
 
 
 def infer_one_image(engine: Engine, photo: Photo, prompt: Prompt, allow_truncated: bool = False) -> tuple[str, str]:
@@ -32,17 +32,17 @@ def infer_one_image(engine: Engine, photo: Photo, prompt: Prompt, allow_truncate
 def infer_batch(
     engine: Engine, photos: Sequence[Photo], prompt: Prompt, allow_truncated: bool = False
 ) -> list[tuple[str, str]]:
-    """Raw and clean text of every photo, in order; the engine's batch size decides how many go together."""
+    """Raw and clean text of every photo, in order. The engine's batch size decides how many are processed together."""
     opened = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
     requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(opened)]
     texts = {answer.id: _read(answer, opened[answer.id], allow_truncated) for answer in engine.generate(requests)}
     if len(texts) < len(requests):
-        raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load another one.")
+        raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load a new engine.")
     return [texts[at] for at in range(len(photos))]
 
 
 def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated: bool = False) -> StageARecord:
-    """The checked record of one group. Raises the first of its faults."""
+    """The checked record of one group. Raises the first of its errors."""
     (outcome,) = GroupAssembler(engine, prompt, allow_truncated).run([group])
     if outcome.record is None:
         raise outcome.errors[0][1]
@@ -50,7 +50,7 @@ def process_group(group: Group, engine: Engine, prompt: Prompt, allow_truncated:
 
 
 def _read(answer: Answer, photo: Path | Image.Image, allow_truncated: bool) -> tuple[str, str]:
-    name = str(photo) if isinstance(photo, Path) else f"picture {answer.id + 1}"
+    name = str(photo) if isinstance(photo, Path) else f"image {answer.id + 1}"
     try:
         return parse_answer(answer, allow_truncated)
     except GroupError as error:

@@ -1,4 +1,4 @@
-"""What a dataset holds, as `dataset.card.json`.
+"""The contents of a dataset in figures: `dataset.card.json`.
 
     {"settings": {"stage_a": […], "val_fraction": 0.1, …},
      "files": {"train.jsonl": {"groups": 2235, "rows": 2235, "sha256": "…"}, …},
@@ -7,9 +7,10 @@
      "contradictions": [{"mission": …, "summaries": […], "passed": ["QC-…"], "failed": ["QC-…"]}, …],
      "left_out": [{"group_id": …, "mission": …, "label": …, "reason": …}], "warnings": ["…"]}
 
-Contradictions are groups of one mission with the same summaries, text by text and in any order, and different labels.
-A model that judges by the summaries answers all of them alike, so it is wrong on the rarer label of each: what is left
-is `best_accuracy`, which no model can pass. The figures cover train and val together, not what was left out.
+Contradictions are groups of one mission that have the same summaries, in any order, and different labels. A model that
+judges by the summaries gives all of them the same verdict, so it is wrong on the rarer label of each contradiction.
+`best_accuracy` is what such a model can reach at best. The figures are about train and val together, without the groups
+that were left out.
 """
 
 import math
@@ -35,41 +36,42 @@ class DataFile(Record):
     """One file of the dataset."""
 
     groups: int
-    rows: int  # more than groups where some stand there several times
+    rows: int  # more than `groups` where groups are repeated
     sha256: str
 
 
 class Tokens(Record):
-    """Tokens of a prompt; each figure is the count of some prompt (nearest rank)."""
+    """Tokens per prompt; each figure is the count of an existing prompt (nearest rank)."""
 
     median: int
     p95: int
     maximum: int
 
 
-class Part(Record):
-    """The figures of one mission, or of all."""
+class DatasetFigures(Record):
+    """The figures of one mission, or of all missions."""
 
     groups: int
     photos: int
     train: LabelCounts
     val: LabelCounts
     prompt_tokens: Tokens
-    irrelevant_photos: int  # whose whole line is 无关图片
+    irrelevant_photos: int  # their whole line is 无关图片
     irrelevant_share: float  # of the photos
-    entries: int  # ×N is one entry here
+    entries: int  # an entry with ×N counts once
     unknown_entries: int  # with words outside the vocabulary
     unknown_share: float  # of the entries
     contradictions: int
     contradicting_groups: int
-    best_accuracy: float  # contradictions leave no model more
+    best_accuracy: float  # the highest that contradictions allow
 
     def labels(self) -> LabelCounts:
+        """The groups of each label, train and val together."""
         return {label: self.train[label] + self.val[label] for label in LABELS}
 
 
 class Contradiction(Record):
-    """Groups that say the same and were judged differently."""
+    """Groups with the same summaries and different labels."""
 
     mission: str
     summaries: list[str]  # sorted
@@ -82,12 +84,12 @@ class Contradiction(Record):
 
     @property
     def wrong(self) -> int:
-        """How many of them any model gets wrong."""
+        """The number of these groups that a model gets wrong at least."""
         return min(len(self.passed), len(self.failed))
 
 
 class LeftOut(GroupRecord):
-    """A group that is in neither file."""
+    """A group that is in neither file, and why."""
 
     reason: str
 
@@ -96,18 +98,18 @@ class LeftOut(GroupRecord):
 
 
 class Card(Record):
-    """All that `yanshou dataset` tells."""
+    """The content of `dataset.card.json`."""
 
     settings: dict[str, Any]
     files: dict[str, DataFile]
-    overall: Part
-    missions: dict[str, Part]
+    overall: DatasetFigures
+    missions: dict[str, DatasetFigures]
     contradictions: list[Contradiction]
     left_out: list[LeftOut]
     warnings: list[str]
 
 
-def draw_card(
+def build_card(
     settings: DatasetSettings,
     train: Sequence[Example],
     val: Sequence[Example],
@@ -116,23 +118,23 @@ def draw_card(
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each."""
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
-    parts: dict[str, Part] = {}
+    parts: dict[str, DatasetFigures] = {}
     contradictions: list[Contradiction] = []
     for name in names:
         own_train = [example for example in train if example.mission == name]
         own_val = [example for example in val if example.mission == name]
         found = find_contradictions([*own_train, *own_val])
-        parts[name] = _part(own_train, own_val, found)
+        parts[name] = _figures(own_train, own_val, found)
         contradictions += found
     return Card(
-        settings=settings.model_dump(mode="json", exclude={"output_dir"}),  # the same dataset elsewhere, the same card
+        settings=settings.model_dump(mode="json", exclude={"output_dir"}),  # the same data, the same card
         files=dict(files),
-        overall=_part(train, val, contradictions),
+        overall=_figures(train, val, contradictions),
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
         warnings=[
-            *chain.from_iterable(_warnings(*part) for part in parts.items()),
+            *chain.from_iterable(_warnings(*figures) for figures in parts.items()),
             *_dated([*train, *val]),
             *_omitted(left_out),
         ],
@@ -140,11 +142,11 @@ def draw_card(
 
 
 def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
-    """What the examples say with both labels, in the order of their first groups."""
+    """The contradictions, in the order of their first groups."""
     ids: dict[tuple[str, tuple[str, ...]], dict[Label, list[str]]] = {}
     for example in examples:
-        said = (example.mission, tuple(sorted(example.summaries)))
-        ids.setdefault(said, {"pass": [], "fail": []})[example.label].append(example.group_id)
+        content = (example.mission, tuple(sorted(example.summaries)))
+        ids.setdefault(content, {"pass": [], "fail": []})[example.label].append(example.group_id)
     return [
         Contradiction(mission=mission, summaries=list(summaries), passed=labels["pass"], failed=labels["fail"])
         for (mission, summaries), labels in ids.items()
@@ -152,13 +154,15 @@ def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
     ]
 
 
-def _part(train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]) -> Part:
+def _figures(
+    train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]
+) -> DatasetFigures:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
     irrelevant = sum(map(_irrelevant, summaries))
     entries = [entry for summary in summaries for entry in summary.entries]
     unknown = sum(any(word_problems(entry)) for entry in entries)
-    return Part(
+    return DatasetFigures(
         groups=len(examples),
         photos=len(summaries),
         train=_labels(train),
@@ -191,24 +195,27 @@ def _tokens(counts: Sequence[int]) -> Tokens:
     return Tokens(median=rank(0.5), p95=rank(0.95), maximum=counts[-1])
 
 
-def _warnings(mission: str, part: Part) -> Iterable[str]:
-    labels = part.labels()
+def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
+    labels = figures.labels()
     for label in LABELS:
-        if labels[label] == part.groups:
-            yield f"{mission}: all {part.groups} groups have the label {label}; one label teaches and measures nothing"
-        for name, side in (("train", part.train), ("val", part.val)):
+        if labels[label] == figures.groups:
+            yield (
+                f"{mission}: all {figures.groups} groups have the label {label}: nothing can be learnt or measured "
+                "from one label"
+            )
+        for name, side in (("train", figures.train), ("val", figures.val)):
             if labels[label] and not side[label]:
-                yield f"{mission}: no group with the label {label} in {name}, there are too few ({labels[label]})"
+                yield f"{mission}: no group with the label {label} in {name}; the mission has too few ({labels[label]})"
 
 
 def _dated(examples: Sequence[Example]) -> Iterable[str]:
     if all(DATE.match(example.group_id) for example in examples):
         yield (
-            "all group ids are dates: datasets.load_dataset takes them for times. Use "
-            "Dataset.from_list([json.loads(line) for line in open(…)]) where they matter"
+            "all group ids are dates, which datasets.load_dataset turns into times. To keep them as text, use "
+            "Dataset.from_list([json.loads(line) for line in open(…)])"
         )
 
 
 def _omitted(left_out: Sequence[LeftOut]) -> Iterable[str]:
     if left_out:
-        yield f"{len(left_out)} groups are left out, see left_out in the card. The first: {left_out[0]}"
+        yield f"{len(left_out)} groups are left out; left_out in the card lists them. The first: {left_out[0]}"

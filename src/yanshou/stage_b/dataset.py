@@ -1,25 +1,25 @@
-"""Stage-B's training data: Stage-A files in, `train.jsonl` and `val.jsonl` out, a line a group.
+"""Training data for Stage-B: Stage-A files in, `train.jsonl` and `val.jsonl` out, one line per group.
 
     {"messages": [{"role": "system", "content": "你是通信机房工程验收员，…"},
                   {"role": "user", "content": "检查项：挡风板安装检查\\n…图片_1: 挡风板/华为,显示完整,安装方向正确×1"}],
      "solution": "通过", "group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查",
      "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], "image_paths": ["/data/挡风板安装检查/审核通过/…/….jpeg"]}
 
-ms-swift reads the files as they are. TRL calls the messages `prompt`:
+ms-swift reads the files as they are. For TRL, rename the column of messages:
 
     load_dataset("json", data_files="train.jsonl").rename_column("messages", "prompt")
 
-load_dataset takes ids that are all bare dates (2024-10-22) for times, whatever `features` say; the card warns. This
-leaves them text:
+Where all ids are dates (2024-10-22), load_dataset turns them into times, even against its `features`; the card warns.
+This keeps them as text:
 
     Dataset.from_list([json.loads(line) for line in open("train.jsonl", encoding="utf-8")])
 
-A photo's path holds its label and an id is easily learned by heart, so neither stands in a message. Summaries go in as
-they were written; a group whose summaries themselves tell the label's folder, a path or the id, or hold a token of the
-chat template, is left out and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
+A photo's path contains its label, and ids are easily memorised, so messages contain neither. Summaries are copied
+unchanged. A group whose summaries contain a label's folder, a path, the id or a token of the chat template is left out
+and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
 
-Groups that the checkpoint judges right in every answer teach it nothing. Given its verdicts, those that it gets wrong
-stand in train.jsonl several times.
+Groups that the checkpoint always judges right teach it nothing. Given the checkpoint's verdicts, the groups that it
+judges wrong are repeated in train.jsonl.
 """
 
 import re
@@ -33,7 +33,7 @@ from yanshou.missions import Missions
 from yanshou.missions.rules import LABEL_WORDS
 from yanshou.schema.records import GroupKey, VerdictRecord, stale_verdict
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, DataFile, LeftOut, draw_card
+from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
@@ -44,14 +44,14 @@ from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
 TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
-ID_LENGTH = 8  # characters; a shorter id ("1") occurs in a summary by chance
-SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift puts a photo, a sound or a box there
+ID_LENGTH = 8  # characters; a shorter id ("1") may occur in a summary by chance
+SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift replaces these
 
 
 def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
-    """Writes the files of a dataset and returns its card; nothing is written where something is wrong.
+    """Writes the files of a dataset and returns its card. Where it raises, nothing is written.
 
-    Raises InputError and DamagedFileError naming file, line and key, CheckpointError, OutputError; LockedError where
+    Raises InputError and DamagedFileError, naming file, line and key; CheckpointError; OutputError; LockedError where
     another run is writing.
     """
     examples = list(read_examples(settings.stage_a, missions))
@@ -61,7 +61,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
     if len({example.group_id for example in kept}) == 1:
-        raise InputError(f"group {kept[0].key} is the only one: it cannot be on both sides. Give more groups.")
+        raise InputError(f"group {kept[0].key} is the only one; train and val need one each. Give more groups.")
     val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
@@ -69,36 +69,36 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
     }
     data, files = {}, {}
     for name, side in sides.items():
-        times = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
-        data[name] = b"".join(dump_line(example.row) * many for example, many in zip(side, times, strict=True))
-        files[name] = DataFile(groups=len(side), rows=sum(times), sha256=sha256(data[name]).hexdigest())
-    card = draw_card(settings, sides[TRAIN], sides[VAL], files, left_out)
+        repeats = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
+        data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
+        files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     return card
 
 
 def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str]) -> frozenset[GroupKey]:
-    """Those of the groups, each with the time of its summaries, whose verdict is not their label.
+    """The groups whose verdict is not their label. `groups`: each with the time of its summaries.
 
-    Raises InputError where no verdict is on any of the groups, and for one that is older than its summaries.
+    Raises InputError where none of the verdicts is about these groups, and for one that is older than its summaries.
     """
     verdicts = {
         record.key: (place, record) for place, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)
     }
-    ours = [record for key, (_, record) in verdicts.items() if key in groups]
+    relevant = [record for key, (_, record) in verdicts.items() if key in groups]
     for key, (place, record) in verdicts.items():
         if key in groups and (outdated := stale_verdict(groups[key], record.timestamp)):
             raise InputError(f"{place}: group {key}: {outdated}. Delete the verdict's line and judge it again.")
-    if paths and not ours:
+    if paths and not relevant:
         raise InputError(
-            f"{', '.join(map(str, paths))}: none of these {len(verdicts)} verdicts is on a group of the Stage-A files. "
-            "Give the verdicts that `yanshou judge` wrote on the same files."
+            f"{', '.join(map(str, paths))}: none of the {len(verdicts)} verdicts is about a group of the Stage-A "
+            "files. Give the verdicts that `yanshou judge` wrote for the same files."
         )
-    return frozenset(record.key for record in ours if record.verdict != record.label)
+    return frozenset(record.key for record in relevant if record.verdict != record.label)
 
 
 def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[list[Example], list[LeftOut]]:
-    """The examples with their tokens counted, and what cannot be used, both in the order of the input."""
+    """The examples with their tokens counted, and the groups that cannot be used, both in input order."""
     faults = [_gives_away(example) for example in examples]
     fitting = [example for example, fault in zip(examples, faults, strict=True) if not fault]
     counts = iter(count_tokens([example.prompt for example in fitting], settings.checkpoint))
@@ -118,21 +118,21 @@ def _too_long(tokens: int, longest: int | None) -> str:
 
 
 def _gives_away(example: Example) -> str:
-    """What the prompt tells beside the summaries' words, or "": see the top of this file."""
+    """What the prompt must not contain and does, or "": see the top of this file."""
     text = example.prompt.user
     for word in LABEL_WORDS:
         if word in text:
-            return f"its prompt holds {word}, a label's folder"
+            return f"its prompt contains {word}, a label's folder"
     if any(path in text for path in example.image_paths if path):
-        return "its prompt holds the path of a photo"
+        return "its prompt contains the path of a photo"
     if len(example.group_id) >= ID_LENGTH and example.group_id in text:
-        return "its prompt holds its id"
+        return "its prompt contains its id"
     if token := SPECIAL_TOKEN.search(text) or SWIFT_TAG.search(text):
-        return f"its prompt holds {excerpt(token[0])}, which a chat template or ms-swift does not read as text"
+        return f"its prompt contains {excerpt(token[0])}, which a chat template or ms-swift does not read as text"
     return ""
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    with locked(folder / LOCK, folder):  # two runs would leave train.jsonl of one seed beside val.jsonl of another
+    with locked(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
         for name, data in files.items():
             replace_file(folder / name, data)

@@ -1,4 +1,4 @@
-"""One labelled group as training sees it, read from Stage-A files."""
+"""Labelled groups as training uses them, read from Stage-A files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import Missions
-from yanshou.missions.prompts import LONGEST, verdict_prompt
+from yanshou.missions.prompts import MAX_SUMMARY_CHARS, verdict_prompt
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label, StageARecord
 from yanshou.stage_b.verdict import FAIL, PASS
@@ -19,7 +19,7 @@ SOLUTIONS: dict[Label, str] = {"pass": PASS, "fail": FAIL}
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One group as training sees it."""
+    """One labelled group."""
 
     mission: str
     label: Label
@@ -27,7 +27,7 @@ class Example:
     summaries: tuple[str, ...]  # of 图片_1…N
     image_paths: tuple[str, ...]
     prompt: Prompt
-    written: str  # when, by its Stage-A line
+    written: str  # the time of its Stage-A line
     tokens: int = 0  # of the prompt
 
     @property
@@ -36,7 +36,7 @@ class Example:
 
     @property
     def row(self) -> dict[str, Any]:
-        """The line; its keys are the columns."""
+        """The line of the dataset; its keys are the columns."""
         messages = [("system", self.prompt.system), ("user", self.prompt.user)]
         return {
             "messages": [{"role": role, "content": content} for role, content in messages],
@@ -49,13 +49,13 @@ class Example:
 
 
 def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example]:
-    """The labelled groups of Stage-A files, in their order."""
+    """The groups of Stage-A files, in the files' order. Raises InputError for a group without a label."""
     for place, record in read_groups(paths, StageARecord, missions):
         _check_length(place, record)
         if record.label is None:
             raise InputError(
-                f"{place}: group {record.key} has no label: key label is null, and "
-                "training asks for one. Leave the file out, or summarize from the folders 审核通过 and 审核不通过."
+                f"{place}: group {record.key} has no label (key label is null), and training needs one. Leave the "
+                "file out, or summarize from the folders 审核通过 and 审核不通过."
             )
         summaries = tuple(map(escape_surrogates, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
@@ -64,12 +64,12 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
 
 
 def _check_length(place: str, record: StageARecord) -> None:
-    """Raises DamagedFileError for a text that no photo is described with."""
+    """Raises DamagedFileError for a text that is too long to be about photos."""
     for key, value in record:
         texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]
         length = sum(map(len, texts))
-        if length > LONGEST:
+        if length > MAX_SUMMARY_CHARS:
             raise DamagedFileError(
-                f"{place}: key {key} has {length:,} characters, more than {LONGEST:,} (group {record.key}). "
+                f"{place}: key {key} has {length:,} characters, more than {MAX_SUMMARY_CHARS:,} (group {record.key}). "
                 f"{SUMMARIZE_AGAIN}"
             )

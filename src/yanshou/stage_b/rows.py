@@ -1,9 +1,9 @@
-"""The rows of a training file, checked before a trainer is started: it would fail minutes later, and say less.
+"""The rows of a training file, checked before a trainer starts: it would fail minutes later, with a vaguer message.
 
     {"messages": [{"role": "system", …}, {"role": "user", …}], "solution": "通过",
      "mission": "挡风板安装检查", "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], …}
 
-Further columns pass, but for those that ms-swift and TRL take for something else.
+Other columns are allowed, except those that ms-swift and TRL interpret.
 """
 
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from yanshou.schema.records import GroupKey
 from yanshou.stage_b.verdict import PASS
 from yanshou.storage.jsonl import read_records
 
-REBUILD = "Build the file anew with `yanshou dataset`."
-TAKEN = frozenset({
-    *("image", "images", "video", "videos", "audio", "audios"),  # make a training on text multimodal
-    *("answer", "output", "text", "prompt", "query", "response", "instruction", "conversations"),  # are renamed
+REBUILD = "Build the file again with `yanshou dataset`."
+RESERVED_COLUMNS = frozenset({
+    *("image", "images", "video", "videos", "audio", "audios"),  # these make ms-swift train on pictures
+    *("answer", "output", "text", "prompt", "query", "response", "instruction", "conversations"),  # these are renamed
 })  # fmt: skip
 
 RowT = TypeVar("RowT", bound="TrainRow")
@@ -35,12 +35,12 @@ class Message(BaseModel):
 
 def _question(messages: list[Message]) -> list[Message]:
     if [message.role for message in messages] != ["system", "user"]:
-        raise ValueError("a system message and a user message are wanted, and no answer")
+        raise ValueError("a system message and a user message are expected, and no answer")
     return messages
 
 
 class TrainRow(BaseModel):
-    """What GRPO needs of a row."""
+    """The columns that GRPO needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -49,14 +49,14 @@ class TrainRow(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_taken_column(cls, row: Any) -> Any:
-        if isinstance(row, dict) and (taken := sorted(TAKEN & set(row))):
-            raise ValueError(f"column {taken[0]} means something else to the trainer")
+    def _no_reserved_column(cls, row: Any) -> Any:
+        if isinstance(row, dict) and (reserved := sorted(RESERVED_COLUMNS & set(row))):
+            raise ValueError(f"column {reserved[0]} has another meaning for the trainer")
         return row
 
 
 class GroupRow(TrainRow):
-    """Which group it is."""
+    """The columns that identify the group, too."""
 
     mission: str
     group_id: str
@@ -67,19 +67,19 @@ class GroupRow(TrainRow):
 
 
 class ReasonedRow(TrainRow):
-    """What SFT needs besides, to write the reason."""
+    """The columns that SFT needs to write the reason, too."""
 
     mission: str
     summaries: list[str]
 
 
 def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
-    """Line number and row of every line. Raises InputError and DamagedFileError, naming file and line."""
+    """Line number (from 1) and row of every line. Raises InputError and DamagedFileError, naming file and line."""
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: no row to train on. {REBUILD}")
     yield from read_records(path, row_type, REBUILD)
 
 
 def check_rows(path: Path) -> int:
-    """How many rows there are, each of them fit for GRPO."""
+    """Checks every row for GRPO, and returns their number."""
     return sum(1 for _ in read_rows(path, TrainRow))

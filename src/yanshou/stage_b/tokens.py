@@ -1,4 +1,4 @@
-"""How many tokens a prompt has: the checkpoint's own chat template and tokenizer, no weights."""
+"""The number of tokens in a prompt, by the checkpoint's chat template and tokenizer. Loads no weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from yanshou.engines.checkpoint import locate
 from yanshou.errors import CheckpointError
 from yanshou.schema.prompt import Prompt
 
-AT_ONCE = 256  # prompts rendered before the tokenizer is called
+BATCH_SIZE = 256  # prompts per call of the tokenizer
 
 
 def count_tokens(prompts: Sequence[Prompt], checkpoint: str) -> list[int]:
-    """Tokens of each prompt as the model reads it: system, user, and the beginning of the answer."""
+    """Tokens of each prompt as the model reads it: system prompt, user prompt and the beginning of the answer."""
     folder = locate(checkpoint)
     processor = _processor(folder)
     return [
         count
-        for begin in range(0, len(prompts), AT_ONCE)
-        for count in _count(processor, prompts[begin:][:AT_ONCE], folder)
+        for begin in range(0, len(prompts), BATCH_SIZE)
+        for count in _count(processor, prompts[begin:][:BATCH_SIZE], folder)
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
 from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.missions import Mission
-from yanshou.missions.prompts import LONGEST, VERDICT_SYSTEM_PROMPT, verdict_prompt
+from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
 from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
@@ -115,8 +115,8 @@ class ModelTask(VerdictTask):
         if token := SPECIAL_TOKEN.search(text):
             problem = f"its summaries contain {excerpt(token[0])}, which no chat template reads as text"
             return SummaryError(problem, NOT_SUMMARIZED)
-        if len(text) > LONGEST:
-            problem = f"its summaries have {len(text):,} characters, more than {LONGEST:,}"
+        if len(text) > MAX_SUMMARY_CHARS:
+            problem = f"its summaries have {len(text):,} characters, more than {MAX_SUMMARY_CHARS:,}"
             return SummaryError(problem, NOT_SUMMARIZED)
         return None
 

@@ -1,11 +1,11 @@
-"""The groups of one or more files of lines, each once, read as strictly as they were written.
+"""The groups of one or more files of lines, each group once, validated as strictly as when they were written.
 
-    a_stage_a.jsonl:1   QC-1  挡风板安装检查        pass  ┐ read: mission, label and id make a group, whatever name
-    b_stage_a.jsonl:1   QC-1  挡风板安装检查        fail  │ its mission goes by
-    b_stage_a.jsonl:2   QC-2  BBU线缆布放要求       pass  ┘ as BBU线缆布放
-    b_stage_a.jsonl:3   QC-2  BBU线缆布放           pass    refused: stands at b_stage_a.jsonl:2 already
+    a_stage_a.jsonl:1   QC-1  挡风板安装检查        pass  ┐ three groups: mission, label and id identify a group
+    b_stage_a.jsonl:1   QC-1  挡风板安装检查        fail  │
+    b_stage_a.jsonl:2   QC-2  BBU线缆布放要求       pass  ┘ read as BBU线缆布放, which this is an alias of
+    b_stage_a.jsonl:3   QC-2  BBU线缆布放           pass    refused: the group is already at b_stage_a.jsonl:2
 
-A file that is given twice, or by two names, is read once.
+A file that is given twice, or under two names, is read once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from yanshou.storage.jsonl import read_records
 SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
 
-KINDS: dict[type[GroupRecord], tuple[str, str]] = {
+FILE_KINDS: dict[type[GroupRecord], tuple[str, str]] = {
     StageARecord: ("summaries", "_stage_a.jsonl"),
     VerdictRecord: ("verdicts", "_verdicts.jsonl"),
 }
@@ -36,41 +36,41 @@ def read_groups(
     *,
     any_mission: bool = False,
 ) -> Iterator[tuple[str, RecordT]]:
-    """`file:line` and record of every group, in the files' order; missions by their own names, not by an alias.
+    """`file:line` and record of every group, in the files' order, under its mission's own name instead of an alias.
 
-    Raises UsageError for a file of another kind, DamagedFileError for a line that no run writes, ending with `advice`,
-    and for a group that stands there twice; InputError for a mission that is not known, unless `any_mission` will do.
+    Raises UsageError for a file of another kind; DamagedFileError for a line that no run writes (its message ends with
+    `advice`) and for a repeated group; InputError for an unknown mission, unless `any_mission` is set.
     """
     places: dict[GroupKey, str] = {}
-    for path in once(paths):
-        _refuse_neighbour(path, record_type)
+    for path in unique_paths(paths):
+        _refuse_other_kind(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
             key = canonical_key(record.key, known) if any_mission else _known(record.key, known, place)
             if first := places.get(key):
                 raise DamagedFileError(
-                    f"{place}: group {key} is already at {first}. Keep one of the two lines; files of two runs "
-                    "are read one at a time."
+                    f"{place}: group {key} is already at {first}. Keep one of the two lines, or give the files of "
+                    "one run only."
                 )
             places[key] = place
             yield place, record if key == record.key else record.model_copy(update={"mission": key.mission})
 
 
-def once(paths: Iterable[Path]) -> list[Path]:
-    """The paths without those that lead to the same file again."""
+def unique_paths(paths: Iterable[Path]) -> list[Path]:
+    """The paths, without those that lead to a file that an earlier one leads to."""
     return list({path.resolve(): path for path in paths}.values())
 
 
-def _refuse_neighbour(path: Path, record_type: type[GroupRecord]) -> None:
-    """`out/*.jsonl` holds files of several kinds; a line of another kind is no damage, and not to be deleted."""
-    what, ending = KINDS.get(record_type, ("", ""))
-    others = {other for _, other in KINDS.values()} - {ending}
+def _refuse_other_kind(path: Path, record_type: type[GroupRecord]) -> None:
+    """Raises UsageError for files that `out/*.jsonl` matches, too: their lines are of another kind, not damaged."""
+    what, ending = FILE_KINDS.get(record_type, ("", ""))
+    others = {other for _, other in FILE_KINDS.values()} - {ending}
     if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
-        raise UsageError(f"{path}: not a file of {what}. Give <mission>{ending}; its neighbours are found.")
+        raise UsageError(f"{path} is not a file of {what}. Give <mission>{ending}; the files beside it are found.")
 
 
 def canonical_key(key: GroupKey, known: Missions) -> GroupKey:
-    """The group under its mission's own name, where a file has an alias."""
+    """The group under its mission's own name instead of an alias. An unknown mission keeps its name."""
     return key._replace(mission=known.get(key.mission).name) if key.mission in known else key
 
 

@@ -1,1 +1,1 @@
-"""Training is ms-swift's; here is what starts it, follows it and makes a checkpoint of its result (extra `train`)."""
+"""Training with ms-swift (extra `train`): starts it, follows it, and makes a checkpoint of its result."""

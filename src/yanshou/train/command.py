@@ -1,10 +1,10 @@
-"""Settings → the words behind `swift`. Pure: nothing is read, started or imported.
+"""From settings to the arguments of `swift`. Pure: nothing is read, started or imported.
 
-    swift rlhf --rlhf_type grpo --model …/4B --dataset train.jsonl … --reward_weights 1.0 0.2 … <what stood behind -->
+    swift rlhf --rlhf_type grpo --model …/4B --dataset train.jsonl … --reward_weights 1.0 0.2 … <extra_args>
     swift sft --model …/4B --dataset out/sft_train.jsonl …
     swift export --adapters out/swift/checkpoint-150 --merge_lora true --output_dir out/.final.tmp
 
-What stands behind `--` comes last and so has the last word, except on what the launcher itself relies on.
+The user's own arguments (`extra_args`, those after `--`) come last and override the others, save for RESERVED_ARGS.
 """
 
 import re
@@ -17,30 +17,30 @@ from yanshou.stage_b.rewards import REWARDS
 from yanshou.train.folder import TrainFolder
 
 PLUGIN = Path(__file__).with_name("plugin.py")
-PREFIX = "yanshou_"  # of our rewards' names: ms-swift has a `format` of its own
-RESAMPLES = 3  # times that dynamic sampling looks for other groups in one step
-WATCHED = "YANSHOU_LAUNCHER"  # set: the trainer ends when its standard input does, see plugin.py
+PREFIX = "yanshou_"  # of the rewards' names: ms-swift has a `format` of its own
+RESAMPLES = 3  # attempts of dynamic sampling to find other groups for one step
+LAUNCHER_ENV = "YANSHOU_LAUNCHER"  # set: the trainer ends when its standard input does, see plugin.py
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "USE_HF": "1",
     "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
-OURS = {
+RESERVED_ARGS = {  # swift's argument → what to use instead
     "model": "--checkpoint", "dataset": "--train-file", "val_dataset": "--val-file", "output_dir": "--output-dir",
     "tuner_type": "--tuner", "resume_from_checkpoint": "the same command again", "external_plugins": "no other",
     "add_version": "no other", "rlhf_type": "--sft or not", "save_strategy": "--save-steps",
     "save_only_model": "no other", "reward_funcs": "a reward of your own in stage_b/rewards.py",
 }  # fmt: skip
 
-Arguments = Mapping[str, object]  # name → value; a list gives several words
+Arguments = Mapping[str, object]  # name → value; a list becomes several arguments, None leaves the name out
 
 
-def train_words(
+def train_args(
     settings: TrainSettings, model: Path, train: Path, val: Path | None, blocks: int, cpu: bool, resume: Path | None
 ) -> list[str]:
-    """`swift`'s own words for a training. `blocks`: of the language model. Raises UsageError."""
+    """The arguments of a training. `blocks`: of the language model. Raises UsageError."""
     folder = TrainFolder(settings.output_dir.absolute())
-    check_more(settings.more)
+    check_extra_args(settings.extra_args)
     command = ["sft"] if settings.sft else ["rlhf", "--rlhf_type", "grpo"]
     parts: list[Arguments] = [
         {"model": model, "model_type": "qwen3_vl", "template": "qwen3_vl", "check_model": False},
@@ -51,21 +51,21 @@ def train_words(
         _schedule(settings, val is not None),
         {"use_cpu": True, "torch_dtype": "float32"} if cpu else {},
     ]
-    return [*command, *_words(parts), *settings.more]
+    return [*command, *_flatten(parts), *settings.extra_args]
 
 
-def merge_words(adapter: Path, target: Path) -> list[str]:
-    """`swift`'s words for putting an adapter into the weights it was trained on."""
-    return ["export", *_words([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
+def merge_args(adapter: Path, target: Path) -> list[str]:
+    """The arguments that merge an adapter into the weights it was trained on."""
+    return ["export", *_flatten([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
 
 
 def environment(base: Mapping[str, str], cpu: bool) -> dict[str, str]:
-    """The trainer's environment: no hub is asked, and it ends with its launcher."""
-    return {**base, **OFFLINE, WATCHED: "1", **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
+    """The trainer's environment: it asks no hub, and it ends with its launcher."""
+    return {**base, **OFFLINE, LAUNCHER_ENV: "1", **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
 
 
 def tuner(settings: TrainSettings, blocks: int) -> Arguments:
-    """What learns. The vision tower and the aligner never do."""
+    """What is trained: never the vision tower or the aligner."""
     frozen = {"freeze_llm": False, "freeze_vit": True, "freeze_aligner": True}
     if settings.tuner == "full":
         return {"tuner_type": "full", **frozen}
@@ -76,21 +76,21 @@ def tuner(settings: TrainSettings, blocks: int) -> Arguments:
 
 
 def target_regex(blocks: int, last: int) -> str:
-    """Matches the names of every linear layer in the last blocks of the language model, and nothing else."""
+    """Matches the names of all linear layers in the last blocks of the language model, and nothing else."""
     if last > blocks:
         raise UsageError(f"--last-blocks {last}: the language model of this checkpoint has {blocks} blocks.")
     numbers = "|".join(map(str, range(blocks - last, blocks)))
     return rf"model\.language_model\.layers\.({numbers})\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
 
 
-def check_more(more: Sequence[str]) -> None:
-    """Raises UsageError for an argument behind `--` that is the launcher's own, or none of swift's."""
-    if more and not more[0].startswith("--"):
-        raise UsageError(f"unexpected argument {more[0]!r}: what is for swift stands behind -- and begins with --")
-    for word in more:
-        name = re.sub(r"=.*", "", word.removeprefix("--")).replace("-", "_") if word.startswith("--") else ""
-        if name in OURS:
-            raise UsageError(f"{word} behind -- is set by yanshou; use {OURS[name]} instead")
+def check_extra_args(args: Sequence[str]) -> None:
+    """Raises UsageError for an argument after `--` that is reserved, or that does not begin with --."""
+    if args and not args[0].startswith("--"):
+        raise UsageError(f"unexpected argument {args[0]!r}: arguments for swift come after -- and begin with --")
+    for arg in args:
+        name = re.sub(r"=.*", "", arg.removeprefix("--")).replace("-", "_") if arg.startswith("--") else ""
+        if name in RESERVED_ARGS:
+            raise UsageError(f"{arg} after -- is set by yanshou; use {RESERVED_ARGS[name]} instead")
 
 
 def _grpo(settings: TrainSettings) -> Arguments:
@@ -104,27 +104,27 @@ def _grpo(settings: TrainSettings) -> Arguments:
 
 
 def _schedule(settings: TrainSettings, validated: bool) -> Arguments:
-    # a batch of validation holds one group, so that it divides by the generations on any number of devices
-    at_once = settings.batch_size if settings.sft else settings.generations
+    # One group per validation batch: the batch then divides by the generations on any number of devices.
+    eval_batch_size = settings.batch_size if settings.sft else settings.generations
     return {
         "learning_rate": settings.rate, "seed": settings.seed, "data_seed": settings.seed,
         "per_device_train_batch_size": settings.batch_size, "gradient_accumulation_steps": settings.accumulation,
-        "per_device_eval_batch_size": at_once, "num_train_epochs": settings.epochs, "max_steps": settings.max_steps,
-        "logging_steps": 1, "save_strategy": "steps", "save_steps": settings.save_steps,
-        "save_total_limit": settings.keep_checkpoints, "eval_strategy": "steps" if validated else "no",
-        "eval_steps": settings.save_steps if validated else None, "split_dataset_ratio": 0,
-        "load_from_cache_file": False, "dataset_num_proc": 1, "dataloader_num_workers": 0,
+        "per_device_eval_batch_size": eval_batch_size, "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps, "logging_steps": 1, "save_strategy": "steps",
+        "save_steps": settings.save_steps, "save_total_limit": settings.keep_checkpoints,
+        "eval_strategy": "steps" if validated else "no", "eval_steps": settings.save_steps if validated else None,
+        "split_dataset_ratio": 0, "load_from_cache_file": False, "dataset_num_proc": 1, "dataloader_num_workers": 0,
     }  # fmt: skip
 
 
-def _words(parts: Iterable[Arguments]) -> list[str]:
-    words: list[str] = []
+def _flatten(parts: Iterable[Arguments]) -> list[str]:
+    args: list[str] = []
     for name, value in ((name, value) for part in parts for name, value in part.items()):
         if value is not None:
             values = value if isinstance(value, list) else [value]
-            words += [f"--{name}", *map(_word, values)]
-    return words
+            args += [f"--{name}", *map(_as_text, values)]
+    return args
 
 
-def _word(value: object) -> str:
+def _as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,11 +1,11 @@
-"""What stands where in the output folder of a training.
+"""The files in the output folder of a training.
 
-out/ train.run.json     the settings it was begun with
-     swift/             ms-swift's own: checkpoint-50 · checkpoint-100 · logging.jsonl · args.json
-     swift.log          what it said
+out/ train.run.json     the settings of the training
+     swift/             written by ms-swift: checkpoint-50 · checkpoint-100 · logging.jsonl · args.json
+     swift.log          ms-swift's output
      sft_train.jsonl    with --sft: the rows with their answers; also sft_val.jsonl
      curves.png         drawn at the end
-     final/             the result, which --checkpoint takes; there or not, never half
+     final/             the result, which --checkpoint takes; complete or missing, never partial
 """
 
 import json
@@ -20,7 +20,7 @@ NUMBERED = re.compile(r"checkpoint-(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class TrainFolder:
-    """The paths, and the checkpoints that are whole."""
+    """The paths, and the complete checkpoints."""
 
     root: Path
 
@@ -57,21 +57,22 @@ class TrainFolder:
         return self.root / "final"
 
     def rows(self, name: str) -> Path:
+        """`name`: train or val."""
         return self.root / f"sft_{name}.jsonl"
 
-    def own(self) -> list[Path]:
-        """What a training has written here; whatever else stands beside it is not its own."""
+    def written(self) -> list[Path]:
+        """What a training has written here. Anything else in the folder belongs to the user."""
         files = (self.run, self.swift, self.log, self.rows("train"), self.rows("val"), self.curves, self.merging)
         return [path for path in (*files, self.final) if path.exists() or path.is_symlink()]
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that is whole: a trainer that is killed while it saves leaves half of one."""
-        whole = [folder for folder in self._checkpoints() if _whole(folder)]
-        return max(whole, key=step_of, default=None)
+        """The newest complete checkpoint. A trainer that is killed while it saves leaves an incomplete one."""
+        complete = [folder for folder in self._checkpoints() if _complete(folder)]
+        return max(complete, key=step_of, default=None)
 
-    def torn(self) -> list[Path]:
-        """Checkpoints that were being written when their trainer was killed."""
-        return [folder for folder in self._checkpoints() if not _whole(folder)]
+    def incomplete(self) -> list[Path]:
+        """The checkpoints that their trainer was writing when it was killed."""
+        return [folder for folder in self._checkpoints() if not _complete(folder)]
 
     def _checkpoints(self) -> Iterator[Path]:
         for folder in self.swift.glob("checkpoint-*"):
@@ -80,10 +81,11 @@ class TrainFolder:
 
 
 def step_of(checkpoint: Path) -> int:
+    """The step of `checkpoint-150`."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _whole(checkpoint: Path) -> bool:
+def _complete(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""Rows with answers, for a checkpoint that doesn't know the two lines of a verdict yet.
+"""Rows with answers, for a checkpoint that has not learnt the two lines of a verdict yet.
 
-    solution 通过, rule 通过       通过 ⏎ 理由: 有图片_1 挡风板/华为,安装方向正确×1      the rule's own words
-    solution 不通过, rule 通过     不通过 ⏎ 理由: 摘要中的内容不符合通过条件              the person has the last word
+    solution 通过, rule 通过       通过 ⏎ 理由: 有图片_1 挡风板/华为,安装方向正确×1      the rule's reason
+    solution 不通过, rule 通过     不通过 ⏎ 理由: 摘要中的内容不符合通过条件              a general reason
 
-The first line is always the human label; the rule lends its reason where it comes to the same verdict.
+The first line is always the human label. The reason is the rule's where the rule comes to the same verdict.
 """
 
 from collections.abc import Iterator
@@ -15,25 +15,28 @@ from yanshou.missions import Mission, Missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.stage_b.rows import ReasonedRow, read_rows
-from yanshou.stage_b.verdict import WORDS, write_verdict
+from yanshou.stage_b.verdict import VERDICT_WORDS, write_verdict
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 
-PLAIN = {True: "摘要中的内容符合通过条件", False: "摘要中的内容不符合通过条件"}  # where rule and person differ
+GENERAL_REASONS = {  # where the rule contradicts the label
+    True: "摘要中的内容符合通过条件",
+    False: "摘要中的内容不符合通过条件",
+}
 
 
 def write_rows(source: Path, target: Path, missions: Missions) -> int:
-    """Writes the rows of a training file with their answers; gives their number."""
+    """Writes the rows of a training file with their answers; returns their number."""
     lines = [dump_line(row) for row in _answered(source, missions)]
     replace_file(target, b"".join(lines))
     return len(lines)
 
 
 def answer(row: ReasonedRow, mission: Mission) -> str:
-    """The two lines that the checkpoint is to learn."""
-    passed = WORDS[row.solution]
+    """The two lines that the checkpoint learns."""
+    passed = VERDICT_WORDS[row.solution]
     decision = decide(mission.rule, [parse(line) for line in row.summaries])
-    return write_verdict(passed, decision.reason if decision.passed == passed else PLAIN[passed])
+    return write_verdict(passed, decision.reason if decision.passed == passed else GENERAL_REASONS[passed])
 
 
 def _answered(source: Path, missions: Missions) -> Iterator[dict[str, Any]]:

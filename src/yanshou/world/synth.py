@@ -22,7 +22,6 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from random import Random
-from threading import Thread
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -36,6 +35,7 @@ from yanshou.schema.records import Label, TruthRecord, image_key
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 from yanshou.text import excerpt
+from yanshou.watchdog import end_with_parent
 from yanshou.world.draw import draw
 from yanshou.world.jobs import random_job
 from yanshou.world.scene import Scene
@@ -136,14 +136,9 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
 def _tie_to_parent() -> None:
     """Leaves Ctrl-C to the parent process, and ends this process when the parent ends for any reason."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
-    parent.join()
-    os._exit(1)  # sys.exit in a thread would end the thread only
+    end_with_parent(parent.join)
 
 
 def draw_group(output_dir: Path, order: Order) -> TruthRecord:

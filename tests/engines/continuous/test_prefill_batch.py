@@ -1,12 +1,15 @@
 """Promises of a prefill batch: where each token of each request is, and that padding changes nothing else."""
 
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import fields, replace
+from unittest import mock
 
 import pytest
 import torch
 from torch import Tensor
 
 from yanshou.engines import Prompt, Request
+from yanshou.engines.continuous import prefill_batch
 from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation, collate
 from yanshou.engines.qwen3_vl import ModelInput
 
@@ -90,3 +93,30 @@ def test_a_batch_without_photos_has_no_pixels() -> None:
 def test_more_tokens_than_the_shape_holds_are_a_bug() -> None:
     with pytest.raises(AssertionError, match="11 tokens in a prefill batch of 10"):
         batch(replace(PADDED, tokens=10))
+
+
+def test_a_copied_batch_is_complete_and_waited_for() -> None:
+    """Without a GPU: the copies are clones, streams and events are mocks."""
+    device, stream, recorded = torch.device("cuda"), mock.Mock(), list[Tensor]()
+    original = batch()
+    with (
+        mock.patch.object(prefill_batch, "to_device", lambda tensor, to: tensor.clone() if to == device else None),
+        mock.patch("torch.cuda.stream", return_value=nullcontext()),
+        mock.patch("torch.cuda.current_stream") as current,
+        mock.patch.object(Tensor, "record_stream", lambda tensor, stream: recorded.append(tensor)),
+    ):
+        copied = original.copy_to(device, stream)
+        copied.wait_for_copy()
+        original.wait_for_copy()  # was not copied: nothing to wait for
+    current().wait_event.assert_called_once_with(stream.record_event())
+    pairs = list(zip(tensors(original), tensors(copied), strict=True))
+    assert len(pairs) == 11
+    assert all(one is not other and torch.equal(one, other) for one, other in pairs)
+    assert {*map(id, recorded)} == {*map(id, tensors(copied))}
+    assert copied.sequences.ranges == original.sequences.ranges
+
+
+def tensors(made: PrefillBatch) -> list[Tensor]:
+    groups = (made.tokens, made.sequences, made.patches.sequences, made.patches)
+    members = [getattr(group, field.name) for group in groups for field in fields(group)]
+    return [member for member in members if isinstance(member, Tensor)]

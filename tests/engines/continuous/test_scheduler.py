@@ -11,13 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request
-from yanshou.engines.continuous.scheduler import (
-    MAX_PENDING_STEPS,
-    NO_TOKEN,
-    PREFETCH_FACTOR,
-    ContinuousScheduler,
-    StepOutput,
-)
+from yanshou.engines.continuous.protocols import NO_TOKEN, StepOutput
+from yanshou.engines.continuous.scheduler import MAX_PENDING_STEPS, PREFETCH_FACTOR, ContinuousScheduler
 from yanshou.errors import PhotoError
 from yanshou.schema.prompt import Prompt
 
@@ -76,7 +71,7 @@ class ScriptedRunner:
     slots: int = 4
     max_batch: int = 3  # requests per prefill batch
     out_of_memory: set[int] = field(default_factory=set)  # numbers of the calls that fail, counted from 0
-    calls: int = 0  # of admit and step
+    calls: int = 0  # calls of admit and step so far
     batches: list[int] = field(default_factory=list)  # requests of each prefill batch
     active: list[int] = field(default_factory=list)  # active slots in each step
     state: dict[int, list[int]] = field(default_factory=dict)  # slot → tokens still to come

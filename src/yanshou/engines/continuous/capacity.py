@@ -38,7 +38,7 @@ class MemoryBudget:
     dtype: torch.dtype
     weight_bytes: int
     total_bytes: int | None  # GPU memory; None: a CPU, whose capacity is fixed
-    share: float  # of the total that may be used
+    share: float  # part of the GPU memory that may be used
 
 
 @dataclass(frozen=True, slots=True)

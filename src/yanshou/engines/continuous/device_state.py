@@ -12,14 +12,13 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import has_varlen_kernel
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, Range, VarlenMetadata
-from yanshou.engines.continuous.capacity import MAX_PREFIXES
 from yanshou.engines.continuous.language_model import KVCache, LanguageModel, LogitsIndices
-from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation, to_device
+from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation
+from yanshou.engines.continuous.prefix_cache import PrefixCache
+from yanshou.engines.continuous.protocols import NO_TOKEN
 from yanshou.engines.continuous.sampler import Sampler
-from yanshou.engines.continuous.scheduler import NO_TOKEN
+from yanshou.engines.continuous.transfer import integers
 from yanshou.engines.continuous.vision_encoder import VisionTower
-
-KeysValues = list[tuple[Tensor, Tensor]]  # per layer, (tokens, key heads, head_dim) each
 
 
 class DeviceState:
@@ -37,18 +36,16 @@ class DeviceState:
         self.num_generated, self.max_new_tokens = self._zeros(rows), self._zeros(rows)
         self.active = self._zeros(rows).bool()
         self.step_tokens, self.slot_ids = self._zeros(cache.slots), torch.arange(cache.slots, device=self.device)
-        self.stop_token_ids = self.put(stop_token_ids)
+        self.stop_token_ids = self._integers(stop_token_ids)
         self.prefix_lens, self.prefix_starts = self._zeros(rows).int(), self._zeros(rows)
-        self.prefixes: dict[tuple[int, ...], KeysValues] = {}
-        self.prefix_rows: dict[tuple[int, ...], int] = {}  # first cache row of each prefix that all slots read
+        self.prefixes = PrefixCache(language, cache, self.has_varlen_kernel)
         self.graph: Any = None
 
     def _zeros(self, count: int) -> Tensor:
         return torch.zeros(count, dtype=torch.long, device=self.device)
 
-    def put(self, numbers: Sequence[int]) -> Tensor:
-        """A few integers on the device, without making the host wait."""
-        return to_device(torch.tensor(numbers, dtype=torch.long), self.device)
+    def _integers(self, numbers: Sequence[int]) -> Tensor:
+        return integers(numbers, self.device)
 
     # ---- prefill ----
 
@@ -60,7 +57,7 @@ class DeviceState:
         batch.wait_for_copy()
         features = self._encode_photos(batch)
         if batch.prefix:
-            self._copy_prefix(batch.prefix, slots)
+            self.prefixes.copy_to_slots(batch.prefix, slots)
         key_ranges, first_rows = self._cache_locations(batch, slots)
         x, deepstack_features = self._embed(batch, features)
         last_hidden, hidden = self._run_layers(batch, x, deepstack_features, key_ranges, first_rows)
@@ -84,7 +81,7 @@ class DeviceState:
         scratch = (self.cache.scratch_start + start for start, _ in batch.sequences.ranges[len(slots) :])
         first_rows = [*(slot * self.cache.slot_len for slot in slots), *scratch]
         ranges = [(row, row + length) for row, length in zip(first_rows, batch.sequences.lengths, strict=True)]
-        return ranges, self.put([*first_rows, self.cache.null_row])
+        return ranges, self._integers([*first_rows, self.cache.null_row])
 
     def _embed(self, batch: PrefillBatch, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Embeddings with the visual tokens scattered into them, and DeepStack features: (tokens, hidden) each."""
@@ -128,13 +125,13 @@ class DeviceState:
     def _sample_first_tokens(self, batch: PrefillBatch, slots: Sequence[int], last_hidden: Tensor) -> Tensor:
         """Samples the first token of every request, then padding, and initializes the requests' slots."""
         padding = self.cache.slots  # the row of each state tensor that nothing reads
-        rows = self.put([*slots, *[padding] * (len(batch.tokens.last_of_prompt) - len(slots))])
+        rows = self._integers([*slots, *[padding] * (len(batch.tokens.last_of_prompt) - len(slots))])
         own = rows[: len(slots)]
         self.sampler.reset_slots(own, [one.request.key for one in batch.requests])
         if self.sampler.seen_tokens is not None:
-            seq_slots = self.put([*slots, *[padding] * (len(batch.continuations) + 1)])
+            seq_slots = self._integers([*slots, *[padding] * (len(batch.continuations) + 1)])
             self.sampler.mark_prompt_tokens(seq_slots[batch.tokens.seq_ids], batch.tokens.ids)
-            prefix = self.put(batch.prefix * len(slots))
+            prefix = self._integers(batch.prefix * len(slots))
             self.sampler.mark_prompt_tokens(own.repeat_interleave(len(batch.prefix)), prefix)
         tokens = self.sampler.sample(self.language.logits(last_hidden), rows, torch.zeros_like(rows))
         self._init_slots(batch, own, tokens[: len(slots)])
@@ -142,16 +139,16 @@ class DeviceState:
 
     def _init_slots(self, batch: PrefillBatch, slots: Tensor, tokens: Tensor) -> None:
         """The state of slots (n,) after their first tokens (n,)."""
-        max_new_tokens = self.put([one.max_new_tokens for one in batch.requests])
-        shared_len = len(batch.prefix) if batch.prefix in self.prefix_rows else 0
+        max_new_tokens = self._integers([one.max_new_tokens for one in batch.requests])
+        prefix_len, prefix_start = self.prefixes.shared_rows(batch.prefix)
         for state, values in (
             (self.last_tokens, tokens),
-            (self.seq_lens, self.put(batch.sequences.lengths[: len(slots)])),
-            (self.positions, self.put(batch.next_positions)),
+            (self.seq_lens, self._integers(batch.sequences.lengths[: len(slots)])),
+            (self.positions, self._integers(batch.next_positions)),
             (self.num_generated, torch.ones_like(slots)),
             (self.max_new_tokens, max_new_tokens),
-            (self.prefix_lens, torch.full_like(slots, shared_len).int()),
-            (self.prefix_starts, torch.full_like(slots, self.prefix_rows.get(batch.prefix, 0))),
+            (self.prefix_lens, torch.full_like(slots, prefix_len).int()),
+            (self.prefix_starts, torch.full_like(slots, prefix_start)),
             (self.active, ~torch.isin(tokens, self.stop_token_ids) & (max_new_tokens > 1)),
         ):
             state.index_copy_(0, slots, values)
@@ -163,41 +160,6 @@ class DeviceState:
         first = start + continuation.prompt_len
         logprobs = self.language.logits(hidden[first - 1 : end - 1]).float().log_softmax(-1)
         return logprobs.gather(-1, batch.tokens.ids[first:end, None])[:, 0]
-
-    # ---- prefixes ----
-
-    def _copy_prefix(self, prefix: tuple[int, ...], slots: Sequence[int]) -> None:
-        """Copies a prefix's keys and values to the beginning of these slots; computes them for a new prefix."""
-        if prefix not in self.prefixes:
-            if len(self.prefixes) >= MAX_PREFIXES:
-                del self.prefixes[next(iter(self.prefixes))]
-            self.prefixes[prefix] = self._compute_prefix(prefix)
-            self._share_prefix(prefix)
-        rows, cache = self.put(slots), self.cache
-        for layer, (keys, values) in enumerate(self.prefixes[prefix]):
-            cache.by_slot(cache.keys[layer])[rows, : len(keys)] = keys
-            cache.by_slot(cache.values[layer])[rows, : len(values)] = values
-
-    def _share_prefix(self, prefix: tuple[int, ...]) -> None:
-        """Copies a new prefix to the rows that all slots read, if there is room. It stays there for good."""
-        cache, used = self.cache, sum(map(len, self.prefix_rows))
-        if prefix in self.prefix_rows or used + len(prefix) > cache.prefix_rows:
-            return
-        start = self.prefix_rows[prefix] = cache.prefix_start + used
-        for layer, (keys, values) in enumerate(self.prefixes[prefix]):
-            cache.keys[layer][start : start + len(keys)] = keys
-            cache.values[layer][start : start + len(values)] = values
-
-    def _compute_prefix(self, prefix: tuple[int, ...]) -> KeysValues:
-        """A prefill of the prefix alone, into a cache of its own: its shape depends on nothing else."""
-        length = len(prefix)
-        cache = self.language.new_cache(slots=1, slot_len=length, scratch_rows=0, prefix_rows=0)
-        rows = torch.arange(length, device=self.device)
-        on_device = (self.put(numbers).int() for numbers in ([0, length], [0, 0], [length]))
-        metadata = self._metadata([(0, length)], [(0, length)], *on_device)
-        x = self.language.embed(self.put(prefix))
-        self.language.prefill(x, rows.expand(3, -1), [], rows, metadata, cache)
-        return [(k[:length], v[:length]) for k, v in zip(cache.keys, cache.values, strict=True)]
 
     # ---- decode ----
 

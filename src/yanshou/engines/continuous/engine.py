@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "continuous"  # in run.json
 DYNAMIC_ROPES = ("dynamic", "longrope")  # rope types whose angles depend on the largest position in a batch
-MAX_TEXT_TOKENS = 4_096  # room for a text-only prompt beyond the longest known one
+SPARE_TEXT_TOKENS = 4_096  # added to a text-only run's longest prompt, which is the longest in characters only
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +51,20 @@ class EngineStats:
     prefill_batches: int
     steps: int  # decode steps
     completions: int
-    decoded_tokens: int  # of completions
+    decoded_tokens: int  # in completed answers
     data_wait_s: float  # time in which the device was idle because no request was prepared
 
 
 class ContinuousEngine(Qwen3VLBackend):
     """Runs any dense Qwen3-VL checkpoint on one device with continuous batching.
 
-    Before a run, `prepare_run` decides its capacity; `generate` answers the requests; `stats` tells what happened.
+    Before a run, `prepare_run` decides its capacity; `generate` answers the requests; `stats` reports what happened.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
         if settings.attn != "auto":
             raise UsageError(
-                f"--attn {settings.attn} is for the transformers engine; the continuous one has attention of its own. "
+                f"--attn {settings.attn} is for the transformers engine; the continuous engine has its own attention. "
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
@@ -77,7 +77,7 @@ class ContinuousEngine(Qwen3VLBackend):
     # ---- a run ----
 
     def prepare_run(self, run: RunPlan) -> None:
-        """Decides the run's capacity: that of the latest earlier run on such a device, if memory allows.
+        """Decides the run's capacity: that of the latest earlier run on the same kind of device, if memory allows.
 
         The same capacity gives the same lines to the last bit; on another device they differ anyway.
         """
@@ -92,11 +92,13 @@ class ContinuousEngine(Qwen3VLBackend):
         """Bounds of every request of the run."""
         ids, max_new_tokens = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
-            prompt = len(ids) + MAX_TEXT_TOKENS
+            prompt = len(ids) + SPARE_TEXT_TOKENS
             return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
         visual_tokens, prefix_len = self.max_visual_tokens, ids.index(self.image_token)
         prompt = len(ids) - 1 + visual_tokens
-        return RequestBounds(prompt + max_new_tokens, prompt - prefix_len, visual_tokens, False, prefix_len)
+        return RequestBounds(
+            prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len
+        )
 
     def environment(self) -> dict[str, Any]:
         capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)

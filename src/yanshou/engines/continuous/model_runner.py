@@ -23,8 +23,9 @@ from yanshou.engines.continuous.capacity import (
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.language_model import LanguageModel
 from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation, collate
+from yanshou.engines.continuous.protocols import StepOutput
 from yanshou.engines.continuous.sampler import Sampler
-from yanshou.engines.continuous.scheduler import StepOutput
+from yanshou.engines.continuous.transfer import HostCopy
 from yanshou.engines.continuous.vision_encoder import VisionTower
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
@@ -112,7 +113,7 @@ class ContinuousRunner:
         """Bounds of this request and of any other photo with the same prompt."""
         own = _visual_tokens(prepared)
         visual_tokens = 0 if prepared.grid is None else max(self.backend.max_visual_tokens, own)
-        longest = visual_tokens - own  # a photo of the largest size adds so many tokens
+        longest = visual_tokens - own  # tokens that a photo of the largest size would add
         return RequestBounds(
             kv_len=max(self._kv_len(prepared) + longest, self._prefill_tokens(prepared)),
             prefill_tokens=len(prepared.ids) - prepared.prefix_len + longest,
@@ -241,25 +242,6 @@ def _is_out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
-class HostCopy:
-    """A tensor's numbers, copied to the host as soon as the device has computed them."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._event: Any = None
-        if not tensor.is_cuda:
-            self._numbers = tensor.clone()
-            return
-        self._numbers = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        self._numbers.copy_(tensor, non_blocking=True)
-        self._event = torch.cuda.current_stream().record_event()
-
-    def get(self) -> list[Any]:
-        """Waits for the copy."""
-        if self._event is not None:
-            self._event.synchronize()
-        return list(self._numbers.tolist())
-
-
 @dataclass(frozen=True, slots=True)
 class PendingStep:
     """The tokens of a decode step, one per slot."""
@@ -276,7 +258,7 @@ class PendingPrefill:
 
     tokens: HostCopy
     logprobs: HostCopy | None
-    owners: Sequence[int]  # of each log-probability: the index of its request
+    owners: Sequence[int]  # index of the request that each log-probability belongs to
 
     def get(self) -> StepOutput:
         tokens = self.tokens.get()

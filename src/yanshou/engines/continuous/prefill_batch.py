@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import Range
+from yanshou.engines.continuous.transfer import to_device
 from yanshou.engines.continuous.vision_encoder import Grid
 from yanshou.engines.qwen3_vl import ModelInput
 
@@ -120,13 +121,6 @@ def _moved(group: GroupT, device: torch.device) -> GroupT:
     for name, tensor in _tensors(group).items():
         moved[name] = to_device(tensor, device)
     return replace(group, **moved)
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device; copied from pinned memory, so that the host does not wait."""
-    if device.type != "cuda":
-        return tensor
-    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
 
 def collate(

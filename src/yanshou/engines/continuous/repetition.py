@@ -6,8 +6,8 @@
 from collections.abc import Sequence
 
 MAX_PERIOD = 48  # tokens of the repeated piece
-MIN_REPEATS = 4  # of the piece, and
-MIN_TOKENS = 64  # repeated tokens in total: none of 8,218 real field summaries contains that much repetition
+MIN_REPEATS = 4  # occurrences of the piece
+MIN_TOKENS = 64  # tokens that all occurrences cover together; none of 8,218 field summaries has such an ending
 CHECK_INTERVAL = 16  # tokens between two checks
 
 

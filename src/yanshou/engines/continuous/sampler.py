@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-from yanshou.engines.continuous.prefill_batch import to_device
+from yanshou.engines.continuous.transfer import to_device
 from yanshou.engines.sampling import draw, stream
 from yanshou.settings import SamplingSettings
 

@@ -14,113 +14,23 @@ After an out-of-memory error the runner reduces its capacity and the requests in
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, oom_failure
+from yanshou.engines.continuous.protocols import NO_TOKEN, Host, PendingOutput, PreparedT, Runner, StagedT
 from yanshou.engines.continuous.repetition import is_repeating
 from yanshou.errors import GroupError
 
 logger = logging.getLogger(__name__)
 
-MAX_PENDING_STEPS = 2  # steps and prefills submitted before the output of the first one is read
-PREFETCH_FACTOR = 4  # requests prepared ahead per worker thread; about 2 MB each
-NO_TOKEN = -1  # output of a decode step for an inactive slot
-
-
-class StepOutput(NamedTuple):
-    """What a step or a prefill computed."""
-
-    tokens: Sequence[int]  # a step: one per slot, or NO_TOKEN; a prefill: the first token of each request
-    logprobs: Sequence[tuple[float, ...]] = ()  # a prefill: ln P of each request's candidates
-
-
-class PendingOutput(Protocol):
-    """The output of a step or prefill that was submitted to the device."""
-
-    def get(self) -> StepOutput:
-        """Waits for the device."""
-        ...
-
-
-class Prepared(Protocol):
-    """A request, ready for the device."""
-
-    @property
-    def max_new_tokens(self) -> int: ...
-
-
-PreparedT = TypeVar("PreparedT", bound=Prepared)
-PreparedT_contra = TypeVar("PreparedT_contra", bound=Prepared, contravariant=True)
-StagedT = TypeVar("StagedT")
 ResultT = TypeVar("ResultT")
 
-
-class Host(Protocol[PreparedT]):
-    """What happens to one request on the host."""
-
-    @property
-    def stop_tokens(self) -> Collection[int]:
-        """Token ids that end an answer."""
-        ...
-
-    def prepare(self, request: Request) -> PreparedT:
-        """Everything that needs no device; runs in worker threads. A GroupError becomes the request's Failure."""
-        ...
-
-    def without_pixels(self, prepared: PreparedT) -> PreparedT:
-        """What `completion` needs: the only part that is kept while the answer is generated."""
-        ...
-
-    def completion(
-        self, prepared: PreparedT, tokens: Sequence[int], finish_reason: FinishReason, logprobs: tuple[float, ...]
-    ) -> Completion:
-        """The answer, from its tokens with the stop token."""
-        ...
-
-
-class Runner(Protocol[PreparedT_contra, StagedT]):
-    """The device. It executes prefills and steps in the order of the calls. Any call may raise OutOfMemoryError."""
-
-    @property
-    def slots(self) -> int:
-        """Answers generated at once."""
-        ...
-
-    def fits_slot(self, prepared: PreparedT_contra) -> bool:
-        """Whether a slot is long enough for the request."""
-        ...
-
-    def resize_for(self, prepared: PreparedT_contra) -> None:
-        """Replaces all slots by empty ones that fit the request. Nothing may be in flight."""
-        ...
-
-    def can_join(self, batch: Sequence[PreparedT_contra], prepared: PreparedT_contra) -> bool:
-        """Whether the request fits in one prefill batch with these. A single request always fits."""
-        ...
-
-    def stage(self, batch: Sequence[PreparedT_contra]) -> StagedT:
-        """Copies a prefill batch to the device. Runs in a thread of its own."""
-        ...
-
-    def admit(self, staged: StagedT, slots: Sequence[int]) -> PendingOutput:
-        """Submits a prefill batch: vision, prefill and the first token of each request."""
-        ...
-
-    def step(self) -> PendingOutput:
-        """Submits a decode step: one token for every active slot."""
-        ...
-
-    def release(self, slot: int) -> None:
-        """Deactivates a slot whose answer the host has ended."""
-        ...
-
-    def shrink(self) -> bool:
-        """After out-of-memory: halves the capacity and empties all slots. False if it was minimal."""
-        ...
+MAX_PENDING_STEPS = 2  # steps and prefills submitted before the output of the first one is read
+PREFETCH_FACTOR = 4  # requests prepared ahead per worker thread; about 2 MB each
 
 
 @dataclass(slots=True)
@@ -130,7 +40,7 @@ class Counters:
     prefill_batches: int = 0
     steps: int = 0
     completions: int = 0
-    decoded_tokens: int = 0  # of completions
+    decoded_tokens: int = 0  # in completed answers
     data_wait_s: float = 0.0  # time in which the device was idle because no request was prepared
 
 

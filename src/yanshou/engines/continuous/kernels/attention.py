@@ -25,7 +25,7 @@ from yanshou.engines.continuous.attention_metadata import DecodeMetadata, Varlen
 MIN_BLOCK_M = 16  # rows of the smallest matrix product
 BLOCK_M, BLOCK_N, NUM_WARPS, NUM_STAGES = 64, 64, 4, 3  # varlen: the fastest of eleven on an H100, for both head widths
 DECODE_BLOCK_N, DECODE_NUM_WARPS, DECODE_NUM_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
-SHARED_MEMORY_SHARE = 0.9  # of a block's shared memory for queries, keys and values; the compiler needs the rest
+SHARED_MEMORY_SHARE = 0.9  # part of a block's shared memory for queries, keys and values; the compiler needs the rest
 
 
 @triton.jit

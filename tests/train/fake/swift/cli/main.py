@@ -1,4 +1,4 @@
-"""Stands for ms-swift in tests of the launcher: writes what the trainer writes, and does what SWIFT_DOES says."""
+"""A fake ms-swift: writes the files that the trainer writes, and does what SWIFT_DOES says."""
 
 import json
 import os
@@ -12,11 +12,11 @@ STEPS = 3
 
 
 def main() -> None:
-    words = sys.argv[1:]
-    given = {word: value for word, value in pairwise(words) if word.startswith("--")}
+    args = sys.argv[1:]
+    given = {arg: value for arg, value in pairwise(args) if arg.startswith("--")}
     output = Path(given["--output_dir"])
     output.mkdir(parents=True, exist_ok=True)
-    if words[0] == "export":
+    if args[0] == "export":
         for path in Path(os.environ["SWIFT_MODEL"]).iterdir():
             shutil.copy(path, output)
         (output / "args.json").write_text("{}")

@@ -1,0 +1,74 @@
+"""What is checked before a trainer starts: it would fail minutes later, with a message that names no cure."""
+
+import json
+import os
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from yanshou.engines import checkpoint
+from yanshou.errors import CheckpointError, InputError, RunError, UsageError
+from yanshou.stage_b.rows import check_rows
+from yanshou.train.folder import TrainFolder
+
+PACKAGES = ("swift", "peft", "msgspec", "qwen_vl_utils", "matplotlib")  # of the extra `train`
+INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
+
+
+def check_installed() -> None:
+    """Raises RunError where a package of the extra `train` is missing."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise RunError(f"training needs the package {package}, which is not installed: {INSTALL}")
+
+
+def check_code(source: Path) -> None:
+    """Raises CheckpointError for a checkpoint that names Python code, which ms-swift would execute."""
+    for path in sorted(source.glob("*config.json")):
+        if '"auto_map"' in path.read_text(encoding="utf-8", errors="replace"):
+            raise CheckpointError(
+                f"{path}: auto_map names Python code of the checkpoint, which the trainer would execute. "
+                "Qwen3-VL needs none: delete that key."
+            )
+
+
+def count_blocks(source: Path) -> int:
+    """The number of blocks of the checkpoint's language model. Raises CheckpointError."""
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    try:
+        return int(config["text_config"]["num_hidden_layers"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source / 'config.json'}: text_config.num_hidden_layers is missing. Copy the checkpoint again."
+        ) from error
+
+
+def check_files(files: Iterable[Path]) -> None:
+    """Checks every row of the training files. Raises InputError and DamagedFileError."""
+    for path in files:
+        if not path.is_file():  # a pipe: yanshou reads it for the run file, then swift reads it again
+            raise InputError(f"{path} is not a file that can be read several times. Write the rows into one.")
+        check_rows(path)
+
+
+def check_inputs_stay(folder: TrainFolder, inputs: Iterable[Path]) -> None:
+    """Raises UsageError where --fresh would move away what the new training reads."""
+    roots = {Path(os.path.abspath(folder.root)), folder.root.resolve()}  # noqa: PTH100 - keeps links
+    moved = [root / path.name for path in folder.written() for root in roots]
+    for path in inputs:
+        spellings = (Path(os.path.abspath(path)), path.resolve())  # noqa: PTH100 - keeps links
+        if any(spelling.is_relative_to(old) for spelling in spellings for old in moved):
+            raise UsageError(
+                f"--fresh would move {path} away with the old training, and the new one reads it. Choose another "
+                "--output-dir, or copy it to another place and give that."
+            )
+
+
+def check_final(final: Path) -> None:
+    """Raises CheckpointError where `final` is not the result of a training."""
+    fault = next(checkpoint.faults(final), "") if final.is_dir() else f"{final} is a file."
+    if fault:
+        raise CheckpointError(
+            f"{fault} The result of this training belongs there: move {final} away, and the same command makes it "
+            "again."
+        )

@@ -1,0 +1,110 @@
+"""ms-swift in a process of its own: started, followed through its log, and ended.
+
+An interrupt is passed on once; after KILL_AFTER_S the process group is killed. A trainer whose launcher is killed ends
+with it (plugin.py).
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from yanshou.errors import RunError
+from yanshou.storage.atomic import write_errors
+from yanshou.text import excerpt
+from yanshou.train.command import environment
+from yanshou.train.curves import CurveReader
+from yanshou.train.folder import TrainFolder, step_of
+from yanshou.train.progress_view import TrainView
+
+POLL_S = 0.5  # between two looks at the trainer
+KILL_AFTER_S = 10.0  # from an interrupt to the kill
+
+logger = logging.getLogger(__name__)
+
+
+class TrainerProcess:
+    """Runs `swift`, one command at a time."""
+
+    def __init__(self, folder: TrainFolder, *, cpu: bool, view: TrainView, interrupted: Callable[[], bool]) -> None:
+        self._folder, self._cpu, self._view, self._interrupted = folder, cpu, view, interrupted
+        self._curves = CurveReader(folder.logging)
+
+    def run(self, args: list[str]) -> bool:
+        """Runs `swift` with these arguments to its end; False where it was interrupted.
+
+        Raises RunError, with the trainer's own error, where it fails, and OutputError where its log cannot be written.
+        """
+        logger.info("swift %s", " ".join(args))
+        with write_errors(self._folder.log):
+            log = self._folder.log.open("ab")
+        with log:
+            begin = log.tell()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "swift.cli.main", *args], cwd=self._folder.root, stdin=subprocess.PIPE,
+                stdout=log, stderr=subprocess.STDOUT, env=environment(os.environ, self._cpu), start_new_session=True,
+            )  # fmt: skip
+            self._view.begin()
+            try:
+                self._follow(process)
+            finally:
+                self._view.end()
+                _kill(process)
+        interrupted = self._interrupted()
+        if not interrupted and process.returncode != 0:
+            raise RunError(self._failure(begin, process.returncode))
+        return not interrupted
+
+    def _follow(self, process: "subprocess.Popen[bytes]") -> None:
+        while process.poll() is None:
+            if self._interrupted():
+                _signal(process, signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(KILL_AFTER_S)
+                return
+            self._view.update(self._curves.read())
+            time.sleep(POLL_S)
+        self._view.update(self._curves.read())
+
+    def _failure(self, begin: int, status: int) -> str:
+        newest = self._folder.newest()
+        resume = f" The same command resumes from step {step_of(newest)}." if newest else ""
+        reason = _reason(self._folder.log, begin)
+        return f"the trainer ended with status {status}: {reason}. See {self._folder.log}.{resume}"
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Sends the signal to the trainer and to all processes that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Ends what is left of the trainer; does nothing where all of it has ended."""
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _reason(log: Path, begin: int) -> str:
+    """The trainer's last error, else its last line, of what it wrote after `begin`."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = [line.strip() for line in file.read().decode("utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if _is_error(line)]
+    if lines:
+        return excerpt((errors or lines)[-1], 300)
+    return f"it wrote nothing ({shutil.disk_usage(log.parent).free / 2**30:.1f} GiB free there)"
+
+
+def _is_error(line: str) -> bool:
+    """`ValueError: …`, `torch.OutOfMemoryError: …`"""
+    name, colon, _ = line.partition(": ")
+    return bool(colon) and name.rpartition(".")[2].endswith(("Error", "error"))
