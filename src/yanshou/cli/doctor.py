@@ -4,26 +4,25 @@
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
     FAIL  /models/lora is an adapter, not a whole checkpoint; merge it first: swift export --adapters …
 
-No weights are loaded: a run may still find one missing.
+No weights are loaded, so a run may still find that one is missing.
 """
 
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+from packaging.requirements import Requirement
 
 from yanshou.cli.command import command
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.settings import DoctorSettings
 
-PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
-TRANSFORMERS = ((5, 17), (5, 20))  # from, below
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -54,18 +53,9 @@ def examine(checkpoint: str | None = None) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in PACKAGES:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            yield Finding("FAIL", f"{name} is not installed: pip install {name}")
-            continue
-        low, high = TRANSFORMERS
-        if name == "transformers" and not low <= tuple(int(part) for part in found.split(".")[:2]) < high:
-            wanted = f">={low[0]}.{low[1]},<{high[0]}.{high[1]}"
-            yield Finding("FAIL", f"transformers {found}, wanted {wanted}: pip install 'transformers{wanted}'")
-        else:
-            yield Finding("ok", f"{name} {found}")
+    for wanted in map(Requirement, requires("yanshou") or ()):
+        if wanted.marker is None:  # a marker: of an extra
+            yield _package(wanted)
     for name, use in OPTIONAL.items():
         try:
             yield Finding("ok", f"{name} {version(name)}")
@@ -73,12 +63,22 @@ def _packages() -> Iterator[Finding]:
             yield Finding("note", f"{name} is not installed ({use})")
 
 
+def _package(wanted: Requirement) -> Finding:
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return Finding("FAIL", f"{wanted.name} is not installed: pip install '{wanted}'")
+    if found not in wanted.specifier:
+        return Finding("FAIL", f"{wanted.name} {found}, wanted {wanted.specifier}: pip install '{wanted}'")
+    return Finding("ok", f"{wanted.name} {found}")
+
+
 def _devices() -> Iterator[Finding]:
     import torch
 
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        yield Finding("note", f"no CUDA device (torch is {built}): runs on the CPU, slowly")
+        yield Finding("note", f"no CUDA device (torch is {built}): models run on the CPU, slowly")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
@@ -98,9 +98,7 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
         if not _holds_weights(folder):
-            yield Finding(
-                "FAIL", f"{folder}: its safetensors files hold no weights. Copy them from where it came from."
-            )
+            yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
         yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
@@ -152,7 +150,7 @@ def _tokenizer(tokenizer: Any) -> Iterator[Finding]:
 
 
 def report(findings: Iterator[Finding]) -> int:
-    """Prints the findings as they come. Exit status 1 if one is a failure."""
+    """Prints the findings as they come. Returns the exit status: 1 if one is a failure."""
     status = 0
     for finding in findings:
         click.echo(f"{finding.level:<5} {finding.text}")
