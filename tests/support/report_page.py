@@ -11,11 +11,10 @@ from support.chromium import Browser
 from support.verdict_files import BAD, GOOD, stage_a
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
-from yanshou.evaluate.report import worst_first
+from yanshou.evaluate.report_data import worst_first
 from yanshou.evaluate.translations import TRANSLATIONS
 from yanshou.missions import load_missions
 
-OTHER = "挡风板安装检查"
 THRESHOLD = 0.7
 FINGERPRINT = "4f0c" * 16
 LANGUAGES = ("zh", "en")
@@ -28,7 +27,7 @@ class Report:
     page: Path
     told: dict[str, Any]  # --json
     groups: tuple[JudgedGroup, ...]
-    words: Any
+    texts: Any
 
     @property
     def worst_first(self) -> list[JudgedGroup]:

@@ -12,6 +12,7 @@ from yanshou.schema.run_record import RunRecord
 from yanshou.storage.jsonl import dump_line
 
 MISSION = "BBU接地线检查"
+OTHER = "挡风板安装检查"
 MOMENT = "2026-01-18T09:30:00+08:00"
 GOOD = "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，螺丝、光纤插头/地排处接地螺丝,符合要求×1，电线/捆扎整齐×1"
 BAD = "电线/分布散乱×1"

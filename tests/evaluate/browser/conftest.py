@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from support.chromium import Browser, chromium
-from support.report_page import FINGERPRINT, LANGUAGES, OTHER, Report, with_photos, written
-from support.verdict_files import BAD, GOOD, amend, fault, photo, stage_a, verdict, write_judged
+from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, written
+from support.verdict_files import BAD, GOOD, OTHER, amend, fault, photo, stage_a, verdict, write_judged
 
 
 @pytest.fixture(scope="session")

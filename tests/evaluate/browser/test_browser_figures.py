@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from support.chromium import Browser
-from support.report_page import FINGERPRINT, LANGUAGES, OTHER, THRESHOLD, Report, shown, wait_for_list
-from support.verdict_files import MISSION
+from support.report_page import FINGERPRINT, LANGUAGES, THRESHOLD, Report, shown, wait_for_list
+from support.verdict_files import MISSION, OTHER
 
 from yanshou.evaluate.curve import WIDTH, Curve
 
@@ -34,12 +34,12 @@ def test_the_table_shows_the_figures_of_the_json(browser: Browser, reports: dict
     browser.open(report.page)
     rows = "return [...document.querySelectorAll('.figures tbody tr')].map((r) => [...r.cells].map((c) => c.innerText))"
     seen = [[" ".join(cell.split()) for cell in row] for row in browser.run(rows)]
-    parts = {report.words["all"]: report.told["overall"], **report.told["missions"]}
+    parts = {report.texts["all"]: report.told["overall"], **report.told["missions"]}
     expected = []
     for name, part in parts.items():
-        heading = [f"{name} {part['judge']['groups']} {report.words['groups']}"]
+        heading = [f"{name} {part['judge']['groups']} {report.texts['groups']}"]
         for who in ("judge", "rules", "always_pass"):
-            expected.append([*heading, report.words[who], *cells(part[who])])
+            expected.append([*heading, report.texts[who], *cells(part[who])])
             heading = []
     assert seen == expected
 
@@ -77,7 +77,7 @@ def test_the_curve_has_the_chosen_threshold_where_the_table_says(browser: Browse
     assert curve is not None
     mark = [browser.run(f"return document.querySelector('circle.mark').{axis}.baseVal.value") for axis in ("cx", "cy")]
     assert mark == pytest.approx([curve.mark.x, curve.mark.y], abs=0.06)
-    assert browser.text("figure.curve .marked") == report.words["chosen"].format(p=THRESHOLD)
+    assert browser.text("figure.curve .marked") == report.texts["chosen"].format(p=THRESHOLD)
     release, block = (report.told["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
     assert f"{release:.1%}" in browser.text("figure.curve .readout")
     assert f"{block:.1%}" in browser.text("figure.curve .readout")
@@ -95,7 +95,7 @@ def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, rep
     for point in curve.points[1:]:
         browser.point("figure.curve svg", point.x * unit, point.y * unit)
         told = {"p": point.threshold, "release": f"{point.false_release:.1%}", "block": f"{point.false_block:.1%}"}
-        reads(report.words["probe"].format(**told))
+        reads(report.texts["probe"].format(**told))
     browser.point("h1", 1, 1)
     reads(before)
 
@@ -103,7 +103,7 @@ def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, rep
 def test_fingerprint_prompts_and_threshold_stand_in_it(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert FINGERPRINT in browser.text("header")
-    assert report.words["threshold_now"].format(p=THRESHOLD) in browser.text("header")
+    assert report.texts["threshold_here"].format(p=THRESHOLD) in browser.text("header")
     assert browser.texts(".origin pre") == [""] * browser.count(".origin pre")  # folded
     browser.click("section details summary")
     prompts = browser.texts(".origin pre")

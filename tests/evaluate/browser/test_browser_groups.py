@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from support.chromium import Browser
-from support.report_page import OTHER, THRESHOLD, Report, listed, names, shown
-from support.verdict_files import MISSION
+from support.report_page import THRESHOLD, Report, listed, names, shown
+from support.verdict_files import MISSION, OTHER
 
 pytestmark = pytest.mark.browser
 
@@ -23,18 +23,18 @@ def test_a_group_shows_label_verdict_rule_probability_reason_and_a_summary_a_pho
     browser: Browser, report: Report
 ) -> None:
     browser.open(report.page)
-    words = report.words
+    texts = report.texts
     facts = dict(zip(browser.texts("#group .facts dt"), browser.texts("#group .facts dd"), strict=True))
     assert facts == {
-        words["human"]: words["says_fail"],
-        words["verdict"]: words["says_pass"],
-        words["rules_say"]: words["says_fail"],
-        words["p_pass"]: "0.95" + words["at_threshold"].format(p=THRESHOLD),
+        texts["human"]: texts["says_fail"],
+        texts["verdict"]: texts["says_pass"],
+        texts["rules_say"]: texts["says_fail"],
+        texts["p_pass"]: "0.95" + texts["at_threshold"].format(p=THRESHOLD),
     }
     group = report.worst_first[0]
     assert group.rules is not None
     told = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
-    assert told == {words["reason"]: group.reason, words["rules_reason"]: group.rules.reason}
+    assert told == {texts["reason"]: group.reason, texts["rules_reason"]: group.rules.reason}
     summaries = browser.run("return [...document.querySelectorAll('.photos .summary')].map((e) => e.textContent)")
     assert summaries == list(group.summaries)
     assert browser.texts(".photos strong") == ["图片_1", "图片_2", "图片_3", "图片_4"]
@@ -43,29 +43,29 @@ def test_a_group_shows_label_verdict_rule_probability_reason_and_a_summary_a_pho
 
 def test_a_verdict_that_the_threshold_turned_and_one_that_failed_say_so(browser: Browser, report: Report) -> None:
     browser.open(report.page, "search=QC-2c")
-    words = report.words
-    turned = words["file_verdict"].format(verdict=words["verdict_pass"], now=words["verdict_fail"])
+    texts = report.texts
+    turned = texts["file_verdict"].format(verdict=texts["says_pass"], now=texts["says_fail"])
     assert turned in browser.texts("#group .said dd")
     browser.open(report.page, "outcome=error")
     assert "generate: out of memory" in browser.texts("#group .said dd")
-    assert browser.texts("#group .facts dd")[1] == words["says_none"]
+    assert browser.texts("#group .facts dd")[1] == texts["says_none"]
 
 
 def test_filters_narrow_the_list_and_are_cleared_at_once(browser: Browser, report: Report) -> None:
     browser.open(report.page)
-    everything, words = len(report.groups), report.words
+    everything, texts = len(report.groups), report.texts
 
     def status(count: int) -> bool:
-        return browser.text("#status") == words["shown"].format(shown=count, groups=everything)
+        return browser.text("#status") == texts["shown"].format(shown=count, groups=everything)
 
     assert status(everything)
     browser.choose("#outcome", "wrong")
     assert set(browser.texts("#list .badge")) == {
-        words[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
+        texts[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
     }
     browser.choose("#mission", OTHER)
     assert status(0)
-    assert browser.text("#group") == words["nothing"]
+    assert browser.text("#group") == texts["nothing"]
     browser.click("#reset")
     assert status(everything)
     browser.choose("#label", "none")

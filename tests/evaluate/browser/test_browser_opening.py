@@ -36,11 +36,11 @@ def test_it_opens_from_disk_without_a_complaint_and_asks_no_network(
 def test_its_words_are_of_the_language_asked_for(browser: Browser, reports: dict[str, Report], lang: str) -> None:
     report = reports[lang]
     browser.open(report.page)
-    assert browser.text("h1") == report.words["title"]
+    assert browser.text("h1") == report.texts["title"]
     assert browser.run("return document.documentElement.lang") == lang
-    first = report.words["outcome_false_release"]
+    first = report.texts["outcome_false_release"]
     assert browser.text("#list .badge") == first == browser.text("#group .badge")
-    assert browser.text(".keys") == report.words["shortcuts"]
+    assert browser.text(".keys") == report.texts["shortcuts"]
     assert not re.search("undefined|built-in|None", browser.text("body"))
     assert not re.search(r"\{\w+\}", browser.text("body"))
     others = {"zh": "False releases", "en": "误放行"}
@@ -51,7 +51,7 @@ def test_without_scripts_the_figures_are_there_and_it_says_what_is_not(browser: 
     browser.chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.open(report.page)
-        assert browser.text("noscript") == report.words["needs_script"]
+        assert browser.text("noscript") == report.texts["needs_script"]
         assert len(browser.texts(".figures tbody")) == 3
     finally:
         browser.chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -63,12 +63,12 @@ def test_five_thousand_groups_open_filter_and_scroll_to_the_end(browser: Browser
     report = written([write_judged(tmp_path, *many(5000))], tmp_path / "report")
     browser.open(report.page)
     order = [group.key.group_id for group in report.worst_first]
-    assert browser.text("#status") == report.words["shown"].format(shown=5000, groups=5000)
+    assert browser.text("#status") == report.texts["shown"].format(shown=5000, groups=5000)
     assert browser.texts("#list .id")[:10] == order[:10]
     assert browser.count("#list .row") < 60  # those in sight
     browser.choose("#outcome", "wrong")
     wrong = [group.key.group_id for group in report.groups if group.outcome in ("false release", "false block")]
-    assert browser.text("#status") == report.words["shown"].format(shown=len(wrong), groups=5000)
+    assert browser.text("#status") == report.texts["shown"].format(shown=len(wrong), groups=5000)
     browser.press("/", order[7], Keys.ENTER)
     browser.until(lambda: browser.texts("#list .id") == [order[7]], "the search")
     browser.click("#reset")

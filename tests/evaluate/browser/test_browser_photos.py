@@ -81,7 +81,7 @@ def test_keys_open_a_photo_by_its_number_and_go_on_to_the_next(browser: Browser,
 
 def test_a_photo_that_is_gone_or_torn_has_a_placeholder(browser: Browser, report: Report) -> None:
     browser.open(report.page)
-    assert browser.texts(".photos .gone") == [report.words["photo_unreadable"], report.words["photo_missing"]]
+    assert browser.texts(".photos .gone") == [report.texts["photo_unreadable"], report.texts["photo_missing"]]
     assert browser.count(".photos figure") == 4
 
 
@@ -93,11 +93,11 @@ def test_what_is_deleted_later_is_told_where_it_was(browser: Browser, tmp_path: 
     for path in photos:
         path.unlink()
     browser.click(".photos figure:nth-child(2) button")
-    browser.until(lambda: report.words["original_failed"] in browser.text("#large-name"), "word that the photo is gone")
+    browser.until(lambda: report.texts["original_failed"] in browser.text("#large-name"), "word that the photo is gone")
     loaded(browser, "#large-photo")  # the thumbnail in its place
     for thumbnail in (tmp_path / "thumbnails").iterdir():
         thumbnail.unlink()
     browser.open(report.page)
     browser.until(
-        lambda: browser.texts(".photos .gone") == [report.words["thumbnail_missing"]] * 2, "placeholders for thumbnails"
+        lambda: browser.texts(".photos .gone") == [report.texts["thumbnail_missing"]] * 2, "placeholders for thumbnails"
     )
