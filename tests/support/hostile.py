@@ -93,7 +93,7 @@ def good_photos() -> dict[str, list[bytes]]:
 
 
 def build_hostile_mission(folder: Path, label_dir: str = "审核通过") -> dict[str, str]:
-    """Writes the mission; returns "ok" or the word of the cause for each group folder. `label_dir=""` is the flat layout.
+    """Writes the mission; returns "ok" or the word of the cause for each group. `label_dir=""` is the flat layout.
 
     Beside the groups lie things that are skipped: an empty group, hidden files, a folder called `x.jpg`, a HEIC file.
     """
