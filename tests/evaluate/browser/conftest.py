@@ -17,7 +17,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """A report per language, with two missions, every kind of group, and upright, rotated, damaged and missing photos."""
+    """A report per language: two missions, every kind of group, and upright, rotated, damaged and missing photos."""
     folder = tmp_path_factory.mktemp("judged")
     photos = [folder / "照 片#1" / f"QC-3b_{number}.jpg" for number in range(1, 5)]
     photo(photos[0])

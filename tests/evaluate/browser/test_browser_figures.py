@@ -34,7 +34,7 @@ def test_the_table_shows_the_figures_of_the_json(browser: Browser, reports: dict
     browser.open(report.page)
     rows = "return [...document.querySelectorAll('.figures tbody tr')].map((r) => [...r.cells].map((c) => c.innerText))"
     seen = [[" ".join(cell.split()) for cell in row] for row in browser.run(rows)]
-    parts = {report.texts["all"]: report.values["overall"], **report.values["missions"]}
+    parts = {report.texts["all"]: report.figures["overall"], **report.figures["missions"]}
     expected = []
     for name, part in parts.items():
         heading = [f"{name} {part['judge']['groups']} {report.texts['groups']}"]
@@ -78,7 +78,7 @@ def test_the_mark_of_the_chosen_threshold_agrees_with_the_table(browser: Browser
     mark = [browser.run(f"return document.querySelector('circle.mark').{axis}.baseVal.value") for axis in ("cx", "cy")]
     assert mark == pytest.approx([curve.mark.x, curve.mark.y], abs=0.06)
     assert browser.text("figure.curve .marked") == report.texts["chosen"].format(p=THRESHOLD)
-    release, block = (report.values["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
+    release, block = (report.figures["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
     assert f"{release:.1%}" in browser.text("figure.curve .readout")
     assert f"{block:.1%}" in browser.text("figure.curve .readout")
 
