@@ -82,9 +82,9 @@ class ForcedLengthTransformers(ForcedLengthEngine, TransformersEngine):
     decoded = 0  # tokens, including those after the end of an answer
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
+    def generate_tokens(self, batch: Sequence[ModelInput]) -> list[list[int]]:
         lengths = [prepared.max_new_tokens for prepared in batch]
-        inputs, steps = self._collate(batch), max(lengths)
+        inputs, steps = self.collate(batch), max(lengths)
         with sdpa_kernel(SDPA_BACKENDS):
             out = self.model.generate(
                 **inputs, past_key_values=preallocated_cache(), do_sample=False,

@@ -47,7 +47,7 @@ class Reference(RandomWeights, TransformersEngine):
         found = Logits()
         with sdpa_kernel([SDPBackend.MATH] if exact else SDPA_BACKENDS):
             for request in requests:
-                out = self.model(**self._collate([self.prepare(request)]), logits_to_keep=1)
+                out = self.model(**self.collate([self.prepare(request)]), logits_to_keep=1)
                 found[request.id] = out.logits[0, -1].float().cpu()
         return found
 

@@ -17,9 +17,9 @@ NO_SPACE = (
 )
 
 
-def shell(words: str, *arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+def shell(line: str, *arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Runs a line of bash in which "$@" is `yanshou <arguments>`."""
-    command = ["bash", "-c", words, "yanshou", sys.executable, "-m", "yanshou.cli", *map(str, arguments)]
+    command = ["bash", "-c", line, "yanshou", sys.executable, "-m", "yanshou.cli", *map(str, arguments)]
     return subprocess.run(
         command, check=False, capture_output=True, encoding="utf-8", timeout=60, env=os.environ | environment
     )
