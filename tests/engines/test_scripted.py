@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from support.hostile import oriented
+from support.photos import oriented
 
 from yanshou.engines import load_engine
 from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request

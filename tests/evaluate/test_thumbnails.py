@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from PIL import Image
 from support.parsed_page import report
-from support.verdict_files import GOOD, photo, stage_a, verdict
+from support.photos import photo_file
+from support.verdict_files import GOOD, stage_a, verdict
 
 from yanshou.evaluate import evaluate, write_report
 from yanshou.missions import load_missions
@@ -30,7 +31,7 @@ def with_photos(judged: Judged, *photos: Path | str, **more: Any) -> Path:
 def test_a_thumbnail_is_upright_and_has_only_pixels(
     judged: Judged, tmp_path: Path, orientation: int, size: tuple[int, int]
 ) -> None:
-    original = photo(tmp_path / "photos" / "1.jpg", orientation)
+    original = photo_file(tmp_path / "photos" / "1.jpg", orientation)
     page = report([with_photos(judged, original)], tmp_path / "report")
     (shown,) = page.data["groups"][0]["photos"]
     file = tmp_path / "report" / "thumbnails" / shown["thumbnail"]
@@ -47,7 +48,7 @@ def test_a_thumbnail_is_upright_and_has_only_pixels(
 
 
 def test_a_missing_or_damaged_photo_has_a_placeholder(judged: Judged, tmp_path: Path) -> None:
-    good, torn = photo(tmp_path / "photos" / "1.jpg"), photo(tmp_path / "photos" / "2.jpg")
+    good, torn = photo_file(tmp_path / "photos" / "1.jpg"), photo_file(tmp_path / "photos" / "2.jpg")
     torn.write_bytes(torn.read_bytes()[:500])
     os.mkfifo(tmp_path / "photos" / "3.jpg")
     names = [good, torn, tmp_path / "photos" / "3.jpg", tmp_path / "gone.jpg", "/a\0b.jpg", "/\ud800.jpg", "/x" * 5000]
@@ -67,7 +68,7 @@ def test_a_missing_or_damaged_photo_has_a_placeholder(judged: Judged, tmp_path: 
 
 def test_the_large_view_opens_the_photo_by_a_percent_encoded_url(judged: Judged, tmp_path: Path) -> None:
     names = ["图片 1#?%.jpg", "b&\"'<.jpg", "\udcff.jpg"]
-    originals = [photo(tmp_path / "照 片" / "1.jpg").rename(tmp_path / "照 片" / name) for name in names]
+    originals = [photo_file(tmp_path / "照 片" / "1.jpg").rename(tmp_path / "照 片" / name) for name in names]
     group = report([with_photos(judged, *originals)], tmp_path / "report").data["groups"][0]
     assert group["folder"].startswith("file:///")
     for original, shown in zip(originals, group["photos"], strict=True):
@@ -77,7 +78,7 @@ def test_the_large_view_opens_the_photo_by_a_percent_encoded_url(judged: Judged,
 
 
 def test_thumbnails_are_made_once_and_again_after_a_change(judged: Judged, tmp_path: Path) -> None:
-    original = photo(tmp_path / "photos" / "1.jpg")
+    original = photo_file(tmp_path / "photos" / "1.jpg")
     file, output_dir = with_photos(judged, original), tmp_path / "report"
 
     def thumbnails() -> dict[str, int]:
@@ -86,7 +87,7 @@ def test_thumbnails_are_made_once_and_again_after_a_change(judged: Judged, tmp_p
 
     first = thumbnails()
     assert thumbnails() == first
-    photo(original, size=(600, 900))
+    photo_file(original, size=(600, 900))
     changed = thumbnails()
     assert len(changed) == 1
     assert changed.keys() != first.keys()
@@ -96,7 +97,7 @@ def test_thumbnails_are_made_once_and_again_after_a_change(judged: Judged, tmp_p
 
 
 def test_progress_is_called_for_every_photo(judged: Judged, tmp_path: Path) -> None:
-    file = with_photos(judged, photo(tmp_path / "1.jpg"), tmp_path / "gone.jpg")
+    file = with_photos(judged, photo_file(tmp_path / "1.jpg"), tmp_path / "gone.jpg")
     calls: list[tuple[int, int]] = []
     write_report(evaluate([file], None, MISSIONS), tmp_path, progress=lambda *counts: calls.append(counts))
     assert calls == [(1, 2), (2, 2)]

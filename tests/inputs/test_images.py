@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 from PIL.ExifTags import Base
-from support.hostile import ORIENTATIONS, bad_photos, encoded, good_photos, oriented, picture, png_bomb, png_chunk
+from support.hostile import bad_photos, good_photos, png_bomb, png_chunk
+from support.photos import ORIENTATIONS, encoded, oriented, picture
 
 from yanshou.errors import PhotoError
 from yanshou.inputs import images

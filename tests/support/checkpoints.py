@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
@@ -116,11 +115,3 @@ def without_tensor(name: str) -> Spoil:
 def cut_in_half(folder: Path) -> None:
     data = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(data[: len(data) // 2])
-
-
-def noise(seed: int, width: int, height: int) -> Image.Image:
-    """A photo of coloured noise in blocks of 8 × 8 pixels, different for each seed."""
-    generator = torch.Generator().manual_seed(seed)
-    small = torch.randint(0, 256, (height // 8 + 1, width // 8 + 1, 3), generator=generator, dtype=torch.uint8)
-    blocks = Image.fromarray(small.numpy())
-    return blocks.resize((blocks.width * 8, blocks.height * 8), Image.Resampling.NEAREST).crop((0, 0, width, height))

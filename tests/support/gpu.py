@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from support.checkpoints import settings
+from support.requests import Answers
+from support.requests import answers as all_answers
 from yanshou.engines import Completion, Engine, Failure, Request
 from yanshou.engines.base import RunPlan
 from yanshou.engines.continuous.engine import ContinuousEngine
@@ -21,8 +23,6 @@ on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not CUDA, reason="torch finds no C
 
 GIB = 2**30
 BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
-
-Answers = dict[int, Completion | Failure]  # by request id
 
 
 def on_device(
@@ -56,8 +56,8 @@ def reference(given: EngineSettings, requests: Sequence[Request]) -> Answers:
 
 
 def answers(engine: Engine, requests: Iterable[Request]) -> Answers:
-    """By request id; a photo that fails spoils the comparison."""
-    found = {answer.id: answer for answer in engine.generate(requests)}
+    """The engine's answers, none of which is a failure."""
+    found = all_answers(engine, requests)
     assert not [answer for answer in found.values() if isinstance(answer, Failure)]
     return found
 

@@ -7,39 +7,13 @@ folder/                                  folder is the mission's folder
     └── …
 """
 
-import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
-from PIL.ExifTags import Base
 
-ORIENTATIONS = range(1, 9)
-
-
-def picture(mode: str = "RGB", size: tuple[int, int] = (48, 32)) -> Image.Image:
-    """Four coloured quarters on a gradient: its eight orientations all look different."""
-    width, height = size
-    image = Image.linear_gradient("L").resize(size).convert("RGB")
-    for place, colour in (((0, 0), "red"), ((width // 2, 0), "lime"), ((0, height // 2), "blue")):
-        image.paste(colour, (*place, place[0] + width // 2, place[1] + height // 2))
-    return image.convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
-    """The picture as the bytes of a file."""
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def oriented(orientation: int, kind: str = "JPEG", **options: Any) -> bytes:
-    """A file with an EXIF orientation."""
-    exif = Image.Exif()
-    exif[Base.Orientation] = orientation
-    return encoded(picture(), kind, exif=exif.tobytes(), **options)
+from support.photos import ORIENTATIONS, encoded, oriented, picture
 
 
 def png_chunk(kind: bytes, contents: bytes) -> bytes:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.checkpoints import noise, settings
+from support.checkpoints import settings
+from support.photos import noise
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.continuous import capacity, language_model, model_runner, ops, vision_encoder
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata

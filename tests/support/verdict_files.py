@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from PIL.ExifTags import Base
-
 from yanshou.schema.run_record import RunRecord
 from yanshou.storage.jsonl import dump_line
 
@@ -94,15 +91,3 @@ def many(groups: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         lines.append(stage_a(name, label, images=images, per_image=per_image, raw_texts=texts, clean_texts=texts))
         verdicts.append(verdict(name, label, p=(number * 37 % 1000) / 1000, says="fail" if number % 3 else "pass"))
     return verdicts, lines
-
-
-def photo(path: Path, orientation: int = 1, size: tuple[int, int] = (900, 600)) -> Path:
-    """A JPEG whose left half, as stored, is red, with a GPS position and a maker in its EXIF."""
-    image = Image.new("RGB", size, "blue")
-    image.paste("red", (0, 0, size[0] // 2, size[1]))
-    exif = Image.Exif()
-    exif[Base.Orientation], exif[Base.Make] = orientation, "SECRETMAKER"
-    exif.get_ifd(Base.GPSInfo)[1] = "N"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, exif=exif.tobytes(), comment=b"SECRETCOMMENT")
-    return path

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.checkpoints import settings
-from support.photo_requests import Answers, answers
+from support.requests import Answers, answers
 
 from yanshou.engines import Request
 from yanshou.engines.transformers.engine import TransformersEngine

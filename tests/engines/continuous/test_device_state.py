@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.checkpoints import settings
-from support.photo_requests import answers, continuous, photos
+from support.requests import answers, continuous, photos
 
 from yanshou.engines import Completion
 from yanshou.engines.continuous import scheduler

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.checkpoints import TEXT, biased, edited, noise, settings, spoilt, write_tiny
-from support.photo_requests import SHORT, answers, continuous, mixed, photos
+from support.checkpoints import TEXT, biased, edited, settings, spoilt, write_tiny
+from support.photos import noise
+from support.requests import SHORT, answers, continuous, mixed, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import OutOfMemoryError, RunPlan

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.checkpoints import noise, settings
-from support.photo_requests import SIZES
+from support.checkpoints import settings
+from support.photos import noise
+from support.requests import SIZES
 
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.transformers.engine import TransformersEngine

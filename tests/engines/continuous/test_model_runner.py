@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.checkpoints import noise, settings
-from support.photo_requests import LONG, SHORT, Answers, answers, continuous, photos
+from support.checkpoints import settings
+from support.photos import noise
+from support.requests import LONG, SHORT, Answers, answers, continuous, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.continuous.capacity import Capacity

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from support.checkpoints import noise, settings
-from support.photo_requests import Answers, answers
+from support.checkpoints import settings
+from support.photos import noise
+from support.requests import Answers, answers
 
 from yanshou.engines import Prompt, Request
 from yanshou.engines.continuous.capacity import MAX_PREFIXES

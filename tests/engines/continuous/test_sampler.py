@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.photo_requests import Answers, continuous, mixed
+from support.requests import Answers, continuous, mixed
 
 from yanshou.engines.continuous.sampler import Sampler
 from yanshou.settings import SamplingSettings

@@ -18,14 +18,13 @@ from support.checkpoints import (
     Spoil,
     cut_in_half,
     edited,
-    noise,
     settings,
     spoilt,
     without,
     without_tensor,
     written,
 )
-from support.hostile import encoded, picture
+from support.photos import encoded, noise, picture
 from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.engines import Completion, Failure, Prompt, Request

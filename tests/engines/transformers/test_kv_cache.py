@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from support.checkpoints import noise
+from support.photos import noise
 from transformers.cache_utils import DynamicCache
 
 from yanshou.engines import Prompt, Request

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.chromium import Browser, chromium
+from support.photos import photo_file
 from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, written
-from support.verdict_files import BAD, GOOD, OTHER, amend, fault, photo, stage_a, verdict, write_judged
+from support.verdict_files import BAD, GOOD, OTHER, amend, fault, stage_a, verdict, write_judged
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +21,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
     """A report per language: two missions, every kind of group, and upright, rotated, damaged and missing photos."""
     folder = tmp_path_factory.mktemp("judged")
     photos = [folder / "照 片#1" / f"QC-3b_{number}.jpg" for number in range(1, 5)]
-    photo(photos[0])
-    photo(photos[1], orientation=6)
-    photo(photos[2]).write_bytes(b"\xff\xd8 torn")
+    photo_file(photos[0])
+    photo_file(photos[1], orientation=6)
+    photo_file(photos[2]).write_bytes(b"\xff\xd8 torn")
     verdicts = [
         verdict("QC-1", "pass", "pass", 0.9),
         verdict("QC-2", "pass", "fail", 0.4),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.chromium import Browser
+from support.photos import photo_file
 from support.report_page import Report, shown, wait_for_image, with_photos, written
-from support.verdict_files import GOOD, photo, verdict, write_judged
+from support.verdict_files import GOOD, verdict, write_judged
 
 pytestmark = pytest.mark.browser
 
@@ -86,7 +87,7 @@ def test_a_missing_or_damaged_photo_has_a_placeholder(browser: Browser, report: 
 
 
 def test_photos_and_thumbnails_deleted_later_get_a_placeholder(browser: Browser, tmp_path: Path) -> None:
-    photos = [photo(tmp_path / "photos" / f"{number}.jpg") for number in (1, 2)]
+    photos = [photo_file(tmp_path / "photos" / f"{number}.jpg") for number in (1, 2)]
     report = written([write_judged(tmp_path, [verdict("QC-1")], [with_photos("QC-1", "pass", photos)])], tmp_path)
     browser.open(report.page)
     wait_for_image(browser, ".photos figure:nth-child(2) img")
