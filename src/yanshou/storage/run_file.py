@@ -80,6 +80,7 @@ class RunFile:
         self.path = path
         self.warnings: list[str] = []  # how this run's environment differs from that of the lines so far
         self._record = RunRecord(
+            format=FORMAT,
             yanshou=_version(),
             status="running",
             counts=before.counts if before else {},
