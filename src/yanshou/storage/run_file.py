@@ -112,7 +112,7 @@ class RunFile:
 
     def _write(self) -> None:
         replace_file(self.path, dump_line(self._record, indent=2))
-        logger.debug("%s: status %s", self.path, self._record.status)
+        logger.debug("%s: status %s, run %d", self.path, self._record.status, self._record.runs)
 
 
 def _version() -> str:
