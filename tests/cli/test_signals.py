@@ -52,7 +52,7 @@ def test_a_signal_before_the_run_has_begun_is_status_130_too(number: signal.Sign
     (tmp_path / "a.jsonl").touch()
     words = (
         "import os, yanshou.stage_b.judge as judge\nfrom yanshou.cli import main\n"
-        f"judge.prepare = lambda settings: os.kill(os.getpid(), {int(number)})\n"
+        f"judge.prepare = lambda settings, listener: os.kill(os.getpid(), {int(number)})\n"
         "main(['judge', '--rules', '--output-dir', 'out', 'a.jsonl'])"
     )
     ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False, cwd=tmp_path)

@@ -24,7 +24,7 @@ from support.stage_a_runs import (
     settings,
 )
 
-from yanshou.cli.progress import last_words
+from yanshou.cli.reporter import final_messages
 from yanshou.engines.base import OutOfMemoryError
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
@@ -45,7 +45,7 @@ def test_a_hostile_folder_loses_no_good_group_and_names_every_bad_photo(
     assert found == {group: ("图片_2.jpg", cause) for group, cause in bad.items()}
     assert ran.stderr.splitlines()[-1] == (
         f"{SHIELD}: {len(bad)} of {len(expected)} groups failed: see {out / (SHIELD + '_stage_a.errors.jsonl')}. "
-        "The same command tries just those again."
+        "Run the same command again to retry only these."
     )
     for left_out in ("group without photos", "hidden file or folder", "folder inside a group", "not JPEG or PNG"):
         assert left_out in ran.stderr
@@ -160,5 +160,5 @@ def test_out_of_memory_fails_only_the_group_whose_photo_does_not_fit_alone(
     assert (result.status, result.failed, ids(out)) == (3, 1, [f"QC-{number}" for number in range(2, 10)])
     assert faults(out) == [("QC-1", "1.jpg", "the photo does not fit the device's memory even in a batch of one")]
     assert result.out_of_memory == run_file(out)["counts"]["out_of_memory"] == 3
-    message = f"{SHIELD}: the device's memory ran short, times 3; the run went on with less at once."
-    assert last_words([result])[0].startswith(message)
+    message = f"{SHIELD}: the GPU ran out of memory 3 time(s); the run continued with smaller batches."
+    assert final_messages([result])[0].startswith(message)

@@ -82,7 +82,7 @@ def test_a_signal_ends_the_run_after_the_current_batch(
     sent = time.monotonic()
     status, err = end(process)
     assert (status, time.monotonic() - sent < 5) == (130, True)
-    assert err.splitlines()[-1] == f"{SHIELD}: interrupted. The same command goes on from here."
+    assert err.splitlines()[-1] == f"{SHIELD}: interrupted. Run the same command again to resume."
     assert lines(out) == expected_lines(root, tree)[:8]
     assert (run_file(out)["status"], run_file(out)["counts"]["written"]) == ("interrupted", 8)
     assert run(root, path, out, batch_size=40).status == 0

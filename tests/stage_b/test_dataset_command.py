@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from support.stage_a_lines import line, write
 
 from yanshou.cli import main
-from yanshou.cli.stage_b import LISTED
+from yanshou.cli.dataset import LISTED
 from yanshou.storage.lock import locked
 
 
@@ -64,9 +64,9 @@ def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--val-fraction", "0"], "--val-fraction: "),
-        (["--val-fraction", "1"], "--val-fraction: "),
-        (["--max-prompt-tokens", "0"], "--max-prompt-tokens: "),
+        (["--val-fraction", "0"], "Error: --val-fraction is "),
+        (["--val-fraction", "1"], "Error: --val-fraction is "),
+        (["--max-prompt-tokens", "0"], "Error: --max-prompt-tokens is "),
     ],
 )
 def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:

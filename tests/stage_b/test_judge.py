@@ -263,7 +263,7 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
     [
         ([], "--checkpoint or --rules: give one of the two"),
         (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
-        (["--rules", "--threshold", "0.5"], "--rules has none"),
+        (["--rules", "--threshold", "0.5"], "--threshold needs a model's p_pass"),
         (["--checkpoint", "demo", "--threshold", "1.5"], "--threshold"),
         (["--checkpoint", "demo", "--batch-size", "0"], "--batch-size"),
         (["--checkpoint", "demo", "--max-new-tokens", "0"], "--max-new-tokens"),
@@ -393,7 +393,7 @@ def test_an_interrupted_run_ends_after_the_current_batch(stage_a: Path, tmp_path
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "interrupted. The same command goes on from here." in err
+    assert "interrupted. Run the same command again to resume." in err
     assert 2 <= len(verdicts(out)) <= 6
 
 

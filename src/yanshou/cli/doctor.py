@@ -1,4 +1,4 @@
-"""What is here and whether it will do: versions, devices, memory, and a checkpoint folder, each with what to do.
+"""`yanshou doctor`: versions, devices, memory and a checkpoint folder; each problem with its cure.
 
     ok    torch 2.14.1
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
@@ -16,7 +16,10 @@ from typing import Any, Literal
 
 import click
 
+from yanshou.cli.command import command
+from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
+from yanshou.settings import DoctorSettings
 
 PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
@@ -24,6 +27,13 @@ TRANSFORMERS = ((5, 17), (5, 20))  # from, below
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
+
+
+@command("Checks the machine and a checkpoint.")
+@settings_options(DoctorSettings)
+def doctor(settings: DoctorSettings) -> int:
+    """Checks that this machine can run yanshou, and that a checkpoint is complete; each problem with its cure."""
+    return report(examine(settings.checkpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Finding:
 
 
 def examine(checkpoint: str | None = None) -> Iterator[Finding]:
-    """Everything that can be told without loading weights."""
+    """All findings that need no weights."""
     yield Finding("ok", f"yanshou {version('yanshou')}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
     yield from _devices()
@@ -97,7 +107,7 @@ def _checkpoint(name: str) -> Iterator[Finding]:
 
 
 def _holds_weights(folder: Path) -> bool:
-    """Whether the headers name any tensor; a header that cannot be read is for loading to tell."""
+    """Whether the headers name any tensor. A header that cannot be read counts as one that does: loading reports it."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -112,7 +122,7 @@ def _size(folder: Path) -> str:
 
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:
-    """Loads the processor and writes a prompt with it, as a run would."""
+    """Loads the processor and renders a prompt with it, as a run does."""
     from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
     from yanshou.settings import EngineSettings

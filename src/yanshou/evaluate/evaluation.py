@@ -23,10 +23,10 @@ from yanshou.evaluate.metrics import Counts
 from yanshou.evaluate.sources import read_settings
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.missions import Missions
-from yanshou.settings import EvaluateSettings
+from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
 
-CONFIDENCE = EvaluateSettings().confidence
+CONFIDENCE = ThresholdSettings().confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ def evaluate(
     )
 
 
-def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> EvaluateSettings:
+def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> ThresholdSettings:
     try:
-        return EvaluateSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
+        return ThresholdSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
     except ValidationError as error:
         raise UsageError(f"{validation_message(error)}.") from error
 
