@@ -107,8 +107,8 @@ def test_transformers_outside_the_tested_versions_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, found: str, level: str
 ) -> None:
     doctor = import_module("yanshou.cli.doctor")  # `yanshou.cli.doctor` is the command of that name
-    own = doctor.version
-    monkeypatch.setattr(doctor, "version", lambda name: found if name == "transformers" else own(name))
+    real = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda name: found if name == "transformers" else real(name))
     (told,) = [finding for finding in examine() if finding.text.startswith("transformers ")]
     assert told.level == level
 

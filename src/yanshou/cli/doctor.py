@@ -10,20 +10,21 @@ No weights are loaded: a run may still find one missing.
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+from packaging.specifiers import SpecifierSet
 
+from yanshou import __version__
 from yanshou.cli.command import command
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
+from yanshou.requirements import installed, requirements
 from yanshou.settings import DoctorSettings
 
 PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
-TRANSFORMERS = ((5, 17), (5, 20))  # from, below
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -46,7 +47,7 @@ class Finding:
 
 def examine(checkpoint: str | None = None) -> Iterator[Finding]:
     """All findings that need no weights."""
-    yield Finding("ok", f"yanshou {version('yanshou')}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("ok", f"yanshou {__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
     yield from _devices()
     if checkpoint is not None:
@@ -54,23 +55,18 @@ def examine(checkpoint: str | None = None) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
+    needed = requirements()
     for name in PACKAGES:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            yield Finding("FAIL", f"{name} is not installed: pip install {name}")
-            continue
-        low, high = TRANSFORMERS
-        if name == "transformers" and not low <= tuple(int(part) for part in found.split(".")[:2]) < high:
-            wanted = f">={low[0]}.{low[1]},<{high[0]}.{high[1]}"
-            yield Finding("FAIL", f"transformers {found}, wanted {wanted}: pip install 'transformers{wanted}'")
+        found, wanted = installed(name), needed[name].specifier if name in needed else SpecifierSet()
+        if found is None:
+            yield Finding("FAIL", f"{name} is not installed: pip install '{name}{wanted}'")
+        elif not wanted.contains(found, prereleases=True):
+            yield Finding("FAIL", f"{name} {found}, needed is {wanted}: pip install '{name}{wanted}'")
         else:
             yield Finding("ok", f"{name} {found}")
     for name, use in OPTIONAL.items():
-        try:
-            yield Finding("ok", f"{name} {version(name)}")
-        except PackageNotFoundError:
-            yield Finding("note", f"{name} is not installed ({use})")
+        found = installed(name)
+        yield Finding("ok", f"{name} {found}") if found else Finding("note", f"{name} is not installed ({use})")
 
 
 def _devices() -> Iterator[Finding]:

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from yanshou import __version__
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import now
 from yanshou.schema.run_record import FORMAT, EarlierEnvironment, RunRecord, Status
@@ -81,7 +81,7 @@ class RunFile:
         self.warnings: list[str] = []  # how this run's environment differs from that of the lines so far
         self._record = RunRecord(
             format=FORMAT,
-            yanshou=_version(),
+            yanshou=__version__,
             status="running",
             counts=before.counts if before else {},
             runs=before.runs + 1 if before else 1,
@@ -113,10 +113,3 @@ class RunFile:
     def _write(self) -> None:
         replace_file(self.path, dump_line(self._record, indent=2))
         logger.debug("%s: status %s, run %d", self.path, self._record.status, self._record.runs)
-
-
-def _version() -> str:
-    try:
-        return version("yanshou")
-    except PackageNotFoundError:  # a checkout on the path, not installed
-        return "unknown"
