@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.cli_runs import SHIELD, run
+from support.verdict_files import MISSION, stage_a, verdict, write_judged
 
 from yanshou.cli import progress
 from yanshou.cli.progress import ProgressMeter
@@ -69,3 +70,13 @@ def test_synth_shows_its_progress_unless_it_is_quiet(tmp_path: Path) -> None:
     assert ran.stdout == f"2 groups and their truth: {tmp_path / 'a' / 'truth.jsonl'}\n"
     quiet = run(*drawing, str(tmp_path / "b"), "--quiet")
     assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("option", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
+def test_evaluate_shows_the_progress_of_its_thumbnails(tmp_path: Path, option: list[str], shown: bool) -> None:
+    verdicts = write_judged(tmp_path, [verdict("QC-1")], [stage_a("QC-1", "pass")])
+    ran = run("evaluate", "--output-dir", str(tmp_path / "report"), str(verdicts), *option)
+    assert ran.exit_code == 0, ran.stderr
+    assert ("thumbnails: 1 of 1 photos, 0 s left" in ran.stderr) == shown
+    assert (MISSION in ran.stdout) == (option != ["--quiet"])

@@ -4,7 +4,7 @@
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
     FAIL  /models/lora is an adapter, not a whole checkpoint; merge it first: swift export --adapters …
 
-No weights are loaded: a run may still find one missing.
+No weights are loaded, so a run may still find that one is missing.
 """
 
 import platform
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
 
 from yanshou import __version__
 from yanshou.cli.command import command
@@ -23,7 +23,6 @@ from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
 from yanshou.settings import DoctorSettings
 
-PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 GIB = 2**30
 
@@ -55,18 +54,19 @@ def examine(checkpoint: str | None = None) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    needed = requirements()
-    for name in PACKAGES:
-        found, wanted = installed(name), needed[name].specifier if name in needed else SpecifierSet()
-        if found is None:
-            yield Finding("FAIL", f"{name} is not installed: pip install '{name}{wanted}'")
-        elif not wanted.contains(found, prereleases=True):
-            yield Finding("FAIL", f"{name} {found}, needed is {wanted}: pip install '{name}{wanted}'")
-        else:
-            yield Finding("ok", f"{name} {found}")
+    yield from map(_package, requirements().values())
     for name, use in OPTIONAL.items():
         found = installed(name)
         yield Finding("ok", f"{name} {found}") if found else Finding("note", f"{name} is not installed ({use})")
+
+
+def _package(wanted: Requirement) -> Finding:
+    found = installed(wanted.name)
+    if found is None:
+        return Finding("FAIL", f"{wanted.name} is not installed: pip install '{wanted}'")
+    if found not in wanted.specifier:
+        return Finding("FAIL", f"{wanted.name} {found}, wanted {wanted.specifier}: pip install '{wanted}'")
+    return Finding("ok", f"{wanted.name} {found}")
 
 
 def _devices() -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _devices() -> Iterator[Finding]:
 
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        yield Finding("note", f"no CUDA device (torch is {built}): runs on the CPU, slowly")
+        yield Finding("note", f"no CUDA device (torch is {built}): models run on the CPU, slowly")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
@@ -94,11 +94,9 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
         if not _holds_weights(folder):
-            yield Finding(
-                "FAIL", f"{folder}: its safetensors files hold no weights. Copy them from where it came from."
-            )
+            yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
-        yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
+        yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
 
@@ -148,7 +146,7 @@ def _tokenizer(tokenizer: Any) -> Iterator[Finding]:
 
 
 def report(findings: Iterator[Finding]) -> int:
-    """Prints the findings as they come. Exit status 1 if one is a failure."""
+    """Prints the findings as they come. Returns the exit status: 1 if one is a failure."""
     status = 0
     for finding in findings:
         click.echo(f"{finding.level:<5} {finding.text}")

@@ -26,7 +26,7 @@ def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
     if answered:
         speed = per_second(unit)
         names += [unit, "rotated", speed, "waited for photos"] if photos else [unit, speed]
-    table = Table("mission", *_right(*names), box=None, pad_edge=False)
+    table = _table(*names)
     for result in started(results):
         cells = [str(count) for count in (result.written, result.failed, result.skipped)]
         if answered:
