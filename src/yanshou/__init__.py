@@ -7,6 +7,8 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from yanshou.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from yanshou.engines import load_engine as load_engine
     from yanshou.engines.scripted import ScriptedEngine as ScriptedEngine
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from yanshou.stage_b.card import Card as Card
     from yanshou.stage_b.dataset import build_dataset as build_dataset
     from yanshou.stage_b.judge import judge_files as judge_files
-
-__version__ = "0.2.0"
 
 _MODULES = {  # module → its public names, those that are imported above for type checkers
     "engines": ["load_engine"],

@@ -16,12 +16,12 @@ from typing import Any, Literal
 import click
 from packaging.requirements import Requirement
 
-from yanshou import __version__
 from yanshou.cli.command import command
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
 from yanshou.settings import DoctorSettings
+from yanshou.version import __version__
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 GIB = 2**30

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from yanshou import __version__
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import now
 from yanshou.schema.run_record import FORMAT, EarlierEnvironment, RunRecord, Status
@@ -17,6 +16,7 @@ from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lines_file import has_line
 from yanshou.storage.settings_diff import START_OVER, Change, check_settings, differences, format_changes
 from yanshou.validation import validation_message
+from yanshou.version import __version__
 
 logger = logging.getLogger(__name__)
 
