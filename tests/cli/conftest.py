@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.cli_runs import SHIELD, Options
+from support.cli_runs import Options
+from support.lines import SHIELD
 
 
 @pytest.fixture

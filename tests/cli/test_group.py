@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.cli_runs import SHIELD, Options, arguments, run, written
+from support.cli_runs import Options, arguments, run, written
+from support.lines import SHIELD
 
 from yanshou.cli import main
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.cli_runs import CABLES, SHIELD, Options, run_file, written
+from support.cli_runs import Options, written
+from support.lines import CABLES, SHIELD
+from support.stage_a_runs import run_file
 
 from yanshou.missions import load_missions
 

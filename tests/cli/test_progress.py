@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support.cli_runs import SHIELD, run
-from support.verdict_files import MISSION, stage_a, verdict, write_judged
+from support.cli_runs import run
+from support.judged_files import write_judged
+from support.lines import GROUNDING, SHIELD, stage_a_line, verdict
 
 from yanshou.cli import progress
 from yanshou.cli.progress import ProgressMeter
@@ -75,8 +76,8 @@ def test_synth_shows_its_progress_unless_it_is_quiet(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(("option", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
 def test_evaluate_shows_the_progress_of_its_thumbnails(tmp_path: Path, option: list[str], shown: bool) -> None:
-    verdicts = write_judged(tmp_path, [verdict("QC-1")], [stage_a("QC-1", "pass")])
+    verdicts = write_judged(tmp_path, [verdict("QC-1")], [stage_a_line("QC-1", "pass")])
     ran = run("evaluate", "--output-dir", str(tmp_path / "report"), str(verdicts), *option)
     assert ran.exit_code == 0, ran.stderr
     assert ("thumbnails: 1 of 1 photos, 0 s left" in ran.stderr) == shown
-    assert (MISSION in ran.stdout) == (option != ["--quiet"])
+    assert (GROUNDING in ran.stdout) == (option != ["--quiet"])

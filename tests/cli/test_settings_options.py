@@ -8,7 +8,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from pydantic import Field, model_validator
-from support.cli_runs import SHIELD, run
+from support.cli_runs import run
+from support.lines import SHIELD
 
 from yanshou.cli import main
 from yanshou.cli.command import command

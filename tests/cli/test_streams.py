@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from support.cli_runs import SHIELD, Options, arguments, written
+from support.cli_runs import Options, arguments, written
+from support.lines import SHIELD
 
 NO_SPACE = (
     "Error: standard output cannot be written: No space left on device. Make room and run again; the files are kept."

@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from support.cli_runs import CABLES, SHIELD, Options, run, run_file, summarize, written
+from support.cli_runs import Options, run, summarize, written
+from support.lines import CABLES, SHIELD
+from support.stage_a_runs import run_file
 
 from yanshou.missions import load_missions
 

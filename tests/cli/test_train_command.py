@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.cli_runs import SHIELD, run
+from support.cli_runs import run
+from support.lines import SHIELD
 
 
 @pytest.fixture

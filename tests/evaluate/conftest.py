@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.verdict_files import BAD, GOOD, OTHER, fault, stage_a, verdict, write_judged
+from support.judged_files import write_judged
+from support.lines import BAD, GOOD, SHIELD, fault, stage_a_line, verdict
 
 
 @pytest.fixture
@@ -26,6 +27,6 @@ def report_files(judged: Callable[..., Path]) -> list[Path]:
         verdict("QC-4", "fail", "fail", 0.1),
         verdict("QC-5", None, "pass", 0.8),
     ]
-    lines = [stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
-    first = judged(verdicts, [*lines, stage_a("QC-6")], [fault("QC-6")])
-    return [first, judged([verdict("QC-1", mission=OTHER)], mission=OTHER)]
+    lines = [stage_a_line(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
+    first = judged(verdicts, [*lines, stage_a_line("QC-6")], [fault("QC-6")])
+    return [first, judged([verdict("QC-1", mission=SHIELD)], mission=SHIELD)]

@@ -7,15 +7,12 @@ from random import Random
 
 import pytest
 from click.testing import CliRunner, Result
+from support.lines import CABLES, GROUNDING, stage_a_line, write_lines
 
 from yanshou.cli import main
 from yanshou.missions import load_missions
-from yanshou.schema.records import image_key
-from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import locked
 from yanshou.world.jobs import random_job
-
-MISSION = "BBU接地线检查"
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +21,13 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged")
     rng, lines = Random(0), []
     for number in range(20):
-        job = random_job(rng, load_missions().get(MISSION), "fail" if number < 8 else "pass")
-        texts = job.lines()
+        job = random_job(rng, load_missions().get(GROUNDING), "fail" if number < 8 else "pass")
         label = {0: "pass", 19: "fail"}.get(number, job.label)
-        lines.append(
-            dump_line(
-                {
-                    "group_id": f"QC-{number}", "mission": MISSION, "label": label,
-                    "images": [f"/p/{number}_{at}.jpg" for at in range(len(texts))],
-                    "per_image": {image_key(at): text for at, text in enumerate(texts, 1)},
-                    "raw_texts": texts, "clean_texts": texts, "timestamp": "2026-01-18T09:30:00+08:00",
-                }
-            )
-        )  # fmt: skip
-    stage_a = folder / f"{MISSION}_stage_a.jsonl"
-    stage_a.write_bytes(b"".join(lines))
+        lines.append(stage_a_line(f"QC-{number}", label, *job.lines()))
+    stage_a = write_lines(folder / f"{GROUNDING}_stage_a.jsonl", lines)
     judged = CliRunner().invoke(main, ["judge", "--rules", "--quiet", "--output-dir", str(folder), str(stage_a)])
     assert judged.exit_code == 0, judged.stderr
-    return folder / f"{MISSION}_verdicts.jsonl"
+    return folder / f"{GROUNDING}_verdicts.jsonl"
 
 
 def run(out: Path, *arguments: object) -> Result:
@@ -64,9 +50,8 @@ def test_figures_are_printed_and_every_group_is_in_the_csv(verdicts: Path, tmp_p
 
 
 def test_an_evaluation_can_be_limited_to_the_validation_groups(verdicts: Path, tmp_path: Path) -> None:
-    stage_a = json.loads((verdicts.parent / f"{MISSION}_verdicts.run.json").read_text("utf-8"))["settings"]["stage_a"][
-        0
-    ]
+    run_file = json.loads((verdicts.parent / f"{GROUNDING}_verdicts.run.json").read_text("utf-8"))
+    stage_a = run_file["settings"]["stage_a"][0]
     built = CliRunner().invoke(main, ["dataset", "--output-dir", str(tmp_path), "--val-fraction", "0.3", stage_a])
     assert built.exit_code == 0, built.stderr
     rows = len((tmp_path / "val.jsonl").read_text("utf-8").splitlines())
@@ -112,15 +97,9 @@ def test_a_second_evaluation_in_the_same_folder_at_the_same_time_is_refused(verd
 
 def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
     """`judge` writes the mission's own name even if the Stage-A file has an alias."""
-    texts = random_job(Random(1), load_missions().get("BBU线缆布放"), "pass").lines()
-    line = {
-        "group_id": "QC-1", "mission": "BBU线缆布放要求", "label": "pass",
-        "images": [f"/p/{at}.jpg" for at in range(len(texts))],
-        "per_image": {image_key(at): text for at, text in enumerate(texts, 1)},
-        "raw_texts": texts, "clean_texts": texts, "timestamp": "2026-01-18T09:30:00+08:00",
-    }  # fmt: skip
-    stage_a = tmp_path / "a.jsonl"
-    stage_a.write_bytes(dump_line(line))
+    texts = random_job(Random(1), load_missions().get(CABLES), "pass").lines()
+    line = stage_a_line("QC-1", "pass", *texts, mission="BBU线缆布放要求")
+    stage_a = write_lines(tmp_path / "a.jsonl", [line])
     judged = CliRunner().invoke(main, ["judge", "--rules", "--quiet", "--output-dir", str(tmp_path), str(stage_a)])
     assert judged.exit_code == 0, judged.stderr
     result = run(tmp_path / "out", "--json", tmp_path / "BBU线缆布放_verdicts.jsonl")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.verdict_files import MISSION, fault, stage_a, verdict
+from support.lines import GROUNDING, fault, stage_a_line, verdict
 
 from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_groups
@@ -27,11 +27,11 @@ def written(file: Path, output_dir: Path) -> list[dict[str, str]]:
 
 def test_each_group_is_one_row_with_everything_known_about_it(judged: Judged, tmp_path: Path) -> None:
     text = "电线/捆扎整齐×1"
-    line = stage_a("QC-1", "fail", text)
+    line = stage_a_line("QC-1", "fail", text)
     first, second = written(judged([verdict("QC-1", "fail", "pass", 0.97)], [line], [fault("QC-2")]), tmp_path / "new")
-    assert list(first.values())[:6] == [MISSION, "fail", "QC-1", "false release", "pass", "0.97"]
+    assert list(first.values())[:6] == [GROUNDING, "fail", "QC-1", "false release", "pass", "0.97"]
     assert first["rules"] == "fail"
-    assert (first["photos"], first["images"], first["summaries"]) == ("1", "/photos/QC-1/1.jpg", f"图片_1: {text}")
+    assert (first["photos"], first["images"], first["summaries"]) == ("1", line["images"][0], f"图片_1: {text}")
     assert (second["outcome"], second["verdict"], second["p_pass"]) == ("error", "", "")
     assert (second["fault"], second["photos"]) == ("generate: out of memory", "0")
 
@@ -49,7 +49,7 @@ def test_punctuation_in_text_stays_unchanged(judged: Judged, tmp_path: Path) -> 
 
 
 def test_a_file_name_that_is_not_utf_8_is_written_as_its_escape(judged: Judged, tmp_path: Path) -> None:
-    line = stage_a("QC-1", images=["/photos/\udcff.jpg"])
+    line = stage_a_line("QC-1", images=["/photos/\udcff.jpg"])
     (row,) = written(judged([verdict("QC-1")], [line]), tmp_path)
     assert row["images"] == "/photos/\\udcff.jpg"
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from support.lines import GROUNDING
 from support.parsed_page import report
-from support.verdict_files import MISSION
 
 from yanshou.evaluate import Counts, evaluate
 from yanshou.evaluate.curve import Curve, trade_off
@@ -37,4 +37,4 @@ def test_each_mission_with_both_labels_has_a_curve_beside_that_of_all_missions(
     report_files: list[Path], tmp_path: Path
 ) -> None:
     page = report(report_files, tmp_path)
-    assert [f["data-curve"] for f in page.named("figure")] == ["", MISSION]
+    assert [f["data-curve"] for f in page.named("figure")] == ["", GROUNDING]

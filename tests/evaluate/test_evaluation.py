@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.verdict_files import BAD, MISSION, fault, stage_a, verdict
+from support.lines import BAD, GOOD, GROUNDING, SHIELD, fault, stage_a_line, verdict
 
 from yanshou.errors import UsageError
 from yanshou.evaluate import Rate, evaluate
 from yanshou.missions import load_missions
 
 MISSIONS = load_missions()
-OTHER = "挡风板安装检查"
 Judged = Callable[..., Path]
 
 
@@ -26,23 +25,20 @@ def files(judged: Judged) -> list[Path]:
         verdict("QC-4", "fail", "fail", 0.1),
         verdict("QC-5", None, "pass", 0.8),
     ]
-    lines = [stage_a("QC-6", "pass"), stage_a("QC-7", "fail", BAD)]
-    lines += [
-        stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else stage_a("")["clean_texts"][0])
-        for v in verdicts
-    ]
+    lines = [stage_a_line("QC-6", "pass"), stage_a_line("QC-7", "fail", BAD)]
+    lines += [stage_a_line(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
     first = judged(verdicts, lines, [fault("QC-6", "pass"), fault("QC-7", "fail")])
-    return [first, judged([verdict("QC-1", "pass", "pass", 0.7, mission=OTHER)], mission=OTHER)]
+    return [first, judged([verdict("QC-1", "pass", "pass", 0.7, mission=SHIELD)], mission=SHIELD)]
 
 
 def test_figures_of_the_judge_per_mission_and_together(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS)
-    assert list(result.missions) == [MISSION, OTHER]
-    one, both = result.missions[MISSION].judge, result.overall.judge
+    assert list(result.missions) == [GROUNDING, SHIELD]
+    one, both = result.missions[GROUNDING].judge, result.overall.judge
     assert (one.groups, one.judged, one.errors, one.unlabelled) == (7, 4, 2, 1)
     assert (one.false_release, one.false_block, one.accuracy) == (Rate(1, 3), Rate(2, 3), Rate(3, 6))
     assert (both.groups, both.false_release, both.false_block) == (8, Rate(1, 3), Rate(2, 4))
-    assert result.missions[OTHER].judge.false_release == Rate(0, 0)
+    assert result.missions[SHIELD].judge.false_release == Rate(0, 0)
 
 
 def test_the_rules_and_always_pass_have_the_same_groups(files: list[Path]) -> None:
@@ -120,7 +116,7 @@ def test_the_json_has_numbers_and_nulls(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS, max_false_release=0.03)
     found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert set(found["overall"]) == {"judge", "rules", "always_pass"}
-    assert found["missions"][OTHER]["judge"]["false_release"]["share"] is None
+    assert found["missions"][SHIELD]["judge"]["false_release"]["share"] is None
     assert found["overall"]["judge"]["false_release"] | {"low": 0, "high": 0} == {
         "share": pytest.approx(1 / 3), "count": 1, "of": 3, "low": 0, "high": 0,
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.verdict_files import BAD, MISSION, fault, jsonl, stage_a, verdict
+from support.lines import BAD, CABLES, GROUNDING, SHIELD, fault, stage_a_line, verdict, write_lines
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
@@ -24,10 +24,10 @@ def read(file: Path, *stage_a_files: Path) -> list[JudgedGroup]:
 
 
 def test_a_group_holds_what_each_file_says_about_it(judged: Judged) -> None:
-    line = stage_a("QC-1", "fail", BAD)
+    line = stage_a_line("QC-1", "fail", BAD)
     (group,) = read(judged([verdict("QC-1", "fail", "pass", 0.97, reason="看起来不错")], [line]))
-    assert group.key == GroupKey(MISSION, "fail", "QC-1")
-    assert (group.images, group.summaries) == (("/photos/QC-1/1.jpg",), (BAD,))
+    assert group.key == GroupKey(GROUNDING, "fail", "QC-1")
+    assert (group.images, group.summaries) == (tuple(line["images"]), (BAD,))
     assert (group.verdict, group.file_verdict, group.reason, group.p_pass) == ("pass", "pass", "看起来不错", 0.97)
     assert group.rules is not None
     assert (group.rules_verdict, group.fault, group.outcome) == ("fail", None, "false release")
@@ -36,14 +36,16 @@ def test_a_group_holds_what_each_file_says_about_it(judged: Judged) -> None:
 
 def test_a_fault_is_the_reason_for_a_missing_verdict(judged: Judged) -> None:
     groups = read(
-        judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2")], [fault("QC-2", message="out of memory")])
+        judged(
+            [verdict("QC-1")], [stage_a_line("QC-1"), stage_a_line("QC-2")], [fault("QC-2", message="out of memory")]
+        )
     )
     assert [(group.verdict, group.fault) for group in groups] == [("pass", None), (None, "generate: out of memory")]
 
 
 def test_the_latest_of_several_attempts_counts(judged: Judged) -> None:
     old, new = fault("QC-1", message="old"), fault("QC-1", message="new", timestamp="2026-01-19T09:30:00+08:00")
-    (group,) = read(judged([], [stage_a("QC-1")], [old, new, {**new, "message": "and this"}]))
+    (group,) = read(judged([], [stage_a_line("QC-1")], [old, new, {**new, "message": "and this"}]))
     assert group.fault == "generate: new; generate: and this"
 
 
@@ -53,8 +55,8 @@ def test_a_verdict_counts_beside_a_leftover_fault(judged: Judged) -> None:
 
 
 def test_a_verdict_older_than_the_summaries_does_not_count(judged: Judged) -> None:
-    later = stage_a("QC-2", timestamp="2100-01-01T00:00:00+08:00")
-    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1"), later])], None, MISSIONS)
+    later = stage_a_line("QC-2", timestamp="2100-01-01T00:00:00+08:00")
+    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a_line("QC-1"), later])], None, MISSIONS)
     one, other = found.groups
     assert (one.verdict, one.fault) == ("pass", None)
     assert (other.verdict, other.p_pass, other.outcome) == (None, None, "error")
@@ -63,7 +65,7 @@ def test_a_verdict_older_than_the_summaries_does_not_count(judged: Judged) -> No
     assert [warning for warning in found.warnings if "QC-2" in warning and "older than its summaries" in warning]
 
 
-def row(group: str, solution: str = "通过", mission: str = MISSION) -> dict[str, Any]:
+def row(group: str, solution: str = "通过", mission: str = GROUNDING) -> dict[str, Any]:
     """A line of a dataset."""
     messages = [{"role": "system", "content": "你是"}, {"role": "user", "content": "检查项"}]
     return {"messages": messages, "solution": solution, "group_id": group, "mission": mission, "summaries": []}
@@ -72,9 +74,9 @@ def row(group: str, solution: str = "通过", mission: str = MISSION) -> dict[st
 def test_an_evaluation_can_be_limited_to_the_groups_of_a_dataset(judged: Judged, tmp_path: Path) -> None:
     """Several rows about a group count once. The same id with the other label is another group."""
     lines = [("QC-1", "pass"), ("QC-1", "fail"), ("QC-2", "pass"), ("QC-3", "fail")]
-    file = judged([verdict(*line) for line in lines], [stage_a(*line) for line in lines])
-    train, val = jsonl(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
-    jsonl(val, [row("QC-1", "不通过")])
+    file = judged([verdict(*line) for line in lines], [stage_a_line(*line) for line in lines])
+    train, val = write_lines(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
+    write_lines(val, [row("QC-1", "不通过")])
 
     found = read_judged([file], None, MISSIONS, [val])
     assert [(group.key.group_id, group.key.label) for group in found.groups] == [("QC-1", "fail")]
@@ -84,19 +86,19 @@ def test_an_evaluation_can_be_limited_to_the_groups_of_a_dataset(judged: Judged,
 
 
 def test_a_group_of_the_dataset_in_no_other_file_is_an_error(judged: Judged, tmp_path: Path) -> None:
-    file = judged([verdict("QC-1")], [stage_a("QC-1")])
-    val = jsonl(tmp_path / "val.jsonl", [row("QC-1"), row("QC-9"), row("QC-8", mission="BBU线缆布放")])
+    file = judged([verdict("QC-1")], [stage_a_line("QC-1")])
+    val = write_lines(tmp_path / "val.jsonl", [row("QC-1"), row("QC-9"), row("QC-8", mission=CABLES)])
     with pytest.raises(InputError, match=r"val.jsonl: 1 groups are in none of the other files, first .*QC-9.*Give the"):
         read_judged([file], None, MISSIONS, [val])
 
-    jsonl(val, [row("QC-1"), row("QC-8", mission="BBU线缆布放")])
+    write_lines(val, [row("QC-1"), row("QC-8", mission=CABLES)])
     found = read_judged([file], None, MISSIONS, [val])
     assert len(found.groups) == 1
     assert "BBU线缆布放: 1 groups without a file of verdicts are left out" in found.warnings
 
 
 def test_a_file_that_is_not_a_dataset_is_an_error(judged: Judged, tmp_path: Path) -> None:
-    file = judged([verdict("QC-1")], [stage_a("QC-1")])
+    file = judged([verdict("QC-1")], [stage_a_line("QC-1")])
     with pytest.raises(DamagedFileError, match=r"_verdicts.jsonl:1: key messages is missing"):
         read_judged([file], None, MISSIONS, [file])
 
@@ -108,20 +110,20 @@ def test_groups_that_failed_in_stage_a_are_evaluated(judged: Judged) -> None:
 
 
 def test_a_group_with_neither_verdict_nor_fault_is_named_and_counted(judged: Judged) -> None:
-    file = judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2", "fail")])
+    file = judged([verdict("QC-1")], [stage_a_line("QC-1"), stage_a_line("QC-2", "fail")])
     found = read_judged([file], None, MISSIONS)
     assert [group.fault for group in found.groups] == [None, NOT_JUDGED]
-    assert [f"group QC-2 ({MISSION}, fail)" in warning for warning in found.warnings] == [True]
+    assert [f"group QC-2 ({GROUNDING}, fail)" in warning for warning in found.warnings] == [True]
 
 
 def test_a_verdict_without_summaries_is_named_and_counted(judged: Judged) -> None:
-    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a("QC-1")])], None, MISSIONS)
+    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a_line("QC-1")])], None, MISSIONS)
     assert [group.rules_verdict for group in found.groups] == ["pass", None]
-    assert [f"group QC-2 ({MISSION}, pass)" in warning for warning in found.warnings] == [True]
+    assert [f"group QC-2 ({GROUNDING}, pass)" in warning for warning in found.warnings] == [True]
 
 
 def test_warnings_of_one_kind_name_five_groups_at_most(judged: Judged) -> None:
-    lines = [stage_a(f"QC-{number}") for number in range(100)]
+    lines = [stage_a_line(f"QC-{number}") for number in range(100)]
     found = read_judged([judged([verdict("QC-0")], lines)], None, MISSIONS)
     assert len(found.groups) == 100
     assert len(found.warnings) == 6
@@ -133,29 +135,29 @@ def test_one_id_under_both_labels_makes_two_groups(judged: Judged) -> None:
 
 
 def test_missions_that_were_not_judged_are_left_out_with_a_warning(judged: Judged, tmp_path: Path) -> None:
-    other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
+    other = write_lines(tmp_path / "other.jsonl", [stage_a_line("QC-9", mission=SHIELD)])
     file = judged([verdict("QC-1")])
-    found = read_judged([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
+    found = read_judged([file], [tmp_path / f"{GROUNDING}_stage_a.jsonl", other], MISSIONS)
     assert [group.key.group_id for group in found.groups] == ["QC-1"]
     assert found.warnings == ("挡风板安装检查: 1 groups without a file of verdicts are left out",)
 
 
 def test_an_empty_file_of_verdicts_counts_for_the_mission_in_its_name(judged: Judged) -> None:
-    assert [group.fault for group in read(judged([], [stage_a("QC-1")]))] == [NOT_JUDGED]
+    assert [group.fault for group in read(judged([], [stage_a_line("QC-1")]))] == [NOT_JUDGED]
 
 
 def test_stage_a_files_of_other_groups_are_refused(judged: Judged) -> None:
     with pytest.raises(InputError, match="no line for any of the 1 groups with a verdict"):
-        read(judged([verdict("QC-1")], [stage_a("QC-2")]))
+        read(judged([verdict("QC-1")], [stage_a_line("QC-2")]))
 
 
 def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> None:
-    file = judged([verdict("QC-1"), verdict("QC-1", says="fail")], [stage_a("QC-1")])
+    file = judged([verdict("QC-1"), verdict("QC-1", says="fail")], [stage_a_line("QC-1")])
     with pytest.raises(DamagedFileError, match=r"verdicts\.jsonl:2: group QC-1 .* is already at .*verdicts\.jsonl:1"):
         read(file)
 
 
-@pytest.mark.parametrize("name", [f"{MISSION}_verdicts.errors.jsonl", f"{MISSION}_stage_a.jsonl", "groups.csv"])
+@pytest.mark.parametrize("name", [f"{GROUNDING}_verdicts.errors.jsonl", f"{GROUNDING}_stage_a.jsonl", "groups.csv"])
 def test_a_file_of_another_kind_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is not a file of verdicts"):
         read(tmp_path / name)
@@ -184,7 +186,7 @@ def test_every_group_counts_once_and_totals_add_up(
     if not everything or (verdicts and not verdicts & lines):
         return
     write = [[make(f"QC-{number}", label) for number, label in found] for make, found in (
-        (verdict, verdicts), (stage_a, lines), (fault, faults), (fault, torn))]  # fmt: skip
+        (verdict, verdicts), (stage_a_line, lines), (fault, faults), (fault, torn))]  # fmt: skip
     result = evaluate([judged(*write)], None, MISSIONS)
     assert {(int(g.key.group_id[3:]), g.key.label) for g in result.groups} == everything
     assert len(result.groups) == len(everything)

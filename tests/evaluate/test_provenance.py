@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.judged_files import amend
+from support.lines import GROUNDING, verdict
 from support.parsed_page import read, report
-from support.verdict_files import MISSION, amend, verdict
 
 from yanshou.evaluate import evaluate, write_report
 from yanshou.evaluate.translations import TRANSLATIONS
@@ -36,7 +37,7 @@ def test_checkpoint_prompts_and_threshold_are_shown(judged: Judged, tmp_path: Pa
         threshold=0.7,
         dtype="bfloat16",
     )
-    summaries = file.with_name(f"{MISSION}_stage_a.jsonl")
+    summaries = file.with_name(f"{GROUNDING}_stage_a.jsonl")
     shutil.copy(file.with_suffix(".run.json"), summaries.with_suffix(".run.json"))
     amend(summaries, checkpoint="77aa" * 16, prompts={"system": "你是图像员", "user": "请描述"})
     page = report([file], tmp_path)
@@ -63,7 +64,7 @@ def test_a_recorded_threshold_that_is_no_probability_counts_as_unknown(
 def test_without_a_readable_run_file_the_origin_is_unknown(judged: Judged, tmp_path: Path, damage: str) -> None:
     file = judged([verdict("QC-1")])
     file.with_suffix(".run.json").write_text(damage)
-    path = write_report(evaluate([file], [file.with_name(f"{MISSION}_stage_a.jsonl")], MISSIONS), tmp_path)
+    path = write_report(evaluate([file], [file.with_name(f"{GROUNDING}_stage_a.jsonl")], MISSIONS), tmp_path)
     assert read(path).texts[TRANSLATIONS["zh"]["unknown"]] == 4  # checkpoint, threshold, and both files' origin
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
 import pytest
+from support.judged_files import many
+from support.lines import GOOD, GROUNDING, SHIELD
 from support.parsed_page import Page, report
-from support.verdict_files import GOOD, MISSION, OTHER, many
 
 from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import evaluate, write_report
@@ -78,7 +79,7 @@ def test_every_number_of_the_confusion_matrix_links_to_that_many_groups(
         ]
         assert len(found) == int(count), fragment
     assert any(
-        f"mission={MISSION}&outcome=false-release" == unquote(fragment.replace("&amp;", "&")) for fragment, _ in links
+        f"mission={GROUNDING}&outcome=false-release" == unquote(fragment.replace("&amp;", "&")) for fragment, _ in links
     )
 
 
@@ -112,7 +113,7 @@ def test_the_report_is_in_the_requested_language(
     assert page.texts[text] >= 1
     if lang == "en":
         chinese = [text for text in page.texts if re.search(r"[\u4e00-\u9fff]", text)]
-        assert all(MISSION in text or OTHER in text or "verdicts" in text for text in chinese), chinese
+        assert all(GROUNDING in text or SHIELD in text or "verdicts" in text for text in chinese), chinese
 
 
 def test_an_unknown_language_is_refused_before_anything_is_written(report_files: list[Path], tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from PIL import Image
+from support.lines import GOOD, stage_a_line, verdict
 from support.parsed_page import report
 from support.photos import photo_file
-from support.verdict_files import GOOD, stage_a, verdict
 
 from yanshou.evaluate import evaluate, write_report
 from yanshou.missions import load_missions
@@ -21,10 +21,8 @@ Judged = Callable[..., Path]
 
 
 def with_photos(judged: Judged, *photos: Path | str, **more: Any) -> Path:
-    texts = [GOOD] * len(photos)
-    per_image = {f"图片_{number}": text for number, text in enumerate(texts, 1)}
-    line = stage_a("QC-1", images=[str(p) for p in photos], per_image=per_image, raw_texts=texts, clean_texts=texts)
-    return judged([verdict("QC-1")], [{**line, **more}])
+    line = stage_a_line("QC-1", "pass", *[GOOD] * len(photos), images=list(map(str, photos)), **more)
+    return judged([verdict("QC-1")], [line])
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (320, 213)), (6, (320, 480)), (3, (320, 213)), (8, (320, 480))])

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.stage_a_runs import CABLES, SHIELD, PhotoTree, Script, jobs, run, run_file, settings
+from support.lines import CABLES, SHIELD
+from support.stage_a_runs import PhotoTree, Script, jobs, run, run_file, settings
 
 from yanshou.engines.base import RunPlan
 from yanshou.engines.scripted import ScriptedEngine

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lines import verdict
 from support.storage_runs import fault, open_run, record, run_file
-from support.verdict_files import verdict
 
 from yanshou.schema.__main__ import SCHEMAS, main, render
 

@@ -3,21 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support.stage_a_runs import (
-    CABLES,
-    FAIL,
-    GROUND,
-    PASS,
-    SHIELD,
-    PhotoTree,
-    Script,
-    ids,
-    jobs,
-    lines,
-    run,
-    run_file,
-    settings,
-)
+from support.lines import CABLES, GROUNDING, SHIELD
+from support.stage_a_runs import FAIL, PASS, PhotoTree, Script, ids, jobs, lines, run, run_file, settings
 
 from yanshou.errors import InputError, UsageError
 from yanshou.missions import load_missions
@@ -51,12 +38,12 @@ def test_all_in_a_folder_without_any_mission_is_an_error(photo_tree: PhotoTree, 
 
 def test_a_missing_mission_fails_and_the_others_run(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
     root = photo_tree(jobs(2))
-    ground, shield = summarize_directory(settings(root, script(), tmp_path / "out", GROUND, SHIELD))
-    assert (ground.status, ground.error) == (1, f"{root} holds no folder {GROUND}, only {SHIELD}.")
+    ground, shield = summarize_directory(settings(root, script(), tmp_path / "out", GROUNDING, SHIELD))
+    assert (ground.status, ground.error) == (1, f"{root} holds no folder {GROUNDING}, only {SHIELD}.")
     assert (shield.status, shield.written, exit_status([ground, shield])) == (0, 2, 1)
 
 
-@pytest.mark.parametrize("missions", [("all", GROUND), (GROUND, "all")])
+@pytest.mark.parametrize("missions", [("all", GROUNDING), (GROUNDING, "all")])
 def test_a_mission_named_beside_all_needs_a_folder(
     photo_tree: PhotoTree, script: Script, tmp_path: Path, missions: tuple[str, str]
 ) -> None:
@@ -65,9 +52,9 @@ def test_a_mission_named_beside_all_needs_a_folder(
     assert [(result.mission, result.status, result.written) for result in results] == [
         (CABLES, 0, 1),
         (SHIELD, 0, 2),
-        (GROUND, 1, 0),
+        (GROUNDING, 1, 0),
     ]
-    assert results[-1].error == f"{root} holds no folder {GROUND}, only {CABLES}, {SHIELD}."
+    assert results[-1].error == f"{root} holds no folder {GROUNDING}, only {CABLES}, {SHIELD}."
     assert exit_status(results) == 1
 
 

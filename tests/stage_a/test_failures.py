@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support.hostile import build_hostile_mission
+from support.lines import CABLES, SHIELD
 from support.stage_a_runs import (
-    CABLES,
     FAIL,
     PASS,
-    SHIELD,
     PhotoTree,
     Script,
     Yanshou,

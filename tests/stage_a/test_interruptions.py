@@ -8,10 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from support.lines import CABLES, SHIELD, Line
 from support.stage_a_runs import (
-    CABLES,
-    SHIELD,
-    Line,
     PhotoTree,
     Script,
     Yanshou,

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.lines import SHIELD
 from support.stage_a_runs import (
     FAIL,
     PASS,
-    SHIELD,
     PhotoTree,
     Script,
     answers,

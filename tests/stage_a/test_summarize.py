@@ -7,12 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from support.lines import SCREWS, SHIELD
 from support.stage_a_runs import (
     FAIL,
     KEYS,
     PASS,
-    SCREWS,
-    SHIELD,
     PhotoTree,
     Script,
     answers,

@@ -12,8 +12,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.stage_a_lines import GROUNDING, SHIELD, line, write
-from support.verdict_files import verdict
+from support.lines import GROUNDING, SHIELD, stage_a_line, verdict, write_lines
 
 from yanshou.errors import CheckpointError, DamagedFileError, InputError, OutputError
 from yanshou.missions import load_missions
@@ -30,7 +29,7 @@ TOKENS = "yanshou.stage_b.dataset.count_tokens"
 def build(folder: Path, *lines: Any, **options: Any) -> Card:
     """The dataset of these lines, with characters counted as tokens: the checkpoint takes seconds to load."""
     with mock.patch(TOKENS, lambda prompts, checkpoint: [len(prompt.user) for prompt in prompts]):
-        return build_from([write(folder / "stage_a.jsonl", *lines)], folder / "out", **options)
+        return build_from([write_lines(folder / "stage_a.jsonl", lines)], folder / "out", **options)
 
 
 def build_from(files: list[Path], output_dir: Path, **options: Any) -> Card:
@@ -51,7 +50,7 @@ def keys(lines: list[Any]) -> list[tuple[str, str]]:
 
 def test_a_row_has_the_columns_that_trainers_read(tmp_path: Path) -> None:
     summaries = ["电线/捆扎整齐×2", "无关图片×1"]
-    build(tmp_path, line(*summaries), line(group="QC-20241022-2", label="fail"))
+    build(tmp_path, stage_a_line("QC-20241022-1", "pass", *summaries), stage_a_line("QC-20241022-2", "fail"))
     row = next(row for row in both(tmp_path) if row["group_id"] == "QC-20241022-1")
     prompt = verdict_prompt(MISSIONS.get(GROUNDING), summaries)
     assert row == {
@@ -60,7 +59,7 @@ def test_a_row_has_the_columns_that_trainers_read(tmp_path: Path) -> None:
         "group_id": "QC-20241022-1",
         "mission": GROUNDING,
         "summaries": summaries,
-        "image_paths": line(*summaries)["images"],
+        "image_paths": stage_a_line("QC-20241022-1", "pass", *summaries)["images"],
     }
     assert {row["solution"] for row in both(tmp_path)} == {"通过", "不通过"}
 
@@ -69,7 +68,7 @@ def test_huggingface_datasets_load_both_files(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     odd = "<script>alert('图片')</script>，标签/\x00 \"\\ \ud800 😀×1"
-    lines = [line(odd, "无关图片×1", group=f"QC-20241022-{i}") for i in range(10)]
+    lines = [stage_a_line(f"QC-20241022-{i}", "pass", odd, "无关图片×1") for i in range(10)]
     lines[3]["images"][0] = "/data/\udcff not UTF-8.jpeg"
     build(tmp_path, *lines)
     from datasets import load_dataset
@@ -85,8 +84,8 @@ def test_huggingface_datasets_load_both_files(tmp_path: Path, monkeypatch: pytes
 
 
 def test_ids_that_are_dates_cause_a_warning_and_can_be_read_as_text(tmp_path: Path) -> None:
-    dates = [line(group=f"2024-10-{day}") for day in range(10, 30)]
-    assert not any("dates" in warning for warning in build(tmp_path, *dates, line()).warnings)
+    dates = [stage_a_line(f"2024-10-{day}") for day in range(10, 30)]
+    assert not any("dates" in warning for warning in build(tmp_path, *dates, stage_a_line("QC-20241022-1")).warnings)
     assert [warning for warning in build(tmp_path, *dates).warnings if "Dataset.from_list" in warning] != []
     from datasets import Dataset, load_dataset
 
@@ -108,7 +107,7 @@ GROUPS = st.lists(GROUP, unique=True, min_size=2).filter(lambda groups: len({gro
 def test_no_group_is_lost_and_no_id_is_on_both_sides(
     groups: list[tuple[str, str, str]], fraction: float, seed: int
 ) -> None:
-    lines = [line(mission=mission, label=label, group=group) for mission, label, group in groups]
+    lines = [stage_a_line(group, label, mission=mission) for mission, label, group in groups]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build(folder, *lines, val_fraction=fraction, seed=seed)
@@ -133,10 +132,10 @@ CLEAN = SUMMARY.filter(lambda text: text.isprintable() and text.strip())
 def test_no_prompt_contains_a_path_a_label_folder_or_an_id(groups: list[list[str]]) -> None:
     ids = [f"QC-TEMP-20241022-{15062 + i:07d}" for i in range(len(groups))]
     lines = [
-        line(*texts, group=group, label=["pass", "fail"][i % 2])
+        stage_a_line(group, ["pass", "fail"][i % 2], *texts)
         for i, (texts, group) in enumerate(zip(groups, ids, strict=True))
     ]
-    good = [line(group="QC-20250101-0000001"), line(group="QC-20250101-0000002", label="fail")]
+    good = [stage_a_line("QC-20250101-0000001"), stage_a_line("QC-20250101-0000002", "fail")]
     with tempfile.TemporaryDirectory() as name:
         card = build(Path(name), *lines, *good)
         written = both(Path(name))
@@ -163,27 +162,28 @@ NOT_TEXT = "which a chat template or ms-swift does not read as text"
     ],
 )
 def test_a_summary_that_reveals_label_or_id_leaves_its_group_out(tmp_path: Path, summary: str, reason: str) -> None:
-    card = build(tmp_path, line(summary), line(group="QC-20241022-2"), line(group="QC-20241022-3"))
+    good = [stage_a_line("QC-20241022-2"), stage_a_line("QC-20241022-3")]
+    card = build(tmp_path, stage_a_line("QC-20241022-1", "pass", summary), *good)
     assert sorted(keys(both(tmp_path))) == [(GROUNDING, "QC-20241022-2"), (GROUNDING, "QC-20241022-3")]
     assert [(left.group_id, left.reason) for left in card.left_out] == [("QC-20241022-1", reason)]
 
 
 def test_script_tags_are_kept_unchanged(tmp_path: Path) -> None:
-    build(tmp_path, line("<script>alert(1)</script>"), line(group="QC-20241022-2"))
+    build(tmp_path, stage_a_line("QC-20241022-1", "pass", "<script>alert(1)</script>"), stage_a_line("QC-20241022-2"))
     row = next(row for row in both(tmp_path) if row["group_id"] == "QC-20241022-1")
     assert row["summaries"] == ["<script>alert(1)</script>"]
     assert row["messages"][1]["content"].endswith("图片_1: <script>alert(1)</script>")
 
 
 def test_a_short_id_may_occur_in_a_summary(tmp_path: Path) -> None:
-    assert build(tmp_path, line("电线/捆扎整齐×1", group="1"), line(group="2")).left_out == []
+    assert build(tmp_path, stage_a_line("1", "pass", "电线/捆扎整齐×1"), stage_a_line("2")).left_out == []
 
 
 def test_long_groups_are_left_out_and_listed_never_cut(tmp_path: Path) -> None:
     lines = [
-        line(group="QC-20241022-1"),
-        line("标签/" + "长" * 500 + "×1", group="QC-20241022-2"),
-        line(group="QC-20241022-3"),
+        stage_a_line("QC-20241022-1"),
+        stage_a_line("QC-20241022-2", "pass", "标签/" + "长" * 500 + "×1"),
+        stage_a_line("QC-20241022-3"),
     ]
     card = build(tmp_path, *lines, max_prompt_tokens=400)
     assert sorted(group for _, group in keys(both(tmp_path))) == ["QC-20241022-1", "QC-20241022-3"]
@@ -194,18 +194,18 @@ def test_long_groups_are_left_out_and_listed_never_cut(tmp_path: Path) -> None:
 
 
 def test_an_alias_is_the_same_mission(tmp_path: Path) -> None:
-    lines = [line(mission="BBU线缆布放要求", group="QC-1"), line(mission="BBU线缆布放", group="QC-2", label="fail")]
+    lines = [stage_a_line("QC-1", mission="BBU线缆布放要求"), stage_a_line("QC-2", "fail", mission="BBU线缆布放")]
     assert list(build(tmp_path, *lines).missions) == ["BBU线缆布放"]
     with pytest.raises(DamagedFileError, match=r"stage_a.jsonl:2: group QC-1 .* is already at .*stage_a.jsonl:1"):
-        build(tmp_path, lines[0], line(mission="BBU线缆布放", group="QC-1"))
+        build(tmp_path, lines[0], stage_a_line("QC-1", mission="BBU线缆布放"))
 
 
 def test_groups_that_the_checkpoint_judges_wrong_are_repeated(tmp_path: Path) -> None:
     """In train.jsonl only. A mission's alias is read as its name; verdicts about other groups are ignored."""
     groups = [(f"QC-20241022-{number}", ("pass", "fail")[number % 2]) for number in range(40)]
     said = [verdict(group, label, "pass") for group, label in groups[:30]]
-    path = write(tmp_path / "a_verdicts.jsonl", *said, verdict("QC-elsewhere", "fail", "pass"))
-    lines = [line(group=group, label=label) for group, label in groups]
+    path = write_lines(tmp_path / "a_verdicts.jsonl", [*said, verdict("QC-elsewhere", "fail", "pass")])
+    lines = [stage_a_line(group, label) for group, label in groups]
     card = build(tmp_path, *lines, verdicts=(path,), repeats=3)
     wrong = {group for group, label in groups[:30] if label == "fail"}
     train, val = rows(tmp_path, "train.jsonl"), rows(tmp_path, "val.jsonl")
@@ -219,15 +219,15 @@ def test_groups_that_the_checkpoint_judges_wrong_are_repeated(tmp_path: Path) ->
 
 
 def test_verdicts_about_other_groups_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "a_verdicts.jsonl", verdict("QC-elsewhere", "fail", "pass"))
+    path = write_lines(tmp_path / "a_verdicts.jsonl", [verdict("QC-elsewhere", "fail", "pass")])
     with pytest.raises(InputError, match="none of the 1 verdicts is about a group of the Stage-A files"):
-        build(tmp_path, line(), line(group="QC-20241022-2"), verdicts=(path,))
+        build(tmp_path, stage_a_line("QC-20241022-1"), stage_a_line("QC-20241022-2"), verdicts=(path,))
 
 
 def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
-    lines = [line(group=f"QC-2024-{i}") | {"timestamp": "2026-11-20T10:00:00+08:00"} for i in range(2)]
+    lines = [stage_a_line(f"QC-2024-{i}", timestamp="2026-11-20T10:00:00+08:00") for i in range(2)]
     said = [verdict(f"QC-2024-{i}", "pass", "fail") | {"timestamp": f"2026-11-20T1{i}:00:00+09:00"} for i in range(2)]
-    path = write(tmp_path / "a_verdicts.jsonl", *said)
+    path = write_lines(tmp_path / "a_verdicts.jsonl", said)
     message = (
         r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
     )
@@ -236,14 +236,14 @@ def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_id_under_both_labels_stays_together(tmp_path: Path) -> None:
-    lines = [line(group=f"QC-2024-{i}", label=label) for i in range(10) for label in ("fail", "pass")]
+    lines = [stage_a_line(f"QC-2024-{i}", label) for i in range(10) for label in ("fail", "pass")]
     build(tmp_path, *lines)
     assert [len(rows(tmp_path, name)) for name in ("train.jsonl", "val.jsonl")] == [18, 2]
     assert len({row["group_id"] for row in rows(tmp_path, "val.jsonl")}) == 1
 
 
 def test_the_card_has_the_checksums_of_the_files_and_no_folder(tmp_path: Path) -> None:
-    card = build(tmp_path, line(group="QC-2024-1"), line(group="QC-2024-2"))
+    card = build(tmp_path, stage_a_line("QC-2024-1"), stage_a_line("QC-2024-2"))
     out = tmp_path / "out"
     assert Card.model_validate_json((out / "dataset.card.json").read_bytes()) == card
     for name, file in card.files.items():
@@ -252,7 +252,7 @@ def test_the_card_has_the_checksums_of_the_files_and_no_folder(tmp_path: Path) -
 
 
 def damaged(change: Callable[[Any], object] = lambda line: None) -> bytes:
-    fields = line("无关图片×1", "电线/捆扎整齐×1", group="QC-20241022-2")
+    fields = stage_a_line("QC-20241022-2", "pass", "无关图片×1", "电线/捆扎整齐×1")
     change(fields)
     return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
@@ -280,7 +280,7 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {  # each made when its te
     "wrong label": (lambda: damaged(lambda line: line.update(label="maybe")), "key label is 'maybe': input should be"),
     "torn last line": (lambda: damaged()[:-40], "incomplete, because the run that wrote it was killed"),
     "long summary": (lambda: damaged(widened), "图片_1 is '长"),
-    "long path": (lambda: damaged(lengthened), "key images has 10,000,1"),
+    "long path": (lambda: damaged(lengthened), r"key images has 10,000,\d+ characters"),
     "long id": (lambda: damaged(lambda line: line.update(group_id="x" * 10**7)), "key group_id has 10,000,000 char"),
     "no JSON": (lambda: b"x" * 10**7 + b"\n", "not JSON at character 1"),
     "invalid UTF-8": (lambda: damaged().replace("无".encode(), b"\xff"), r"not UTF-8 at byte \d+"),
@@ -291,7 +291,7 @@ DAMAGED: dict[str, tuple[Callable[[], bytes], str]] = {  # each made when its te
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_line_is_named_with_file_line_key_and_advice(tmp_path: Path, name: str) -> None:
     spoilt, message = DAMAGED[name]
-    path = write(tmp_path / "stage_a.jsonl", line())
+    path = write_lines(tmp_path / "stage_a.jsonl", [stage_a_line("QC-20241022-1")])
     path.write_bytes(path.read_bytes() + spoilt())
     with pytest.raises(DamagedFileError, match=rf"stage_a\.jsonl:2: {message}") as caught:
         build_from([path], tmp_path / "out")
@@ -304,43 +304,44 @@ def test_a_summary_of_10_mb_is_named_by_its_key(tmp_path: Path) -> None:
     with pytest.raises(
         DamagedFileError, match=r":1: key per_image has 3,500,000 characters, more than 250,000 \(group"
     ):
-        build(tmp_path, line("长" * 3_500_000))
+        build(tmp_path, stage_a_line("QC-20241022-1", "pass", "长" * 3_500_000))
 
 
 def test_a_group_in_two_files_is_named_with_both_places(tmp_path: Path) -> None:
-    first, second = write(tmp_path / "a.jsonl", line()), write(tmp_path / "b.jsonl", line(group="QC-2"), line())
+    first = write_lines(tmp_path / "a.jsonl", [stage_a_line("QC-1")])
+    second = write_lines(tmp_path / "b.jsonl", [stage_a_line("QC-2"), stage_a_line("QC-1")])
     with pytest.raises(DamagedFileError, match=r"b\.jsonl:2: group QC-20241022-1 .* is already at .*a\.jsonl:1\. "):
         build_from([first, second], tmp_path / "out")
 
 
 def test_a_group_without_a_label_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"stage_a\.jsonl:2: group QC-20241022-7 .* has no label .key label is null."):
-        build(tmp_path, line(), line(group="QC-20241022-7", label=None))
+        build(tmp_path, stage_a_line("QC-20241022-1"), stage_a_line("QC-20241022-7", None))
 
 
 def test_an_unknown_mission_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"stage_a\.jsonl:1: .*unknown mission '门锁'\. Known missions: .*挡风板安装检查"
     ):
-        build(tmp_path, line(mission="门锁"))
+        build(tmp_path, stage_a_line("QC-20241022-1", mission="门锁"))
 
 
 def test_files_without_groups_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"stage_a\.jsonl: no group to train on\. Give other files"):
         build(tmp_path)
     with pytest.raises(InputError, match=r"The first of 1 left out: group QC-20241022-1 .*more than 5\. Give"):
-        build(tmp_path, line(), max_prompt_tokens=5)
+        build(tmp_path, stage_a_line("QC-20241022-1"), max_prompt_tokens=5)
 
 
 def test_a_single_id_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"group QC-20241022-1 .* is the only one"):
-        build(tmp_path, line(), line(label="fail"))
+        build(tmp_path, stage_a_line("QC-20241022-1"), stage_a_line("QC-20241022-1", "fail"))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(OutputError, match="out: cannot be written"):
-        build(tmp_path, line(group="QC-1"), line(group="QC-2"))
+        build(tmp_path, stage_a_line("QC-1"), stage_a_line("QC-2"))
 
 
 def test_tokens_are_counted_as_the_engine_reads_the_prompt() -> None:
@@ -356,7 +357,7 @@ def test_tokens_are_counted_as_the_engine_reads_the_prompt() -> None:
 
 
 def test_the_card_counts_the_tokens_of_the_demo_checkpoint(tmp_path: Path) -> None:
-    path = write(tmp_path / "stage_a.jsonl", line(group="QC-1"), line(group="QC-2"))
+    path = write_lines(tmp_path / "stage_a.jsonl", [stage_a_line("QC-1"), stage_a_line("QC-2")])
     card = build_from([path], tmp_path / "out")
     (count,) = count_tokens([verdict_prompt(MISSIONS.get(GROUNDING), ["无关图片×1"])], "demo")
     assert (card.overall.prompt_tokens.median, card.overall.prompt_tokens.maximum) == (count, count)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support.stage_a_lines import line, write
+from support.lines import stage_a_line, write_lines
 
 from yanshou.cli import main
 from yanshou.cli.dataset import LISTED
@@ -21,12 +21,10 @@ def stage_a(tmp_path: Path) -> Path:
     """140 groups, one in four with a long summary."""
     labels = ("pass", "fail")
     lines = [
-        line(
-            "电线/捆扎整齐×2，" * (1 + 40 * (number % 4 == 3)), group=f"QC-20241022-{number}", label=labels[number % 2]
-        )
+        stage_a_line(f"QC-20241022-{number}", labels[number % 2], "电线/捆扎整齐×2，" * (1 + 40 * (number % 4 == 3)))
         for number in range(60 + 4 * LISTED)
     ]
-    return write(tmp_path / "a.jsonl", *lines)
+    return write_lines(tmp_path / "a.jsonl", lines)
 
 
 def test_both_files_and_the_card_are_written_and_printed(stage_a: Path, tmp_path: Path) -> None:
@@ -75,7 +73,7 @@ def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: li
 
 
 def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", line(group="QC-20241022-1"), line(group="QC-20241022-2", label=None))
+    path = write_lines(tmp_path / "a.jsonl", [stage_a_line("QC-20241022-1"), stage_a_line("QC-20241022-2", None)])
     result = run(tmp_path / "out", path)
     assert (result.exit_code, f"{path}:2: group" in result.stderr, "no label" in result.stderr) == (1, True, True)
     assert not (tmp_path / "out").exists()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.verdict_files import jsonl
+from support.lines import GROUNDING, SHIELD, stage_a_line, write_lines
 
 from yanshou.cli import main
 from yanshou.engines import Completion, Request
@@ -24,7 +24,7 @@ from yanshou.missions.rules import decide
 from yanshou.pipeline.listener import NullListener
 from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
 from yanshou.pipeline.outcome import Outcome
-from yanshou.schema.records import Fault, StageARecord, VerdictRecord, image_key
+from yanshou.schema.records import Fault, StageARecord, VerdictRecord
 from yanshou.schema.summary import parse
 from yanshou.settings import EngineSettings, JudgeSettings
 from yanshou.stage_b.judge import judge_files, prepare
@@ -32,27 +32,20 @@ from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records
 from yanshou.world.jobs import random_job
 
-SHIELD, GROUND = "挡风板安装检查", "BBU接地线检查"
 GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
-MOMENT = "2026-01-18T09:30:00+08:00"
 
 
 def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
     """A Stage-A line with the summaries of a random job."""
-    lines = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
-    photos = [f"/p/{number}_{at}.jpg" for at in range(len(lines))]
-    return {
-        "group_id": f"QC-{number}", "mission": mission, "label": label, "images": photos,
-        "per_image": {image_key(i): line for i, line in enumerate(lines, 1)}, "raw_texts": lines, "clean_texts": lines,
-        "timestamp": MOMENT, **fields,
-    }  # fmt: skip
+    summaries = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
+    return stage_a_line(f"QC-{number}", label, *summaries, mission=mission, **fields)
 
 
 @pytest.fixture
 def stage_a(tmp_path: Path) -> Path:
     """Twelve groups of one mission; every third job fails."""
     records = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
-    return jsonl(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
+    return write_lines(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
 
 
 def script(tmp_path: Path, answers: Mapping[str, str], **options: Any) -> Path:
@@ -110,18 +103,18 @@ def test_rule_verdicts_are_those_of_decide(stage_a: Path, tmp_path: Path) -> Non
 
 
 def test_missions_and_unlabelled_groups_are_judged_together(tmp_path: Path) -> None:
-    records = [record(0), record(1, GROUND, None), record(2), record(0, label="fail"), record(1, GROUND)]
+    records = [record(0), record(1, GROUNDING, None), record(2), record(0, label="fail"), record(1, GROUNDING)]
     path = script(tmp_path, {"*": GOOD})
-    assert run(jsonl(tmp_path / "a.jsonl", records), tmp_path / "out", path).exit_code == 0
+    assert run(write_lines(tmp_path / "a.jsonl", records), tmp_path / "out", path).exit_code == 0
     assert [(line.group_id, line.label) for line in verdicts(tmp_path / "out")] == [
         ("QC-0", "pass"), ("QC-2", "pass"), ("QC-0", "fail"),
     ]  # fmt: skip
-    assert [line.label for line in verdicts(tmp_path / "out", GROUND)] == [None, "pass"]
+    assert [line.label for line in verdicts(tmp_path / "out", GROUNDING)] == [None, "pass"]
 
 
 def test_an_alias_is_written_under_the_missions_own_name(tmp_path: Path) -> None:
     lines = [{**record(0, "BBU线缆布放"), "mission": "BBU线缆布放要求"}]
-    assert run(jsonl(tmp_path / "a.jsonl", lines), tmp_path / "out", script(tmp_path, {"*": GOOD})).exit_code == 0
+    assert run(write_lines(tmp_path / "a.jsonl", lines), tmp_path / "out", script(tmp_path, {"*": GOOD})).exit_code == 0
     assert verdicts(tmp_path / "out", "BBU线缆布放")[0].mission == "BBU线缆布放"
 
 
@@ -169,9 +162,8 @@ def test_a_prompt_that_would_stop_the_run_fails_its_group_and_no_other(tmp_path:
     """`<|image_pad|>` stands for a photo: without one, the engine would report an unusable checkpoint."""
     bad = []
     for number, text in ((98, "标签/<|image_pad|>×1"), (99, "标签/甲×1，" * 50_000)):
-        texts = {"per_image": {"图片_1": text}, "raw_texts": [text], "clean_texts": [text]}
-        bad.append({**record(number), "images": ["/p/1.jpg"], **texts})
-    groups = jsonl(tmp_path / "a.jsonl", [*bad, record(1)])
+        bad.append(stage_a_line(f"QC-{number}", "pass", text, mission=SHIELD))
+    groups = write_lines(tmp_path / "a.jsonl", [*bad, record(1)])
     result = CliRunner().invoke(main, command(groups, tmp_path / "out", "--checkpoint", "demo", "--device", "cpu"))
     assert result.exit_code == 3
     found = {fault.group_id: f"{fault.step}: {fault.message}" for fault in faults(tmp_path / "out")}
@@ -183,14 +175,7 @@ def test_a_prompt_that_would_stop_the_run_fails_its_group_and_no_other(tmp_path:
 
 def test_lone_surrogates_are_escaped(tmp_path: Path) -> None:
     text = "挡风板/华为,安装方向正确,\udcff×1，BBU设备/华为,显示完整,无需安装×1"
-    group = {
-        **record(0),
-        "images": ["/p/1.jpg"],
-        "per_image": {"图片_1": text},
-        "raw_texts": [text],
-        "clean_texts": [text],
-    }
-    groups = jsonl(tmp_path / "a.jsonl", [group])
+    groups = write_lines(tmp_path / "a.jsonl", [stage_a_line("QC-0", "pass", text, mission=SHIELD)])
     assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
     (tmp_path / "script.json").write_text(json.dumps({"answers": {"*": "通过\n理由: \udcff"}}))
     assert run(groups, tmp_path / "model", tmp_path / "script.json").exit_code == 0
@@ -218,7 +203,7 @@ def test_a_failed_group_is_tried_again(stage_a: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    groups = jsonl(tmp_path / "a.jsonl", [record(number) for number in range(MAX_FAILURES_AT_START + 10)])
+    groups = write_lines(tmp_path / "a.jsonl", [record(number) for number in range(MAX_FAILURES_AT_START + 10)])
     result = run(groups, tmp_path / "out", script(tmp_path, {"*": "好"}))
     assert result.exit_code == 1
     assert f"the first {MAX_FAILURES_AT_START} groups all failed" in result.stderr
@@ -277,7 +262,7 @@ def test_wrong_usage_is_named(stage_a: Path, tmp_path: Path, options: list[str],
 
 def test_no_file_is_wrong_usage_and_an_empty_one_an_error(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["judge", "--rules", "--output-dir", str(tmp_path / "out")]).exit_code == 2
-    result = CliRunner().invoke(main, command(jsonl(tmp_path / "a.jsonl", []), tmp_path / "out", "--rules"))
+    result = CliRunner().invoke(main, command(write_lines(tmp_path / "a.jsonl", []), tmp_path / "out", "--rules"))
     assert (result.exit_code, "no group to judge" in result.stderr) == (1, True)
 
 
@@ -313,12 +298,8 @@ def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, fault: str) -> No
 
 def test_script_tags_are_text_like_any_other(tmp_path: Path) -> None:
     tags = "标签/<script>alert(1)</script>×1"
-    group = record(0)
-    group = {**group, "images": ["/p/1.jpg"], "per_image": {"图片_1": tags}, "raw_texts": [tags], "clean_texts": [tags]}
-    assert (
-        CliRunner().invoke(main, command(jsonl(tmp_path / "a.jsonl", [group]), tmp_path / "out", "--rules")).exit_code
-        == 0
-    )
+    groups = write_lines(tmp_path / "a.jsonl", [stage_a_line("QC-0", "pass", tags, mission=SHIELD)])
+    assert CliRunner().invoke(main, command(groups, tmp_path / "out", "--rules")).exit_code == 0
 
 
 # ---- running it again ----
@@ -340,7 +321,7 @@ def test_a_resume_continues_and_other_settings_are_refused(stage_a: Path, tmp_pa
 
 
 def test_a_checkpoint_does_not_continue_rule_verdicts_and_the_message_is_short(tmp_path: Path) -> None:
-    stage_a, out = jsonl(tmp_path / "a.jsonl", [record(0), record(1, GROUND)]), tmp_path / "out"
+    stage_a, out = write_lines(tmp_path / "a.jsonl", [record(0), record(1, GROUNDING)]), tmp_path / "out"
     assert CliRunner().invoke(main, command(stage_a, out, "--rules")).exit_code == 0
     refused = run(stage_a, out, script(tmp_path, {"*": GOOD}), "--quiet")
     assert refused.exit_code == 1
@@ -359,14 +340,14 @@ def test_a_verdict_older_than_its_summaries_is_an_error(stage_a: Path, tmp_path:
     assert run(stage_a, out, path).exit_code == 0
     later = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
     later[4]["timestamp"] = "2100-01-01T00:00:00+08:00"
-    result = run(jsonl(stage_a, later), out, path)
+    result = run(write_lines(stage_a, later), out, path)
     assert result.exit_code == 3
     assert [(fault.group_id, fault.step) for fault in faults(out)] == [("QC-4", "check")]
     assert "its summaries were written at 2100" in faults(out)[0].message
 
 
 def test_a_run_killed_ten_times_ends_with_the_same_lines(stage_a: Path, tmp_path: Path) -> None:
-    groups = jsonl(stage_a, [record(number) for number in range(120)])
+    groups = write_lines(stage_a, [record(number) for number in range(120)])
     answers = {f"QC-{number}": write_verdict(number % 2 == 0, f"第{number}组") for number in range(120)}
     path, chance, out = script(tmp_path, answers, delay_s=0.02), Random(4), tmp_path / "out"
     arguments = command(groups, out, "--engine", "scripted", "--checkpoint", path, "--batch-size", "2", "--quiet")
@@ -416,15 +397,15 @@ def test_an_interrupted_run_without_a_model_ends_after_the_current_group(stage_a
 
 def test_batch_size_and_order_change_no_verdict(tmp_path: Path) -> None:
     """The shipped checkpoint, fp32 on the CPU."""
-    records = [record(number, GROUND, "pass" if number % 2 else "fail") for number in range(10)]
-    stage_a = jsonl(tmp_path / "a.jsonl", records)
-    shuffled = jsonl(tmp_path / "b.jsonl", Random(1).sample(records, len(records)))
+    records = [record(number, GROUNDING, "pass" if number % 2 else "fail") for number in range(10)]
+    stage_a = write_lines(tmp_path / "a.jsonl", records)
+    shuffled = write_lines(tmp_path / "b.jsonl", Random(1).sample(records, len(records)))
     found = []
     for name, groups, batch_size in (("one", stage_a, 1), ("eight", stage_a, 8), ("shuffled", shuffled, 5)):
         engine = EngineSettings(checkpoint="demo", device="cpu", batch_size=batch_size)
         (result,) = judge_files(JudgeSettings(stage_a=(groups,), output_dir=tmp_path / name, engine=engine))
         assert result.status == 0, result
-        found.append({line["group_id"]: line for line in without_time(tmp_path / name, GROUND)})
+        found.append({line["group_id"]: line for line in without_time(tmp_path / name, GROUNDING)})
     for other in found[1:]:
         for group_id, line in other.items():
             first = found[0][group_id]

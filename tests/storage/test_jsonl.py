@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lines import SHIELD, stage_a_line
 from support.processes import in_child
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
@@ -20,16 +21,7 @@ ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
 
 def record(number: int, photos: int = 1) -> StageARecord:
     texts = [f"螺丝×{n}" for n in range(1, photos + 1)]
-    return StageARecord(
-        group_id=f"QC-TEMP-20241022-{number:07}",
-        mission="挡风板安装检查",
-        label="pass",
-        images=[f"/data/{number}/{n}.jpg" for n in range(1, photos + 1)],
-        per_image={f"图片_{n}": text for n, text in enumerate(texts, 1)},
-        raw_texts=[f"{text}<|im_end|>" for text in texts],
-        clean_texts=texts,
-        timestamp="2026-01-18T09:30:00+08:00",
-    )
+    return StageARecord(**stage_a_line(f"QC-TEMP-20241022-{number:07}", "pass", *texts, mission=SHIELD))
 
 
 # Any text that a line can hold: model text, and file names with bytes that are not UTF-8.

@@ -1,14 +1,10 @@
 """Command lines of runs over small photo trees, and what the runs wrote."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from click.testing import CliRunner, Result
 
 from yanshou.cli import main
-
-SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
 
 Options = dict[str, str]
 
@@ -33,7 +29,3 @@ def written(out: str | Path) -> dict[str, int]:
         path.name.removesuffix("_stage_a.jsonl"): len(path.read_bytes().splitlines())
         for path in Path(out).glob("*_stage_a.jsonl")
     }
-
-
-def run_file(out: str | Path, mission: str = SHIELD) -> dict[str, Any]:
-    return dict(json.loads((Path(out) / f"{mission}_stage_a.run.json").read_text(encoding="utf-8")))

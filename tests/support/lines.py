@@ -10,6 +10,7 @@ from yanshou.schema.records import image_key
 from yanshou.storage.jsonl import dump_line
 
 GROUNDING, SHIELD, CABLES = "BBU接地线检查", "挡风板安装检查", "BBU线缆布放"
+SCREWS = "BBU安装方式检查（正装）"
 TIMESTAMP = "2026-01-18T09:30:00+08:00"
 GOOD = "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，螺丝、光纤插头/地排处接地螺丝,符合要求×1，电线/捆扎整齐×1"
 BAD = "电线/分布散乱×1"
@@ -27,9 +28,7 @@ def per_image(*texts: str) -> dict[str, str]:
     return {image_key(number): text for number, text in enumerate(texts, 1)}
 
 
-def stage_a_line(
-    group: str = "QC-1", label: str | None = "pass", *texts: str, mission: str = GROUNDING, **more: Any
-) -> Line:
+def stage_a_line(group: str, label: str | None = "pass", *texts: str, mission: str = GROUNDING, **more: Any) -> Line:
     """A line as `yanshou summarize` writes it: one photo per text, one photo with a good summary if there is none."""
     texts = texts or (GOOD,)
     folder = f"/photos/{mission}/{LABEL_DIRS[label]}/{group}"

@@ -8,7 +8,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from support.chromium import Browser
-from support.verdict_files import BAD, GOOD, stage_a
+from support.lines import BAD, GOOD, stage_a_line
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
 from yanshou.evaluate.report_data import worst_first
@@ -46,10 +46,7 @@ def written(files: list[Path], output_dir: Path, lang: str = "zh", threshold: fl
 
 def with_photos(group: str, label: str, photos: list[Path]) -> dict[str, Any]:
     texts = [GOOD, BAD, "无关图片×1", "电线/捆扎整齐×2，备注: <b>看不清</b>"][: len(photos)]
-    per_image = {f"图片_{number}": text for number, text in enumerate(texts, 1)}
-    return stage_a(
-        group, label, images=[str(path) for path in photos], per_image=per_image, raw_texts=texts, clean_texts=texts
-    )
+    return stage_a_line(group, label, *texts, images=list(map(str, photos)))
 
 
 def names(groups: list[JudgedGroup]) -> list[tuple[str, str]]:

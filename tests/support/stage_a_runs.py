@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.lines import LABEL_DIRS, SHIELD, Line, per_image
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.settings import EngineSettings, StageASettings
 from yanshou.stage_a.summarize import summarize_directory
 from yanshou.storage.jsonl import read_lines
 
-SHIELD, SCREWS, GROUND, CABLES = "挡风板安装检查", "BBU安装方式检查（正装）", "BBU接地线检查", "BBU线缆布放"
-PASS, FAIL = "审核通过", "审核不通过"
+PASS, FAIL = LABEL_DIRS["pass"], LABEL_DIRS["fail"]
 KEYS = ["group_id", "mission", "label", "images", "per_image", "raw_texts", "clean_texts", "timestamp"]
 
 PhotoTree = Callable[..., Path]
 Script = Callable[..., Path]
 Yanshou = Callable[..., subprocess.CompletedProcess[str]]
-Line = dict[str, Any]
 
 
 # --- input
@@ -110,8 +109,8 @@ def faults(out: Path, mission: str = SHIELD) -> list[tuple[str, str | None, str]
     ]
 
 
-def run_file(out: Path, mission: str = SHIELD) -> dict[str, Any]:
-    return dict(json.loads((out / f"{mission}_stage_a.run.json").read_text(encoding="utf-8")))
+def run_file(out: str | Path, mission: str = SHIELD) -> dict[str, Any]:
+    return dict(json.loads((Path(out) / f"{mission}_stage_a.run.json").read_text(encoding="utf-8")))
 
 
 def expected_lines(
@@ -128,7 +127,7 @@ def expected_lines(
                 "mission": mission,
                 "label": {PASS: "pass", FAIL: "fail"}[label],
                 "images": [str(root / path / photo) for photo in listed(photos)],
-                "per_image": {f"图片_{number}": text for number, text in enumerate(texts, 1)},
+                "per_image": per_image(*texts),
                 "raw_texts": [f"{text}<|im_end|>" for text in texts],
                 "clean_texts": texts,
             }

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.lines import SHIELD, stage_a_line
 from yanshou.schema.records import Fault, StageARecord
 from yanshou.storage.jsonl import dump_line, read_lines
 from yanshou.storage.run_file import read_earlier
 from yanshou.storage.run_files import RunFiles, locked_run
 from yanshou.storage.settings_diff import Change
 
-MISSION = "挡风板安装检查"
+MISSION = SHIELD
 STEM = f"{MISSION}_stage_a"
 SETTINGS: dict[str, Any] = {
     "checkpoint": "4f0c",
@@ -26,16 +27,7 @@ ENVIRONMENT = {"device": "cuda:0", "versions": {"torch": "2.9"}}
 
 def record(number: int) -> StageARecord:
     """The line of group QC-`number`."""
-    return StageARecord(
-        group_id=f"QC-{number}",
-        mission=MISSION,
-        label="pass",
-        images=[f"/data/{number}.jpg"],
-        per_image={"图片_1": f"挡风板×{number}"},
-        raw_texts=[f"挡风板×{number}<|im_end|>"],
-        clean_texts=[f"挡风板×{number}"],
-        timestamp="2026-01-18T09:30:00+08:00",
-    )
+    return StageARecord(**stage_a_line(f"QC-{number}", "pass", f"挡风板×{number}", mission=MISSION))
 
 
 def fault(number: int, message: str = "the file is empty (0 bytes)", photo: str | None = "1.jpg") -> Fault:

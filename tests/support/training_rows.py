@@ -1,7 +1,5 @@
 """A tiny dataset of the demo world's groups."""
 
-import json
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -25,8 +23,3 @@ def row(job: Job, group_id: str) -> dict[str, Any]:
         "solution": PASS if job.label == "pass" else FAIL, "group_id": group_id, "mission": job.mission.name,
         "summaries": job.lines(), "image_paths": ["1.jpg"] * len(job.scenes),
     }  # fmt: skip
-
-
-def written(path: Path, lines: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    return path

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.training_rows import rows, written
+from support.lines import write_lines
+from support.training_rows import rows
 
 from yanshou.settings import TrainSettings
 
@@ -15,8 +16,8 @@ def settings(tmp_path: Path) -> Callable[..., TrainSettings]:
     def build(**changes: Any) -> TrainSettings:
         given = {
             "checkpoint": "demo", "output_dir": tmp_path / "out", "device": "cpu",
-            "train_file": written(tmp_path / "train.jsonl", rows(12, 1)),
-            "val_file": written(tmp_path / "val.jsonl", rows(2, 2)),
+            "train_file": write_lines(tmp_path / "train.jsonl", rows(12, 1)),
+            "val_file": write_lines(tmp_path / "val.jsonl", rows(2, 2)),
         }  # fmt: skip
         return TrainSettings(**(given | changes))
 

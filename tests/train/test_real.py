@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from support.training_rows import rows, written
+from support.lines import write_lines
+from support.training_rows import rows
 
 from yanshou.engines import checkpoint
 from yanshou.engines.base import Completion, Request
@@ -130,7 +131,7 @@ def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:
 
 def test_sft_teaches_the_two_lines(settings: Build, tmp_path: Path) -> None:
     few = settings(sft=True, tuner="full", batch_size=4, accumulation=1, max_steps=3, save_steps=3,
-                   train_file=written(tmp_path / "sft.jsonl", rows(12, 4)))  # fmt: skip
+                   train_file=write_lines(tmp_path / "sft.jsonl", rows(12, 4)))  # fmt: skip
     assert run(few) == 0
     names = changed(few.output_dir / "final")
     assert names

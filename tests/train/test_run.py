@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from support.training_rows import rows, written
+from support.lines import write_lines
+from support.training_rows import rows
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
@@ -114,7 +115,7 @@ def test_other_settings_are_refused_showing_the_difference(
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()
-    written(given.train_file, rows(13, 5))
+    write_lines(given.train_file, rows(13, 5))
     with pytest.raises(ResumeError, match="the training began with other settings:\n  train_file: file has "):
         Training(given).run()
 
@@ -145,7 +146,7 @@ def test_fresh_in_a_folder_with_nothing_but_old_trainings_makes_no_empty_one(set
 def test_fresh_leaves_other_files_where_they_are(settings: Build) -> None:
     out = settings().output_dir
     out.mkdir()
-    given = settings(train_file=written(out / "train.jsonl", rows(12, 1)), sft=True)
+    given = settings(train_file=write_lines(out / "train.jsonl", rows(12, 1)), sft=True)
     Training(given).run()
     assert Training(given.model_copy(update={"fresh": True})).run().status == 0
     (old,) = out.glob("old-*")
@@ -159,7 +160,7 @@ def test_fresh_leaves_other_files_where_they_are(settings: Build) -> None:
 def test_fresh_does_not_move_away_what_it_reads(settings: Build, name: str) -> None:
     Training(settings()).run()
     final = settings().output_dir / "final"
-    inside = written(final / "rows.jsonl", rows(2, 1))
+    inside = write_lines(final / "rows.jsonl", rows(2, 1))
     changes = {"checkpoint": str(final), "mission_files": (final / "config.json",)}
     training = Training(settings(fresh=True, **{name: changes.get(name, inside)}))
     for start in (training.run, training.command_line):

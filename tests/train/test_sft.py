@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.training_rows import rows, written
+from support.lines import write_lines
+from support.training_rows import rows
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
@@ -17,7 +18,7 @@ GOOD = "BBU设备/华为,显示完整,无需安装×1"
 
 def answers(tmp_path: Path, lines: list[dict[str, object]]) -> list[str]:
     target = tmp_path / "sft.jsonl"
-    assert write_rows(written(tmp_path / "rows.jsonl", lines), target, load_missions()) == len(lines)
+    assert write_rows(write_lines(tmp_path / "rows.jsonl", lines), target, load_missions()) == len(lines)
     return [json.loads(line)["messages"][-1]["content"] for line in target.read_text(encoding="utf-8").splitlines()]
 
 
@@ -56,7 +57,7 @@ def test_the_question_is_copied_unchanged(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_cannot_be_trained_on_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
-    path = written(tmp_path / "rows.jsonl", [row("通过"), row("通过") | changes])
+    path = write_lines(tmp_path / "rows.jsonl", [row("通过"), row("通过") | changes])
     with pytest.raises(DamagedFileError, match=f"rows.jsonl:2: .*{message}.*yanshou dataset"):
         check_rows(path)
 
@@ -68,4 +69,4 @@ def test_an_unknown_mission_is_named(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no row to train on"):
-        check_rows(written(tmp_path / "rows.jsonl", []))
+        check_rows(write_lines(tmp_path / "rows.jsonl", []))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.lines import SHIELD, stage_a_line, truth_line
 
 from yanshou.cli import main as yanshou
 from yanshou.errors import InputError
@@ -19,22 +20,15 @@ from yanshou.world.grpo_loop.__main__ import main
 from yanshou.world.grpo_loop.steps import Shell, StepError, Steps
 from yanshou.world.grpo_loop.true_lines import write_true_lines
 
-MISSION = "挡风板安装检查"
 RIGHT, WRONG = "BBU设备/华为,显示完整,无需安装×1", "无关图片×1"
 
 
 def record(number: int, label: str, line: str) -> StageARecord:
-    given = {
-        "group_id": f"QC-{number}", "mission": MISSION, "label": label, "images": ["a.jpeg"], "raw_texts": [line],
-        "per_image": {"图片_1": line}, "clean_texts": [line], "timestamp": "2026-11-24T09:30:00+08:00",
-    }  # fmt: skip
-    return StageARecord.model_validate(given)
+    return StageARecord.model_validate(stage_a_line(f"QC-{number}", label, line, mission=SHIELD))
 
 
 def truth(number: int, label: str, line: str) -> TruthRecord:
-    return TruthRecord.model_validate(
-        {"mission": MISSION, "label": label, "group_id": f"QC-{number}", "per_image": {"图片_1": line}}
-    )
+    return TruthRecord.model_validate(truth_line(f"QC-{number}", label, line, mission=SHIELD))
 
 
 # ---- steps -----------------------------------------------------------------------------------------------------------
@@ -109,7 +103,7 @@ class Recorder:
             raise StepError(name, 7)
         self.commands.append(" ".join(words))
         if name == "synth":
-            (Path(words[words.index("--output-dir") + 1]) / MISSION).mkdir(parents=True)
+            (Path(words[words.index("--output-dir") + 1]) / SHIELD).mkdir(parents=True)
         if name == "yanshou.world.train":
             (Path(words[words.index("--output-dir") + 1]) / "state.safetensors").touch()
         if output:
@@ -209,7 +203,7 @@ def test_two_runs_cannot_share_a_folder(recorder: Recorder, tmp_path: Path) -> N
 
 
 def test_true_lines_replace_those_of_the_checkpoint(tmp_path: Path) -> None:
-    written = tmp_path / f"{MISSION}_stage_a.jsonl"
+    written = tmp_path / f"{SHIELD}_stage_a.jsonl"
     written.write_bytes(dump_line(record(1, "pass", WRONG)))
     (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "pass", RIGHT)) + dump_line(truth(2, "fail", WRONG)))
     write_true_lines(tmp_path / "truth.jsonl", [written], tmp_path / "true")
@@ -218,7 +212,7 @@ def test_true_lines_replace_those_of_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_group_without_its_truth_is_an_error(tmp_path: Path) -> None:
-    written = tmp_path / f"{MISSION}_stage_a.jsonl"
+    written = tmp_path / f"{SHIELD}_stage_a.jsonl"
     written.write_bytes(dump_line(record(1, "pass", WRONG)))
     (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "fail", RIGHT)))
     with pytest.raises(InputError, match=r"stage_a\.jsonl:1: group QC-1: .* does not hold its truth"):
@@ -232,12 +226,12 @@ def _json(*arguments: str | Path) -> str:
 
 
 def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
-    stage_a, verdicts = tmp_path / f"{MISSION}_stage_a.jsonl", tmp_path / "verdicts"
+    stage_a, verdicts = tmp_path / f"{SHIELD}_stage_a.jsonl", tmp_path / "verdicts"
     lines = [record(1, "pass", RIGHT), record(2, "fail", WRONG), record(3, "fail", RIGHT)]
     stage_a.write_bytes(b"".join(map(dump_line, lines)))
     _json("judge", "--rules", "--quiet", "--output-dir", verdicts, stage_a)
     (tmp_path / "loop" / "before").mkdir(parents=True)
-    evaluated = _json("evaluate", "--json", "--output-dir", tmp_path / "report", verdicts / f"{MISSION}_verdicts.jsonl")
+    evaluated = _json("evaluate", "--json", "--output-dir", tmp_path / "report", verdicts / f"{SHIELD}_verdicts.jsonl")
     (tmp_path / "loop" / "before" / "true.json").write_text(evaluated, encoding="utf-8")
 
     found = figures.verdict_figures(tmp_path / "loop")
@@ -252,7 +246,7 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
 
 
 def test_the_figures_of_summaries_are_those_of_score(tmp_path: Path) -> None:
-    stage_a = tmp_path / f"{MISSION}_stage_a.jsonl"
+    stage_a = tmp_path / f"{SHIELD}_stage_a.jsonl"
     stage_a.write_bytes(dump_line(record(1, "pass", RIGHT)) + dump_line(record(2, "fail", WRONG)))
     (tmp_path / "truth.jsonl").write_bytes(dump_line(truth(1, "pass", RIGHT)) + dump_line(truth(2, "fail", RIGHT)))
     (tmp_path / "loop" / "seed-0").mkdir(parents=True)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from support.chromium import Browser, chromium
+from support.judged_files import amend, write_judged
+from support.lines import BAD, GOOD, SHIELD, fault, stage_a_line, verdict
 from support.photos import photo_file
 from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, written
-from support.verdict_files import BAD, GOOD, OTHER, amend, fault, stage_a, verdict, write_judged
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +35,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
         verdict("QC-4", "fail", "fail", 0.1),
         verdict("QC-5", None, "pass", 0.8),
     ]
-    lines = [stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
+    lines = [stage_a_line(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
     lines[5] = with_photos("QC-3b", "fail", photos)
-    first = write_judged(folder, verdicts, [*lines, stage_a("QC-6")], [fault("QC-6")])
+    first = write_judged(folder, verdicts, [*lines, stage_a_line("QC-6")], [fault("QC-6")])
     others = [verdict("QC-1", "pass", "pass", 0.85), verdict("QC-1", "fail", "fail", 0.3)]
-    second = write_judged(folder, [{**line, "mission": OTHER} for line in others], mission=OTHER)
+    second = write_judged(folder, [{**line, "mission": SHIELD} for line in others], mission=SHIELD)
     for file in (first, second):
         amend(
             file, checkpoint=FINGERPRINT, prompts={"system": "你是验收员", "rule": "必须看到<地排>"}, dtype="bfloat16"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from support.chromium import Browser
+from support.lines import GROUNDING, SHIELD
 from support.report_page import FINGERPRINT, LANGUAGES, THRESHOLD, Report, shown, wait_for_list
-from support.verdict_files import MISSION, OTHER
 
 from yanshou.evaluate.curve import WIDTH, Curve
 
@@ -47,7 +47,7 @@ def test_the_table_shows_the_figures_of_the_json(browser: Browser, reports: dict
 def test_every_number_of_the_confusion_matrix_links_to_exactly_its_groups(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert browser.count(".confusion") == 3
-    tables, labels, verdicts = (None, MISSION, OTHER), ("pass", "fail", None), ("pass", "fail", None)
+    tables, labels, verdicts = (None, GROUNDING, SHIELD), ("pass", "fail", None), ("pass", "fail", None)
     followed = 0
     for (table, mission), (row, label), (column, said) in product(
         enumerate(tables, 1), enumerate(labels, 1), enumerate(verdicts, 2)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from support.chromium import Browser
+from support.lines import GROUNDING, SHIELD
 from support.report_page import THRESHOLD, Report, listed, names, shown
-from support.verdict_files import MISSION, OTHER
 
 pytestmark = pytest.mark.browser
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 def test_the_worst_groups_come_first(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert listed(browser)[:5] == names(report.worst_first)[:5] == [
-        ("QC-3b", MISSION), ("QC-3", MISSION), ("QC-6", MISSION), ("QC-2b", MISSION), ("QC-2", MISSION),
+        ("QC-3b", GROUNDING), ("QC-3", GROUNDING), ("QC-6", GROUNDING), ("QC-2b", GROUNDING), ("QC-2", GROUNDING),
     ]  # fmt: skip
     assert listed(browser) == names(report.worst_first)
     assert shown(browser) == "QC-3b"
@@ -63,21 +63,21 @@ def test_filters_limit_the_list_and_are_cleared_together(browser: Browser, repor
     assert set(browser.texts("#list .badge")) == {
         texts[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
     }
-    browser.choose("#mission", OTHER)
+    browser.choose("#mission", SHIELD)
     assert status(0)
     assert browser.text("#group") == texts["nothing"]
     browser.click("#reset")
     assert status(everything)
     browser.choose("#label", "none")
-    assert listed(browser) == [("QC-5", MISSION)]
+    assert listed(browser) == [("QC-5", GROUNDING)]
     browser.click("#reset")
     browser.choose("#verdict", "none")
-    assert listed(browser) == [("QC-6", MISSION)]
+    assert listed(browser) == [("QC-6", GROUNDING)]
     browser.click("#reset")
     browser.click("#search")
     browser.press("两处接地")
     browser.until(lambda: status(1), "the group whose reason has the text")
-    assert listed(browser) == [("QC-3b", MISSION)]
+    assert listed(browser) == [("QC-3b", GROUNDING)]
 
 
 def test_the_address_keeps_filter_and_group_after_a_reload(browser: Browser, report: Report) -> None:
@@ -109,7 +109,7 @@ def test_keys_move_between_groups_and_to_the_search(browser: Browser, report: Re
     browser.press("j", "QC-5")  # in the search, letters are letters
     assert browser.run("return document.activeElement.value") == "jQC-5"
     browser.press(Keys.BACKSPACE * 5, "QC-5", Keys.ESCAPE)
-    browser.until(lambda: listed(browser) == [("QC-5", MISSION)], "the search")
+    browser.until(lambda: listed(browser) == [("QC-5", GROUNDING)], "the search")
     assert browser.run("return document.activeElement.id") == "list"
 
 

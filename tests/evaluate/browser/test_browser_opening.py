@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 from support.chromium import Browser
+from support.judged_files import many, write_judged
 from support.report_page import LANGUAGES, Report, shown, wait_for_image, written
-from support.verdict_files import many, write_judged
 
 pytestmark = pytest.mark.browser
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from support.chromium import Browser
+from support.judged_files import write_judged
+from support.lines import GOOD, verdict
 from support.photos import photo_file
 from support.report_page import Report, shown, wait_for_image, with_photos, written
-from support.verdict_files import GOOD, verdict, write_judged
 
 pytestmark = pytest.mark.browser
 

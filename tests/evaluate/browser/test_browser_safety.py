@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from support.chromium import Browser
+from support.judged_files import amend, write_judged
+from support.lines import fault, stage_a_line, verdict
 from support.report_page import LANGUAGES, Report, shown, written
-from support.verdict_files import amend, fault, stage_a, verdict, write_judged
 
 pytestmark = pytest.mark.browser
 SCRIPTS = (
@@ -29,8 +30,10 @@ def test_a_script_in_a_models_answer_does_not_run_and_is_shown_as_text(
 ) -> None:
     text = " ".join(SCRIPTS)
     name = f"QC {text}".replace("/", "∕")  # a folder name cannot have a slash
-    line = stage_a(name, text=text, images=[f"/photos/{name}.jpg"])
-    file = write_judged(tmp_path, [verdict(name, reason=text)], [line, stage_a("QC-2")], [fault("QC-2", message=text)])
+    line = stage_a_line(name, "pass", text, images=[f"/photos/{name}.jpg"])
+    file = write_judged(
+        tmp_path, [verdict(name, reason=text)], [line, stage_a_line("QC-2")], [fault("QC-2", message=text)]
+    )
     amend(file, checkpoint=text, prompts={"system": text})
     report = written([file], tmp_path / "report", lang, threshold=None)
     browser.open(report.page, "outcome=release")
