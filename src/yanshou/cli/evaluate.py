@@ -1,10 +1,34 @@
 """`yanshou evaluate`."""
 
+from pathlib import Path
+from typing import Literal
+
 import click
+from pydantic import Field
 
 from yanshou.cli.command import command, json_option, quiet_option
 from yanshou.cli.settings_options import settings_options
-from yanshou.settings import EvaluateSettings
+from yanshou.settings import MissionFileSettings, ThresholdSettings
+
+
+class EvaluateSettings(ThresholdSettings, MissionFileSettings):
+    """One `yanshou evaluate`."""
+
+    heading = "Input and output"
+
+    verdicts: tuple[Path, ...] = Field(min_length=1, description="Files of verdicts (<mission>_verdicts.jsonl).")
+    output_dir: Path = Field(description="Folder for report.html, its thumbnails and groups.csv.")
+    stage_a: tuple[Path, ...] = Field(
+        default=(),
+        description="Stage-A file that was judged. May be repeated. Default: the files named in the verdicts' "
+        "run.json.",
+    )
+    only: tuple[Path, ...] = Field(
+        default=(),
+        description="Evaluate only the groups of this dataset file, for example val.jsonl, which the training has not "
+        "seen. May be repeated.",
+    )
+    lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
 
 
 @command("Compares verdicts with human labels, and writes a report.")
