@@ -231,6 +231,26 @@ class ThresholdSettings(Settings):
         return self
 
 
+class EvaluateSettings(ThresholdSettings, MissionFileSettings):
+    """One `yanshou evaluate`."""
+
+    heading = "Input and output"
+
+    verdicts: tuple[Path, ...] = Field(min_length=1, description="Files of verdicts (<mission>_verdicts.jsonl).")
+    output_dir: Path = Field(description="Folder for report.html, its thumbnails and groups.csv.")
+    stage_a: tuple[Path, ...] = Field(
+        default=(),
+        description="Stage-A file that was judged. May be repeated. Default: the files named in the verdicts' "
+        "run.json.",
+    )
+    only: tuple[Path, ...] = Field(
+        default=(),
+        description="Evaluate only the groups of this dataset file, for example val.jsonl, which the training has not "
+        "seen. May be repeated.",
+    )
+    lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
+
+
 class DatasetSettings(MissionFileSettings):
     """One `yanshou dataset`."""
 
