@@ -1,14 +1,14 @@
-# make demo    draws photos; the shipped checkpoint summarises and judges them; scores and figures
-# make test    ruff, mypy, pytest
-# make test-train    ms-swift's real trainer on the small checkpoint, a few steps on a CPU
-# make test-gpu      the engines, their kernels and the commands on a CUDA device
-# make test-browser  the report in a real headless Chromium (Debian: apt-get install chromium chromium-driver)
-# Each sets .venv up first, from nothing.
+# make demo          draws photos, summarizes and judges them with the shipped checkpoint, and writes a report
+# make test          ruff, mypy, import-linter and pytest, in two processes
+# make test-train    runs ms-swift's real trainer on the small checkpoint for a few steps, on a CPU
+# make test-gpu      tests the engines, their kernels and the commands on a CUDA device
+# make test-browser  tests the report in a headless Chromium (Debian: apt-get install chromium chromium-driver)
+# Each target creates .venv first if it is missing.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-VOCABULARY := dashscope==2.0.2  # its wheel holds Qwen's BPE ranks, which tests and benchmarks read as a file
+VOCABULARY := dashscope==2.0.2  # tests and benchmarks read Qwen's BPE ranks from its wheel
 
 .PHONY: demo test test-train test-browser test-gpu install clean
 

@@ -1,5 +1,6 @@
-"""Engines that no trained weights are needed for: random ones where the folder has none, answers of given lengths."""
+"""Engines for folders without trained weights: weights are random where missing, and each answer has a given length."""
 
+import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -24,7 +25,7 @@ from yanshou.engines.transformers.kv_cache import preallocated_cache
 
 
 class RandomWeights(Qwen3VLBackend):
-    """Where the folder has no weights: the same ones on every device of a kind, drawn in bf16 whatever the dtype."""
+    """Random weights if the folder has none: equal on all devices of one kind, and drawn in bf16 for every dtype."""
 
     @cached_property
     def parameter_count(self) -> int:
@@ -54,9 +55,9 @@ class RandomWeights(Qwen3VLBackend):
 
 
 class ForcedLengthEngine(RandomWeights):
-    """Answers of given lengths that no token ends."""
+    """Every answer has the length given for its request; stop tokens do not end it."""
 
-    lengths: Sequence[int] = ()  # tokens, by request id
+    lengths: Sequence[int] = ()  # tokens of each answer, by request id
 
     def max_new_tokens(self, request: Request) -> int:
         return self.lengths[request.id]
@@ -66,58 +67,55 @@ class ForcedLengthEngine(RandomWeights):
         return []
 
     def wasted(self, useful: int) -> float:
-        """Share of the decoded tokens that stand behind their answer's end."""
+        """The share of decoded tokens that come after the end of their answer, given the number of useful tokens."""
         return 0.0
 
     @property
-    def size(self) -> Capacity | None:
-        """How large everything was made, where the engine chooses it."""
+    def capacity(self) -> Capacity | None:
+        """Slots and batch sizes, if the engine plans them."""
         return None
 
 
 class ForcedLengthTransformers(ForcedLengthEngine, TransformersEngine):
-    """The transformers engine, for this workload."""
+    """The transformers engine. A batch decodes up to its longest answer."""
 
-    decoded = 0  # tokens, wasted ones counted
+    decoded = 0  # tokens, including those after the end of an answer
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
-        wanted = [prepared.max_new_tokens for prepared in batch]
-        inputs, steps = self._collate(batch), max(wanted)
+    def generate_tokens(self, batch: Sequence[ModelInput]) -> list[list[int]]:
+        lengths = [prepared.max_new_tokens for prepared in batch]
+        inputs, steps = self.collate(batch), max(lengths)
         with sdpa_kernel(SDPA_BACKENDS):
             out = self.model.generate(
-                **inputs,
-                past_key_values=preallocated_cache(),
-                max_new_tokens=steps,
-                min_new_tokens=steps,
-                do_sample=False,
-            )
+                **inputs, past_key_values=preallocated_cache(), do_sample=False,
+                max_new_tokens=steps, min_new_tokens=steps,
+            )  # fmt: skip
         rows = out[:, inputs["input_ids"].shape[1] :].tolist()
         assert all(len(row) == steps for row in rows), "an answer ended early"
         self.decoded += steps * len(rows)
-        return [row[:length] for row, length in zip(rows, wanted, strict=True)]
+        return [row[:length] for row, length in zip(rows, lengths, strict=True)]
 
     def wasted(self, useful: int) -> float:
         return 1 - useful / self.decoded
 
 
 class PlainGenerate(ForcedLengthTransformers):
-    """What one writes first, and the specification reckons with: the processor, then `generate`, batch after batch."""
+    """The obvious first implementation: the processor, then `generate`, one batch after another."""
 
-    data_wait_s = 0.0  # while photos were decoded and resized
+    data_wait_s = 0.0  # time in which photos were decoded and resized
 
     @torch.inference_mode()
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
         batch, tokenizer = list(requests), self.processor.tokenizer
-        wanted, began = [self.lengths[request.id] for request in batch], time.monotonic()
+        lengths, started = [self.lengths[request.id] for request in batch], time.monotonic()
         tokenizer.padding_side = "left"
         inputs = self.processor(
             text=[self.render(request.prompt) for request in batch],
             images=[Image.open(request.photo).convert("RGB") for request in batch],
             padding=True, return_tensors="pt", images_kwargs=self.resizing,
         ).to(self.device)  # fmt: skip
-        self.data_wait_s += time.monotonic() - began
-        steps = max(wanted)
+        self.data_wait_s += time.monotonic() - started
+        steps = max(lengths)
         self.model.set_attn_implementation("sdpa")
         try:
             out = self.model.generate(**inputs, max_new_tokens=steps, min_new_tokens=steps, do_sample=False)
@@ -125,36 +123,49 @@ class PlainGenerate(ForcedLengthTransformers):
             self.model.set_attn_implementation(self.attn_implementation)
         rows = out[:, inputs["input_ids"].shape[1] :]
         self.decoded += rows.numel()
-        for request, row, length in zip(batch, rows, wanted, strict=True):
+        for request, row, length in zip(batch, rows, lengths, strict=True):
             yield Completion(request.id, tokenizer.decode(row[:length]), "length", length)
 
 
 class ForcedLengthContinuous(ForcedLengthEngine, ContinuousEngine):
-    """The continuous engine, for this workload."""
+    """The continuous engine. A repetition does not end an answer: random weights may repeat themselves."""
 
-    pretended: int | None = None  # bytes of the card's memory, instead of what it has
+    simulated_memory: int | None = None  # bytes of the card's memory; None: the card's own
 
     @property
-    def size(self) -> Capacity | None:
+    def capacity(self) -> Capacity | None:
         return self.stats().capacity
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        """Random weights may well repeat themselves: that ends no answer here."""
         with patch("yanshou.engines.continuous.scheduler.is_repeating", return_value=False):
             yield from super().generate(requests)
 
     def memory_budget(self) -> MemoryBudget:
-        if self.pretended is None:
+        if self.simulated_memory is None:
             return super().memory_budget()
-        card = SimpleNamespace(total_memory=self.pretended)
+        card = SimpleNamespace(total_memory=self.simulated_memory)
         with patch("torch.cuda.get_device_properties", return_value=card):
             return super().memory_budget()
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether any of its weight files holds a tensor."""
+    """Whether any weight file of the folder holds a tensor."""
     for path in folder.glob("*.safetensors"):
         with safe_open(path, "pt") as weights:
             if weights.keys():
                 return True
     return False
+
+
+def device_state(engine: ContinuousEngine) -> Any:
+    """What the engine has allocated on its device. Private: only for timing its parts and recording its logits."""
+    assert engine._runner
+    assert engine._runner._state
+    return engine._runner._state
+
+
+def release() -> None:
+    """Frees the device memory of earlier engines, which refer to their runners and are referred to by them."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,9 +1,9 @@
-"""What a large run costs the host, without a model: discovery, the whole run, and the run again when all is done.
+"""What a large run costs the host without a model: discovery, the whole run, and the same run with nothing left to do.
 
     python benchmarks/host.py --groups 60000 --photos 3
 
-The engine is the scripted one with photos not decoded: what is left is reading folders, assembling, checking, writing.
-Each step is a process of its own; its memory is sampled while it runs. Folders and links only, no pictures.
+The scripted engine answers and no photo is decoded, so the time is that of reading folders, assembling groups, checking
+and writing. Each step runs in its own process, whose memory is sampled. The photos are links to one empty file.
 """
 
 import argparse
@@ -24,11 +24,11 @@ DISCOVER = (
     "import sys; from pathlib import Path; from yanshou.inputs.discovery import discover; "
     f"print(len(discover(Path(sys.argv[1]), {MISSION!r}, (), 'labelled').groups))"
 )
-EVERY_S = 0.1  # between two looks at the memory
+SAMPLE_S = 0.1  # between two samples of the memory
 
 
 def write_tree(root: Path, groups: int, photos: int) -> None:
-    """Groups in turn under both labels; every photo is a link to one empty file."""
+    """Groups alternately under both labels; every photo is a link to one empty file."""
     root.mkdir(parents=True)
     empty = root / "empty"
     empty.touch()
@@ -41,14 +41,14 @@ def write_tree(root: Path, groups: int, photos: int) -> None:
 
 
 def watched(*command: str | Path) -> dict[str, Any]:
-    """Seconds, and resident memory in MiB: the largest, and the medians of the run's quarters."""
-    began = time.monotonic()
+    """Seconds of the command, and its resident memory in MiB: the largest, and the median of each quarter."""
+    started = time.monotonic()
     sizes = []
     with subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             sizes.append(resident(process.pid))
-            time.sleep(EVERY_S)
-    seconds = time.monotonic() - began
+            time.sleep(SAMPLE_S)
+    seconds = time.monotonic() - started
     assert process.returncode == 0, process.returncode
     sizes = [size for size in sizes if size] or [0.0]
     cuts = [round(len(sizes) * quarter / 4) for quarter in range(5)]
@@ -57,7 +57,7 @@ def watched(*command: str | Path) -> dict[str, Any]:
 
 
 def resident(pid: int | str) -> float:
-    """MiB; 0 if the process, or /proc, is not there."""
+    """Resident memory of a process in MiB; 0 if it has ended or there is no /proc."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -66,9 +66,9 @@ def resident(pid: int | str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
-    parser = argparse.ArgumentParser(description="What a large run costs the host.")
+    parser = argparse.ArgumentParser(description="What a large run costs the host without a model.")
     parser.add_argument("--groups", type=int, default=60_000)
-    parser.add_argument("--photos", type=int, default=3, help="a group")
+    parser.add_argument("--photos", type=int, default=3, help="photos per group")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-host")
     given = parser.parse_args(arguments)
     shutil.rmtree(given.folder, ignore_errors=True)

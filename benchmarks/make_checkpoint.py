@@ -1,10 +1,10 @@
 """Writes a Qwen3-VL checkpoint folder with the real vocabulary and random weights, or none.
 
-    python benchmarks/make_checkpoint.py OUT                 4B shapes, no weights: for throughput.py, which makes them
-    python benchmarks/make_checkpoint.py OUT --shape tiny    a few million parameters, weights written: runs anywhere
+    python benchmarks/make_checkpoint.py OUT                 the shapes of 4B without weights; throughput.py makes them
+    python benchmarks/make_checkpoint.py OUT --shape tiny    a few million weights, written to disk: runs anywhere
 
 Config, tokenizer, processor and chat template are as transformers saves them. The vocabulary comes from the BPE ranks
-in the dashscope package (`pip install --no-deps dashscope`), which is not imported. The shapes "4b" are those of the
+in the dashscope package (`pip install --no-deps dashscope`), which is not imported. The shape "4b" is that of the
 public Qwen3-VL-4B-Instruct.
 """
 
@@ -30,7 +30,7 @@ from transformers import (
 
 from yanshou.world.model import CHAT_TEMPLATE, SPECIAL_TOKENS
 
-RANKS = "resources/qwen.tiktoken"  # in the dashscope package: base64 of a token's bytes, a space, its rank
+RANKS = "resources/qwen.tiktoken"  # in the dashscope package; a line is a token in base64, a space and its rank
 MORE_TOKENS = (
     "<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>",
     "<|repo_name|>", "<|file_sep|>", "<tool_response>", "</tool_response>", "<think>", "</think>",
@@ -70,7 +70,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # text, vision
 
 
 def write_checkpoint(folder: Path, shape: str, weights: bool, ranks: Path | None = None) -> None:
-    """The whole folder. Without weights its model.safetensors is there, but holds none."""
+    """Writes the whole folder. Without weights, its model.safetensors holds no tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = real_tokenizer(ranks or ranks_file())
     processor(tokenizer).save_pretrained(folder)
@@ -91,23 +91,25 @@ def write_checkpoint(folder: Path, shape: str, weights: bool, ranks: Path | None
 
 
 def ranks_file() -> Path:
-    """The BPE ranks, without importing the package that brings them."""
+    """The file of BPE ranks, found without importing the package that contains it."""
     spec = find_spec("dashscope")
     if spec is None or spec.origin is None:
-        raise SystemExit("The vocabulary comes with dashscope: pip install --no-deps dashscope==2.0.2")
+        raise SystemExit(
+            "The vocabulary is part of dashscope: pip install --no-deps dashscope==2.0.2, or give --ranks."
+        )
     return Path(spec.origin).parent / RANKS
 
 
 def real_tokenizer(path: Path) -> Qwen2TokenizerFast:
-    """Qwen's byte-level BPE: 151,643 tokens of text and 26 added ones."""
+    """Qwen's byte-level BPE: 151,643 text tokens and 26 added tokens."""
     ranks = read_ranks(path)
     letter = dict(zip(range(256), bytes_as_letters(), strict=True))
 
-    def spelt(token: bytes) -> str:
+    def spell(token: bytes) -> str:
         return "".join(letter[byte] for byte in token)
 
-    merges = [tuple(map(spelt, last_merge(token, ranks))) for token in ranks if len(token) > 1]
-    vocabulary = {spelt(token): rank for token, rank in ranks.items()}
+    merges = [tuple(map(spell, last_merge(token, ranks))) for token in ranks if len(token) > 1]
+    vocabulary = {spell(token): rank for token, rank in ranks.items()}
     added = (*SPECIAL_TOKENS, *MORE_TOKENS)
     vocabulary |= {token: FIRST_SPECIAL + at for at, token in enumerate(added)}
     return Qwen2TokenizerFast(
@@ -117,13 +119,13 @@ def real_tokenizer(path: Path) -> Qwen2TokenizerFast:
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """Token → rank, the rank being its id, in the order of the ranks."""
+    """Token → rank, which is also its id, in the order of the ranks."""
     lines = (line.split() for line in path.read_bytes().splitlines())
     return {base64.b64decode(token): int(rank) for token, rank in lines}
 
 
 def last_merge(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
-    """The two parts that become the token: what the merges of lower rank make of its bytes."""
+    """The two parts whose merge makes the token, after all merges of lower rank."""
     parts = [token[at : at + 1] for at in range(len(token))]
     while len(parts) > 2:
         pair_ranks = [ranks.get(left + right, VOCABULARY) for left, right in pairwise(parts)]
@@ -133,7 +135,7 @@ def last_merge(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
 
 
 def bytes_as_letters() -> list[str]:
-    """Byte → the letter that a byte-level BPE writes for it: itself where it prints, else one from U+0100 on."""
+    """The letter that byte-level BPE writes for each byte: itself if printable, else a letter from U+0100 on."""
     prints = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = iter(range(256, 512))
     letters = [chr(byte if byte in prints else next(others)) for byte in range(256)]
@@ -157,20 +159,23 @@ def model_config(tokenizer: Qwen2TokenizerFast, shape: str) -> Qwen3VLConfig:
     return Qwen3VLConfig(
         text_config={"vocab_size": VOCABULARY, "tie_word_embeddings": True, **ends, **text},
         vision_config=vision, tie_word_embeddings=True, dtype="bfloat16",
-        architectures=["Qwen3VLForConditionalGeneration"],  # vLLM asks for it
+        architectures=["Qwen3VLForConditionalGeneration"],  # vLLM needs it
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
     )  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A Qwen3-VL folder with the real vocabulary.")
-    parser.add_argument("out", type=Path)
+    parser = argparse.ArgumentParser(description="Writes a Qwen3-VL checkpoint folder with the real vocabulary.")
+    parser.add_argument("out", type=Path, help="the folder to write")
     parser.add_argument("--shape", choices=SHAPES, default="4b")
     parser.add_argument(
-        "--weights", action=argparse.BooleanOptionalAction, default=None, help="random; by default for tiny only"
+        "--weights",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="write random weights; default: only for the shape tiny",
     )
-    parser.add_argument("--ranks", type=Path, help="qwen.tiktoken, where dashscope is not installed")
+    parser.add_argument("--ranks", type=Path, help="the file qwen.tiktoken, if dashscope is not installed")
     given = parser.parse_args()
     weights = given.shape == "tiny" if given.weights is None else given.weights
     write_checkpoint(given.out, given.shape, weights, given.ranks)

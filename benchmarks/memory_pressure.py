@@ -1,25 +1,24 @@
-"""Memory taken away from outside in the middle of a run: does it end complete, and on how many slots?
+"""Takes device memory away in the middle of a run: does the run end complete, and with how many slots?
 
     python benchmarks/make_checkpoint.py /tmp/4b
-    python benchmarks/memory_pressure.py /tmp/4b                    # on one GPU; `demo` works, too
-    python benchmarks/memory_pressure.py demo --device cpu          # the lack of memory is pretended
+    python benchmarks/memory_pressure.py /tmp/4b                    # on one GPU; `demo` works as well
+    python benchmarks/memory_pressure.py demo --device cpu          # out-of-memory is only simulated
 
-A child process runs the continuous engine over a few dozen photos: first ones of one size, then of another, then ones
-with more words than the slots were made for. At one moment of each run it stands still while memory is taken:
+A child process runs the continuous engine over a few dozen photos: first photos of one size, then of another, then
+photos with a longer prompt than the slots were made for. Each run pauses at one moment while memory is taken:
 
-slots       between planning and making them            launch     before the first photos go to the device
-capture     before the step is tried and recorded       size       in the middle, before the first photo of another size
-recording   before the step is recorded                 words      in the middle, before longer slots are made
+slots       between planning and allocating slots        prefill    before the first prefill batch
+capture     before the trial steps and their capture     size       in the middle, before photos of another size
+recording   before the CUDA graph is recorded            prompt     in the middle, before longer slots are allocated
 
-hog         this process takes what is free on the same GPU but for a part of what the child will ask for
-cap         the child is told how much it may hold (torch.cuda.set_per_process_memory_fraction)
+hog         this process takes all free memory of the GPU but a part of what the child is going to allocate
+cap         the child limits its own memory (torch.cuda.set_per_process_memory_fraction)
 
-What torch only keeps for later is given back first, as torch does itself when it runs short: else the child would not
-have to ask for anything. Status 1 if an answer is missing, or if nothing ran short.
+Before memory is taken, the child releases what torch only caches, as torch does when it runs out of memory; otherwise
+it might not have to allocate anything. Exit status 1 if an answer is missing or a run met no out-of-memory error.
 """
 
 import argparse
-import gc
 import json
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from forced_length_engines import ForcedLengthContinuous
+from forced_length_engines import ForcedLengthContinuous, release
 from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
@@ -47,130 +46,134 @@ from yanshou.inputs.images import load_photo
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 GB = 10**9
-CHUNK, LEAST = 2**28, 2**21  # bytes that a hog takes at once
+MAX_CHUNK, MIN_CHUNK = 2**28, 2**21  # bytes that the hog takes in one allocation
+SIMULATED_SLOTS = 4  # that fit the memory where out-of-memory is only simulated
 LONG = Prompt(PROMPT.system, PROMPT.user * 12)
 ON_CUDA = (
-    ("nothing", "hog"), ("slots", "hog"), ("capture", "hog"), ("recording", "hog"), ("launch", "hog"), ("size", "hog"),
-    ("words", "hog"), ("slots", "cap"), ("launch", "cap"), ("size", "cap"), ("words", "cap"),
+    ("nothing", "hog"), ("slots", "hog"), ("capture", "hog"), ("recording", "hog"), ("prefill", "hog"),
+    ("size", "hog"), ("prompt", "hog"), ("slots", "cap"), ("prefill", "cap"), ("size", "cap"), ("prompt", "cap"),
 )  # fmt: skip
-ON_A_CPU = (("nothing", "pretence"), ("slots", "pretence"), ("size", "pretence"), ("words", "pretence"))
+ON_A_CPU = (("nothing", "simulated"), ("slots", "simulated"), ("size", "simulated"), ("prompt", "simulated"))
 
 
-# ---- the child: it runs the engine and stands still at the moment ----
+# ---- the child process: runs the engine and pauses at the moment ----
 
 
 class Moment:
-    """Tells the parent that the moment has come, what will be asked for, and waits; once a run."""
+    """The moment of a run. When it comes, the child reports what it is going to allocate, and waits for the parent."""
 
-    def __init__(self, name: str, by: str, share: float) -> None:
-        self.name, self.by, self.share = name, by, share
-        self.come = False
-        self.short = 0  # times that memory ran short
-        self.opened: list[Capacity] = []
-        self.sizes: set[tuple[int, int]] = set()  # grids of photos that the device has seen
-        self.pretended: int | None = None  # slots from which on there is no memory
+    def __init__(self, name: str, means: str, share: float) -> None:
+        self.name, self.means, self.share = name, means, share
+        self.reached = False
+        self.out_of_memory = 0  # number of errors
+        self.allocated: list[Capacity] = []
+        self.grids: set[tuple[int, int]] = set()  # of photos in prefill batches so far
+        self.slots_that_fit: int | None = None  # None: no simulation
 
-    def reached(self, name: str, wanted: int) -> None:
-        if self.come or name != self.name:
+    def reach(self, name: str, needed: int) -> None:
+        """Called wherever a moment may be; `needed` is the number of bytes that are about to be allocated."""
+        if self.reached or name != self.name:
             return
-        self.come = True
-        leave, facts = int(self.share * wanted), {"moment": name, "wanted": wanted}
-        if self.by == "pretence":
-            self.pretended = 4
+        self.reached = True
+        leave, facts = int(self.share * needed), {"moment": name, "needed": needed}
+        if self.means == "simulated":
+            self.slots_that_fit = SIMULATED_SLOTS
             return
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
-        if self.by == "cap":
+        if self.means == "cap":
             _, total = torch.cuda.mem_get_info()
             torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + leave) / total)
-        say(**facts, leave=leave if self.by == "hog" else None, held=torch.cuda.memory_reserved())
+        say(**facts, leave=leave if self.means == "hog" else None, held=torch.cuda.memory_reserved())
         await_parent()
 
-    def check_pretence(self, slots: int) -> None:
-        if self.pretended is not None and slots > self.pretended:
+    def simulate(self, slots: int) -> None:
+        if self.slots_that_fit is not None and slots > self.slots_that_fit:
             raise torch.cuda.OutOfMemoryError
 
 
 @contextmanager
 def watched(moment: Moment, config: Any, dtype: torch.dtype) -> Iterator[None]:
-    """The places in the engine where a moment can come."""
-    open_, halve = ContinuousRunner._allocate, CapacityPlanner.after_oom
-    capture, admit, graph = DeviceState.capture, DeviceState.admit, torch.cuda.CUDAGraph
-    logits = 8 * config.text_config.vocab_size  # bytes a slot of a step: in the model's dtype, float32, and beside it
+    """Patches the places in the engine where a moment can come."""
+    allocate_, after_oom_ = ContinuousRunner._allocate, CapacityPlanner.after_oom
+    capture_, admit_, graph_ = DeviceState.capture, DeviceState.admit, torch.cuda.CUDAGraph
+    logits = 8 * config.text_config.vocab_size  # bytes per slot: logits in the model's dtype, in float32, and a copy
 
-    def opening(runner: ContinuousRunner, size: Capacity) -> None:
-        longer = any(size.slot_len > one.slot_len for one in moment.opened)
-        wanted = size.slots * size.slot_len * kv_bytes_per_token(config, dtype)
-        wanted += activation_bytes(config, dtype, size.prefill_batch_tokens)
-        moment.reached("words" if longer else "slots", wanted)
-        moment.check_pretence(size.slots)
-        open_(runner, size)
-        moment.opened.append(size)
+    def allocate(runner: ContinuousRunner, capacity: Capacity) -> None:
+        longer = any(capacity.slot_len > earlier.slot_len for earlier in moment.allocated)
+        needed = capacity.slots * capacity.slot_len * kv_bytes_per_token(config, dtype)
+        needed += activation_bytes(config, dtype, capacity.prefill_batch_tokens)
+        moment.reach("prompt" if longer else "slots", needed)
+        moment.simulate(capacity.slots)
+        allocate_(runner, capacity)
+        moment.allocated.append(capacity)
 
-    def capturing(session: DeviceState) -> None:
-        moment.reached("capture", session.cache.slots * logits)
-        with mock.patch.object(torch.cuda, "CUDAGraph", partial(recording, session)):
-            capture(session)
+    def capture(state: DeviceState) -> None:
+        moment.reach("capture", state.cache.slots * logits)
+        with mock.patch.object(torch.cuda, "CUDAGraph", partial(record, state)):
+            capture_(state)
 
-    def recording(session: DeviceState) -> Any:
-        moment.reached("recording", session.cache.slots * logits)
-        return graph()
+    def record(state: DeviceState) -> Any:
+        moment.reach("recording", state.cache.slots * logits)
+        return graph_()
 
-    def admitting(session: DeviceState, pack: PrefillBatch, slots: Sequence[int]) -> Any:
-        new = bool(moment.sizes) and not moment.sizes.issuperset(pack.patches.grids)
-        moment.sizes.update(pack.patches.grids)
-        moment.reached("size" if new else "launch", activation_bytes(config, dtype, session.shape.tokens))
-        moment.check_pretence(session.cache.slots)
-        return admit(session, pack, slots)
+    def admit(state: DeviceState, batch: PrefillBatch, slots: Sequence[int]) -> Any:
+        new = bool(moment.grids) and not moment.grids.issuperset(batch.patches.grids)
+        moment.grids.update(batch.patches.grids)
+        moment.reach("size" if new else "prefill", activation_bytes(config, dtype, state.shape.tokens))
+        moment.simulate(state.cache.slots)
+        return admit_(state, batch, slots)
 
-    def halving(planner: CapacityPlanner, size: Capacity) -> bool:
-        moment.short += 1
-        return halve(planner, size)
+    def after_oom(planner: CapacityPlanner, capacity: Capacity) -> bool:
+        moment.out_of_memory += 1
+        return after_oom_(planner, capacity)
 
     with (
-        mock.patch.object(ContinuousRunner, "_allocate", opening),
-        mock.patch.object(CapacityPlanner, "after_oom", halving),
-        mock.patch.object(DeviceState, "capture", capturing),
-        mock.patch.object(DeviceState, "admit", admitting),
+        mock.patch.object(ContinuousRunner, "_allocate", allocate),
+        mock.patch.object(CapacityPlanner, "after_oom", after_oom),
+        mock.patch.object(DeviceState, "capture", capture),
+        mock.patch.object(DeviceState, "admit", admit),
     ):
         yield
 
 
 def child(given: argparse.Namespace) -> None:
-    """All runs, one after the other, over weights that are loaded once."""
+    """All runs, one after another, on weights that are loaded once."""
     settings = EngineSettings(
         checkpoint=given.checkpoint, device=given.device,
-        batch_size=max(1, given.photos // 6),  # else all sizes come in the first launch
+        batch_size=max(1, given.photos // 6),  # so small that the first prefill batch has photos of one size only
         photo=PhotoSettings(max_pixels=given.max_pixels), sampling=SamplingSettings(max_new_tokens=given.tokens),
     )  # fmt: skip
-    requests = asked(write_photos(given.folder, given.photos))
+    requests = make_requests(write_photos(given.folder, given.photos))
     first = ForcedLengthContinuous(settings)
-    for name, by in runs(given):
+    for name, means in runs(given):
         release()
         engine = ForcedLengthContinuous(settings)
         vars(engine).update(processor=first.processor, model=first.model, lengths=[given.tokens] * len(requests))
-        moment = Moment(name, by, given.leave)
+        moment = Moment(name, means, given.leave)
         engine.prepare_run(RunPlan(PROMPT, photos=True, earlier=[]))
-        began, answers, error = time.monotonic(), list[Completion | Failure](), ""
+        started, answers, error = time.monotonic(), list[Completion | Failure](), ""
         try:
             with watched(moment, first.model.config, engine.dtype):
                 answers.extend(engine.generate(requests))
-        except RuntimeError as ended:  # not known as a lack of memory: the other runs are still worth it
+        except RuntimeError as ended:  # the engine did not recognize it as out-of-memory; the other runs continue
             error = f"{type(ended).__name__}: {ended}"
         del engine
         say(
-            run=name, by=by, error=error, come=moment.come, short=moment.short, seconds=time.monotonic() - began,
+            run=name, means=means, error=error, reached=moment.reached, out_of_memory=moment.out_of_memory,
+            seconds=time.monotonic() - started,
             answered=sorted(answer.id for answer in answers if isinstance(answer, Completion)),
             failed={answer.id: str(answer.error) for answer in answers if isinstance(answer, Failure)},
-            slots=[size.slots for size in moment.opened], rooms=[size.slot_len for size in moment.opened],
+            slots=[capacity.slots for capacity in moment.allocated],
+            slot_lens=[capacity.slot_len for capacity in moment.allocated],
         )  # fmt: skip
-        if by == "cap":
+        if means == "cap":
             torch.cuda.set_per_process_memory_fraction(1.0)
         await_parent()
 
 
-def asked(photos: Sequence[Path]) -> list[Request]:
-    """A third as they are, a third lying on their side and cut, a third with more words."""
+def make_requests(photos: Sequence[Path]) -> list[Request]:
+    """A third of the photos as they are, a third rotated and cropped, a third with the long prompt."""
     third, requests = len(photos) // 3, []
     for at, photo in enumerate(photos):
         picture = load_photo(photo, "apply").image
@@ -185,18 +188,11 @@ def say(**facts: Any) -> None:
 
 
 def await_parent() -> None:
-    """Until it has taken memory, or given it back."""
-    assert sys.stdin.readline(), "the parent has left"
+    """Waits until the parent has taken memory or given it back."""
+    assert sys.stdin.readline(), "the parent has ended"
 
 
-def release() -> None:
-    """What the engine before held: it and its runner know each other."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-# ---- the parent: it takes the memory ----
+# ---- the parent process: takes the memory ----
 
 
 class Hog:
@@ -206,11 +202,12 @@ class Hog:
         self.held: list[torch.Tensor] = []
 
     def take(self, device: str, leave: int) -> int:
-        """All that is free but so much; gives the bytes taken."""
-        chunk = CHUNK
-        while (free := torch.cuda.mem_get_info(device)[0] - leave) >= LEAST <= chunk:
+        """Takes all free memory but `leave` bytes; returns the number of bytes taken."""
+        chunk = MAX_CHUNK
+        while (free := torch.cuda.mem_get_info(device)[0] - leave) >= MIN_CHUNK <= chunk:
+            size = min(chunk, free // MIN_CHUNK * MIN_CHUNK)
             try:
-                self.held.append(torch.empty(min(chunk, free // LEAST * LEAST), dtype=torch.uint8, device=device))
+                self.held.append(torch.empty(size, dtype=torch.uint8, device=device))
             except torch.cuda.OutOfMemoryError:
                 chunk //= 2
         return sum(map(len, self.held))
@@ -223,15 +220,17 @@ class Hog:
 def runs(given: argparse.Namespace) -> Sequence[tuple[str, str]]:
     """Moment and means of each run."""
     possible = ON_CUDA if on_cuda(given) else ON_A_CPU
-    return [one for one in possible if not given.only or " ".join(one) in given.only]
+    return [run for run in possible if not given.only or " ".join(run) in given.only]
 
 
 def on_cuda(given: argparse.Namespace) -> bool:
     return given.device != "cpu" and torch.cuda.is_available()
 
 
-def follow(lines: Iterator[str], take: Callable[[int], int], go_on: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    """What each run of the child came to; memory is taken when it says so. The caller gives it back."""
+def follow(
+    lines: Iterator[str], take: Callable[[int], int], resume_child: Callable[[], None]
+) -> Iterator[dict[str, Any]]:
+    """The result of each run of the child. Takes memory when the child says so; the caller gives it back."""
     moment: dict[str, Any] = {}
     for line in lines:
         facts = json.loads(line)
@@ -240,70 +239,80 @@ def follow(lines: Iterator[str], take: Callable[[int], int], go_on: Callable[[],
             moment = {}
         else:
             moment = facts | {"taken": take(facts["leave"]) if facts["leave"] is not None else 0}
-        go_on()
+        resume_child()
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Takes device memory away in the middle of a run.")
+    parser.add_argument("checkpoint", help='a checkpoint folder, with or without weights, or "demo"')
+    parser.add_argument("--photos", type=int, default=48)
+    parser.add_argument("--tokens", type=int, default=16, help="length of every answer")
+    parser.add_argument("--leave", type=float, default=0.2, help="share of the needed memory that stays free")
+    parser.add_argument("--only", action="append", metavar='"MOMENT MEANS"',
+                        help='only this run, such as "size hog"; may be repeated')  # fmt: skip
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
+    parser.add_argument("--seconds", type=float, default=400, help="time limit of the child process")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    parser = argparse.ArgumentParser(description="Memory taken away from outside in the middle of a run.")
-    parser.add_argument("checkpoint")
-    parser.add_argument("--photos", type=int, default=48)
-    parser.add_argument("--tokens", type=int, default=16, help="of every answer")
-    parser.add_argument("--leave", type=float, default=0.2, help="share of what the child will ask for")
-    parser.add_argument("--only", action="append", metavar='"MOMENT MEANS"', help='"size hog"; several times')
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
-    parser.add_argument("--seconds", type=float, default=400, help="after which the child is ended")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = list(sys.argv[1:] if arguments is None else arguments)
-    given = parser.parse_args(options)
+    given = parsed(options)
     if given.child:
         child(given)
         return []
     write_photos(given.folder, given.photos)
-    device, hog, results = "cuda:0" if given.device == "auto" else given.device, Hog(), []
     command = [sys.executable, __file__, *options, "--child"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as process:
-        assert process.stdin
-        assert process.stdout
         limit = threading.Timer(given.seconds, process.kill)
         limit.start()
-        go_on = process.stdin
-
-        def proceed() -> None:
-            go_on.write("\n")
-            go_on.flush()
-
-        for result in follow(process.stdout, lambda leave: hog.take(device, leave), proceed):
-            if on_cuda(given):
-                hog.release()
-            result["complete"] = result["answered"] == list(range(given.photos)) and not result["failed"]
-            result["kept"] = result["complete"] and (result["run"] == "nothing" or result["short"] > 0)
-            print(told(result), flush=True)
-            results.append(result)
-            if given.json:
-                given.json.write_text(json.dumps(results, ensure_ascii=False, indent=1), encoding="utf-8")
+        results = list(checked(process, given))
         limit.cancel()
-    assert process.returncode == 0, f"the child ended with {process.returncode}"
+    assert process.returncode == 0, f"the child process ended with status {process.returncode}"
     assert len(results) == len(runs(given)), "a run is missing"
     return results
 
 
-def told(result: dict[str, Any]) -> str:
-    """A run on a line."""
-    names = ("wanted", "leave", "taken")
-    memory = ", ".join(f"{name} {(result.get(name) or 0) / GB:.2f} GB" for name in names)
+def checked(process: "subprocess.Popen[str]", given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The results of the child's runs, printed as they come."""
+    device, hog, results = "cuda:0" if given.device == "auto" else given.device, Hog(), list[dict[str, Any]]()
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin
+    assert stdout
+
+    def resume_child() -> None:
+        stdin.write("\n")
+        stdin.flush()
+
+    for result in follow(stdout, lambda leave: hog.take(device, leave), resume_child):
+        if on_cuda(given):
+            hog.release()
+        result["complete"] = result["answered"] == list(range(given.photos)) and not result["failed"]
+        result["kept"] = result["complete"] and (result["run"] == "nothing" or result["out_of_memory"] > 0)
+        print(summary(result), flush=True)
+        results.append(result)
+        if given.json:
+            given.json.write_text(json.dumps(results, ensure_ascii=False, indent=1), encoding="utf-8")
+        yield result
+
+
+def summary(result: dict[str, Any]) -> str:
+    """One line about a run."""
+    memory = ", ".join(f"{name} {(result.get(name) or 0) / GB:.2f} GB" for name in ("needed", "leave", "taken"))
     outcome = "complete" if result["complete"] else f"INCOMPLETE {result['failed']} {result['error']}"
-    if result["run"] != "nothing" and not result["short"]:
-        outcome += f", but NOTHING RAN SHORT (the moment {'came' if result['come'] else 'never came'})"
+    if result["run"] != "nothing" and not result["out_of_memory"]:
+        reached = "was reached" if result["reached"] else "was never reached"
+        outcome += f", but NO OUT-OF-MEMORY (the moment {reached})"
     slots = " → ".join(map(str, result["slots"]))
     return (
-        f"{result['run']:<10} {result['by']:<9} {outcome}: {len(result['answered'])} answers, short {result['short']} "
-        f"times, slots {slots} ({memory}; {result['seconds']:.1f} s)"
+        f"{result['run']:<10} {result['means']:<9} {outcome}: {len(result['answered'])} answers, out of memory "
+        f"{result['out_of_memory']} times, slots {slots} ({memory}; {result['seconds']:.1f} s)"
     )
 
 
 if __name__ == "__main__":
-    found = main()
-    sys.exit(not all(result["kept"] for result in found))
+    sys.exit(not all(result["kept"] for result in main()))

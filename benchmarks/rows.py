@@ -1,6 +1,5 @@
-"""The rows of throughput.py's table, and how one is measured."""
+"""The rows of throughput.py's table, and the measurement of a row."""
 
-import gc
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from forced_length_engines import (
     ForcedLengthTransformers,
     PlainGenerate,
     has_weights,
+    release,
 )
 from host import resident
 from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_sizes, write_photos
@@ -30,32 +30,32 @@ from yanshou.engines import Completion, Request
 from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
-FILES = 512  # photos written at most; a longer run reads them again and again
+MAX_FILES = 512  # photo files; a longer run reads them several times
 SLOTS, CARDS = (8, 32, 64, 128, 256), (12, 16, 24, 40, 80)
-REPORTED = 0.97  # share of a card's memory that it says it has
+REPORTED = 0.97  # share of its nominal memory that a card reports
 VLLM_ROW = Path(__file__).with_name("vllm_row.py")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the table."""
+    """One row of the table: what to run."""
 
     name: str
-    batch_size: int | None  # None: as many as there are slots
+    batch_size: int | None  # None: the number of slots
     photos: int
     engine: str = "transformers"
-    inside_groups: bool = False  # a batch holds photos of one group only, nothing is prepared for the next one
+    inside_groups: bool = False  # each batch has photos of one group, and no later batch is prepared meanwhile
     repeats: int = 1
-    sizes: Sizes = PHONE  # this and all below: of the continuous engine
-    max_pixels: int | None = None  # None: as the command says
-    longer: int = 1  # answers are so many times as long
+    sizes: Sizes = PHONE
+    max_pixels: int | None = None  # None: --max-pixels of the command
+    longer: int = 1  # factor of all answer lengths
     slots: int | None = None  # None: as many as the memory holds
-    card_gib: int | None = None  # a smaller card is pretended: its plan, and no more memory than it has
-    thirds: bool = False  # speed and memory of each third are told
+    card_gib: int | None = None  # simulates a smaller card: its capacity, and no more memory than it has
+    thirds: bool = False  # adds speed and memory of each third to the notes
 
 
 RUNS = (
-    Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: it wants 90 % of it
+    Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: vLLM takes 90 % of it
     Run("continuous, all slots", None, 512, "continuous", repeats=3),
     Run("continuous, 8 in flight", 8, 64, "continuous"),
     Run("continuous, 1,048,576 pixels", None, 256, "continuous", max_pixels=1_048_576),
@@ -83,12 +83,12 @@ class Third(NamedTuple):
     """A third of a run's photos."""
 
     images_per_s: float
-    resident_mib: float  # of the process, when it was done
+    resident_mib: float  # of the process, at the end of the third
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One time through a run's photos."""
+    """One repetition of a run."""
 
     seconds: float
     photos: int
@@ -99,7 +99,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run came to."""
+    """The measurement of a run."""
 
     name: str
     photos: int
@@ -109,12 +109,12 @@ class Result:
     groups_per_s: float
     s_per_image: float
     useful_tokens_per_s: float
-    wasted_tokens: float  # share of the decoded tokens that stand behind their answer's end
-    peak_memory_gb: float  # allocated on the device, by vLLM all that is in use there; 0 on the CPU
-    reserved_memory_gb: float  # what torch's allocator held of the device for it
-    waiting: float | None  # share of the time in which no photo was decoded and resized yet; None: not known
-    start_s: float  # before the first photo: slots, compiling, recording the step; loading the model only by vLLM
-    gpu_hours_per_100k: float  # photos
+    wasted_tokens: float  # share of the decoded tokens that come after the end of their answer
+    peak_memory_gb: float  # allocated on the device; for vLLM all memory in use there; 0 on the CPU
+    reserved_memory_gb: float  # held by torch's allocator
+    waiting: float | None  # share of the time in which the model waited for a prepared photo; None: unknown
+    start_s: float  # before the first photo: slots, compiling, graph capture; for vLLM also loading the model
+    gpu_hours_per_100k: float  # GPU hours per 100,000 photos
     repeats: tuple[float, ...]  # images/s of each repetition
     thirds: tuple[Third, ...] = ()
     notes: tuple[str, ...] = ()
@@ -122,23 +122,23 @@ class Result:
 
 @dataclass(frozen=True)
 class Failed:
-    """A run that came to nothing."""
+    """A run that failed."""
 
     name: str
     error: str
 
 
 def work(run: Run, folder: Path, photos: int, tokens: int) -> tuple[list[Request], list[int]]:
-    """At most so many requests, and the answers' lengths; before they are made longer at most so many tokens."""
+    """The requests of a run, at most `photos`, and the lengths of their answers, at most `tokens` before `longer`."""
     photos = min(photos, run.photos)
-    paths = write_photos(folder, min(photos, FILES), run.sizes)
+    paths = write_photos(folder, min(photos, MAX_FILES), run.sizes)
     each = [paths[number % len(paths)] for number in range(photos)]
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(each)]
     return requests, [run.longer * min(length, tokens) for length in answer_lengths(photos)]
 
 
 def build(run: Run, first: ForcedLengthEngine, lengths: Sequence[int]) -> ForcedLengthEngine:
-    """An engine for the run, on the weights of the first one."""
+    """An engine for the run that shares the weights of the first one."""
     settings = first.settings
     photo = settings.photo if run.max_pixels is None else PhotoSettings(max_pixels=run.max_pixels)
     sampling = SamplingSettings(max_new_tokens=run.longer * settings.sampling.max_new_tokens)
@@ -151,7 +151,7 @@ def build(run: Run, first: ForcedLengthEngine, lengths: Sequence[int]) -> Forced
     if isinstance(engine, ForcedLengthContinuous):
         engine.planner.pin({"slots": run.slots} if run.slots else {})
         if run.card_gib and engine.device.type == "cuda":
-            engine.pretended = card_bytes(run.card_gib)
+            engine.simulated_memory = card_bytes(run.card_gib)
     return engine
 
 
@@ -163,33 +163,36 @@ def measure(
     repeats: int,
     limit_s: float,
 ) -> Result:
-    """Runs the requests to their end, those inside groups for about `limit_s` seconds at most."""
+    """Runs all requests; inside groups for about `limit_s` seconds at most."""
     cuda = first.device.type == "cuda"
     if cuda:
         clear()
     with card(run.card_gib if cuda else None):
-        began = time.monotonic()
+        started = time.monotonic()
         engine = build(run, first, lengths)
-        if run.engine == "continuous":  # slots, kernels, recording
+        if run.engine == "continuous":  # allocates slots, compiles kernels, captures the step
             engine.lengths = [2] * len(lengths)
             list(completed(engine, requests[:2]))
             engine.lengths = lengths
-        start = time.monotonic() - began
+        start = time.monotonic() - started
         passes = [timed(run, engine, requests, limit_s) for _ in range(repeats)]
     memory = (torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()) if cuda else (0, 0)
-    size, notes = engine.size, []
-    if size:
-        notes.append(f"{size.slots} slots of {size.slot_len} tokens, {size.prefill_batch_tokens} tokens a launch")
+    capacity, notes = engine.capacity, []
+    if capacity:
+        tokens = capacity.prefill_batch_tokens
+        notes.append(f"{capacity.slots} slots of {capacity.slot_len} tokens, {tokens} tokens per prefill batch")
     if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
         notes.append(f"out of memory: halved {halvings} times")
-    return result(run, passes, start, memory, engine.wasted(passes[-1].tokens), size.slots if size else None, notes)
+    return result(
+        run, passes, start, memory, engine.wasted(passes[-1].tokens), capacity.slots if capacity else None, notes
+    )
 
 
 def result(
     run: Run, passes: Sequence[Pass], start: float, memory: tuple[int, int], wasted: float, slots: int | None,
     notes: Sequence[str],
 ) -> Result:  # fmt: skip
-    """The pass in the middle, by its time."""
+    """The result of the pass with the median time."""
     one = sorted(passes, key=lambda each: each.seconds)[len(passes) // 2]
     if run.thirds and one.thirds:
         speeds = ", ".join(f"{third.images_per_s:.2f}" for third in one.thirds)
@@ -210,39 +213,39 @@ def timed(run: Run, engine: ForcedLengthEngine, requests: Sequence[Request], lim
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
-    began, waited = time.monotonic(), engine.data_wait_s
-    marks = [(0, began, 0.0)]  # photos done, when, memory
+    started, waited = time.monotonic(), engine.data_wait_s
+    marks = [(0, started, 0.0)]  # photos done, time, resident memory
     for batch in batches:
         for answer in completed(engine, batch):
             photos, tokens = photos + 1, tokens + answer.tokens
             if photos in cuts:
                 marks.append((photos, time.monotonic(), resident("self")))
-        if time.monotonic() - began > limit_s:
+        if time.monotonic() - started > limit_s:
             break
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     thirds = tuple(Third((b[0] - a[0]) / (b[1] - a[1]), b[2]) for a, b in pairwise(marks))
     return Pass(seconds, photos, tokens, engine.data_wait_s - waited, thirds)
 
 
 def completed(engine: ForcedLengthEngine, requests: Sequence[Request]) -> Iterator[Completion]:
-    """The answers; anything else spoils the measurement."""
+    """The answers. A failure would spoil the measurement."""
     for answer in engine.generate(requests):
         assert isinstance(answer, Completion), answer
         assert answer.tokens == engine.lengths[answer.id]
         yield answer
 
 
-def grouped(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:
-    """The requests of one group after the other, at most so many at a time."""
+def grouped(requests: Sequence[Request], batch_size: int) -> Iterator[Sequence[Request]]:
+    """Batches of the requests of one group after another."""
     first = 0
     for size in group_sizes(len(requests)):
-        for at in range(first, first + size, most):
-            yield requests[at : min(at + most, first + size)]
+        for at in range(first, first + size, batch_size):
+            yield requests[at : min(at + batch_size, first + size)]
         first += size
 
 
 def warm_up(first: ForcedLengthEngine, requests: Sequence[Request]) -> None:
-    """What happens once in a process: kernels are loaded, libraries choose theirs, memory is reserved."""
+    """Does what happens once per process: kernels are loaded and chosen, memory is reserved."""
     for batch_size in (1, 8):
         run, some = Run("warm-up", batch_size, batch_size), requests[:batch_size]
         list(completed(build(run, first, [4] * len(some)), some))
@@ -252,9 +255,8 @@ def warm_up(first: ForcedLengthEngine, requests: Sequence[Request]) -> None:
 
 
 def clear() -> None:
-    """The engine before has left."""
-    gc.collect()
-    torch.cuda.empty_cache()
+    """Frees the memory of earlier engines and resets the peak."""
+    release()
     torch.cuda.reset_peak_memory_stats()
 
 
@@ -264,13 +266,13 @@ def card_bytes(gib: int) -> int:
 
 @contextmanager
 def card(gib: int | None) -> Iterator[None]:
-    """Torch gives out no more memory than a card of so many GiB has. None: all there is."""
+    """Limits torch to the memory of a card of that many GiB. None: no limit."""
     if gib is None:
         yield
         return
     total = torch.cuda.get_device_properties().total_memory
     if card_bytes(gib) > total:
-        raise ValueError(f"a card of {gib} GB cannot be pretended: this one has {total / GIB:.1f} GiB")
+        raise ValueError(f"a card of {gib} GB cannot be simulated: this card has {total / GIB:.1f} GiB")
     torch.cuda.set_per_process_memory_fraction(card_bytes(gib) / total)
     try:
         yield
@@ -289,7 +291,7 @@ def measure_vllm(
     repeats: int,
     path: Path | None,
 ) -> Result:
-    """In a process of its own that ends with the row, and its memory with it."""
+    """In its own process, whose memory is free again when it ends."""
     if first.device.type == "cuda":
         vars(first).pop("model", None)
         clear()
@@ -301,14 +303,15 @@ def measure_vllm(
         "photos": [str(request.photo) for request in requests], "lengths": lengths,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        told = child(job, Path(folder), path)
-    passes = [Pass(seconds, len(lengths), sum(lengths), None) for seconds in told["seconds"]]
-    memory, note = (told["used_bytes"],) * 2, f"vLLM {told['version']}, {told['prompt_tokens']} prompt tokens"
-    return result(run, passes, told["start_s"], memory, 0.0, None, [note])
+        measured = child(job, Path(folder), path)
+    passes = [Pass(seconds, len(lengths), sum(lengths), None) for seconds in measured["seconds"]]
+    memory = (measured["used_bytes"],) * 2
+    note = f"vLLM {measured['version']}, {measured['prompt_tokens']} prompt tokens"
+    return result(run, passes, measured["start_s"], memory, 0.0, None, [note])
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """The process and all that it has started; waits until they are gone, and their memory with them."""
+    """Kills the process and its children, and waits until they have ended and released their memory."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -318,23 +321,23 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def child(job: dict[str, Any], folder: Path, path: Path | None) -> dict[str, Any]:
-    """What vllm_row.py makes of the job."""
-    given, told, log = folder / "job.json", folder / "told.json", folder / "log"
+    """Runs vllm_row.py on the job; returns its result."""
+    given, result_file, log = folder / "job.json", folder / "result.json", folder / "log"
     given.write_text(json.dumps(job), encoding="utf-8")
     folders = [str(path)] * (path is not None) + [found for found in [os.environ.get("PYTHONPATH")] if found]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     with log.open("w", encoding="utf-8") as out:
-        # -P: the benchmarks' own folder stays out of its way. A session of its own: all of it can be ended.
+        # -P keeps this folder out of sys.path. In a session of its own, the process can be killed with its children.
         process = subprocess.Popen(
-            [sys.executable, "-P", str(VLLM_ROW), str(given), str(told)], env=environment, stdout=out,
+            [sys.executable, "-P", str(VLLM_ROW), str(given), str(result_file)], env=environment, stdout=out,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
             status = process.wait()
         finally:
             end(process)
-    if not told.exists():
+    if not result_file.exists():
         print(log.read_text(encoding="utf-8", errors="replace")[-4_000:], file=sys.stderr, flush=True)
-        raise RuntimeError(f"vLLM's process ended with {status}; its last words stand on stderr")
-    answer: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
+        raise RuntimeError(f"vLLM's process ended with status {status}; the end of its log is on stderr")
+    answer: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     return answer

@@ -1,9 +1,9 @@
-"""How often does a threshold chosen on one half keep its promise on the other? Drawn jobs, judged by a checkpoint.
+"""How often does a threshold chosen on one half of the groups keep its promise on the other half?
 
     python benchmarks/threshold_guarantee.py demo --jobs 2000 --limits 0.3 0.5
 
-Judges jobs of the demo world by their true summaries, halves them at random, chooses P on one half, and counts false
-releases / human fails on the other.
+A checkpoint judges drawn jobs of the demo world by their true summaries. The jobs are halved at random many times; each
+time P is chosen on one half, and false releases ÷ human fails is counted on the other.
 """
 
 import argparse
@@ -26,8 +26,8 @@ CONFIDENCE = 0.95
 
 
 def judged(checkpoint: str, jobs: int, seed: int, device: str, batch_size: int) -> list[tuple[bool, float]]:
-    """Whether a person passes the job, and p_pass, of every job."""
-    sampling = SamplingSettings(max_new_tokens=1)  # the text is not asked for
+    """For every job: whether a person passes it, and p_pass."""
+    sampling = SamplingSettings(max_new_tokens=1)  # the text is not needed
     engine = TransformersEngine(
         EngineSettings(checkpoint=checkpoint, device=device, batch_size=batch_size, sampling=sampling)
     )
@@ -46,7 +46,7 @@ def judged(checkpoint: str, jobs: int, seed: int, device: str, batch_size: int) 
 
 
 def halves(scores: Sequence[tuple[bool, float]], splits: int, seed: int, limit: float) -> dict[str, Any]:
-    """Over random halvings: how often a P was found, and how often it held."""
+    """Over random halvings: how often a P was found, and how often it kept its promise."""
     rng, found, kept, blocked = Random(seed), 0, 0, []
     for _ in range(splits):
         shuffled = rng.sample(scores, len(scores))
@@ -67,11 +67,13 @@ def halves(scores: Sequence[tuple[bool, float]], splits: int, seed: int, limit: 
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    parser = argparse.ArgumentParser(description="How often a threshold's promise holds on another half.")
-    parser.add_argument("checkpoint")
-    parser.add_argument("--jobs", type=int, default=2000)
-    parser.add_argument("--splits", type=int, default=20)
-    parser.add_argument("--limits", type=float, nargs="+", default=[0.03, 0.1, 0.3])
+    parser = argparse.ArgumentParser(
+        description="How often a threshold keeps its promise on the other half of the groups."
+    )
+    parser.add_argument("checkpoint", help='a trained checkpoint folder, or "demo"')
+    parser.add_argument("--jobs", type=int, default=2000, help="number of drawn jobs")
+    parser.add_argument("--splits", type=int, default=20, help="number of random halvings")
+    parser.add_argument("--limits", type=float, nargs="+", default=[0.03, 0.1, 0.3], help="highest false-release rates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=32)

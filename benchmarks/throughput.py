@@ -1,15 +1,15 @@
-"""Images per second of every way to run the workload, from JPEG files on disk to texts, the model already loaded.
+"""Images per second of several ways to run the workload, from JPEG files on disk to texts, with the model loaded.
 
     python benchmarks/make_checkpoint.py /tmp/4b
     python benchmarks/throughput.py /tmp/4b --json /tmp/throughput.json
-    python benchmarks/throughput.py /tmp/4b --only 'vLLM|all slots'              # the rows whose name it finds
+    python benchmarks/throughput.py /tmp/4b --only 'vLLM|all slots'              # rows whose name matches
 
-A folder without weights gets random ones, made on the device. Each photo's answer has the length that the workload
-says: a batch decodes to its longest one, and what its other rows write beyond their own is wasted; the continuous
-engine refills a slot at once. Its main row and vLLM's are run three times and the median counts. vLLM's is there
-where vllm can be imported, or stands in the folder that --vllm-path names. A row that fails says why, and the others
-go on. The slowest runs, batches inside a group, come last and end after --minutes; their lines say how many photos they
-did.
+A folder without weights gets random weights, made on the device. Each answer has the length given by the workload. A
+batch of the transformers engine decodes up to its longest answer, and what it decodes after the end of the others is
+wasted; the continuous engine refills a slot at once. Its main row and vLLM's row are run three times and the median
+counts. vLLM has a row if it can be imported or lies in the folder --vllm-path. A row that fails shows its error, and
+the others are still measured. The slowest rows, batches inside a group, come last and end after --minutes; they show
+how many photos they did.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from workload import LONGEST
 
 from yanshou.settings import EngineSettings, PhotoSettings
 
-COLUMNS = {  # a result's field → head of its column, width and alignment, precision
+COLUMNS = {  # field of a result → title, alignment and width, precision
     "name": ("run", "<33", ""),
     "photos": ("photos", ">6", ""),
     "slots": ("slots", ">5", ""),
@@ -47,12 +47,12 @@ COLUMNS = {  # a result's field → head of its column, width and alignment, pre
 }
 
 
-def heads() -> str:
-    return "  ".join(f"{head:{width}}" for head, width, _ in COLUMNS.values())
+def titles() -> str:
+    return "  ".join(f"{title:{width}}" for title, width, _ in COLUMNS.values())
 
 
 def lines(result: Result | Failed) -> str:
-    """The result's line, and its notes below."""
+    """The row of a result, and its notes below."""
     if isinstance(result, Failed):
         return f"{result.name:{COLUMNS['name'][1]}}  failed: {result.error}"
     cells = (f"{cell(getattr(result, field), precision):{width}}" for field, (_, width, precision) in COLUMNS.items())
@@ -64,7 +64,7 @@ def cell(value: object, precision: str) -> str:
 
 
 def hardware(engine: ForcedLengthEngine) -> dict[str, Any]:
-    """Where it was measured, and with what."""
+    """The machine and the software of the measurement."""
     engine_facts = {name: fact for name, fact in engine.environment().items() if name != "batch_size"}
     return {
         **engine_facts, **engine.identity(), "parameters": engine.parameter_count, "cpus": torch.get_num_threads(),
@@ -73,29 +73,29 @@ def hardware(engine: ForcedLengthEngine) -> dict[str, Any]:
 
 
 def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Run]]:
-    parser = argparse.ArgumentParser(description="Images per second of every way to run the workload.")
-    parser.add_argument("checkpoint")
+    parser = argparse.ArgumentParser(description="Images per second of several ways to run the workload.")
+    parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
-    parser.add_argument("--only", default="", help="the runs whose name this regular expression finds")
-    parser.add_argument("--photos", type=int, default=max(run.photos for run in RUNS), help="at most so many a run")
-    parser.add_argument("--repeats", type=int, default=3, help="at most so many of a run; the median counts")
-    parser.add_argument("--tokens", type=int, default=LONGEST, help="at most so many an answer")
-    parser.add_argument("--max-pixels", type=int, help="of the runs that have none of their own")
-    parser.add_argument("--minutes", type=float, default=2.5, help="after which a run inside groups ends early")
+    parser.add_argument("--only", default="", help="only rows whose name matches this regular expression")
+    parser.add_argument("--photos", type=int, default=max(run.photos for run in RUNS), help="most photos per row")
+    parser.add_argument("--repeats", type=int, default=3, help="most repetitions of a row; the median counts")
+    parser.add_argument("--tokens", type=int, default=LONGEST, help="most tokens per answer")
+    parser.add_argument("--max-pixels", type=int, help="pixel budget of rows without one of their own")
+    parser.add_argument("--minutes", type=float, default=2.5, help="time limit of a row inside groups")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
-    parser.add_argument("--vllm-path", type=Path, help="the folder in which vllm stands, if it is not installed")
-    parser.add_argument("--json", type=Path, help="where the results go as JSON, after every run")
+    parser.add_argument("--vllm-path", type=Path, help="the folder that contains vllm, if it is not installed")
+    parser.add_argument("--json", type=Path, help="file for the results, written after every row")
     given = parser.parse_args(arguments)
-    there = (given.vllm_path / "vllm").is_dir() if given.vllm_path else find_spec("vllm") is not None
-    runs = [run for run in RUNS if re.search(given.only, run.name) and (there or run.engine != "vllm")]
+    has_vllm = (given.vllm_path / "vllm").is_dir() if given.vllm_path else find_spec("vllm") is not None
+    runs = [run for run in RUNS if re.search(given.only, run.name) and (has_vllm or run.engine != "vllm")]
     if not runs:
-        parser.error(f"--only {given.only!r} finds none of {', '.join(run.name for run in RUNS)}")
+        parser.error(f"--only {given.only!r} matches none of {', '.join(run.name for run in RUNS)}")
     return given, runs
 
 
 class Measurements:
-    """The runs of one call, on one set of weights."""
+    """The rows of one call, on one set of weights."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given = given
@@ -107,7 +107,7 @@ class Measurements:
     def row(self, run: Run) -> Result | Failed:
         try:
             return self._measured(run)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other rows go on
+        except Exception as error:  # noqa: BLE001 - whatever the error is, the other rows are measured
             return Failed(run.name, f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
 
     def _measured(self, run: Run) -> Result:
@@ -119,7 +119,7 @@ class Measurements:
         if run.engine in ("transformers", "generate") and not self._warm:
             warm_up(self.engine, requests)
             self._warm = True
-        _ = self.engine.model  # loaded before the clock runs
+        _ = self.engine.model  # loaded before the clock starts
         return measure(run, self.engine, requests, lengths, repeats, 60 * given.minutes)
 
 
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     given, runs = parsed(arguments)
     measurements = Measurements(given)
     report: dict[str, Any] = {"hardware": hardware(measurements.engine), "runs": []}
-    print(json.dumps(report["hardware"], ensure_ascii=False), heads(), sep="\n", flush=True)
+    print(json.dumps(report["hardware"], ensure_ascii=False), titles(), sep="\n", flush=True)
     results = []
     for run in runs:
         results.append(measurements.row(run))

@@ -1,12 +1,13 @@
-"""Do rewards and dataset run in TRL's trainer as they are? The code of docs/grpo.md, executed on the small checkpoint.
+"""Do rewards and dataset work in TRL's trainer unchanged? Runs the code of docs/grpo.md on the demo checkpoint.
 
-    python3 -m venv trl-env                              # not ms-swift's environment: its TRL is older
+    python3 -m venv trl-env                              # separate from ms-swift's environment, whose TRL is older
     trl-env/bin/pip install --upgrade trl .
     trl-env/bin/python benchmarks/trl_step.py
 
-Draws jobs of the demo world, writes train.jsonl by `yanshou dataset`'s own code, runs what the page shows under "TRL"
-with CHECKPOINT and HERE filled in, and wants finite rewards, changed weights, and a final folder that speaks. At
-temperature 0.7 the small checkpoint is so sure that all answers of a group earn the same, and nothing would change.
+Draws jobs of the demo world, writes train.jsonl with the code of `yanshou dataset`, and runs the code that the page
+shows under "TRL", with CHECKPOINT and HERE filled in. It checks that rewards are finite, that weights change, and that
+the final checkpoint gives a verdict. The temperature is raised: at 0.7 the demo checkpoint is so certain that all
+answers of a group have the same reward, and no weight would change.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def filled(code: str, values: Mapping[str, str]) -> str:
 
 
 def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
-    """data/train.jsonl and data/val.jsonl of drawn jobs."""
+    """Writes data/train.jsonl and data/val.jsonl of drawn jobs."""
     rng, missions = Random(f"trl:{seed}"), load_missions()
     named = list(missions)
     jobs = [random_job(rng, named[number % len(named)]) for number in range(groups)]
@@ -58,7 +59,7 @@ def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
 
 
 def snippet() -> str:
-    """The code that the page shows."""
+    """The code that docs/grpo.md shows."""
     _, _, section = PAGE.read_text(encoding="utf-8").partition("\n## TRL\n")
     found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert found, PAGE
@@ -85,7 +86,7 @@ def _changed(before: Path, after: Path) -> list[str]:
 
 
 def _verdict(checkpoint: Path) -> str:
-    """What yanshou's own engine reads from the trained folder."""
+    """A verdict of yanshou's own engine with the trained checkpoint."""
     job = random_job(Random(1), next(iter(load_missions())))
     engine = TransformersEngine(
         EngineSettings(checkpoint=str(checkpoint), device="cpu", sampling=SamplingSettings(max_new_tokens=128))
@@ -96,7 +97,7 @@ def _verdict(checkpoint: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    parser = argparse.ArgumentParser(description="The code of docs/grpo.md in TRL's trainer, on the small checkpoint.")
+    parser = argparse.ArgumentParser(description="Runs the code of docs/grpo.md in TRL's trainer.")
     parser.add_argument("--groups", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     assert changed
     assert not [weight for weight in changed if "visual" in weight], changed
     assert read_verdict(text).passed is not None, text
-    print(f"{len(changed)} weights changed, none of the vision tower. run/final says {text!r}")
+    print(f"{len(changed)} weights changed, none of the vision tower. run/final answers {text!r}")
     return steps
 
 

@@ -1,11 +1,11 @@
-"""The workload through vLLM's offline engine, from JPEG files on disk to token ids. Knows only vLLM.
+"""Runs the workload through vLLM's offline engine, from JPEG files on disk to token ids. Imports only vLLM.
 
     python benchmarks/vllm_row.py JOB.json RESULT.json
 
-throughput.py starts it, in a process of its own, and writes the job: checkpoint, prompt as rendered, photos, answer
-lengths. vLLM gets what the other rows get: the same files, prompt, pixel budget and lengths. Files are opened in
-threads, all of them first, then handed over in one list. It keeps pictures, their features and prompts that it has
-seen: all three are emptied before each pass, which would else read the photos of the one before.
+throughput.py starts this program in its own process and writes the job: checkpoint, rendered prompt, photos and answer
+lengths, the same as for the other rows. All files are decoded in threads first and handed over in one list. vLLM caches
+pictures, their features and prompts; all three caches are emptied before each pass, because no photo comes twice in
+practice.
 """
 
 import ctypes
@@ -20,13 +20,13 @@ from typing import Any
 
 from PIL import Image
 
-SETTINGS = {  # nothing is fetched or reported; what would be compiled on the spot stays off
+SETTINGS = {  # no downloads, no usage reports, and none of the kernels that would be compiled at the first use
     "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_USE_DEEP_GEMM": "0",
 }  # fmt: skip
 for name, value in SETTINGS.items():
     os.environ.setdefault(name, value)
-with suppress(OSError):  # its kernels look for the driver's functions among those that are loaded already
+with suppress(OSError):  # vLLM's kernels find the driver's functions only in libraries that are loaded already
     ctypes.CDLL("libcuda.so.1", mode=ctypes.RTLD_GLOBAL)
 
 THREADS = min(16, os.cpu_count() or 1)
@@ -34,10 +34,10 @@ WARM_PHOTOS, WARM_TOKENS = 16, 32
 
 
 def main(job_file: str, result_file: str) -> None:
-    import vllm  # takes seconds, which do not count: neither do torch's and transformers' elsewhere
+    import vllm  # before the clock starts: the other rows do not count their imports either
 
     job: dict[str, Any] = json.loads(Path(job_file).read_text(encoding="utf-8"))
-    began = time.monotonic()
+    started = time.monotonic()
     llm = vllm.LLM(
         model=job["checkpoint"], load_format="auto" if job["weights"] else "dummy", dtype=job["dtype"],
         max_model_len=4_096, gpu_memory_utilization=0.9, limit_mm_per_prompt={"image": 1, "video": 0},
@@ -46,22 +46,22 @@ def main(job_file: str, result_file: str) -> None:
     )  # fmt: skip
     warm = [WARM_TOKENS] * len(job["photos"][:WARM_PHOTOS])
     prompt_tokens = answer(llm, job["prompt"], job["photos"][:WARM_PHOTOS], warm)
-    start = time.monotonic() - began
+    start_s = time.monotonic() - started
     seconds = []
     for _ in range(job["repeats"]):
-        forget(llm)
-        began = time.monotonic()
+        empty_caches(llm)
+        started = time.monotonic()
         answer(llm, job["prompt"], job["photos"], job["lengths"])
-        seconds.append(time.monotonic() - began)
-    told = {
-        "version": vllm.__version__, "prompt_tokens": prompt_tokens, "start_s": start, "seconds": seconds,
+        seconds.append(time.monotonic() - started)
+    result = {
+        "version": vllm.__version__, "prompt_tokens": prompt_tokens, "start_s": start_s, "seconds": seconds,
         "used_bytes": used_bytes(),
     }  # fmt: skip
-    Path(result_file).write_text(json.dumps(told), encoding="utf-8")
+    Path(result_file).write_text(json.dumps(result), encoding="utf-8")
 
 
 def answer(llm: Any, prompt: str, photos: list[str], lengths: list[int]) -> int:
-    """Answers of exactly these lengths, greedy; tokens of the first photo's prompt."""
+    """Generates greedy answers of exactly these lengths; returns the number of tokens of the first prompt."""
     from vllm import SamplingParams
 
     with ThreadPoolExecutor(THREADS) as threads:
@@ -80,19 +80,19 @@ def opened(photo: str) -> Image.Image:
         return image.convert("RGB")
 
 
-def forget(llm: Any) -> None:
-    """All that it has seen."""
+def empty_caches(llm: Any) -> None:
+    """Drops all pictures, features and prompts that vLLM has cached."""
     llm.reset_mm_cache()
     llm.llm_engine.reset_encoder_cache()
-    for _ in range(50):  # the last answers' blocks may not be free yet
+    for _ in range(50):  # the blocks of the last answers may still be in use
         if llm.reset_prefix_cache():
             return
         time.sleep(0.1)
-    raise RuntimeError("its cache of prompts stays in use")
+    raise RuntimeError("vLLM's prefix cache cannot be emptied: it stays in use")
 
 
 def used_bytes() -> int:
-    """Of the device, by whichever process; most of it vLLM reserves when it starts."""
+    """Memory of the device in use by any process. vLLM reserves most of it when it starts."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,11 +1,11 @@
-"""The workload that every speed is measured with: the same for every engine, and the same on every machine.
+"""The workload of every speed measurement: the same for every engine and on every machine.
 
-    photos    934 × 1920 JPEG of about 0.7 MB; at the default pixel budget 741 visual tokens, 939 prompt tokens;
-              for two rows of the table larger ones, or of six sizes in turn
-    groups    1 to 12 photos, 3 most often, 3.4 on average
+    photos    934 × 1920 JPEG of about 0.7 MB; at the default pixel budget 741 visual tokens and 939 prompt tokens;
+              two rows of the table have larger photos, or six sizes in turn
+    groups    1 to 12 photos, most often 3, on average 3.4
     answers   log-normal: median 50 tokens, 95 % up to about 115, 99 % up to about 155
 
-Weights are random, so an answer's length is imposed: an engine's useful output is exactly these tokens.
+Weights may be random, so the length of each answer is given: an engine's useful output is exactly these tokens.
 """
 
 import math
@@ -19,15 +19,15 @@ from PIL import Image
 
 from yanshou.engines import Prompt
 
-Sizes = tuple[tuple[int, int], ...]  # width, height in pixels: the photos have them in turn
+Sizes = tuple[tuple[int, int], ...]  # width and height in pixels; the photos take them in turn
 
 PHONE: Sizes = ((934, 1920),)
-LARGE: Sizes = ((1168, 2400),)  # 2.8 million pixels: these fill a budget of 2,097,152
-MIXED: Sizes = ((934, 1920), (1920, 1080), (1200, 1600), (720, 960), (320, 480), (200, 200))  # the last is enlarged
+LARGE: Sizes = ((1168, 2400),)  # 2.8 million pixels: fills a budget of 2,097,152
+MIXED: Sizes = ((934, 1920), (1920, 1080), (1200, 1600), (720, 960), (320, 480), (200, 200))  # the last one is enlarged
 BLOCK = 16  # pixels of the coarse pattern's squares
 GRAIN = 9.0  # standard deviation of the noise, of 255
 QUALITY = 88
-GROUP_SIZES = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 8: 3, 12: 1}  # photos: weight
+GROUP_SIZES = {1: 6, 2: 16, 3: 40, 4: 20, 5: 9, 6: 5, 8: 3, 12: 1}  # number of photos: weight
 MEDIAN, SIGMA = 50, 0.5  # of the answers' log-normal, tokens
 SHORTEST, LONGEST = 8, 200  # tokens
 
@@ -44,7 +44,7 @@ PROMPT = Prompt(SYSTEM, USER)
 
 
 def group_sizes(photos: int, seed: int = 0) -> list[int]:
-    """Photos a group, for so many photos in all; the last group takes what is left."""
+    """The sizes of groups of `photos` photos in all; the last group takes the rest."""
     rng, sizes = Random(seed), []
     while sum(sizes) < photos:
         sizes += rng.choices(list(GROUP_SIZES), list(GROUP_SIZES.values()))
@@ -52,13 +52,13 @@ def group_sizes(photos: int, seed: int = 0) -> list[int]:
 
 
 def answer_lengths(photos: int, seed: int = 0) -> list[int]:
-    """Tokens of each photo's answer, the stop token included."""
+    """The number of tokens of each photo's answer, the stop token included."""
     drawn = np.random.default_rng(seed).lognormal(math.log(MEDIAN), SIGMA, photos)
     return [int(length) for length in drawn.clip(SHORTEST, LONGEST)]
 
 
 def write_photos(folder: Path, photos: int, sizes: Sizes = PHONE) -> list[Path]:
-    """So many photos, drawn once: those that are there stay. Other sizes than a phone's have a folder of their own."""
+    """Paths of that many photos. Missing ones are written; sizes other than PHONE have a sub-folder of their own."""
     if sizes != PHONE:
         folder = folder / "-".join(f"{width}x{height}" for width, height in sizes)
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def write_photos(folder: Path, photos: int, sizes: Sizes = PHONE) -> list[Path]:
 
 
 def _write_photo(folder: Path, sizes: Sizes, number: int) -> None:
-    """Soft colours with grain: as large a file as a phone's photo, and as slow to decode."""
+    """Writes soft colours with grain: a file as large as a phone's photo and as slow to decode."""
     rng, (width, height) = np.random.default_rng(number), sizes[number % len(sizes)]
     coarse = rng.integers(0, 256, (height // BLOCK, width // BLOCK, 3), dtype=np.uint8)
     smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)

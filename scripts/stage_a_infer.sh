@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # One mission on one device:
 #   bash scripts/stage_a_infer.sh mission=挡风板安装检查 cuda=0 [batch=16] [checkpoint=…] [input_dir=…] [output_dir=…]
-# What is not given comes from the environment: MISSION, CUDA, BATCH, CHECKPOINT, INPUT_DIR, OUTPUT_DIR.
-# cuda=cpu runs on the CPU; checkpoint=demo is the checkpoint that ships with yanshou. Arguments behind -- go to
-# `yanshou summarize` as they are.
+# Missing arguments come from the environment: MISSION, CUDA, BATCH, CHECKPOINT, INPUT_DIR, OUTPUT_DIR.
+# cuda=cpu runs on the CPU. checkpoint=demo is the checkpoint that ships with yanshou. Arguments after -- are passed
+# to `yanshou summarize` unchanged.
 set -euo pipefail
 
 usage() {
-  printf '%s\n' "$1" "Usage: bash scripts/stage_a_infer.sh mission=NAME cuda=N|cpu checkpoint=DIR input_dir=DIR output_dir=DIR [batch=N] [-- FLAGS]" >&2
+  printf '%s\n' "$1" "Usage: bash scripts/stage_a_infer.sh mission=NAME cuda=N|cpu checkpoint=DIR input_dir=DIR output_dir=DIR [batch=N] [-- OPTIONS]" >&2
   exit 2
 }
 

@@ -10,7 +10,7 @@ if __name__ == "__main__":
         from yanshou.cli import main
 
         given = sys.argv[1:]
-        if given[:1] != ["summarize"]:  # which the usage line shows, so it may be written
+        if given[:1] != ["summarize"]:  # the usage line shows this word, so users may write it
             given.insert(0, "summarize")
         main(given, prog_name="python -m src.stage_a.cli")
     except ModuleNotFoundError as missing:

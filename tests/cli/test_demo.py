@@ -36,7 +36,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
-    """The lines of a run that nothing disturbs, photo by photo."""
+    """The lines of an undisturbed run with a batch size of 1."""
     out = tmp_path_factory.mktemp("alone")
     assert summarize(photos, out, "--batch-size", "1") == 0
     return lines(out)
@@ -54,7 +54,7 @@ def summarize(photos: Path, out: Path, *more: str) -> int:
 
 
 def lines(out: Path) -> dict[str, Line]:
-    """Every line by label and group id, without what differs from run to run."""
+    """Every line by label and group id, without the fields that differ between runs."""
     found = [line for _, line in read_lines(out / f"{MISSION}_stage_a.jsonl")]
     for line in found:
         line.pop("timestamp")
@@ -82,7 +82,7 @@ def test_the_order_on_disk_changes_no_line(photos: Path, alone: dict[str, Line],
     assert lines(tmp_path / "out") == alone
 
 
-def test_a_run_in_parts_writes_the_lines_of_a_run_in_one(photos: Path, alone: dict[str, Line], tmp_path: Path) -> None:
+def test_a_run_in_parts_writes_the_lines_of_one_run(photos: Path, alone: dict[str, Line], tmp_path: Path) -> None:
     for limit in ("1", "4", "100"):
         assert summarize(photos, tmp_path, "--limit", limit) == 0
     assert lines(tmp_path) == alone
@@ -112,7 +112,7 @@ def _wait(file: Path, count: int, run: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.01)
 
 
-def test_the_shipped_checkpoint_is_small_and_whole() -> None:
+def test_the_shipped_checkpoint_is_small_and_complete() -> None:
     folder = locate("demo")
     shards = [file.stat().st_size for file in folder.glob("*.safetensors")]
     assert list(faults(folder)) == []
@@ -141,7 +141,7 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "report" / "report.html").exists()
 
 
-def test_the_demo_deletes_nothing_that_is_not_its_own(tmp_path: Path) -> None:
+def test_the_demo_deletes_only_its_own_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     ran = CliRunner().invoke(main, ["demo", "--output-dir", str(tmp_path)], catch_exceptions=False)
     assert ran.exit_code == 1

@@ -1,16 +1,16 @@
-"""Promises of `yanshou doctor`: what keeps a checkpoint from running is told, each with what to do."""
+"""Promises of `yanshou doctor`: what keeps a machine or a checkpoint from running is reported, each with its cure."""
 
 import json
 import subprocess
 import sys
-from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from support.checkpoints import Spoil, edited, spoilt, without, write_tiny, written
 
-from yanshou.cli import main
+from yanshou.cli import doctor, main
 from yanshou.cli.doctor import Finding, examine, report
 
 TEXT_FIRST = """\
@@ -23,7 +23,7 @@ TEXT_FIRST = """\
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Not to be written to."""
+    """A small complete checkpoint; tests do not write to it."""
     return write_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
@@ -32,7 +32,7 @@ def findings(checkpoint: Path | str, level: str) -> list[str]:
 
 
 def sharded(folder: Path) -> None:
-    """Says that there are two weight files, and there is one."""
+    """The index names two weight files, and there is one."""
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
@@ -73,13 +73,13 @@ def test_a_good_folder_has_no_fault(tiny: Path) -> None:
         (edited("tokenizer_config.json", tokenizer_class=[]), "{}"),
     ],
 )
-def test_a_fault_is_told(tiny: Path, tmp_path: Path, spoil: Spoil, fault: str) -> None:
+def test_a_fault_is_reported_with_its_cure(tiny: Path, tmp_path: Path, spoil: Spoil, fault: str) -> None:
     folder = spoilt(tiny, tmp_path / "spoilt", spoil)
-    (told,) = findings(folder, "FAIL")
-    assert told.startswith(fault.replace("{}", str(folder)))
+    (fault_found,) = findings(folder, "FAIL")
+    assert fault_found.startswith(fault.replace("{}", str(folder)))
 
 
-def test_what_does_not_keep_it_from_running_is_a_note(tiny: Path, tmp_path: Path) -> None:
+def test_what_does_not_prevent_a_run_is_a_note(tiny: Path, tmp_path: Path) -> None:
     right = edited("tokenizer_config.json", padding_side="right")
     folder = spoilt(tiny, tmp_path / "spoilt", right, written("chat_template.jinja", TEXT_FIRST))
     assert findings(folder, "FAIL") == []
@@ -88,12 +88,12 @@ def test_what_does_not_keep_it_from_running_is_a_note(tiny: Path, tmp_path: Path
     assert "the chat template puts the text before the photo; prompts expect the photo first" in notes
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    (told,) = findings(tmp_path / "none", "FAIL")
-    assert told.startswith(f"checkpoint {tmp_path / 'none'}: no such folder")
+def test_a_missing_folder_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = findings(tmp_path / "none", "FAIL")
+    assert fault.startswith(f"checkpoint {tmp_path / 'none'}: no such folder")
 
 
-def test_without_a_checkpoint_versions_and_devices_are_told() -> None:
+def test_without_a_checkpoint_versions_and_devices_are_reported() -> None:
     lines = [finding.text for finding in examine()]
     assert lines[0].startswith("yanshou 0.")
     assert any(line.startswith("transformers 5.") for line in lines)
@@ -106,11 +106,20 @@ def test_without_a_checkpoint_versions_and_devices_are_told() -> None:
 def test_transformers_outside_the_tested_versions_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, found: str, level: str
 ) -> None:
-    doctor = import_module("yanshou.cli.doctor")  # `yanshou.cli.doctor` is the command of that name
     own = doctor.version
     monkeypatch.setattr(doctor, "version", lambda name: found if name == "transformers" else own(name))
-    (told,) = [finding for finding in examine() if finding.text.startswith("transformers ")]
-    assert told.level == level
+    (finding,) = [finding for finding in examine() if finding.text.startswith("transformers ")]
+    assert finding.level == level
+
+
+def test_a_missing_package_is_a_fault_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "natsort":
+            raise PackageNotFoundError
+        return "99"
+
+    monkeypatch.setattr(doctor, "version", version)
+    assert "natsort is not installed: pip install 'natsort>=8.4'" in [finding.text for finding in examine()]
 
 
 def test_the_status_is_1_if_something_fails(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,7 +129,7 @@ def test_the_status_is_1_if_something_fails(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_closed_stdout_changes_neither_status_nor_stderr(tmp_path: Path) -> None:
-    """As cron jobs and `>&-` have it."""
+    """Cron jobs and `>&-` close it."""
     script = '"$0" -m yanshou.cli doctor --checkpoint "$1" >&-'
     ran = subprocess.run(
         ["bash", "-c", script, sys.executable, str(tmp_path / "none")], capture_output=True, check=False, timeout=60

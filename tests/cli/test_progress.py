@@ -1,151 +1,82 @@
-"""Promises of `yanshou.cli.progress`: how far the run is, on a terminal and in a log; nothing is taken for markup."""
+"""Promises of `yanshou.cli.progress`: how far work is, on a terminal and in a log, and who shows it."""
 
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
+from support.cli_runs import SHIELD, run
+from support.verdict_files import MISSION, stage_a, verdict, write_judged
 
 from yanshou.cli import progress
-from yanshou.cli.progress import FAULTS_SHOWN, ProgressView, begun, last_words, table
-from yanshou.engines.scripted import ScriptedEngine
-from yanshou.errors import CheckpointError
-from yanshou.pipeline.mission_result import MissionResult
-from yanshou.settings import EngineSettings, StageASettings
-from yanshou.stage_a.summarize import summarize_directory
-
-SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
-PhotoTree = Callable[..., Path]
+from yanshou.cli.progress import ProgressMeter
 
 
-def shown(
-    root: Path, answers: dict[str, str], terminal: bool = False, missions: tuple[str, ...] = (SHIELD,), **options: Any
-) -> tuple[str, list[MissionResult]]:
-    """What a whole run shows, and its results."""
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False, soft_wrap=True)
-    settings = StageASettings(
-        input_dir=root, output_dir=root.parent / "out", missions=missions,
-        engine=EngineSettings(checkpoint="none", engine="scripted"),
-    )  # fmt: skip
-    results = summarize_directory(settings, ScriptedEngine.of(answers, **options), ProgressView(console))
-    return console.file.getvalue(), results  # type: ignore[attr-defined]
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False, soft_wrap=True)
 
 
-def groups(*names: str, mission: str = SHIELD) -> dict[str, int]:
-    return {f"{mission}/审核通过/{name}": 1 for name in names}
+def text(console: Console) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())  # type: ignore[attr-defined]
 
 
-def test_elsewhere_than_on_a_terminal_a_plain_line_comes_now_and_then(
-    photo_tree: PhotoTree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log gets a line at each update."""
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
-    text, _ = shown(photo_tree(groups("QC-1", "QC-2", "QC-3")), {"*": "无关图片×1"}, batch_size=1)
-    assert [re.sub(r"\d+\.\d\d images/s", "… images/s", line) for line in text.splitlines()] == [
-        f"{SHIELD}: 0 of 3 groups, 1 photos, … images/s, ? left",
-        f"{SHIELD}: 1 of 3 groups, 2 photos, … images/s, 0 s left",
-        f"{SHIELD}: 2 of 3 groups, 3 photos, … images/s, 0 s left",
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_line_of_a_log_says_how_much_is_done_and_how_long_the_rest_takes() -> None:
+    meter = ProgressMeter("[red]", "groups", console(terminal=False))
+    meter.start(total=4)
+    for done in (0, 2, 4):
+        meter.update(done, 4, ["9 photos"])
+    meter.stop()
+    assert text(meter.console).splitlines() == [
+        "[red]: 0 of 4 groups, 9 photos, ? left",
+        "[red]: 2 of 4 groups, 9 photos, 0 s left",
+        "[red]: 4 of 4 groups, 9 photos, 0 s left",
     ]
 
 
-def test_a_quick_run_fills_no_log(photo_tree: PhotoTree) -> None:
-    text, _ = shown(photo_tree(groups(*map(str, range(50)))), {"*": "无关图片×1"})
-    assert text == ""
+def test_what_an_earlier_run_did_does_not_count_as_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    meter = ProgressMeter("a", "groups", console(terminal=False))
+    meter.start(total=100)
+    clock[0] = 60.0
+    meter.update(60, 100, skipped=50)
+    clock[0] = 61.0  # less than EVERY_S later: no line
+    meter.update(61, 100, skipped=50)
+    assert text(meter.console) == "a: 60 of 100 groups, 4 min left\n"
 
 
-def test_a_terminal_gets_a_bar_that_ends_with_the_run(photo_tree: PhotoTree) -> None:
-    text, _ = shown(photo_tree(groups("QC-1", "QC-2")), {"*": "无关图片×1"}, terminal=True)
-    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()[-1]
-    assert re.match(rf"{SHIELD} ━+ 2/2 groups 2 photos [0-9.]+ images/s 0:00:00", last)
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor is hidden, then shown again
+def test_a_terminal_gets_a_bar_with_the_last_state() -> None:
+    meter = ProgressMeter("training", "steps", console(terminal=True))
+    meter.start(details=["the trainer is starting"])
+    meter.update(3, 9, ["loss 0.5"])
+    meter.stop()
+    meter.stop()
+    assert re.match(r"training [━╺╸]+ 3/9 steps · loss 0.5", text(meter.console).splitlines()[-1])
 
 
-def test_a_run_that_breaks_off_gives_the_terminal_back(photo_tree: PhotoTree) -> None:
-    def breaks(size: int) -> None:
-        raise CheckpointError("no chat template")
-
-    console = Console(file=io.StringIO(), force_terminal=True)
-    settings = StageASettings(
-        input_dir=photo_tree(groups("QC-1")), output_dir=photo_tree({}).parent / "out", missions=(SHIELD,),
-        engine=EngineSettings(checkpoint="none", engine="scripted"),
-    )  # fmt: skip
-    with pytest.raises(CheckpointError):
-        summarize_directory(settings, ScriptedEngine.of({"*": "x"}, before_batch=breaks), ProgressView(console))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+@pytest.mark.usefixtures("at_once")
+def test_synth_shows_its_progress_unless_it_is_quiet(tmp_path: Path) -> None:
+    drawing = ["synth", "--groups", "2", "--mission", SHIELD, "--output-dir"]
+    ran = run(*drawing, str(tmp_path / "a"))
+    assert ran.stderr.splitlines()[-1] == "drawing: 2 of 2 groups, 0 s left"
+    assert ran.stdout == f"2 groups and their truth: {tmp_path / 'a' / 'truth.jsonl'}\n"
+    quiet = run(*drawing, str(tmp_path / "b"), "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_only_the_first_failures_of_each_mission_are_shown(photo_tree: PhotoTree, terminal: bool) -> None:
-    names = [f"QC-{number}" for number in range(1, 10)]
-    root = photo_tree(groups(*names) | groups(*names, mission=CABLES))
-    text, _ = shown(root, {"*": ""}, terminal, missions=(SHIELD, CABLES))
-    told = re.findall(r"failed: (QC-\d): the summary is empty: the model wrote '<\|im_end\|>'", text)
-    assert told == [f"QC-{number}" for number in range(1, FAULTS_SHOWN + 1)] * 2
-
-
-@pytest.mark.parametrize("terminal", [False, True])
-def test_names_are_shown_as_they_are_whatever_they_look_like(photo_tree: PhotoTree, terminal: bool) -> None:
-    name = "[red]站点 :smile: [bold"
-    root = photo_tree(groups("ok") | {f"{SHIELD}/审核通过/{name}": ["[bold]x :warning:.jpg"], f"{SHIELD}/{name}/a": 1})
-    (photo,) = (root / SHIELD / "审核通过" / name).iterdir()
-    photo.write_bytes(b"")
-    text, _ = shown(root, {"*": "无关图片×1"}, terminal)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    assert f"warning: {SHIELD}: left out 1 × folder that is not a label: {name}\n" in plain
-    assert f"failed: {name}: {photo}: the file is empty (0 bytes)\n" in plain
-
-
-def test_warnings_of_a_mission_are_told_once_even_where_it_cannot_run(photo_tree: PhotoTree) -> None:
-    root = photo_tree(groups("QC-1") | {f"{CABLES}/审核通过/empty": 0, f"{SHIELD}/审核通过/empty": 0})
-    text, _ = shown(root, {"*": "无关图片×1"}, missions=(CABLES, SHIELD))
-    assert text.splitlines() == [
-        f"warning: {mission}: left out 1 × group without photos: 审核通过/empty" for mission in (CABLES, SHIELD)
-    ]
-
-
-def test_the_table_has_a_row_a_mission_with_its_numbers() -> None:
-    results = [
-        MissionResult(
-            SHIELD, written=11_000, failed=2, skipped=7, photos=37_400, rotated=31, seconds=100.0, waited_s=4
-        ),
-        MissionResult("[red]自己的", groups=9, skipped=9),
-        MissionResult("refused", groups=9, error="other settings"),
-    ]
-    assert rows_of(results) == [
-        ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s", "waited for photos"],
-        [SHIELD, "11000", "2", "7", "37400", "31", "374.00", "4%"],
-        ["[red]自己的", "0", "0", "9", "0", "0", "–", "–"],
-    ]
-
-
-@pytest.mark.parametrize("unit", ["photos", "verdicts"])
-def test_the_table_is_silent_about_the_speed_where_no_model_answered(unit: str) -> None:
-    results = [MissionResult(SHIELD, groups=9, written=4, skipped=5), MissionResult(CABLES, groups=9, error="broken")]
-    assert rows_of(results, unit) == [["mission", "written", "failed", "skipped as done"], [SHIELD, "4", "0", "5"]]
-    assert begun([MissionResult(CABLES, groups=9, error="broken")]) == []
-
-
-def rows_of(results: list[MissionResult], unit: str = "photos") -> list[list[str]]:
-    console = Console(file=io.StringIO(), width=100)
-    console.print(table(results, unit))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-
-
-def test_the_last_words_name_what_failed_and_what_to_do() -> None:
-    errors = Path("out/errors.jsonl")
-    results = [
-        MissionResult("a", groups=5, written=5),
-        MissionResult("b", groups=5, written=3, failed=2, errors=errors),
-        MissionResult("c", error="out/c.jsonl: another run is writing it."),
-        MissionResult("d", groups=9, written=1, failed=1, interrupted=True, errors=errors),
-    ]
-    assert last_words(results) == [
-        f"b: 2 of 5 groups failed: see {errors}. The same command tries just those again.",
-        "error: out/c.jsonl: another run is writing it.",
-        "d: interrupted. The same command goes on from here.",
-        f"d: 1 of 9 groups failed: see {errors}. The same command tries just those again.",
-    ]
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize(("option", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
+def test_evaluate_shows_the_progress_of_its_thumbnails(tmp_path: Path, option: list[str], shown: bool) -> None:
+    verdicts = write_judged(tmp_path, [verdict("QC-1")], [stage_a("QC-1", "pass")])
+    ran = run("evaluate", "--output-dir", str(tmp_path / "report"), str(verdicts), *option)
+    assert ran.exit_code == 0, ran.stderr
+    assert ("thumbnails: 1 of 1 photos, 0 s left" in ran.stderr) == shown
+    assert (MISSION in ran.stdout) == (option != ["--quiet"])

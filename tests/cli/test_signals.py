@@ -16,8 +16,8 @@ def test_the_first_signal_asks_to_stop_and_interrupts_nothing(number: signal.Sig
     asked: list[str] = []
     with interruptible(lambda: asked.append("stop")):
         os.kill(os.getpid(), number)
-        asked.append("the work goes on")
-    assert asked == ["stop", "the work goes on"]
+        asked.append("the work continues")
+    assert asked == ["stop", "the work continues"]
 
 
 @pytest.mark.parametrize("first", SIGNALS)
@@ -47,19 +47,19 @@ def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_before_the_run_has_begun_is_status_130_too(number: signal.Signals, tmp_path: Path) -> None:
-    """Ten seconds may pass between the start of a command and its first batch."""
+def test_a_signal_before_the_run_starts_is_status_130(number: signal.Signals, tmp_path: Path) -> None:
+    """Between the start of a command and its first batch ten seconds may pass."""
     (tmp_path / "a.jsonl").touch()
     words = (
         "import os, yanshou.stage_b.judge as judge\nfrom yanshou.cli import main\n"
-        f"judge.prepare = lambda settings: os.kill(os.getpid(), {int(number)})\n"
+        f"judge.prepare = lambda settings, listener: os.kill(os.getpid(), {int(number)})\n"
         "main(['judge', '--rules', '--output-dir', 'out', 'a.jsonl'])"
     )
     ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
 
 
-def test_the_signals_do_afterwards_what_they_did_before() -> None:
+def test_earlier_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with interruptible(lambda: None):
         assert [signal.getsignal(number) for number in SIGNALS] != before

@@ -1,15 +1,18 @@
 """Promises of `yanshou.cli.tables`: every figure is shown, and names are shown as they are."""
 
 import io
+import re
 from collections.abc import Sequence
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
-from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
+from yanshou.cli.tables import dataset_tables, evaluation_tables, run_table, score_tables, started
 from yanshou.evaluate import Counts, Evaluation
 from yanshou.evaluate.evaluation import EvaluationFigures
 from yanshou.evaluate.summaries import compare
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import DatasetSettings
@@ -22,6 +25,38 @@ def cells(tables: Sequence[Table]) -> list[list[str]]:
     console = Console(file=io.StringIO(), width=160, record=True)
     console.print(*tables, sep="\n")
     return [row.split() for row in console.export_text().splitlines() if row.strip()]
+
+
+SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
+
+
+def test_run_table_has_one_row_per_mission_that_was_started() -> None:
+    results = [
+        MissionResult(
+            SHIELD, written=11_000, failed=2, skipped=7, photos=37_400, rotated=31, seconds=100.0, waited_s=4
+        ),
+        MissionResult("[red]自己的", groups=9, skipped=9),
+        MissionResult("refused", groups=9, error="other settings"),
+    ]
+    assert rows_of(results) == [
+        ["mission", "written", "failed", "skipped as done", "photos", "rotated", "images/s", "waited for photos"],
+        [SHIELD, "11000", "2", "7", "37400", "31", "374.00", "4%"],
+        ["[red]自己的", "0", "0", "9", "0", "0", "–", "–"],
+    ]
+
+
+@pytest.mark.parametrize("unit", ["photos", "verdicts"])
+def test_run_table_has_no_speed_where_no_model_answered(unit: str) -> None:
+    results = [MissionResult(SHIELD, groups=9, written=4, skipped=5), MissionResult(CABLES, groups=9, error="broken")]
+    assert rows_of(results, unit) == [["mission", "written", "failed", "skipped as done"], [SHIELD, "4", "0", "5"]]
+    assert started([MissionResult(CABLES, groups=9, error="broken")]) == []
+
+
+def rows_of(results: list[MissionResult], unit: str = "photos") -> list[list[str]]:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(run_table(results, unit))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 
 def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:

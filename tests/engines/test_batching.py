@@ -110,6 +110,15 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
     ]  # fmt: skip
 
 
+def test_a_smaller_batch_size_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "yanshou")
+    FakeModel(batch_size=8, fits=chain([7], repeat(8))).answers(200)
+    assert caplog.messages == [
+        "out of memory with a batch of 8: retrying with 4",
+        f"no out-of-memory in {RECOVERY_BATCHES} batches: batch size 8 again",
+    ]
+
+
 def test_a_photo_that_does_not_fit_alone_fails_and_the_others_are_answered() -> None:
     model = FakeModel(batch_size=4, fits=chain([3, 1, 0, 1], repeat(4)))  # [0 1 2 3], [0 1], then 0 alone and 1 alone
     assert model.answers(6) == [(0, TOO_LARGE), *good(1, 2, 3, 4, 5)]

@@ -86,10 +86,10 @@ def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
-        (["--threshold", "1.5"], 2, "--threshold: "),
-        (["--max-false-release", "0"], 2, "--max-false-release: "),
-        (["--max-false-release", "1e-320"], 2, "--max-false-release: "),
-        (["--max-false-release", "9e-7"], 2, "--max-false-release: "),
+        (["--threshold", "1.5"], 2, "Error: --threshold is "),
+        (["--max-false-release", "0"], 2, "Error: --max-false-release is "),
+        (["--max-false-release", "1e-320"], 2, "Error: --max-false-release is "),
+        (["--max-false-release", "9e-7"], 2, "Error: --max-false-release is "),
         (["--threshold", "0.5", "--max-false-release", "0.1"], 2, "Give one"),
         (["--threshold", "0.5"], 2, "p_pass"),
     ],

@@ -60,7 +60,7 @@ def test_with_a_threshold_pass_is_exactly_p_pass_at_least_p(files: list[Path], t
     result = evaluate(files[:1], None, MISSIONS, threshold=threshold)
     passed = sorted(group.key.group_id[3:] for group in result.groups if group.verdict == "pass")
     assert "".join(passed) == passing
-    assert [group.written for group in result.groups if group.key.group_id == "QC-2"] == ["fail"]
+    assert [group.file_verdict for group in result.groups if group.key.group_id == "QC-2"] == ["fail"]
     assert result.overall.judge.errors == 2  # no threshold makes a verdict of an error
     assert result.overall.rules == evaluate(files[:1], None, MISSIONS).overall.rules
 

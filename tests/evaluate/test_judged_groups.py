@@ -1,6 +1,5 @@
-"""Reading: every group of any file once, the Stage-A files found, and damage named."""
+"""Reading the groups of an evaluation: each group of any file once, with warnings about gaps."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,31 +23,31 @@ def read(file: Path, *stage_a_files: Path) -> list[JudgedGroup]:
     return list(read_judged([file], stage_a_files or None, MISSIONS).groups)
 
 
-def test_a_group_holds_what_every_file_says_of_it(judged: Judged) -> None:
+def test_a_group_holds_what_each_file_says_about_it(judged: Judged) -> None:
     line = stage_a("QC-1", "fail", BAD)
     (group,) = read(judged([verdict("QC-1", "fail", "pass", 0.97, reason="看起来不错")], [line]))
     assert group.key == GroupKey(MISSION, "fail", "QC-1")
     assert (group.images, group.summaries) == (("/photos/QC-1/1.jpg",), (BAD,))
-    assert (group.verdict, group.written, group.reason, group.p_pass) == ("pass", "pass", "看起来不错", 0.97)
+    assert (group.verdict, group.file_verdict, group.reason, group.p_pass) == ("pass", "pass", "看起来不错", 0.97)
     assert group.rules is not None
     assert (group.rules_verdict, group.fault, group.outcome) == ("fail", None, "false release")
     assert "没有看到" in group.rules.reason
 
 
-def test_a_fault_says_why_there_is_no_verdict(judged: Judged) -> None:
+def test_a_fault_is_the_reason_for_a_missing_verdict(judged: Judged) -> None:
     groups = read(
         judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2")], [fault("QC-2", message="out of memory")])
     )
     assert [(group.verdict, group.fault) for group in groups] == [("pass", None), (None, "generate: out of memory")]
 
 
-def test_of_several_attempts_the_latest_counts(judged: Judged) -> None:
+def test_the_latest_of_several_attempts_counts(judged: Judged) -> None:
     old, new = fault("QC-1", message="old"), fault("QC-1", message="new", timestamp="2026-01-19T09:30:00+08:00")
     (group,) = read(judged([], [stage_a("QC-1")], [old, new, {**new, "message": "and this"}]))
     assert group.fault == "generate: new; generate: and this"
 
 
-def test_a_verdict_outweighs_a_fault_that_was_left_behind(judged: Judged) -> None:
+def test_a_verdict_counts_beside_a_leftover_fault(judged: Judged) -> None:
     (group,) = read(judged([verdict("QC-1")], None, [fault("QC-1")]))
     assert (group.verdict, group.fault) == ("pass", None)
 
@@ -64,23 +63,14 @@ def test_a_verdict_older_than_the_summaries_does_not_count(judged: Judged) -> No
     assert [warning for warning in found.warnings if "QC-2" in warning and "older than its summaries" in warning]
 
 
-def test_verdicts_of_a_run_that_has_not_ended_are_told(judged: Judged) -> None:
-    file = judged([verdict("QC-1")], [stage_a("QC-1")])
-    assert read_judged([file], None, MISSIONS).warnings == ()
-    run = file.with_name(file.name.replace(".jsonl", ".run.json"))
-    run.write_text(run.read_text("utf-8").replace('"finished"', '"running"'), encoding="utf-8")
-    (warning,) = read_judged([file], None, MISSIONS).warnings
-    assert warning.startswith(f"{run}: its run goes on or was killed")
-
-
 def row(group: str, solution: str = "通过", mission: str = MISSION) -> dict[str, Any]:
     """A line of a dataset."""
     messages = [{"role": "system", "content": "你是"}, {"role": "user", "content": "检查项"}]
     return {"messages": messages, "solution": solution, "group_id": group, "mission": mission, "summaries": []}
 
 
-def test_only_the_groups_of_a_dataset_are_read_once(judged: Judged, tmp_path: Path) -> None:
-    """A group that stands there several times is one; one id with the other label is another group."""
+def test_an_evaluation_can_be_limited_to_the_groups_of_a_dataset(judged: Judged, tmp_path: Path) -> None:
+    """Several rows about a group count once. The same id with the other label is another group."""
     lines = [("QC-1", "pass"), ("QC-1", "fail"), ("QC-2", "pass"), ("QC-3", "fail")]
     file = judged([verdict(*line) for line in lines], [stage_a(*line) for line in lines])
     train, val = jsonl(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
@@ -88,36 +78,36 @@ def test_only_the_groups_of_a_dataset_are_read_once(judged: Judged, tmp_path: Pa
 
     found = read_judged([file], None, MISSIONS, [val])
     assert [(group.key.group_id, group.key.label) for group in found.groups] == [("QC-1", "fail")]
-    assert found.warnings == (f"1 groups of {val} alone; 3 others are left out",)
+    assert found.warnings == (f"only the 1 groups of {val} are evaluated; 3 others are left out",)
     both = read_judged([file], None, MISSIONS, [train, val]).groups
     assert [(group.key.group_id, group.key.label) for group in both] == [("QC-1", "fail"), ("QC-2", "pass")]
 
 
-def test_a_group_of_the_dataset_that_no_file_knows_is_told(judged: Judged, tmp_path: Path) -> None:
+def test_a_group_of_the_dataset_in_no_other_file_is_an_error(judged: Judged, tmp_path: Path) -> None:
     file = judged([verdict("QC-1")], [stage_a("QC-1")])
     val = jsonl(tmp_path / "val.jsonl", [row("QC-1"), row("QC-9"), row("QC-8", mission="BBU线缆布放")])
-    with pytest.raises(InputError, match=r"val.jsonl: 1 groups stand in none of the files, first .*QC-9.*Give the"):
+    with pytest.raises(InputError, match=r"val.jsonl: 1 groups are in none of the other files, first .*QC-9.*Give the"):
         read_judged([file], None, MISSIONS, [val])
 
     jsonl(val, [row("QC-1"), row("QC-8", mission="BBU线缆布放")])
     found = read_judged([file], None, MISSIONS, [val])
     assert len(found.groups) == 1
-    assert "BBU线缆布放: 1 groups and no file of verdicts: left out" in found.warnings
+    assert "BBU线缆布放: 1 groups without a file of verdicts are left out" in found.warnings
 
 
-def test_a_file_that_is_no_dataset_is_told(judged: Judged, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_dataset_is_an_error(judged: Judged, tmp_path: Path) -> None:
     file = judged([verdict("QC-1")], [stage_a("QC-1")])
     with pytest.raises(DamagedFileError, match=r"_verdicts.jsonl:1: key messages is missing"):
         read_judged([file], None, MISSIONS, [file])
 
 
-def test_groups_that_failed_in_stage_a_are_groups(judged: Judged) -> None:
+def test_groups_that_failed_in_stage_a_are_evaluated(judged: Judged) -> None:
     torn = fault("QC-2", step="load", message="a.jpg is empty")
     groups = read(judged([verdict("QC-1")], None, (), [torn]))
     assert [(group.key.group_id, group.fault) for group in groups] == [("QC-1", None), ("QC-2", "load: a.jpg is empty")]
 
 
-def test_a_group_without_verdict_and_fault_is_named_and_counted(judged: Judged) -> None:
+def test_a_group_with_neither_verdict_nor_fault_is_named_and_counted(judged: Judged) -> None:
     file = judged([verdict("QC-1")], [stage_a("QC-1"), stage_a("QC-2", "fail")])
     found = read_judged([file], None, MISSIONS)
     assert [group.fault for group in found.groups] == [None, NOT_JUDGED]
@@ -130,7 +120,7 @@ def test_a_verdict_without_summaries_is_named_and_counted(judged: Judged) -> Non
     assert [f"group QC-2 ({MISSION}, pass)" in warning for warning in found.warnings] == [True]
 
 
-def test_many_groups_of_one_kind_are_not_all_listed(judged: Judged) -> None:
+def test_warnings_of_one_kind_name_five_groups_at_most(judged: Judged) -> None:
     lines = [stage_a(f"QC-{number}") for number in range(100)]
     found = read_judged([judged([verdict("QC-0")], lines)], None, MISSIONS)
     assert len(found.groups) == 100
@@ -138,81 +128,24 @@ def test_many_groups_of_one_kind_are_not_all_listed(judged: Judged) -> None:
     assert found.warnings[-1].startswith("94 more groups")
 
 
-def test_one_id_under_both_labels_is_two_groups(judged: Judged) -> None:
+def test_one_id_under_both_labels_makes_two_groups(judged: Judged) -> None:
     assert len(read(judged([verdict("QC-1", "pass"), verdict("QC-1", "fail")]))) == 2
 
 
-def test_stage_a_files_can_be_given(judged: Judged, tmp_path: Path) -> None:
-    file = judged([verdict("QC-1")])
-    (tmp_path / f"{MISSION}_verdicts.run.json").unlink()
-    given_file = jsonl(tmp_path / "moved.jsonl", [stage_a("QC-1", text=BAD)])
-    assert [group.summaries for group in read(file, given_file, given_file)] == [(BAD,)]
-
-
-def test_missions_that_were_not_judged_are_left_out_by_name(judged: Judged, tmp_path: Path) -> None:
+def test_missions_that_were_not_judged_are_left_out_with_a_warning(judged: Judged, tmp_path: Path) -> None:
     other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
     file = judged([verdict("QC-1")])
     found = read_judged([file], [tmp_path / f"{MISSION}_stage_a.jsonl", other], MISSIONS)
     assert [group.key.group_id for group in found.groups] == ["QC-1"]
-    assert found.warnings == ("挡风板安装检查: 1 groups and no file of verdicts: left out",)
+    assert found.warnings == ("挡风板安装检查: 1 groups without a file of verdicts are left out",)
 
 
-def test_one_of_several_missions_judged_together_is_evaluated_without_a_word(judged: Judged, tmp_path: Path) -> None:
-    other = jsonl(tmp_path / "other.jsonl", [stage_a("QC-9", mission="挡风板安装检查")])
-    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
-    both = [str(tmp_path / f"{MISSION}_stage_a.jsonl"), str(other)]
-    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": both}}))
-    found = read_judged([file], None, MISSIONS)
-    assert ([group.key.group_id for group in found.groups], found.warnings) == (["QC-1"], ())
-
-
-def test_a_file_of_verdicts_with_nothing_in_it_tells_its_mission_by_its_name(judged: Judged) -> None:
+def test_an_empty_file_of_verdicts_counts_for_the_mission_in_its_name(judged: Judged) -> None:
     assert [group.fault for group in read(judged([], [stage_a("QC-1")]))] == [NOT_JUDGED]
 
 
-def test_a_missing_run_file_asks_for_the_stage_a_files(judged: Judged, tmp_path: Path) -> None:
-    file = judged([verdict("QC-1")])
-    (tmp_path / f"{MISSION}_verdicts.run.json").unlink()
-    with pytest.raises(InputError, match=r"run\.json is missing beside it.*--stage-a"):
-        read(file)
-
-
-@pytest.mark.parametrize("named", [None, [], "out/a.jsonl", [1], [""]])
-def test_a_run_file_that_names_no_stage_a_files_is_shown(judged: Judged, tmp_path: Path, named: Any) -> None:
-    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
-    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": named}}))
-    with pytest.raises(DamagedFileError, match=r"run\.json: key settings\.stage_a is .*--stage-a"):
-        read(file)
-
-
-@pytest.mark.parametrize("odd", ["[]", "", "{", "null", '{"settings": ' + "[" * 100_000])
-def test_a_damaged_run_file_is_told_as_what_it_is(judged: Judged, tmp_path: Path, odd: str) -> None:
-    file = judged([verdict("QC-1")])
-    (tmp_path / f"{MISSION}_verdicts.run.json").write_text(odd)
-    with pytest.raises(DamagedFileError, match=r"run\.json: (not an object|blank|incomplete|nested).*--stage-a"):
-        read(file)
-
-
-@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a" * 245 + ".jsonl"])
-def test_names_that_no_file_can_have_are_no_traceback(judged: Judged, tmp_path: Path, name: str) -> None:
-    file, run = judged([verdict("QC-1")]), tmp_path / f"{MISSION}_verdicts.run.json"
-    run.write_text(json.dumps({**json.loads(run.read_text()), "settings": {"stage_a": [name]}}))
-    with pytest.raises(InputError, match=r"is not there any more.*--stage-a"):
-        read(file)
-    if name.endswith(".jsonl"):  # there, but the names of the files beside it would be too long
-        jsonl(tmp_path / name, [stage_a("QC-1")])
-        assert len(read(file, tmp_path / name)) == 1
-
-
-def test_a_stage_a_file_that_is_gone_is_named(judged: Judged, tmp_path: Path) -> None:
-    file = judged([verdict("QC-1")])
-    (tmp_path / f"{MISSION}_stage_a.jsonl").unlink()
-    with pytest.raises(InputError, match=r"_stage_a\.jsonl is not there any more.*--stage-a"):
-        read(file)
-
-
 def test_stage_a_files_of_other_groups_are_refused(judged: Judged) -> None:
-    with pytest.raises(InputError, match="none of the 1 groups with a verdict has a line here"):
+    with pytest.raises(InputError, match="no line for any of the 1 groups with a verdict"):
         read(judged([verdict("QC-1")], [stage_a("QC-2")]))
 
 
@@ -223,7 +156,7 @@ def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> Non
 
 
 @pytest.mark.parametrize("name", [f"{MISSION}_verdicts.errors.jsonl", f"{MISSION}_stage_a.jsonl", "groups.csv"])
-def test_a_neighbour_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
+def test_a_file_of_another_kind_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is not a file of verdicts"):
         read(tmp_path / name)
 
@@ -233,7 +166,7 @@ def test_a_damaged_line_is_named(judged: Judged) -> None:
         read(judged([verdict("QC-1", p=1.5)]))
 
 
-def test_nothing_at_all_is_an_error(judged: Judged) -> None:
+def test_files_without_groups_are_an_error(judged: Judged) -> None:
     with pytest.raises(InputError, match="no group to evaluate"):
         read(judged([]))
 
@@ -243,8 +176,10 @@ IDS = st.sets(st.tuples(st.integers(0, 5), st.sampled_from(["pass", "fail", None
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(IDS, IDS, IDS, IDS)
-def test_nothing_is_lost_and_totals_add_up(judged: Judged, verdicts: set, lines: set, faults: set, torn: set) -> None:  # type: ignore[type-arg]
-    """Whatever the files say of a group, and whichever lack it: it is a group, once, in one cell."""
+def test_every_group_counts_once_and_totals_add_up(
+    judged: Judged, verdicts: set, lines: set, faults: set, torn: set
+) -> None:  # type: ignore[type-arg]
+    """Each group of any file is counted once, in one cell, for any combination of files that mention it."""
     everything = verdicts | lines | faults | torn
     if not everything or (verdicts and not verdicts & lines):
         return

@@ -157,10 +157,10 @@ def test_of_the_others_those_near_the_threshold_come_first(files: list[Path]) ->
 def test_a_group_has_its_verdicts_reason_and_fault(files: list[Path], tmp_path: Path) -> None:
     groups = {(group["id"], group["mission"]): group for group in report(files, tmp_path).data["groups"]}
     known = {
-        name: groups["QC-3", 0][name] for name in ("label", "verdict", "written", "outcome", "p", "reason", "rules")
+        name: groups["QC-3", 0][name] for name in ("label", "verdict", "fileVerdict", "outcome", "p", "reason", "rules")
     }
     assert known == {
-        "label": "fail", "verdict": "pass", "written": "pass", "outcome": "false-release", "p": 0.6,
+        "label": "fail", "verdict": "pass", "fileVerdict": "pass", "outcome": "false-release", "p": 0.6,
         "reason": "有图片_1", "rules": "fail",
     }  # fmt: skip
     assert groups["QC-6", 0]["fault"] == "generate: out of memory"

@@ -1,4 +1,4 @@
-"""One registry of missions: the folder of TOMLs, and the user's own beside them."""
+"""The registry of missions: the folder of TOML files, and the user's own files."""
 
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ def mission_file(folder: Path, file: str = "own.toml", name: str = "RRU检查", 
     return path
 
 
-def test_the_four_missions_stand_in_the_order_of_their_names() -> None:
+def test_the_four_missions_are_ordered_by_name() -> None:
     assert [mission.name for mission in load_missions()] == NAMES
 
 
@@ -35,12 +35,12 @@ def test_an_alias_is_its_mission(alias: str, name: str) -> None:
     assert alias in load_missions()
 
 
-def test_no_label_word_stands_in_a_prompt() -> None:
+def test_no_prompt_contains_a_label_folder() -> None:
     for mission in load_missions():
         assert "审核" not in mission.focus + mission.rule.text
 
 
-def test_an_unknown_mission_is_refused_with_all_that_are_known() -> None:
+def test_an_unknown_mission_is_refused_naming_the_known_ones() -> None:
     with pytest.raises(UsageError) as refused:
         load_missions().get("BBU接地检查")
     assert all(name in str(refused.value) for name in ["BBU接地检查", *NAMES, "BBU线缆布放要求"])
@@ -55,7 +55,7 @@ def test_a_users_file_or_folder_adds_missions(tmp_path: Path) -> None:
     assert load_missions([tmp_path / "b10.toml"]).get("C").name == "B"
 
 
-def test_names_are_the_same_however_a_disk_spells_them(tmp_path: Path) -> None:
+def test_names_are_compared_in_unicode_nfc(tmp_path: Path) -> None:
     mission_file(tmp_path, name=normalize("NFC", "Prüfung"))
     assert load_missions([tmp_path]).get(normalize("NFD", "Prüfung")).name == normalize("NFC", "Prüfung")
 

@@ -1,4 +1,4 @@
-"""Rendered prompts, word for word. YANSHOU_UPDATE_GOLDEN=1 rewrites the golden files."""
+"""Rendered prompts equal the golden files. YANSHOU_UPDATE_GOLDEN=1 rewrites them."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Render = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """The chat template of a checkpoint folder, Qwen's."""
+    """Qwen's chat template, in a checkpoint folder."""
     return TransformersEngine(settings(write_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny"))).render
 
 
@@ -47,20 +47,20 @@ def test_verdict_prompts_are_golden(render: Render, mission: Mission) -> None:
     assert is_golden(f"{mission.name} stage-b", render(verdict_prompt(mission, SUMMARIES), with_photo=False))
 
 
-def test_every_golden_file_is_a_prompt_of_now() -> None:
+def test_every_golden_file_belongs_to_a_prompt() -> None:
     names = {f"{mission.name} stage-{stage}" for mission in MISSIONS for stage in "ab"}
     assert {path.stem for path in GOLDEN.iterdir()} == names | {"any mission stage-a without focus"}
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.txt")), ids=lambda path: path.stem)
-def test_no_prompt_holds_a_label_or_a_path(path: Path) -> None:
+def test_no_prompt_contains_a_label_or_a_path(path: Path) -> None:
     prompt = path.read_text(encoding="utf-8")
     for word in ("审核通过", "审核不通过", "审核", "QC-", ".jpg", ".jpeg", "pass", "fail"):
         assert word not in prompt
     assert "/home" not in prompt
 
 
-def test_prompt_files_replace_the_words_and_keep_the_focus(tmp_path: Path) -> None:
+def test_prompt_files_replace_the_prompts_and_keep_the_focus(tmp_path: Path) -> None:
     mission = MISSIONS[0]
     (tmp_path / "system.txt").write_text("只看螺丝。\n", encoding="utf-8")
     (tmp_path / "user.txt").write_text("\n写一行。\n", encoding="utf-8")
@@ -72,7 +72,7 @@ def test_prompt_files_replace_the_words_and_keep_the_focus(tmp_path: Path) -> No
     assert own == Prompt(SUMMARY_SYSTEM_PROMPT, f"{SUMMARY_USER_PROMPT}\n{focus}")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_prompt(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_prompt(tmp_path: Path) -> None:
     (tmp_path / "system.txt").write_text("只看螺丝。\n", encoding="utf-8-sig")
     (tmp_path / "user.txt").write_text("写一行。\n", encoding="utf-8-sig")
     files = {"system_prompt": tmp_path / "system.txt", "user_prompt": tmp_path / "user.txt"}
@@ -85,7 +85,7 @@ def test_a_byte_order_mark_is_no_part_of_the_prompt(tmp_path: Path) -> None:
     ("content", "words"),
     [(None, "cannot be read"), (b"\xff\xfe", "cannot be read"), (b" \n", "is empty"), (b"\xef\xbb\xbf\n", "is empty")],
 )
-def test_a_prompt_file_that_says_nothing_is_an_error(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_empty_or_unreadable_prompt_file_is_an_error(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "prompt.txt"
     if content is not None:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""A mission's rule as data decides as its words say; missing and doubtful evidence never passes."""
+"""A mission's rule decides as its text says; missing and doubtful evidence never passes."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_doubtful_and_zero_entries_are_no_evidence(entry: str) -> None:
     assert decide(forbidden, [parse(f"{entry}，无关图片×1")]).passed
 
 
-def test_a_note_decides_nothing() -> None:
+def test_a_note_has_no_effect() -> None:
     assert not decide(rule(), [parse("备注: 电线/捆扎整齐")]).passed
     assert verdict(INSTALLATION, DEVICE, f"{SCREW}，备注: 螺丝不符合要求")
 
@@ -130,7 +130,7 @@ def test_a_pattern_finds_its_values_on_any_level_and_in_any_spelling() -> None:
 @pytest.mark.parametrize(
     "text", ["", "*", "/符合要求", "电线/", "电线×1", "电线，光纤", "电线/需复核", "备注:电线", "电线/备注:a"]
 )
-def test_what_is_no_pattern_is_refused(text: str) -> None:
+def test_a_malformed_pattern_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a pattern"):
         Pattern.parse(text)
 
@@ -138,7 +138,7 @@ def test_what_is_no_pattern_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "fields", [{"require": []}, {"require": [[]]}, {"text": ""}, {"text": "审核通过"}, {"wehn": []}]
 )
-def test_a_rule_that_asks_nothing_or_leaks_a_label_is_refused(fields: dict[str, Any]) -> None:
+def test_a_rule_without_requirements_or_with_a_label_folder_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         rule(**fields)
 

@@ -1,4 +1,4 @@
-"""The summary line's grammar keeps every character, brings spellings together and names what cannot be."""
+"""The grammar of summary lines keeps every character, unifies spellings and names what is impossible."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ def test_canonical_form_is_its_own_canonical_form_and_prints(line: str) -> None:
 
 
 @given(any_text)
-def test_any_text_can_be_reported_on_and_every_problem_names_its_entry(line: str) -> None:
+def test_problems_of_any_text_name_their_entry(line: str) -> None:
     entries = parse(line).entries
     names = tuple(f"entry {number} ({entry}): " for number, entry in enumerate(entries, 1))
     assert all(problem.startswith(names) for problem in problems(Summary(entries)))
@@ -133,7 +133,7 @@ def test_two_spellings_have_one_canonical_form(spelling: str, canonical: str) ->
         ("光纤/需复核,备注:高/低,不明×2", [",备注:高/低,不明"]),
     ],
 )
-def test_notes_hold_commas_and_slashes_and_end_where_an_entry_begins(line: str, notes: list[str]) -> None:
+def test_a_note_may_contain_commas_and_slashes_and_ends_before_the_next_entry(line: str, notes: list[str]) -> None:
     assert [entry.note for entry in parse(line).entries] == notes
 
 
@@ -152,7 +152,7 @@ def test_notes_hold_commas_and_slashes_and_end_where_an_entry_begins(line: str, 
         ("电线/捆扎整齐×" + "9" * 5000, "×N is missing"),  # more digits than int() takes
     ],
 )
-def test_what_cannot_be_is_named(line: str, said: str) -> None:
+def test_impossible_entries_are_named(line: str, said: str) -> None:
     assert said in "\n".join(problems(parse(line)))
 
 

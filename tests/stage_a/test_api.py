@@ -1,4 +1,4 @@
-"""Promises of `yanshou.stage_a.api`: from Python, photos and groups get what the directory run writes."""
+"""Guarantees of `yanshou.stage_a.api`: Python gets the same texts and records as `yanshou summarize` writes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +42,7 @@ def engine(**answers: str) -> ScriptedEngine:
     return ScriptedEngine.of(ANSWERS | {name.replace("_", "."): text for name, text in answers.items()}, batch_size=2)
 
 
-def test_photos_and_groups_get_what_the_directory_run_writes(group: Group, tmp_path: Path) -> None:
+def test_photos_and_groups_give_what_the_directory_run_writes(group: Group, tmp_path: Path) -> None:
     settings = StageASettings(
         input_dir=tmp_path / "in", output_dir=tmp_path / "out", missions=(SHIELD.name,),
         engine=EngineSettings(checkpoint="scripted", engine="scripted"),
@@ -70,14 +70,14 @@ def test_one_engine_serves_any_number_of_calls(group: Group) -> None:
     ] * 3
 
 
-def test_a_picture_in_memory_will_do() -> None:
+def test_an_image_in_memory_is_accepted() -> None:
     assert infer_one_image(engine(), Image.new("RGB", (8, 8)), PROMPT) == (
         "电线/捆扎整齐×2<|im_end|>",
         "电线/捆扎整齐×2",
     )
 
 
-def test_no_photo_no_answer() -> None:
+def test_no_photos_give_no_texts() -> None:
     assert infer_batch(engine(), [], PROMPT) == []
 
 
@@ -103,7 +103,7 @@ def test_an_unreadable_photo_is_a_value_error(group: Group) -> None:
         assert isinstance(caught.value, PhotoError)
 
 
-def test_a_batch_says_which_photo_is_at_fault(group: Group) -> None:
+def test_a_batch_names_the_photo_that_fails(group: Group) -> None:
     cases = {
         r"/QC-1/2\.jpg: the summary is empty": engine(**{"2_jpg": ""}),
         r"/QC-1/10\.jpg: the answer was cut off": ScriptedEngine.of(ANSWERS, truncated=("10.jpg",)),
@@ -121,7 +121,7 @@ def test_a_batch_says_which_photo_is_at_fault(group: Group) -> None:
     assert str(caught.value).count("10.jpg") == 1
 
 
-def test_a_cut_off_answer_is_a_value_error_unless_it_is_accepted(group: Group) -> None:
+def test_an_answer_that_was_cut_off_is_a_value_error_unless_accepted(group: Group) -> None:
     cut = ScriptedEngine.of(ANSWERS, truncated=("10.jpg",))
     for call in (
         lambda: infer_one_image(cut, group.folder / "10.jpg", PROMPT),
@@ -134,7 +134,7 @@ def test_a_cut_off_answer_is_a_value_error_unless_it_is_accepted(group: Group) -
     assert process_group(group, cut, PROMPT, allow_truncated=True).clean_texts[2] == "电线/捆扎整齐×2"
 
 
-def test_of_several_faults_a_group_raises_that_of_its_first_photo(group: Group) -> None:
+def test_a_group_with_several_errors_raises_that_of_its_first_photo(group: Group) -> None:
     (group.folder / "10.jpg").write_bytes(b"")
     with pytest.raises(GroupError, match="the summary is empty"):
         process_group(group, engine(**{"2_jpg": ""}), PROMPT)

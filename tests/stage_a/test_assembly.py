@@ -1,4 +1,4 @@
-"""Promises of `stage_a.assembly`: groups come out checked, in input order, whatever order the answers come in."""
+"""Guarantees of `stage_a.assembly`: groups come out checked, in input order, whatever order the answers come in."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ PhotoTree = Callable[..., Path]
 
 
 class ShuffledEngine:
-    """Answers every photo with its own path, in an order that is drawn, within a window of requests."""
+    """Answers every photo with its own path, in a random order within a window of requests."""
 
     data_wait_s, out_of_memory = 0.0, 0
 
@@ -60,7 +60,7 @@ class ShuffledEngine:
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> list[Group]:
-    """Six groups of 1 to 5 photos; the photos are never opened here."""
+    """Six groups of 1 to 5 photos, which no test opens."""
     parent = tmp_path_factory.mktemp("审核通过")
     for name, count in zip("ABCDEF", (3, 1, 2, 5, 1, 4), strict=True):
         (parent / name).mkdir()
@@ -73,8 +73,8 @@ def groups(parent: Path, *names: str) -> list[Group]:
     return [Group(GroupKey(MISSION, "pass", name), parent, name) for name in names]
 
 
-def told(outcomes: Iterable[Outcome]) -> list[Any]:
-    """A group's clean texts, or what is wrong with it as (photo, message)."""
+def contents(outcomes: Iterable[Outcome]) -> list[Any]:
+    """A group's clean texts, or its errors as (photo, message)."""
     return [
         outcome.record.clean_texts
         if outcome.record
@@ -94,19 +94,19 @@ def test_groups_come_out_in_input_order_whatever_order_the_answers_have(
     chosen = [jobs[at] for at in order]
     outcomes = list(GroupAssembler(ShuffledEngine(seed, window), PROMPT).run(chosen))
     assert [outcome.key for outcome in outcomes] == [group.key for group in chosen]
-    assert told(outcomes) == texts(chosen)
+    assert contents(outcomes) == texts(chosen)
 
 
 @given(st.sets(st.sampled_from(["A/1.jpg", "A/3.jpg", "B/1.jpg", "D/2.jpg", "D/5.jpg", "F/4.jpg"])), st.integers())
-def test_just_the_groups_with_a_bad_photo_fail(jobs: list[Group], bad: set[str], seed: int) -> None:
+def test_only_groups_with_a_bad_photo_fail(jobs: list[Group], bad: set[str], seed: int) -> None:
     engine = ShuffledEngine(seed, **{name: PhotoError(f"{name} is bad") for name in bad})
     wanted = [
         [(name.split("/")[1], f"{name} is bad") for name in names if name in bad] or names for names in texts(jobs)
     ]
-    assert told(GroupAssembler(engine, PROMPT).run(jobs)) == wanted
+    assert contents(GroupAssembler(engine, PROMPT).run(jobs)) == wanted
 
 
-def test_a_group_comes_out_with_its_last_photo_not_at_the_end(jobs: list[Group]) -> None:
+def test_a_group_comes_out_as_soon_as_its_last_photo_is_answered(jobs: list[Group]) -> None:
     engine = ShuffledEngine(window=1)
     outcomes = GroupAssembler(engine, PROMPT).run(jobs)
     assert next(outcomes).key.group_id == "A"
@@ -142,7 +142,7 @@ def test_a_record_has_raw_and_clean_texts_and_absolute_paths(
     }
 
 
-def test_all_faults_of_a_group_are_told_in_the_order_of_its_photos(jobs: list[Group]) -> None:
+def test_all_errors_of_a_group_are_reported_in_the_order_of_its_photos(jobs: list[Group]) -> None:
     engine = ShuffledEngine(
         window=3, **{"D/5.jpg": PhotoError("E5", "copy it"), "D/1.jpg": "<|im_end|>", "D/3.jpg": "电线/捆扎✂"}
     )
@@ -160,35 +160,35 @@ def test_all_faults_of_a_group_are_told_in_the_order_of_its_photos(jobs: list[Gr
     assert all(fault.advice for fault in outcome.faults)
 
 
-def test_cut_off_answers_are_accepted_on_demand(jobs: list[Group]) -> None:
+def test_answers_that_were_cut_off_can_be_accepted(jobs: list[Group]) -> None:
     engine = ShuffledEngine(**{"B/1.jpg": "电线/捆扎✂"})
-    assert told(GroupAssembler(engine, PROMPT, allow_truncated=True).run(jobs[1:2])) == [["电线/捆扎"]]
+    assert contents(GroupAssembler(engine, PROMPT, allow_truncated=True).run(jobs[1:2])) == [["电线/捆扎"]]
 
 
-def test_a_group_whose_photos_vanish_fails_alone(photo_tree: PhotoTree) -> None:
+def test_a_group_whose_photos_vanish_fails_and_no_other(photo_tree: PhotoTree) -> None:
     root = photo_tree({"A": 1, "B": 1, "C": 1, "D": 1})
     (root / "B" / "1.jpg").unlink()
     (root / "D" / "1.jpg").unlink()
     (root / "D").rmdir()
-    first, gone, third, no_folder = told(GroupAssembler(ShuffledEngine(), PROMPT).run(groups(root, *"ABCD")))
+    first, gone, third, no_folder = contents(GroupAssembler(ShuffledEngine(), PROMPT).run(groups(root, *"ABCD")))
     assert (first, third) == (["A/1.jpg"], ["C/1.jpg"])
     assert gone == [(None, f"{root / 'B'}: the photos are gone")]
     assert no_folder == [(None, f"{root / 'D'}: the group's folder cannot be read (No such file or directory)")]
 
 
-def test_groups_that_all_vanished_are_told_without_a_single_answer(tmp_path: Path) -> None:
+def test_groups_whose_photos_all_vanished_fail_without_a_request(tmp_path: Path) -> None:
     outcomes = list(GroupAssembler(ShuffledEngine(), PROMPT).run(groups(tmp_path, "A", "B")))
     assert [(outcome.key.group_id, outcome.record) for outcome in outcomes] == [("A", None), ("B", None)]
 
 
-def test_groups_that_a_stopped_engine_left_open_have_no_outcome(jobs: list[Group]) -> None:
+def test_groups_that_a_stopped_engine_left_unanswered_have_no_outcome(jobs: list[Group]) -> None:
     class Stopping(ShuffledEngine):
         def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
             for answer, _ in zip(super().generate(requests), range(5), strict=False):
                 yield answer
 
     outcomes = GroupAssembler(Stopping(window=1), PROMPT).run(jobs)
-    assert [outcome.key.group_id for outcome in outcomes] == ["A", "B"]  # of C, one photo of two is answered
+    assert [outcome.key.group_id for outcome in outcomes] == ["A", "B"]  # one of C's two photos is not answered
 
 
 def test_an_engine_may_give_any_iterator(jobs: list[Group]) -> None:
@@ -196,16 +196,16 @@ def test_an_engine_may_give_any_iterator(jobs: list[Group]) -> None:
         def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
             return iter(list(super().generate(requests)))
 
-    assert told(GroupAssembler(Listing(), PROMPT).run(jobs)) == texts(jobs)
+    assert contents(GroupAssembler(Listing(), PROMPT).run(jobs)) == texts(jobs)
 
 
-def test_every_answer_is_heard_once(jobs: list[Group]) -> None:
-    heard: list[int] = []
-    list(GroupAssembler(ShuffledEngine(), PROMPT, on_answer=lambda answer: heard.append(answer.id)).run(jobs))
-    assert sorted(heard) == list(range(16))
+def test_the_callback_gets_every_answer_once(jobs: list[Group]) -> None:
+    answered: list[int] = []
+    list(GroupAssembler(ShuffledEngine(), PROMPT, on_answer=lambda answer: answered.append(answer.id)).run(jobs))
+    assert sorted(answered) == list(range(16))
 
 
-def test_sampling_keys_tell_photos_apart_and_do_not_depend_on_where_the_folder_is(photo_tree: PhotoTree) -> None:
+def test_sampling_keys_are_unique_and_do_not_depend_on_where_the_folder_is(photo_tree: PhotoTree) -> None:
     def keys(parent: Path) -> list[str]:
         engine, label = ShuffledEngine(), "pass" if parent.name == "审核通过" else "fail"
         chosen = [Group(GroupKey(MISSION, label, name), parent, name) for name in ("A", "B")]
@@ -231,7 +231,7 @@ def test_sampling_keys_tell_photos_apart_and_do_not_depend_on_where_the_folder_i
         ),
     ],
 )
-def test_what_is_no_summary_is_a_value_error(
+def test_an_answer_that_is_no_summary_is_a_value_error(
     answer: Completion | Failure, error: type[ValueError], message: str
 ) -> None:
     with pytest.raises(error) as caught:

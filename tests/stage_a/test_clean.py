@@ -1,4 +1,4 @@
-"""Promises of `yanshou.stage_a.clean`."""
+"""Guarantees of `yanshou.stage_a.clean`, and of the checks on a record's texts."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ LINE = "BBU设备/华为,显示完整,无需安装×1，标签/5G-BBU-(-48V)×1"
         f'{{"图片_1":\n"{LINE}\n"}}',
     ],
 )
-def test_what_stands_around_a_summary_is_taken_off(raw: str) -> None:
+def test_what_surrounds_a_summary_is_removed(raw: str) -> None:
     assert clean_text(raw) == LINE
 
 
@@ -36,14 +36,14 @@ def test_line_breaks_of_any_kind_become_one_space(line_break: str) -> None:
 
 
 @pytest.mark.parametrize("text", ['标签/{"a": "b"}×1', "标签/<5G|BBU>×1", "{电线×1}", "电线  两个空格×1"])
-def test_text_that_is_no_wrapper_stays_as_it_is(text: str) -> None:
+def test_text_without_a_wrapper_is_kept_unchanged(text: str) -> None:
     assert clean_text(text) == text
 
 
 @pytest.mark.parametrize(
     "raw", ["", " \n", "<|im_end|>", "\u200b\ufeff", '{"图片_1": ""}', '{"图片_1": " <|im_end|>"}']
 )
-def test_a_summary_that_is_empty_once_opened_is_refused(raw: str) -> None:
+def test_a_wrapper_around_an_empty_summary_is_refused(raw: str) -> None:
     with pytest.raises(SummaryError, match="the summary is empty: the model wrote ") as error:
         clean_text(raw)
     assert error.value.advice
@@ -64,7 +64,7 @@ def test_a_summary_that_is_empty_once_opened_is_refused(raw: str) -> None:
         ('{"图片_1": ' + "[" * 100_000, "cannot be parsed"),
     ],
 )
-def test_a_wrapper_that_is_not_one_text_is_refused_and_nothing_guessed(raw: str, what: str) -> None:
+def test_a_wrapper_around_anything_but_one_text_is_refused(raw: str, what: str) -> None:
     with pytest.raises(SummaryError, match=what) as error:
         clean_text(raw)
     assert len(str(error.value)) < 150
@@ -92,7 +92,7 @@ PIECES = [
 
 
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
-def test_clean_text_is_one_line_never_empty_and_clean_already(raw: str) -> None:
+def test_clean_text_is_one_line_and_cleaning_it_again_changes_nothing(raw: str) -> None:
     try:
         text = clean_text(raw)
     except SummaryError:
@@ -125,9 +125,7 @@ def test_a_complete_group_passes() -> None:
         ({"clean_texts": ["a×1", "x×1", "c×1"]}, "图片_2 is 'b×1' in per_image and 'x×1' in clean_texts"),
     ],
 )
-def test_the_first_fault_of_a_group_is_named_before_writing_and_by_the_record(
-    change: dict[str, object], fault: str
-) -> None:
+def test_check_and_record_name_the_first_error_of_a_group(change: dict[str, object], fault: str) -> None:
     fields = {"images": IMAGES, "per_image": PER_IMAGE, "raw_texts": TEXTS, "clean_texts": TEXTS, **change}
     with pytest.raises(SummaryError) as error:
         check_group(**fields)  # type: ignore[arg-type]
@@ -137,15 +135,15 @@ def test_the_first_fault_of_a_group_is_named_before_writing_and_by_the_record(
     assert fault in str(refused.value)
 
 
-def test_tokens_inside_tokens_are_not_opened_for_hours() -> None:
+def test_deeply_nested_tokens_are_refused_quickly() -> None:
     nested = "<|a" * 4 + "|>" * 4
     assert clean_text(f"{nested}电线×1") == "电线×1"
-    deep = "<|a" * 60_000 + "|>" * 60_000  # a pass over the text for each level would take minutes
+    deep = "<|a" * 60_000 + "|>" * 60_000  # one pass over the text per level would take minutes
     with pytest.raises(SummaryError, match=r"more than 16 deep: the model wrote '<\|a<\|a.{,60}$"):
         clean_text(deep)
 
 
 @pytest.mark.parametrize("text", ['["电线×1"]', '[{"图片_1": "电线×1"}]'])
-def test_a_json_list_is_refused_and_nothing_is_guessed(text: str) -> None:
+def test_a_json_list_is_refused(text: str) -> None:
     with pytest.raises(SummaryError, match="a JSON list"):
         clean_text(text)

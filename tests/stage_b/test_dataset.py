@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.stage_a_lines import GROUNDING, SHIELD, line, write
+from support.verdict_files import verdict
 
 from yanshou.errors import CheckpointError, DamagedFileError, InputError, OutputError
 from yanshou.missions import load_missions
@@ -199,15 +200,10 @@ def test_an_alias_is_the_same_mission(tmp_path: Path) -> None:
         build(tmp_path, lines[0], line(mission="BBU线缆布放", group="QC-1"))
 
 
-def verdict(group: str, label: str | None, said: str, mission: str = GROUNDING) -> Any:
-    return {"group_id": group, "mission": mission, "label": label, "verdict": said, "reason": "缺少接地线",
-            "p_pass": 0.5, "raw_text": None, "timestamp": "2026-01-18T09:30:00+08:00"}  # fmt: skip
-
-
 def test_groups_that_the_checkpoint_judges_wrong_are_repeated(tmp_path: Path) -> None:
     """In train.jsonl only. A mission's alias is read as its name; verdicts about other groups are ignored."""
     groups = [(f"QC-20241022-{number}", ("pass", "fail")[number % 2]) for number in range(40)]
-    said = [verdict(group, label, "pass", "BBU接地线检查") for group, label in groups[:30]]
+    said = [verdict(group, label, "pass") for group, label in groups[:30]]
     path = write(tmp_path / "a_verdicts.jsonl", *said, verdict("QC-elsewhere", "fail", "pass"))
     lines = [line(group=group, label=label) for group, label in groups]
     card = build(tmp_path, *lines, verdicts=(path,), repeats=3)
@@ -232,8 +228,10 @@ def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
     lines = [line(group=f"QC-2024-{i}") | {"timestamp": "2026-11-20T10:00:00+08:00"} for i in range(2)]
     said = [verdict(f"QC-2024-{i}", "pass", "fail") | {"timestamp": f"2026-11-20T1{i}:00:00+09:00"} for i in range(2)]
     path = write(tmp_path / "a_verdicts.jsonl", *said)
-    told = r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
-    with pytest.raises(InputError, match=told):
+    message = (
+        r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
+    )
+    with pytest.raises(InputError, match=message):
         build(tmp_path, *lines, verdicts=(path,))
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from support.stage_a_lines import line, write
 
 from yanshou.cli import main
-from yanshou.cli.stage_b import LISTED
+from yanshou.cli.dataset import LISTED
 from yanshou.storage.lock import locked
 
 
@@ -38,8 +38,8 @@ def test_both_files_and_the_card_are_written_and_printed(stage_a: Path, tmp_path
     assert f"train.jsonl, val.jsonl, dataset.card.json: {out}" in result.stdout
     groups = [len((out / name).read_text("utf-8").splitlines()) for name in ("train.jsonl", "val.jsonl")]
     assert groups == [104, 36]  # of 70 and 70
-    told = json.loads(run(out, "--json", stage_a).stdout)
-    assert told == json.loads((out / "dataset.card.json").read_text("utf-8"))
+    printed = json.loads(run(out, "--json", stage_a).stdout)
+    assert printed == json.loads((out / "dataset.card.json").read_text("utf-8"))
 
 
 def test_a_second_dataset_at_once_in_one_folder_is_refused(stage_a: Path, tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--val-fraction", "0"], "--val-fraction: "),
-        (["--val-fraction", "1"], "--val-fraction: "),
-        (["--max-prompt-tokens", "0"], "--max-prompt-tokens: "),
+        (["--val-fraction", "0"], "Error: --val-fraction is "),
+        (["--val-fraction", "1"], "Error: --val-fraction is "),
+        (["--max-prompt-tokens", "0"], "Error: --max-prompt-tokens is "),
     ],
 )
 def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:

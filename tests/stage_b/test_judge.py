@@ -1,4 +1,4 @@
-"""Promises of `yanshou judge`: a verdict a group, nothing lost, never a pass by mistake."""
+"""Guarantees of `yanshou judge`: one verdict per group, nothing lost, never a pass by mistake."""
 
 import json
 import re
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.verdict_files import jsonl
 
 from yanshou.cli import main
 from yanshou.engines import Completion, Request
@@ -37,7 +38,7 @@ MOMENT = "2026-01-18T09:30:00+08:00"
 
 
 def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
-    """A Stage-A line; its summaries are a drawn job's."""
+    """A Stage-A line with the summaries of a random job."""
     lines = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
     photos = [f"/p/{number}_{at}.jpg" for at in range(len(lines))]
     return {
@@ -47,16 +48,11 @@ def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fie
     }  # fmt: skip
 
 
-def written(path: Path, records: list[dict[str, Any]]) -> Path:
-    path.write_bytes(b"".join(map(dump_line, records)))
-    return path
-
-
 @pytest.fixture
 def stage_a(tmp_path: Path) -> Path:
-    """Twelve groups of one mission, every third one of a failing job."""
+    """Twelve groups of one mission; every third job fails."""
     records = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
-    return written(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
+    return jsonl(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
 
 
 def script(tmp_path: Path, answers: Mapping[str, str], **options: Any) -> Path:
@@ -81,15 +77,15 @@ def faults(out: Path, mission: str = SHIELD) -> list[Fault]:
     return [line for _, line in read_records(out / f"{mission}_verdicts.errors.jsonl", Fault)]
 
 
-def told(out: Path, mission: str = SHIELD) -> list[dict[str, Any]]:
-    """The lines, the timestamp aside."""
+def without_time(out: Path, mission: str = SHIELD) -> list[dict[str, Any]]:
+    """The lines without their timestamps."""
     return [line.model_dump(exclude={"timestamp"}) for line in verdicts(out, mission)]
 
 
 # ---- what is written ----
 
 
-def test_a_line_says_what_the_model_said(stage_a: Path, tmp_path: Path) -> None:
+def test_a_line_contains_the_models_verdict_and_reason(stage_a: Path, tmp_path: Path) -> None:
     path = script(tmp_path, {"*": GOOD, "QC-3": BAD}, confidence={"*": 0.8, "QC-3": 0.7})
     assert run(stage_a, tmp_path / "out", path).exit_code == 0
     lines = verdicts(tmp_path / "out")
@@ -102,7 +98,7 @@ def test_a_line_says_what_the_model_said(stage_a: Path, tmp_path: Path) -> None:
     assert keys == ["group_id", "mission", "label", "verdict", "reason", "p_pass", "raw_text", "timestamp"]
 
 
-def test_the_rules_say_what_decide_says(stage_a: Path, tmp_path: Path) -> None:
+def test_rule_verdicts_are_those_of_decide(stage_a: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(main, command(stage_a, tmp_path / "out", "--rules")).exit_code == 0
     rule = load_missions().get(SHIELD).rule
     for line, (_, group) in zip(verdicts(tmp_path / "out"), read_records(stage_a, StageARecord), strict=True):
@@ -116,7 +112,7 @@ def test_the_rules_say_what_decide_says(stage_a: Path, tmp_path: Path) -> None:
 def test_missions_and_unlabelled_groups_are_judged_together(tmp_path: Path) -> None:
     records = [record(0), record(1, GROUND, None), record(2), record(0, label="fail"), record(1, GROUND)]
     path = script(tmp_path, {"*": GOOD})
-    assert run(written(tmp_path / "a.jsonl", records), tmp_path / "out", path).exit_code == 0
+    assert run(jsonl(tmp_path / "a.jsonl", records), tmp_path / "out", path).exit_code == 0
     assert [(line.group_id, line.label) for line in verdicts(tmp_path / "out")] == [
         ("QC-0", "pass"), ("QC-2", "pass"), ("QC-0", "fail"),
     ]  # fmt: skip
@@ -125,7 +121,7 @@ def test_missions_and_unlabelled_groups_are_judged_together(tmp_path: Path) -> N
 
 def test_an_alias_is_written_under_the_missions_own_name(tmp_path: Path) -> None:
     lines = [{**record(0, "BBU线缆布放"), "mission": "BBU线缆布放要求"}]
-    assert run(written(tmp_path / "a.jsonl", lines), tmp_path / "out", script(tmp_path, {"*": GOOD})).exit_code == 0
+    assert run(jsonl(tmp_path / "a.jsonl", lines), tmp_path / "out", script(tmp_path, {"*": GOOD})).exit_code == 0
     assert verdicts(tmp_path / "out", "BBU线缆布放")[0].mission == "BBU线缆布放"
 
 
@@ -134,13 +130,13 @@ def test_a_file_given_twice_is_judged_once(stage_a: Path, tmp_path: Path) -> Non
     assert (result.exit_code, result.exception, len(verdicts(tmp_path / "out"))) == (0, None, 12)
 
 
-# ---- what is no verdict ----
+# ---- answers that are no verdict ----
 
 
 @pytest.mark.parametrize(
     "text", ["通过", "通过。\n理由: 齐全", "审核通过\n理由: 齐全", "通过\n理由:", "", "需复核\n理由: 看不清"]
 )
-def test_text_that_is_no_verdict_fails_its_group_and_no_other(stage_a: Path, tmp_path: Path, text: str) -> None:
+def test_an_answer_that_is_no_verdict_fails_its_group_and_no_other(stage_a: Path, tmp_path: Path, text: str) -> None:
     for options in ([], ["--threshold", 0.01, "--fresh"]):
         result = run(stage_a, tmp_path / "out", script(tmp_path, {"*": GOOD, "QC-5": text}), *options)
         assert result.exit_code == 3
@@ -152,7 +148,7 @@ def test_text_that_is_no_verdict_fails_its_group_and_no_other(stage_a: Path, tmp
         assert len(verdicts(tmp_path / "out")) == 11
 
 
-def test_likelihoods_that_are_no_numbers_fail_their_group(stage_a: Path, tmp_path: Path) -> None:
+def test_likelihoods_that_are_not_numbers_fail_their_group(stage_a: Path, tmp_path: Path) -> None:
     class Overflowing(ScriptedEngine):
         def prepare(self, request: Request) -> Completion:
             completion = super().prepare(request)
@@ -170,22 +166,22 @@ def test_likelihoods_that_are_no_numbers_fail_their_group(stage_a: Path, tmp_pat
 
 
 def test_a_prompt_that_would_stop_the_run_fails_its_group_and_no_other(tmp_path: Path) -> None:
-    """`<|image_pad|>` would be a photo that isn't there: the engine takes that for a fault of the checkpoint."""
+    """`<|image_pad|>` stands for a photo: without one, the engine would report an unusable checkpoint."""
     bad = []
     for number, text in ((98, "标签/<|image_pad|>×1"), (99, "标签/甲×1，" * 50_000)):
         texts = {"per_image": {"图片_1": text}, "raw_texts": [text], "clean_texts": [text]}
         bad.append({**record(number), "images": ["/p/1.jpg"], **texts})
-    groups = written(tmp_path / "a.jsonl", [*bad, record(1)])
+    groups = jsonl(tmp_path / "a.jsonl", [*bad, record(1)])
     result = CliRunner().invoke(main, command(groups, tmp_path / "out", "--checkpoint", "demo", "--device", "cpu"))
     assert result.exit_code == 3
-    told = {fault.group_id: f"{fault.step}: {fault.message}" for fault in faults(tmp_path / "out")}
-    assert told.pop("QC-98") == "check: its summaries contain '<|image_pad|>', which no chat template reads as text"
-    assert told.pop("QC-99") == "check: its summaries have 350,000 characters, more than 250,000"
-    assert sorted([*told, *(line.group_id for line in verdicts(tmp_path / "out"))]) == ["QC-1"]
+    found = {fault.group_id: f"{fault.step}: {fault.message}" for fault in faults(tmp_path / "out")}
+    assert found.pop("QC-98") == "check: its summaries contain '<|image_pad|>', which no chat template reads as text"
+    assert found.pop("QC-99") == "check: its summaries have 350,000 characters, more than 250,000"
+    assert sorted([*found, *(line.group_id for line in verdicts(tmp_path / "out"))]) == ["QC-1"]
     assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
 
 
-def test_text_that_is_no_unicode_is_spelt_out(tmp_path: Path) -> None:
+def test_lone_surrogates_are_escaped(tmp_path: Path) -> None:
     text = "挡风板/华为,安装方向正确,\udcff×1，BBU设备/华为,显示完整,无需安装×1"
     group = {
         **record(0),
@@ -194,23 +190,26 @@ def test_text_that_is_no_unicode_is_spelt_out(tmp_path: Path) -> None:
         "raw_texts": [text],
         "clean_texts": [text],
     }
-    groups = written(tmp_path / "a.jsonl", [group])
+    groups = jsonl(tmp_path / "a.jsonl", [group])
     assert CliRunner().invoke(main, command(groups, tmp_path / "rules", "--rules")).exit_code == 0
     (tmp_path / "script.json").write_text(json.dumps({"answers": {"*": "通过\n理由: \udcff"}}))
     assert run(groups, tmp_path / "model", tmp_path / "script.json").exit_code == 0
     assert verdicts(tmp_path / "model")[0].reason == "\\udcff"
     demo = command(groups, tmp_path / "demo", "--checkpoint", "demo", "--device", "cpu")
-    assert CliRunner().invoke(main, demo).exit_code in (0, 3)  # the small model may answer anything, but not fall over
+    assert CliRunner().invoke(main, demo).exit_code in (
+        0,
+        3,
+    )  # the small model may answer anything, but the run must not crash
 
 
-def test_an_answer_cut_off_fails_its_group(stage_a: Path, tmp_path: Path) -> None:
+def test_an_answer_that_was_cut_off_fails_its_group(stage_a: Path, tmp_path: Path) -> None:
     assert run(stage_a, tmp_path / "out", script(tmp_path, {"*": GOOD}, truncated=["QC-1"])).exit_code == 3
     assert [(fault.group_id, fault.step) for fault in faults(tmp_path / "out")] == [("QC-1", "generate")]
     assert "raise --max-new-tokens" in faults(tmp_path / "out")[0].advice
 
 
 def test_a_failed_group_is_tried_again(stage_a: Path, tmp_path: Path) -> None:
-    """The script is the checkpoint: another one is another run, so here the answer is missing, not wrong."""
+    """Another script would be another checkpoint, so the answer of the same script is cut off here."""
     answers = {f"QC-{number}": GOOD for number in range(12)}
     path, out = script(tmp_path, answers, truncated=["QC-1"]), tmp_path / "out"
     assert run(stage_a, out, path).exit_code == 3
@@ -219,7 +218,7 @@ def test_a_failed_group_is_tried_again(stage_a: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_everything_fails_stops(tmp_path: Path) -> None:
-    groups = written(tmp_path / "a.jsonl", [record(number) for number in range(MAX_FAILURES_AT_START + 10)])
+    groups = jsonl(tmp_path / "a.jsonl", [record(number) for number in range(MAX_FAILURES_AT_START + 10)])
     result = run(groups, tmp_path / "out", script(tmp_path, {"*": "好"}))
     assert result.exit_code == 1
     assert f"the first {MAX_FAILURES_AT_START} groups all failed" in result.stderr
@@ -264,13 +263,13 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
     [
         ([], "--checkpoint or --rules: give one of the two"),
         (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
-        (["--rules", "--threshold", "0.5"], "--rules has none"),
+        (["--rules", "--threshold", "0.5"], "--threshold needs a model's p_pass"),
         (["--checkpoint", "demo", "--threshold", "1.5"], "--threshold"),
         (["--checkpoint", "demo", "--batch-size", "0"], "--batch-size"),
         (["--checkpoint", "demo", "--max-new-tokens", "0"], "--max-new-tokens"),
     ],
 )
-def test_wrong_usage_is_told(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+def test_wrong_usage_is_named(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
     result = CliRunner().invoke(main, command(stage_a, tmp_path / "out", *options))
     assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
     assert not (tmp_path / "out").exists()
@@ -278,7 +277,7 @@ def test_wrong_usage_is_told(stage_a: Path, tmp_path: Path, options: list[str], 
 
 def test_no_file_is_wrong_usage_and_an_empty_one_an_error(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["judge", "--rules", "--output-dir", str(tmp_path / "out")]).exit_code == 2
-    result = CliRunner().invoke(main, command(written(tmp_path / "a.jsonl", []), tmp_path / "out", "--rules"))
+    result = CliRunner().invoke(main, command(jsonl(tmp_path / "a.jsonl", []), tmp_path / "out", "--rules"))
     assert (result.exit_code, "no group to judge" in result.stderr) == (1, True)
 
 
@@ -300,7 +299,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("fault", DAMAGED)
-def test_a_damaged_file_is_told_with_its_line(tmp_path: Path, fault: str) -> None:
+def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, fault: str) -> None:
     line, words = DAMAGED[fault]
     path = tmp_path / "a.jsonl"
     path.write_bytes(dump_line(record(0)) + line)
@@ -317,7 +316,7 @@ def test_script_tags_are_text_like_any_other(tmp_path: Path) -> None:
     group = record(0)
     group = {**group, "images": ["/p/1.jpg"], "per_image": {"图片_1": tags}, "raw_texts": [tags], "clean_texts": [tags]}
     assert (
-        CliRunner().invoke(main, command(written(tmp_path / "a.jsonl", [group]), tmp_path / "out", "--rules")).exit_code
+        CliRunner().invoke(main, command(jsonl(tmp_path / "a.jsonl", [group]), tmp_path / "out", "--rules")).exit_code
         == 0
     )
 
@@ -325,7 +324,7 @@ def test_script_tags_are_text_like_any_other(tmp_path: Path) -> None:
 # ---- running it again ----
 
 
-def test_a_resume_goes_on_and_other_settings_are_refused(stage_a: Path, tmp_path: Path) -> None:
+def test_a_resume_continues_and_other_settings_are_refused(stage_a: Path, tmp_path: Path) -> None:
     path, out = script(tmp_path, {"*": GOOD}), tmp_path / "out"
     assert run(stage_a, out, path, "--limit", 5).exit_code == 0
     assert len(verdicts(out)) == 5
@@ -340,8 +339,8 @@ def test_a_resume_goes_on_and_other_settings_are_refused(stage_a: Path, tmp_path
     assert len(verdicts(out)) == 12
 
 
-def test_verdicts_of_the_rules_are_not_continued_by_a_checkpoint_and_that_takes_few_words(tmp_path: Path) -> None:
-    stage_a, out = written(tmp_path / "a.jsonl", [record(0), record(1, GROUND)]), tmp_path / "out"
+def test_a_checkpoint_does_not_continue_rule_verdicts_and_the_message_is_short(tmp_path: Path) -> None:
+    stage_a, out = jsonl(tmp_path / "a.jsonl", [record(0), record(1, GROUND)]), tmp_path / "out"
     assert CliRunner().invoke(main, command(stage_a, out, "--rules")).exit_code == 0
     refused = run(stage_a, out, script(tmp_path, {"*": GOOD}), "--quiet")
     assert refused.exit_code == 1
@@ -360,14 +359,14 @@ def test_a_verdict_older_than_its_summaries_is_an_error(stage_a: Path, tmp_path:
     assert run(stage_a, out, path).exit_code == 0
     later = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
     later[4]["timestamp"] = "2100-01-01T00:00:00+08:00"
-    result = run(written(stage_a, later), out, path)
+    result = run(jsonl(stage_a, later), out, path)
     assert result.exit_code == 3
     assert [(fault.group_id, fault.step) for fault in faults(out)] == [("QC-4", "check")]
     assert "its summaries were written at 2100" in faults(out)[0].message
 
 
 def test_a_run_killed_ten_times_ends_with_the_same_lines(stage_a: Path, tmp_path: Path) -> None:
-    groups = written(stage_a, [record(number) for number in range(120)])
+    groups = jsonl(stage_a, [record(number) for number in range(120)])
     answers = {f"QC-{number}": write_verdict(number % 2 == 0, f"第{number}组") for number in range(120)}
     path, chance, out = script(tmp_path, answers, delay_s=0.02), Random(4), tmp_path / "out"
     arguments = command(groups, out, "--engine", "scripted", "--checkpoint", path, "--batch-size", "2", "--quiet")
@@ -379,11 +378,11 @@ def test_a_run_killed_ten_times_ends_with_the_same_lines(stage_a: Path, tmp_path
     assert run(groups, out, path, "--batch-size", 64).exit_code == 0
     alone = tmp_path / "alone"
     assert run(groups, alone, path, "--batch-size", 64).exit_code == 0
-    assert told(out) == told(alone)
-    assert len(told(out)) == 120
+    assert without_time(out) == without_time(alone)
+    assert len(without_time(out)) == 120
 
 
-def test_an_interrupted_run_ends_after_the_batch_in_hand(stage_a: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_after_the_current_batch(stage_a: Path, tmp_path: Path) -> None:
     path, out = script(tmp_path, {"*": GOOD}, delay_s=0.5), tmp_path / "out"
     arguments = command(stage_a, out, "--engine", "scripted", "--checkpoint", path, "--batch-size", "2")
     process = subprocess.Popen([sys.executable, "-m", "yanshou.cli", *arguments], stderr=subprocess.PIPE, text=True)
@@ -394,11 +393,11 @@ def test_an_interrupted_run_ends_after_the_batch_in_hand(stage_a: Path, tmp_path
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "interrupted. The same command goes on from here." in err
+    assert "interrupted. Run the same command again to resume." in err
     assert 2 <= len(verdicts(out)) <= 6
 
 
-def test_an_interrupted_run_by_the_rules_ends_after_the_group_in_hand(stage_a: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_without_a_model_ends_after_the_current_group(stage_a: Path, tmp_path: Path) -> None:
     settings = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=None)
 
     class InterruptsIt(NullListener):
@@ -418,14 +417,14 @@ def test_an_interrupted_run_by_the_rules_ends_after_the_group_in_hand(stage_a: P
 def test_batch_size_and_order_change_no_verdict(tmp_path: Path) -> None:
     """The shipped checkpoint, fp32 on the CPU."""
     records = [record(number, GROUND, "pass" if number % 2 else "fail") for number in range(10)]
-    stage_a = written(tmp_path / "a.jsonl", records)
-    shuffled = written(tmp_path / "b.jsonl", Random(1).sample(records, len(records)))
+    stage_a = jsonl(tmp_path / "a.jsonl", records)
+    shuffled = jsonl(tmp_path / "b.jsonl", Random(1).sample(records, len(records)))
     found = []
     for name, groups, batch_size in (("one", stage_a, 1), ("eight", stage_a, 8), ("shuffled", shuffled, 5)):
         engine = EngineSettings(checkpoint="demo", device="cpu", batch_size=batch_size)
         (result,) = judge_files(JudgeSettings(stage_a=(groups,), output_dir=tmp_path / name, engine=engine))
         assert result.status == 0, result
-        found.append({line["group_id"]: line for line in told(tmp_path / name, GROUND)})
+        found.append({line["group_id"]: line for line in without_time(tmp_path / name, GROUND)})
     for other in found[1:]:
         for group_id, line in other.items():
             first = found[0][group_id]

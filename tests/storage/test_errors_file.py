@@ -1,4 +1,4 @@
-"""Guarantees of `yanshou.storage.errors_file`: the file holds what fails now, after kills, too."""
+"""Guarantees of `yanshou.storage.errors_file`: the file holds what fails now, even after kills."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_latest_attempt_of_a_killed_run_counts(tmp_path: Path) -> None:
         assert failing(tmp_path) == [("QC-1", "third a"), ("QC-1", "third b")]
 
 
-def test_attempts_are_told_apart_by_their_time(tmp_path: Path) -> None:
+def test_attempts_are_distinguished_by_their_time(tmp_path: Path) -> None:
     write_groups(tmp_path)
     old = [fault(1, message).model_copy(update={"timestamp": "2026-01-18T09:30:00+08:00"}) for message in "ab"]
     new = fault(1, "c").model_copy(update={"timestamp": "2026-01-18T09:29:00+08:00"})  # the clock was put back

@@ -43,7 +43,7 @@ VALUE = st.recursive(
 
 @settings(max_examples=60)
 @given(st.lists(st.dictionaries(TEXT, VALUE), max_size=4))
-def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]) -> None:
+def test_written_lines_read_as_they_were(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
     path.write_bytes(b"".join(map(dump_line, lines)))
     assert list(read_lines(path)) == list(enumerate(lines, 1))
@@ -57,7 +57,7 @@ def test_a_line_is_readable_text_with_its_keys_in_order() -> None:
     assert line.count(b"\n") == 1
 
 
-def test_a_record_with_a_file_name_that_is_not_utf8_comes_back(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_survives_writing_and_reading(tmp_path: Path) -> None:
     odd = record(1).model_copy(update={"images": [b"/data/\xff\xfe.jpg".decode(errors="surrogateescape")]})
     (tmp_path / "a.jsonl").write_bytes(dump_line(odd))
     assert list(read_records(tmp_path / "a.jsonl", StageARecord)) == [(1, odd)]
@@ -113,7 +113,7 @@ HUGE = b"x" * 5_000_000
     ],
     ids=str.split("garbage cut bytes string keys zeros torn key value text group"),
 )  # fmt: skip
-def test_a_huge_damaged_line_is_told_in_a_few_words(tmp_path: Path, line: bytes, what: str) -> None:
+def test_a_huge_damaged_line_gets_a_short_message(tmp_path: Path, line: bytes, what: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(dump_line(record(2)) + line)
     with pytest.raises(DamagedFileError) as error:
@@ -123,7 +123,7 @@ def test_a_huge_damaged_line_is_told_in_a_few_words(tmp_path: Path, line: bytes,
     assert len(str(error.value)) < 300 + len(str(path))
 
 
-def test_a_damaged_record_is_told_in_one_line_with_its_group(tmp_path: Path) -> None:
+def test_a_damaged_record_is_named_with_its_group_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "挡风板安装检查_stage_a.jsonl"
     fields = record(7, photos=4).model_dump()
     del fields["per_image"]["图片_3"]
@@ -145,7 +145,7 @@ def test_a_damaged_record_is_told_in_one_line_with_its_group(tmp_path: Path) -> 
         ({"clean_texts": [1]}, "key clean_texts.0 is 1: input should be a valid string (group"),
     ],
 )
-def test_a_key_that_is_not_as_written_is_named(tmp_path: Path, change: dict[str, Any], what: str) -> None:
+def test_a_key_that_no_run_writes_is_named(tmp_path: Path, change: dict[str, Any], what: str) -> None:
     fields = {key: value for key, value in (record(1).model_dump() | change).items() if value is not ...}
     (tmp_path / "a.jsonl").write_bytes(dump_line(fields))
     with pytest.raises(DamagedFileError) as error:
@@ -158,7 +158,7 @@ def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path: Path) -> None:
         list(read_lines(tmp_path / "none.jsonl"))
 
 
-def test_an_object_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+def test_an_object_is_read_from_a_regular_file_only(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.run.json")
     (tmp_path / "device.run.json").symlink_to("/dev/null")
     for path in (tmp_path / "device.run.json", tmp_path / "pipe.run.json", tmp_path):
@@ -189,7 +189,7 @@ def test_appended_lines_follow_those_of_earlier_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", ONE])
-def test_a_last_line_torn_at_any_byte_is_cut_off(tmp_path: Path, before: bytes) -> None:
+def test_a_last_line_incomplete_at_any_byte_is_cut_off(tmp_path: Path, before: bytes) -> None:
     path = tmp_path / "a.jsonl"
     for length in range(len(ONE)):
         path.write_bytes(before + ONE[:length])
@@ -198,7 +198,7 @@ def test_a_last_line_torn_at_any_byte_is_cut_off(tmp_path: Path, before: bytes) 
         assert path.read_bytes() == before + TWO
 
 
-def test_a_torn_line_larger_than_a_block_is_cut_off(tmp_path: Path) -> None:
+def test_an_incomplete_line_larger_than_a_block_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(ONE + b"x" * 200_000)
     Appender(path).close()

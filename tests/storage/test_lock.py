@@ -1,4 +1,4 @@
-"""Promises of `yanshou.storage.lock`."""
+"""Guarantees of `yanshou.storage.lock`."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:
         pass
 
 
-def test_an_error_of_the_work_is_not_taken_for_one_of_the_lock(tmp_path: Path) -> None:
+def test_an_error_under_the_lock_is_not_reported_as_one_of_the_lock(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), locked(tmp_path / ".lock", tmp_path):
         (tmp_path / "none").read_bytes()
 

@@ -1,4 +1,4 @@
-"""Groups of files of lines: each once, by its mission's own name, damage named with file, line and group."""
+"""Groups from files of lines: each once, under its mission's own name; damage is named with file, line and group."""
 
 import json
 from pathlib import Path
@@ -42,13 +42,13 @@ def test_a_file_given_twice_is_read_once(tmp_path: Path) -> None:
     assert len(read(file, link, file)) == 1
 
 
-def test_a_group_that_stands_there_twice_is_named_with_both_places(tmp_path: Path) -> None:
+def test_a_repeated_group_is_named_with_both_places(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "BBU线缆布放", "pass"), ("QC-1", "BBU线缆布放要求", "pass"))
     with pytest.raises(DamagedFileError, match=r"/a:2: group QC-1 \(BBU线缆布放, pass\) is already at .*/a:1"):
         read(file)
 
 
-def test_an_unknown_mission_is_told_with_its_place_or_kept(tmp_path: Path) -> None:
+def test_an_unknown_mission_is_named_with_its_place_or_kept(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "门禁检查", "pass"))
     with pytest.raises(InputError, match=r"/a:1: group QC-1 .*unknown mission '门禁检查'. Known missions: "):
         read(file)
@@ -56,9 +56,7 @@ def test_an_unknown_mission_is_told_with_its_place_or_kept(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("record_type", [StageARecord, VerdictRecord])
-def test_files_of_another_kind_are_wrong_usage_and_nothing_is_to_be_deleted(
-    tmp_path: Path, record_type: type[GroupRecord]
-) -> None:
+def test_files_of_another_kind_are_wrong_usage_not_damage(tmp_path: Path, record_type: type[GroupRecord]) -> None:
     endings = {StageARecord: ("_stage_a", "_verdicts"), VerdictRecord: ("_verdicts", "_stage_a")}
     own, other = endings[record_type]
     for name in (f"a{own}.errors.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
@@ -67,25 +65,25 @@ def test_files_of_another_kind_are_wrong_usage_and_nothing_is_to_be_deleted(
             list(read_groups([file], record_type, KNOWN))
 
 
-def test_the_mark_of_an_editor_is_named_and_no_line_is_to_be_deleted(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_named_and_no_line_has_to_be_deleted(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "BBU线缆布放", "pass"))
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
     with pytest.raises(DamagedFileError, match=r"/a:1: begins with a byte-order mark.* Save the file as UTF-8 without"):
         read(file)
 
 
-def test_a_damaged_line_asks_for_the_command_that_writes_it_anew(tmp_path: Path) -> None:
+def test_a_damaged_line_names_the_command_that_writes_it_again(tmp_path: Path) -> None:
     (tmp_path / "a").write_text('{"group_id": "QC-1"}\n')
     with pytest.raises(DamagedFileError, match=r"/a:1: key mission is missing \(group QC-1\). .*`yanshou summarize`"):
         read(tmp_path / "a")
 
 
-def test_an_id_that_would_write_on_the_terminal_is_spelt_out() -> None:
+def test_control_characters_of_an_id_are_escaped() -> None:
     key = GroupKey("门禁检查", "pass", "\x1b[2J\nQC\udcff")
     assert str(key) == "\\x1b[2J\\nQC\\udcff (门禁检查, pass)"
 
 
-def test_a_very_long_id_or_mission_does_not_fill_the_terminal(tmp_path: Path) -> None:
+def test_a_very_long_id_or_mission_is_shortened(tmp_path: Path) -> None:
     for group in (("Q" * 10_000_000, "门禁", "pass"), ("QC-1", "门" * 1_000_000, "pass")):
         with pytest.raises(InputError) as error:
             read(groups(tmp_path / "a", group))

@@ -1,4 +1,4 @@
-"""A whole Qwen3-VL folder that answers in milliseconds, and ways to spoil a copy of it."""
+"""A complete Qwen3-VL folder that answers in milliseconds, and ways to damage a copy of it."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ Spoil = Callable[[Path], None]
 
 
 def write_tiny(folder: Path, vision: dict[str, Any] | None = None, **text: Any) -> Path:
-    """A folder whose answers depend on photo and prompt, have clear favourites at every step, and end now and then.
+    """A folder whose answers depend on photo and prompt, have a clear first choice at every step, and sometimes end.
 
     `vision` and `text` override fields of the two configurations.
     """
@@ -46,14 +46,14 @@ def write_tiny(folder: Path, vision: dict[str, Any] | None = None, **text: Any) 
             scale = 0.5 if name == EMBEDDING else 2 / weight[0].numel() ** 0.5
             weights[name] = (torch.randn(weight.shape, generator=generator) * scale).to(weight.dtype)
     weights[EMBEDDING][tokens:] = 0  # rows without a token
-    weights[EMBEDDING][:14] *= 0.3  # the special tokens, rare in answers …
+    weights[EMBEDDING][:14] *= 0.3  # the special tokens are rare in answers …
     weights[EMBEDDING][2] *= 7  # … but for the stop token
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     return folder
 
 
 def biased(folder: Path) -> Path:
-    """All its biases, which begin as zeros, made to matter."""
+    """The folder with random biases instead of zeros."""
     weights, generator = load_file(folder / WEIGHTS), torch.Generator().manual_seed(2)
     for name, weight in weights.items():
         if name.endswith("bias"):
@@ -63,7 +63,7 @@ def biased(folder: Path) -> Path:
 
 
 def settings(folder: Path, batch_size: int = 8, photo: dict[str, Any] | None = None, **sampling: Any) -> EngineSettings:
-    """Of a run on the CPU with small photos and short answers."""
+    """Settings of a run on the CPU with small photos and short answers."""
     return EngineSettings(
         checkpoint=str(folder), device="cpu", batch_size=batch_size,
         photo=PhotoSettings(**(PHOTO | (photo or {}))),
@@ -72,7 +72,7 @@ def settings(folder: Path, batch_size: int = 8, photo: dict[str, Any] | None = N
 
 
 def spoilt(source: Path, folder: Path, *spoils: Spoil) -> Path:
-    """A copy of the source with something done to it."""
+    """A copy of the source, damaged by `spoils`."""
     shutil.copytree(source, folder)
     for spoil in spoils:
         spoil(folder)
@@ -80,7 +80,7 @@ def spoilt(source: Path, folder: Path, *spoils: Spoil) -> Path:
 
 
 def edited(name: str, **fields: Any) -> Spoil:
-    """Sets fields of a JSON file; `a__b` is field b of the object a."""
+    """Sets fields of a JSON file; `a__b` is the field b of the object a."""
 
     def spoil(folder: Path) -> None:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -119,7 +119,7 @@ def cut_in_half(folder: Path) -> None:
 
 
 def noise(seed: int, width: int, height: int) -> Image.Image:
-    """A photo of coloured noise in blocks of 8 × 8 pixels: no two seeds look alike."""
+    """A photo of coloured noise in blocks of 8 × 8 pixels, different for each seed."""
     generator = torch.Generator().manual_seed(seed)
     small = torch.randint(0, 256, (height // 8 + 1, width // 8 + 1, 3), generator=generator, dtype=torch.uint8)
     blocks = Image.fromarray(small.numpy())

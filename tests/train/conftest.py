@@ -1,4 +1,4 @@
-"""Settings of a training with a tiny dataset."""
+"""Settings of a training on a tiny dataset."""
 
 from collections.abc import Callable
 from pathlib import Path

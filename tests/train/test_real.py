@@ -46,7 +46,7 @@ SMALL = {"batch_size": 8, "accumulation": 1, "max_new_tokens": 24, "save_steps":
 
 
 def run(settings: TrainSettings, until: str = "", kill: signal.Signals = signal.SIGINT) -> int:
-    """A training in a process of its own, to its end or until a file is there; gives the exit status."""
+    """Trains in a process of its own, until it ends or a file exists; returns the exit status."""
     process = subprocess.Popen([sys.executable, "-c", RUN, settings.model_dump_json()])
     while until and process.poll() is None:
         if (settings.output_dir / until).exists():
@@ -62,27 +62,29 @@ def trainers(folder: Path) -> list[str]:
     return [line.decode(errors="replace") for line in lines if str(folder / "swift").encode() in line]
 
 
-def speaks(folder: Path) -> list[str]:
-    """What the transformers engine reads from the folder's checkpoint, about two groups."""
+def answers(folder: Path) -> list[str]:
+    """The answers of the folder's checkpoint, in the transformers engine, about two groups."""
     from yanshou.engines.transformers.engine import TransformersEngine
 
     known = load_missions()
     prompts = [verdict_prompt(known.get(row["mission"]), row["summaries"]) for row in rows(2, 9)]
     settings = EngineSettings(checkpoint=str(folder), device="cpu", sampling=SamplingSettings(max_new_tokens=48))
     requests = [Request(number, prompt, None, str(number)) for number, prompt in enumerate(prompts)]
-    answers = [answer for answer in TransformersEngine(settings).generate(requests) if isinstance(answer, Completion)]
-    assert len(answers) == 2
-    return [answer.text for answer in answers]
+    completions = [
+        answer for answer in TransformersEngine(settings).generate(requests) if isinstance(answer, Completion)
+    ]
+    assert len(completions) == 2
+    return [completion.text for completion in completions]
 
 
 def asked(folder: Path) -> set[str]:
-    """The prompts that the trainer put to the model."""
+    """The prompts that the trainer gave to the model."""
     lines = (folder / "swift/completions.jsonl").read_text(encoding="utf-8").splitlines()
     return {prompt for line in lines for prompt in json.loads(line)["prompt"]}
 
 
 def rendered(row: dict[str, Any]) -> str:
-    """The prompt as the engines put it."""
+    """The prompt as the engines render it."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.locate("demo"))
@@ -100,7 +102,7 @@ def changed(final: Path) -> set[str]:
 
 
 def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
-    hot = {"temperature": 3.0, "top_p": 1.0}  # the shipped checkpoint is sure of its answers
+    hot = {"temperature": 3.0, "top_p": 1.0}  # the shipped checkpoint is certain of its answers
     few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2)
     assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
     time.sleep(3)
@@ -117,7 +119,7 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     names = changed(few.output_dir / "final")
     assert names
     assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)
-    assert all(speaks(few.output_dir / "final"))
+    assert all(answers(few.output_dir / "final"))
 
 
 def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:
@@ -133,4 +135,4 @@ def test_sft_teaches_the_two_lines(settings: Build, tmp_path: Path) -> None:
     names = changed(few.output_dir / "final")
     assert names
     assert not [name for name in names if "visual" in name]
-    assert all(text.splitlines()[0] in (PASS, FAIL) for text in speaks(few.output_dir / "final"))
+    assert all(text.splitlines()[0] in (PASS, FAIL) for text in answers(few.output_dir / "final"))

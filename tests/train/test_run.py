@@ -37,7 +37,7 @@ def fake_swift(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def interrupted(training: Training) -> launcher.TrainResult:
-    """Runs it until its second step, then interrupts it."""
+    """Runs a training until its second step, then interrupts it."""
 
     def watch() -> None:
         while not (training.folder.swift / "checkpoint-2").exists():
@@ -48,7 +48,7 @@ def interrupted(training: Training) -> launcher.TrainResult:
     return training.run()
 
 
-def test_a_training_ends_in_a_folder_that_checkpoint_takes(settings: Build) -> None:
+def test_a_training_ends_with_a_folder_that_loads_as_a_checkpoint(settings: Build) -> None:
     result = Training(settings()).run()
     assert (result.status, result.step) == (0, 3)
     assert result.final == settings().output_dir / "final"
@@ -59,7 +59,7 @@ def test_a_training_ends_in_a_folder_that_checkpoint_takes(settings: Build) -> N
     assert result.curves.exists()
 
 
-def test_an_interrupted_training_resumes_from_the_newest_whole_checkpoint(
+def test_an_interrupted_training_resumes_from_the_newest_complete_checkpoint(
     settings: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWIFT_DOES", "hang")
@@ -69,7 +69,7 @@ def test_an_interrupted_training_resumes_from_the_newest_whole_checkpoint(
     monkeypatch.setenv("SWIFT_DOES", "")
     again = Training(settings())
     assert "--resume_from_checkpoint" in again.command_line()
-    assert "swift/checkpoint-1 " in again.command_line()  # 2 was being written
+    assert "swift/checkpoint-1 " in again.command_line()  # checkpoint-2 is incomplete
     assert again.run().status == 0
     lines = (settings().output_dir / "swift/logging.jsonl").read_text().splitlines()
     assert [json.loads(line)["global_step/max_steps"] for line in lines] == ["1/3", "2/3", "2/3", "3/3", "3/3"]

@@ -100,7 +100,7 @@ def test_the_trainer_is_offline() -> None:
 
 
 def test_a_step_that_is_no_whole_number_of_groups_is_refused(settings: Build) -> None:
-    with pytest.raises(ValueError, match="6 answers a step: no multiple of --generations 4"):
+    with pytest.raises(ValueError, match="6 answers per step: not a multiple of `generations` 4"):
         settings(batch_size=3, accumulation=2)
 
 

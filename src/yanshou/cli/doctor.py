@@ -1,29 +1,38 @@
-"""What is here and whether it will do: versions, devices, memory, and a checkpoint folder, each with what to do.
+"""`yanshou doctor`: versions, devices, memory and a checkpoint folder; each problem with its cure.
 
     ok    torch 2.14.1
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
     FAIL  /models/lora is an adapter, not a whole checkpoint; merge it first: swift export --adapters …
 
-No weights are loaded: a run may still find one missing.
+No weights are loaded, so a run may still find that one is missing.
 """
 
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+from packaging.requirements import Requirement
 
+from yanshou.cli.command import command
+from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
+from yanshou.settings import DoctorSettings
 
-PACKAGES = ("torch", "torchvision", "transformers", "safetensors", "Pillow", "pydantic")
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
-TRANSFORMERS = ((5, 17), (5, 20))  # from, below
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
+
+
+@command("Checks the machine and a checkpoint.")
+@settings_options(DoctorSettings)
+def doctor(settings: DoctorSettings) -> int:
+    """Checks that this machine can run yanshou, and that a checkpoint is complete; each problem with its cure."""
+    return report(examine(settings.checkpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ class Finding:
 
 
 def examine(checkpoint: str | None = None) -> Iterator[Finding]:
-    """Everything that can be told without loading weights."""
+    """All findings that need no weights."""
     yield Finding("ok", f"yanshou {version('yanshou')}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
     yield from _devices()
@@ -44,18 +53,9 @@ def examine(checkpoint: str | None = None) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in PACKAGES:
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            yield Finding("FAIL", f"{name} is not installed: pip install {name}")
-            continue
-        low, high = TRANSFORMERS
-        if name == "transformers" and not low <= tuple(int(part) for part in found.split(".")[:2]) < high:
-            wanted = f">={low[0]}.{low[1]},<{high[0]}.{high[1]}"
-            yield Finding("FAIL", f"transformers {found}, wanted {wanted}: pip install 'transformers{wanted}'")
-        else:
-            yield Finding("ok", f"{name} {found}")
+    for wanted in map(Requirement, requires("yanshou") or ()):
+        if wanted.marker is None:  # a marker: of an extra
+            yield _package(wanted)
     for name, use in OPTIONAL.items():
         try:
             yield Finding("ok", f"{name} {version(name)}")
@@ -63,12 +63,22 @@ def _packages() -> Iterator[Finding]:
             yield Finding("note", f"{name} is not installed ({use})")
 
 
+def _package(wanted: Requirement) -> Finding:
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return Finding("FAIL", f"{wanted.name} is not installed: pip install '{wanted}'")
+    if found not in wanted.specifier:
+        return Finding("FAIL", f"{wanted.name} {found}, wanted {wanted.specifier}: pip install '{wanted}'")
+    return Finding("ok", f"{wanted.name} {found}")
+
+
 def _devices() -> Iterator[Finding]:
     import torch
 
     if not torch.cuda.is_available():
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-        yield Finding("note", f"no CUDA device (torch is {built}): runs on the CPU, slowly")
+        yield Finding("note", f"no CUDA device (torch is {built}): models run on the CPU, slowly")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
@@ -88,16 +98,14 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
         if not _holds_weights(folder):
-            yield Finding(
-                "FAIL", f"{folder}: its safetensors files hold no weights. Copy them from where it came from."
-            )
+            yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
         yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
 
 def _holds_weights(folder: Path) -> bool:
-    """Whether the headers name any tensor; a header that cannot be read is for loading to tell."""
+    """Whether the headers name any tensor. A header that cannot be read counts as one that does: loading reports it."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -112,7 +120,7 @@ def _size(folder: Path) -> str:
 
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:
-    """Loads the processor and writes a prompt with it, as a run would."""
+    """Loads the processor and renders a prompt with it, as a run does."""
     from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
     from yanshou.settings import EngineSettings
@@ -142,7 +150,7 @@ def _tokenizer(tokenizer: Any) -> Iterator[Finding]:
 
 
 def report(findings: Iterator[Finding]) -> int:
-    """Prints the findings as they come. Exit status 1 if one is a failure."""
+    """Prints the findings as they come. Returns the exit status: 1 if one is a failure."""
     status = 0
     for finding in findings:
         click.echo(f"{finding.level:<5} {finding.text}")

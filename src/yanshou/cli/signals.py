@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run after the batch in hand; a second one ends it at once."""
+"""The first Ctrl-C or SIGTERM ends a run after its current batch; the second one ends it at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """Calls `stop` at the first signal. Only the main thread may enter."""
+    """Calls `stop` at the first signal. For the main thread only."""
 
     def first(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)

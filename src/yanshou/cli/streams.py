@@ -1,7 +1,7 @@
 """Standard output and standard error on a full disk, behind a closed pipe, in an encoding without Chinese.
 
-A result that cannot be written is a run-level error. What is told on the way (progress, warnings) is not the result: a
-run goes on without it, and its exit status stays true.
+A result that cannot be written to stdout is a run-level error. Progress and warnings on stderr are not results: where
+they cannot be written, a run continues without them and its exit status is the same.
 """
 
 import io
@@ -15,13 +15,11 @@ import click
 
 
 class _Stream:
-    """A text stream whose failures don't become tracebacks."""
+    """A text stream whose failures do not become tracebacks. `needed`: they become errors."""
 
     def __init__(self, stream: Any, needed: bool) -> None:
         self._stream, self._needed = stream, needed
-        self._error: OSError | None = (
-            None  # the first one, told at every later call: click swallows those of its probes
-        )
+        self._error: OSError | None = None  # the first one; raised again by later calls, because click swallows some
 
     def write(self, text: str) -> int:
         with self._watched():
@@ -41,20 +39,20 @@ class _Stream:
             yield
         except OSError as error:
             self._error = self._error or error
-            with suppress(OSError):  # what is still in the buffer must not fail once more when Python ends
+            with suppress(OSError):  # the text left in the buffer must not fail again when Python exits
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
         if self._error and self._needed:
-            if isinstance(self._error, BrokenPipeError):  # `| head` has what it wants: click ends quietly
+            if isinstance(self._error, BrokenPipeError):  # `| head` has read enough: click exits quietly
                 raise self._error
             raise click.ClickException(
-                f"standard output cannot be written: {self._error.strerror}. Make room and run again: what is in files "
-                "stays."
+                f"standard output cannot be written: {self._error.strerror}. Make room and run again; the files are "
+                "kept."
             )
 
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Both streams guarded; a closed one (None) stays closed."""
+    """Guards stdout and stderr. A closed stream (None) stays closed."""
     before = sys.stdout, sys.stderr
     with _escaping(sys.stdout), _escaping(sys.stderr):
         if sys.stdout is not None:
@@ -69,7 +67,7 @@ def guarded_streams() -> Iterator[None]:
 
 @contextmanager
 def _escaping(stream: Any) -> Iterator[None]:
-    """What the stream's encoding has no characters for (PYTHONIOENCODING=latin-1) is spelt out."""
+    """Escapes characters that the stream's encoding lacks (PYTHONIOENCODING=latin-1)."""
     if not isinstance(stream, io.TextIOWrapper):
         yield
         return

@@ -1,4 +1,4 @@
-"""The tables of figures that commands print: a comparison of summaries, an evaluation, a dataset.
+"""Every table that a command prints: a run, a comparison of summaries, an evaluation, a dataset.
 
 Columns of numbers are aligned right. A share is shown as a percentage, and as a dash where there are no cases to count.
 """
@@ -8,13 +8,36 @@ from collections.abc import Iterable, Sequence
 from rich.table import Column, Table
 from rich.text import Text
 
+from yanshou.cli.run_progress import PHOTOS, per_second
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
+from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
 
 NONE = "–"  # a share of nothing
+
+
+def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
+    """What a run did, one row per mission that was started. Speeds are left out where no model answered."""
+    answered, photos = any(result.photos for result in results), unit == PHOTOS
+    names = ["written", "failed", "skipped as done"]
+    if answered:
+        speed = per_second(unit)
+        names += [unit, "rotated", speed, "waited for photos"] if photos else [unit, speed]
+    table = _table(*names)
+    for result in started(results):
+        cells = [str(count) for count in (result.written, result.failed, result.skipped)]
+        if answered:
+            cells += _speeds(result, photos)
+        table.add_row(Text(result.mission), *cells)
+    return table
+
+
+def started(results: Sequence[MissionResult]) -> list[MissionResult]:
+    """The missions that have more to show than their error."""
+    return [result for result in results if not result.error or result.written or result.failed or result.skipped]
 
 
 def score_tables(score: Score) -> list[Table]:
@@ -61,6 +84,11 @@ def dataset_tables(card: Card) -> list[Table]:
 def percent(share: float | None, digits: int = 1) -> str:
     """0.5 → 50.0%; a dash for None."""
     return NONE if share is None else f"{share:.{digits}%}"
+
+
+def _speeds(result: MissionResult, photos: bool) -> list[str]:
+    rate, waited = (f"{result.images_per_s:.2f}", percent(result.waited, 0)) if result.photos else (NONE, NONE)
+    return [str(result.photos), str(result.rotated), rate, waited] if photos else [str(result.photos), rate]
 
 
 def _entry_shares(tally: Tally) -> Iterable[str]:

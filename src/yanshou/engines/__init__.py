@@ -21,7 +21,7 @@ def load_engine(settings: EngineSettings) -> Engine:
     """The engine named by the settings. Raises UsageError for an unknown name, CheckpointError for a bad folder."""
     name = settings.engine
     if name == AUTO:
-        from yanshou.engines.qwen3_vl import pick_device
+        from yanshou.engines.device import pick_device
 
         name = "continuous" if pick_device(settings.device).type == "cuda" else "transformers"
     if name not in ENGINES:

@@ -24,12 +24,12 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-from transformers.utils import is_flash_attn_2_available
 from transformers.utils import logging as transformers_logging
 
 from yanshou.engines import chat, checkpoint
 from yanshou.engines.base import Completion, FinishReason, Request
-from yanshou.errors import CheckpointError, PhotoError, UsageError
+from yanshou.engines.device import pick_attention, pick_device, pick_dtype
+from yanshou.errors import CheckpointError, PhotoError
 from yanshou.inputs.images import load_photo
 from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
@@ -126,16 +126,7 @@ class Qwen3VLBackend:
             raise CheckpointError(
                 f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
             )
-        stop, tokenizer = model.generation_config.eos_token_id, self.processor.tokenizer
-        if not _are_token_ids(stop, len(tokenizer)):
-            raise CheckpointError(
-                f"{self.folder}/generation_config.json: eos_token_id is {excerpt(stop)}, expected a token id or a list "
-                "of token ids. Copy the file from the base checkpoint."
-            )
-        # Without this, `generate` takes missing settings from the checkpoint; only its stop tokens may count.
-        model.generation_config = GenerationConfig(
-            eos_token_id=tokenizer.eos_token_id if stop is None else stop, pad_token_id=tokenizer.pad_token_id
-        )
+        model.generation_config = self._generation_config(model.generation_config.eos_token_id)
         if self.device.type == "cuda" and self.dtype == torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
         try:
@@ -145,6 +136,17 @@ class Qwen3VLBackend:
                 f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
                 "another --device."
             ) from error
+
+    def _generation_config(self, stop: object) -> GenerationConfig:
+        """Only the checkpoint's stop tokens; `generate` would take missing settings from the checkpoint's config."""
+        tokenizer = self.processor.tokenizer
+        if not _are_token_ids(stop, len(tokenizer)):
+            raise CheckpointError(
+                f"{self.folder}/generation_config.json: eos_token_id is {excerpt(stop)}, expected a token id or a list "
+                "of token ids. Copy the file from the base checkpoint."
+            )
+        eos_token_id = tokenizer.eos_token_id if stop is None else stop
+        return GenerationConfig(eos_token_id=eos_token_id, pad_token_id=tokenizer.pad_token_id)
 
     # ---- one request (worker threads) ----
 
@@ -278,35 +280,6 @@ def _are_token_ids(stop: object, vocabulary: int) -> bool:
 def _count_weights(path: Path) -> int:
     with safe_open(path, "pt") as file:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called auto, cpu, cuda or cuda:N. Raises UsageError, which lists the devices of this machine."""
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    if name == "auto":
-        return torch.device(there[1] if len(there) > 1 else "cpu")
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in there:
-        raise UsageError(f"--device {name}: this machine has no such device, only {', '.join(there)}.")
-    return torch.device(wanted)
-
-
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of that name; auto is bfloat16 on CUDA and float32 on the CPU."""
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
-
-
-def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
-    """The attention of that name; auto is FlashAttention 2 where it is installed and supported, else SDPA."""
-    possible = device.type == "cuda" and dtype != torch.float32 and is_flash_attn_2_available()
-    if name == "auto":
-        return "flash_attention_2" if possible else "sdpa"
-    if name == "flash_attention_2" and not possible:
-        raise UsageError("--attn flash_attention_2 needs CUDA, 16-bit weights and the package flash-attn. Use sdpa.")
-    return name
 
 
 @contextmanager

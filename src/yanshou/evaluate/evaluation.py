@@ -18,14 +18,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.judged_groups import JudgedGroup, read_judged, run_settings
+from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.metrics import Counts
+from yanshou.evaluate.sources import read_settings
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.missions import Missions
-from yanshou.settings import EvaluateSettings
+from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
 
-CONFIDENCE = EvaluateSettings().confidence
+CONFIDENCE = ThresholdSettings().confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +112,13 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         warnings=read.warnings,
-        runs={file: run_settings(file) for file in (*verdict_files, *read.stage_a_files)},
+        runs={file: read_settings(file) for file in (*verdict_files, *read.stage_a_files)},
     )
 
 
-def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> EvaluateSettings:
+def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> ThresholdSettings:
     try:
-        return EvaluateSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
+        return ThresholdSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
     except ValidationError as error:
         raise UsageError(f"{validation_message(error)}.") from error
 

@@ -170,8 +170,8 @@
     const element = make("dl", "said");
     const tell = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
     if (group.reason !== null) tell(words.reason, group.reason);
-    if (group.written !== group.verdict) {
-      tell(words.verdict, fill(words.written, { verdict: verdictWord(group.written), now: verdictWord(group.verdict) }));
+    if (group.fileVerdict !== group.verdict) {
+      tell(words.verdict, fill(words.file_verdict, { verdict: verdictWord(group.fileVerdict), now: verdictWord(group.verdict) }));
     }
     if (group.fault !== null) tell(words.fault, group.fault);
     if (group.rules !== null) tell(words.rules_reason, group.rulesReason);

@@ -149,7 +149,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
         "mission": mission,
         "label": group.key.label,
         "verdict": group.verdict,
-        "written": group.written,
+        "fileVerdict": group.file_verdict,
         "outcome": _slug(group.outcome),
         "p": group.p_pass,
         "reason": group.reason,

@@ -24,12 +24,12 @@ import click
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
-from yanshou.storage.atomic import replace_file
+from yanshou.storage.atomic import replacing
 from yanshou.world.batched_forward import BatchedForward
 from yanshou.world.evaluation import Evaluator
 from yanshou.world.model import write_untrained
@@ -160,8 +160,8 @@ class Trainer:
     def _save_state(self) -> None:
         """Weights and optimizer state in fp32, written atomically."""
         figures = {"step": str(self.step), "seconds": str(self.seconds)}
-        state = save({name: tensor.contiguous() for name, tensor in self._state()}, figures)
-        replace_file(self.plan.output_dir / STATE, state)
+        with replacing(self.plan.output_dir / STATE) as draft:
+            save_file({name: tensor.contiguous() for name, tensor in self._state()}, draft, figures)
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.model.named_parameters():

@@ -204,7 +204,7 @@ def test_a_minimal_capacity_is_not_halved() -> None:
 
 def test_a_halving_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     made = planner()
-    with caplog.at_level(logging.INFO, "yanshou"):
+    with caplog.at_level(logging.INFO, "yanshou.engines.continuous"):
         made.after_oom(made.plan(PHOTOS))
     (record,) = caplog.records
     assert record.message == (

@@ -88,12 +88,13 @@ def test_stats_tell_what_happened(tiny: Path) -> None:
 
 
 def test_the_log_shows_capacity_and_batches_and_no_single_token(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "yanshou"):
+    with caplog.at_level(logging.DEBUG, "yanshou.engines.continuous"):
         answers(ContinuousEngine(settings(tiny)), photos(4))
-    (capacity,) = (record.message for record in caplog.records if record.levelno == logging.INFO)
+    records = [record for record in caplog.records if record.name.startswith("yanshou.engines.continuous")]
+    (capacity,) = (record.message for record in records if record.levelno == logging.INFO)
     assert capacity.startswith("capacity: 16 slots of ")
     assert capacity.endswith(" tokens and prefill batches of 4,096 tokens (4,096 visual)")
-    details = [record.message for record in caplog.records if record.levelno == logging.DEBUG]
+    details = [record.message for record in records if record.levelno == logging.DEBUG]
     assert sum("prefill batch of 2 requests" in message for message in details) == 2
     assert len(details) == 4  # and the time that the slots took, and the totals
 

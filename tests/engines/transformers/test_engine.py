@@ -456,6 +456,13 @@ def test_identity_differs_for_another_checkpoint_or_dtype(engine: Build, tiny: P
     assert {"device": "cpu", "attention": "sdpa", "batch_size": 8}.items() <= engine().environment().items()
 
 
+def test_loading_is_logged(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "yanshou")
+    _ = TransformersEngine(settings(tiny)).model
+    (message,) = caplog.messages
+    assert message.startswith(f"{tiny} loaded: cpu, torch.float32, gqa_sdpa attention in ")
+
+
 def test_python_callers_get_texts_in_the_order_of_their_photos(engine: Build) -> None:
     photos = [noise(at, 64, 96) for at in range(5)]
     pairs = infer_batch(engine(batch_size=2), photos, LONG, allow_truncated=True)

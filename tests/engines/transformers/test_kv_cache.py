@@ -52,7 +52,7 @@ def test_the_model_generates_the_same_tokens_with_it(engine: Build) -> None:
     """Padded rows of several lengths, far beyond the first capacity."""
     running, prompt = engine(), Prompt("看图。", "写一行。")
     requests = [Request(at, prompt, noise(at, 64, 32 * (at + 2))) for at in range(4)]
-    inputs = running._collate([running.prepare(request) for request in requests])
+    inputs = running.collate([running.prepare(request) for request in requests])
     tokens = 2 * GROWTH + 20
     lengths = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
     assert torch.equal(

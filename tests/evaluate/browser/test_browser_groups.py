@@ -44,7 +44,7 @@ def test_a_group_shows_label_verdict_rule_probability_reason_and_a_summary_a_pho
 def test_a_verdict_that_the_threshold_turned_and_one_that_failed_say_so(browser: Browser, report: Report) -> None:
     browser.open(report.page, "search=QC-2c")
     words = report.words
-    turned = words["written"].format(verdict=words["verdict_pass"], now=words["verdict_fail"])
+    turned = words["file_verdict"].format(verdict=words["verdict_pass"], now=words["verdict_fail"])
     assert turned in browser.texts("#group .said dd")
     browser.open(report.page, "outcome=error")
     assert "generate: out of memory" in browser.texts("#group .said dd")

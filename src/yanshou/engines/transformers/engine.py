@@ -44,7 +44,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
 
     def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
         try:
-            rows, logprobs = self._generate(batch), self._logprobs(batch)
+            rows, logprobs = self.generate_tokens(batch), self._logprobs(batch)
         except torch.cuda.OutOfMemoryError:
             rows = None
         if rows is None:  # outside the except block, whose traceback keeps the batch's tensors alive
@@ -64,9 +64,9 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         return [tuple(next(found) for _ in prepared.request.candidates) for prepared in batch]
 
     @torch.inference_mode()
-    def _generate(self, batch: Sequence[ModelInput]) -> list[list[int]]:
+    def generate_tokens(self, batch: Sequence[ModelInput]) -> list[list[int]]:
         """The generated tokens of each row. Rows that end before the longest one are padded behind their stop token."""
-        inputs = self._collate(batch)
+        inputs = self.collate(batch)
         length = inputs["input_ids"].shape[1]
         keys = [prepared.request.key for prepared in batch]
         with sdpa_kernel(SDPA_BACKENDS):
@@ -80,7 +80,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         rows: list[list[int]] = out[:, length:].tolist()
         return rows
 
-    def _collate(self, batch: Sequence[ModelInput]) -> dict[str, Tensor]:
+    def collate(self, batch: Sequence[ModelInput]) -> dict[str, Tensor]:
         """ids and mask (rows, tokens), pixels of all photos (patches, 1536), grids (photos, 3)."""
         ids, mask = left_pad([prepared.ids for prepared in batch], self.model.generation_config.pad_token_id)
         inputs = {"input_ids": ids, "attention_mask": mask}

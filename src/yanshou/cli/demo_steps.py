@@ -1,0 +1,106 @@
+"""The steps of `yanshou demo`: photos are drawn with known truth, summarized, scored, judged and evaluated.
+
+demo/photos/<mission>/{审核通过|审核不通过}/<group>/*.jpeg     drawn photos, beside truth.jsonl
+demo/stage_a/<mission>_stage_a.jsonl                           the checkpoint's line for each photo
+demo/verdicts/<mission>_verdicts.jsonl                         its verdict on each group
+demo/report/report.html, groups.csv                            every verdict, beside the label and the rules' verdict
+"""
+
+import shutil
+from pathlib import Path
+
+from yanshou.cli.console import console
+from yanshou.cli.reporter import final_messages, print_tables
+from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
+from yanshou.cli.run_progress import RunProgress
+from yanshou.cli.signals import interruptible
+from yanshou.cli.tables import evaluation_tables, run_table, score_tables
+from yanshou.errors import OutputError
+from yanshou.evaluate import evaluate, write_groups, write_report
+from yanshou.evaluate.summaries import score
+from yanshou.missions import load_missions
+from yanshou.pipeline.mission_result import MissionResult, exit_status
+from yanshou.pipeline.stage import Stage
+from yanshou.schema.records import StageARecord
+from yanshou.settings import ALL, EngineSettings, JudgeSettings, StageASettings, VerdictEngineSettings
+from yanshou.stage_a import summarize
+from yanshou.stage_b import judge
+from yanshou.storage.jsonl import read_records
+from yanshou.world.synth import synthesize
+
+GROUPS = 24
+SEED = 20_250_101  # no photo of this seed was trained on
+PHOTOS, STAGE_A, VERDICTS, REPORT = "photos", "stage_a", "verdicts", "report"
+
+
+def run(output_dir: Path) -> int:
+    """Draws, summarizes, scores, judges and evaluates; prints where everything is. Returns the worst exit status."""
+    _clear(output_dir)
+    _say(f"drawing {GROUPS} groups …")
+    truth = synthesize(output_dir / PHOTOS, GROUPS, SEED, list(load_missions()))
+    summarized = _summarize(output_dir)
+    stage_a = [result.lines for result in summarized if result.lines]
+    print_tables([run_table(summarized), *score_tables(score(truth, stage_a, load_missions()))])
+    _say(f"one of the photos and its line:\n  {_example(stage_a)}")
+    judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
+    if verdicts := [result.lines for result in judged if result.lines]:
+        _evaluate(output_dir, verdicts)
+    _say(
+        f"photos and truth: {output_dir / PHOTOS}\nsummaries:        {output_dir / STAGE_A}\n"
+        f"verdicts:         {output_dir / VERDICTS}\nreport:           {output_dir / REPORT}/report.html"
+    )
+    results = [*summarized, *judged]
+    for message in final_messages(results):
+        _say(message)
+    return exit_status(results)
+
+
+def _say(message: str) -> None:
+    console().print(message, markup=False)
+
+
+def _summarize(output_dir: Path) -> list[MissionResult]:
+    settings = StageASettings(
+        input_dir=output_dir / PHOTOS,
+        output_dir=output_dir / STAGE_A,
+        missions=(ALL,),
+        engine=EngineSettings(checkpoint="demo"),
+    )
+    return _run(summarize.prepare(settings, listener=RunProgress()))
+
+
+def _judge(output_dir: Path, stage_a: list[Path]) -> list[MissionResult]:
+    settings = JudgeSettings(
+        stage_a=tuple(stage_a), output_dir=output_dir / VERDICTS, engine=VerdictEngineSettings(checkpoint="demo")
+    )
+    return _run(judge.prepare(settings, listener=RunProgress(VERDICT_UNIT)))
+
+
+def _run(stage: Stage) -> list[MissionResult]:
+    with interruptible(stage.interrupt):
+        return stage.run()
+
+
+def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
+    evaluation = evaluate(verdicts, None, load_missions())
+    write_groups(evaluation.groups, output_dir / REPORT)
+    write_report(evaluation, output_dir / REPORT)
+    print_tables(evaluation_tables(evaluation))
+
+
+def _clear(output_dir: Path) -> None:
+    """Removes the files of an earlier demo. Raises OutputError where the folder holds anything else."""
+    if not output_dir.exists():
+        return
+    foreign = {path.name for path in output_dir.iterdir()} - {PHOTOS, STAGE_A, VERDICTS, REPORT}
+    if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
+        raise OutputError(f"{output_dir} holds something that is not a demo. Choose another --output-dir.")
+    for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
+        shutil.rmtree(output_dir / name, ignore_errors=True)
+
+
+def _example(files: list[Path]) -> str:
+    for file in files:
+        for _, record in read_records(file, StageARecord):
+            return f"{record.images[0]}\n  {record.clean_texts[0]}"
+    return "none was written"

@@ -1,0 +1,32 @@
+"""Types of options that click does not have."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+FILE_OR_FOLDER = click.Path(path_type=Path, exists=True)
+
+
+class _Folder(click.Path):
+    """A folder, existing or not. An empty name is a script's unset variable, and would be the working folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name is empty. Is a variable of the script not set?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = _Folder(path_type=Path, file_okay=False)
+
+
+class Values(click.Choice[str]):
+    """Allowed values, shown as they are. `-` and `_` are interchangeable in what a user types."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        by_dashes = {choice.replace("_", "-"): choice for choice in self.choices}
+        return super().convert(by_dashes.get(str(value).replace("_", "-"), value), param, ctx)
+
+    def normalize_choice(self, choice: Any, ctx: click.Context | None) -> str:
+        return str(choice)  # click would rewrite it as it rewrites the names of options

@@ -1,0 +1,92 @@
+"""What commands print: a run's progress, results and last messages; tables, JSON and warnings of the others.
+
+Results go to stdout, everything else to stderr. A run's results are its files, so its table is not on stdout.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.table import Table
+
+from yanshou.cli.console import console
+from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
+from yanshou.cli.tables import run_table, started
+from yanshou.pipeline.listener import Listener, NullListener
+from yanshou.pipeline.mission_result import MissionResult, exit_status
+
+__all__ = [
+    "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_json", "print_tables", "print_warnings",
+]  # fmt: skip
+
+
+class RunReporter:
+    """What a run over missions prints, and the status that it ends with. `unit`: what the run counts."""
+
+    def __init__(self, unit: str, quiet: bool, as_json: bool) -> None:
+        self.unit, self.quiet, self.as_json = unit, quiet, as_json
+        self.listener: Listener = NullListener() if quiet or as_json else RunProgress(unit)
+
+    def end(self, results: Sequence[MissionResult]) -> int:
+        """Prints the results; returns the exit status."""
+        if self.as_json:
+            print_json(list(_rows(results)))
+        elif not self.quiet and started(results):
+            page = console(stderr=True)
+            page.print(run_table(results, self.unit), *file_summary(results), sep="\n", markup=False)
+        for message in final_messages(results):
+            click.echo(message, err=True)
+        return exit_status(results)
+
+
+def print_json(result: object) -> None:
+    click.echo(json.dumps(result, ensure_ascii=False, indent=1, default=str))
+
+
+def print_tables(tables: Iterable[Table]) -> None:
+    console().print(*tables, sep="\n")
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def file_summary(results: Sequence[MissionResult]) -> list[str]:
+    """Where the lines are, and how many."""
+    return [
+        f"{result.written + result.skipped} of {result.groups} groups are in {result.lines}"
+        + (f"; the other threshold changed {result.revised} verdicts" if result.revised else "")
+        for result in results
+        if result.lines
+    ]
+
+
+def final_messages(results: Sequence[MissionResult]) -> list[str]:
+    """The messages that must not be missed: what failed, where the reasons are, what to do."""
+    messages = []
+    for result in results:
+        if result.interrupted:
+            messages.append(f"{result.mission}: interrupted. Run the same command again to resume.")
+        elif result.error:
+            messages.append(f"error: {result.error}")
+        if result.out_of_memory:
+            messages.append(
+                f"{result.mission}: the GPU ran out of memory {result.out_of_memory} time(s); the run continued with "
+                "smaller batches. To avoid it, lower --gpu-memory (continuous engine) or --batch-size (transformers "
+                "engine)."
+            )
+        if result.failed:
+            messages.append(
+                f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "
+                "Run the same command again to retry only these."
+            )
+    return messages
+
+
+def _rows(results: Iterable[MissionResult]) -> Iterable[dict[str, Any]]:
+    for result in results:
+        rounded = {name: round(getattr(result, name), 3) for name in ("images_per_s", "seconds", "waited_s")}
+        yield {**asdict(result), "status": result.status, **rounded}

@@ -1,0 +1,31 @@
+"""`yanshou score`."""
+
+from pathlib import Path
+
+import click
+
+from yanshou.cli.command import command, json_option
+from yanshou.cli.param_types import FILE
+from yanshou.cli.settings_options import SettingArgument, settings_options
+from yanshou.settings import ScoreSettings
+
+
+@command("Compares summaries with reference summaries.")
+@settings_options(ScoreSettings)
+@json_option
+@click.argument("more", type=FILE, nargs=-1, metavar="[FILE...]", cls=SettingArgument, text="Further Stage-A files.")
+def score(settings: ScoreSettings, more: tuple[Path, ...], as_json: bool) -> None:
+    """Compares summaries with reference summaries: share of identical lines; precision, recall and F1 of entries."""
+    from yanshou.cli.reporter import print_json, print_tables, print_warnings
+    from yanshou.cli.tables import score_tables
+    from yanshou.evaluate import summaries
+    from yanshou.missions import load_missions
+
+    known = load_missions(settings.mission_files)
+    missions = {known.get(name).name for name in settings.missions} or None
+    result = summaries.score(settings.truth, [*settings.stage_a, *more], known, missions)
+    print_warnings(result.warnings)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_tables(score_tables(result))

@@ -1,0 +1,71 @@
+"""What the run file beside a file of lines says: which settings made the lines, and from which Stage-A files.
+
+out/挡风板安装检查_verdicts.jsonl
+out/挡风板安装检查_verdicts.run.json       "settings": {"stage_a": ["/…/挡风板安装检查_stage_a.jsonl"], …}
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from yanshou.errors import DamagedFileError, InputError
+from yanshou.storage.read_groups import unique_paths
+from yanshou.storage.run_file import read_run_record
+from yanshou.storage.run_files import RunPaths
+from yanshou.text import excerpt
+
+NAME_THEM = "name the judged Stage-A files with --stage-a."
+
+
+def find_stage_a_files(verdict_files: Sequence[Path]) -> list[Path]:
+    """The Stage-A files from which the verdicts were made. Raises InputError and DamagedFileError."""
+    paths: list[Path] = []
+    for file in verdict_files:
+        run = RunPaths.beside(file).run
+        if not exists(run):
+            raise InputError(
+                f"{file}: its Stage-A files are unknown, because {run.name} is missing beside it. "
+                f"Put it back, or {NAME_THEM}"
+            )
+        for path in _stage_a_of(run):
+            if not exists(path):
+                raise InputError(f"{run}: its Stage-A file {path} does not exist. Put it back, or {NAME_THEM}")
+            paths.append(path)
+    return unique_paths(paths)
+
+
+def read_settings(file: Path) -> Mapping[str, Any] | None:
+    """The settings that made the lines of a file. None: its run file is missing or damaged."""
+    try:
+        return read_run_record(RunPaths.beside(file).run).settings
+    except (InputError, DamagedFileError):
+        return None
+
+
+def unfinished_warnings(verdict_files: Iterable[Path]) -> Iterable[str]:
+    """A warning for each file that a run is still writing, or was killed while it wrote."""
+    for file in verdict_files:
+        run = RunPaths.beside(file).run
+        with suppress(InputError, DamagedFileError):
+            if read_run_record(run).status == "running":
+                yield (
+                    f"{run}: the run is still going or was killed. Verdicts may be missing or follow another "
+                    "threshold. Run `yanshou judge` again"
+                )
+
+
+def exists(path: Path) -> bool:
+    """Whether the path exists. False for names that no file can have."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises for a name that is too long
+
+
+def _stage_a_of(run: Path) -> list[Path]:
+    named = read_run_record(run, f"or {NAME_THEM}").settings.get("stage_a")
+    if not (isinstance(named, list) and named and all(isinstance(path, str) and path for path in named)):
+        raise DamagedFileError(
+            f"{run}: key settings.stage_a is {excerpt(named)}, not a list of Stage-A files. "
+            f"Restore the file, or {NAME_THEM}"
+        )
+    return [run.parent / path for path in named]
