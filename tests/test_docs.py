@@ -92,9 +92,7 @@ def test_links_and_pictures_lead_to_files(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_documents_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    known = {option for command in main.commands.values() for param in command.params for option in param.opts}
-    known |= {
-        option for command in main.commands.values() for param in command.params for option in param.secondary_opts
-    }
-    for line in re.findall(r"yanshou (?:summarize|score|doctor|synth|demo)\b[^\n`]*", text):
-        assert set(re.findall(r"--[a-z][a-z-]+", line)) <= known | {"--help"}, line
+    for name, command in main.commands.items():
+        known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
+        for line in re.findall(rf"yanshou {name}\b(?:[^\n`]|\\\n)*", text):
+            assert set(re.findall(r"(?<= )--[a-z][a-z-]+", line)) <= known, line

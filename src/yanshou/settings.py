@@ -22,7 +22,7 @@ VERDICT_TOKENS = 128  # max_new_tokens of a verdict
 GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
 
 # Descriptions of settings that several models have.
-CHECKPOINT = 'Qwen3-VL checkpoint: a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
+A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
 TOP_P = "Nucleus sampling: keep the smallest set of tokens with this probability mass; 1 keeps all."
 P_PASS = "The verdict is pass exactly where p_pass, the probability of 通过, is at least this (0 to 1)."
 
@@ -95,7 +95,7 @@ class EngineSettings(Settings):
 
     heading = "Model"
 
-    checkpoint: str = Field(description=CHECKPOINT)
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint: {A_CHECKPOINT}")
     engine: str = Field(
         default="auto",
         description="auto, continuous, transformers or scripted. auto: continuous on CUDA, transformers on the CPU. "
@@ -113,7 +113,7 @@ class EngineSettings(Settings):
         default=0.9,
         gt=0,
         le=1,
-        description="Share of the GPU's memory that the continuous engine uses. Lower it where others use the GPU.",
+        description="Share of GPU memory that the continuous engine uses (0 to 1). Lower it if others use the GPU.",
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         default="auto", description="Type of weights and activations. auto: bfloat16 on CUDA, float32 on the CPU."
@@ -373,7 +373,7 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
 
     heading = "Input and output"
 
-    checkpoint: str = Field(description=f"What is trained. {CHECKPOINT}")
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint to train: {A_CHECKPOINT}")
     train_file: Path = Field(description="train.jsonl of `yanshou dataset`.")
     val_file: Path | None = Field(
         default=None, description="val.jsonl of `yanshou dataset`, judged at every save. Default: no validation."
@@ -427,6 +427,5 @@ class DoctorSettings(Settings):
 
     checkpoint: str | None = Field(
         default=None,
-        description='Checkpoint to check too: a folder, a Hugging Face Hub id, or "demo". '
-        "Default: only the machine is checked.",
+        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
     )

@@ -46,7 +46,7 @@ def adapter(folder: Path) -> None:
 def test_a_good_folder_has_no_fault(tiny: Path) -> None:
     assert findings(tiny, "FAIL") == []
     fine = findings(tiny, "ok")
-    assert f"{tiny}: a whole Qwen3-VL checkpoint, 0.00 GiB of weights in 1 file(s)" in fine
+    assert f"{tiny}: a complete Qwen3-VL checkpoint, 0.00 GiB of weights in 1 file(s)" in fine
     assert "the processor loads: Qwen3VLProcessor, and its chat template renders" in fine
     assert len(fine[-1].removeprefix("fingerprint ")) == 64
 

@@ -15,7 +15,7 @@ Yanshou = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_nothing_heavy_is_imported_before_a_model_is_needed(job: Options) -> None:
-    words = f"""
+    program = f"""
 import sys
 def heavy():
     return sorted({{"torch", "torchvision", "transformers"}} & set(sys.modules))
@@ -32,12 +32,12 @@ print(heavy(), "PIL" in sys.modules, file=sys.stderr)
 call("summarize", "--quiet", *{arguments(job)!r})
 print(heavy(), file=sys.stderr)
 """
-    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, encoding="utf-8", check=False)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False)
     assert ran.stderr.splitlines() == ["[] True", "[] False", "[]"]
 
 
 def in_locale_c(utf8: str) -> dict[str, str]:
-    """The environment of a machine without a UTF-8 locale; `utf8` is what PYTHONUTF8 says."""
+    """The environment of a machine without a UTF-8 locale; `utf8` is the value of PYTHONUTF8."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
     return others | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": utf8}
 
@@ -47,8 +47,8 @@ def test_a_locale_other_than_utf8_is_refused_with_the_cure(
     job: Options, yanshou: Yanshou, tmp_path: Path, command: str
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    words = arguments(job) if command == "summarize" else []
-    ran = yanshou(command, *words, env=in_locale_c(utf8="0"), cwd=tmp_path)
+    options = arguments(job) if command == "summarize" else []
+    ran = yanshou(command, *options, env=in_locale_c(utf8="0"), cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == "error: this locale reads file names as ascii, not UTF-8. Run again with PYTHONUTF8=1.\n"
     assert sorted(tmp_path.rglob("*")) == before

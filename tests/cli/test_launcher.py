@@ -31,10 +31,10 @@ def launch(*args: str, **environment: str) -> "subprocess.CompletedProcess[str]"
     return from_checkout("bash", "scripts/stage_a_infer.sh", *args, **environment)
 
 
-@pytest.mark.parametrize("word", [[], ["summarize"]], ids=["as written there", "as its usage line says"])
-def test_the_specified_module_path_runs(job: Options, word: list[str]) -> None:
+@pytest.mark.parametrize("command", [[], ["summarize"]], ids=["as specified", "as in its usage line"])
+def test_the_specified_module_path_runs(job: Options, command: list[str]) -> None:
     ran = from_checkout(
-        sys.executable, "-m", "src.stage_a.cli", *word, "--checkpoint", job["checkpoint"],
+        sys.executable, "-m", "src.stage_a.cli", *command, "--checkpoint", job["checkpoint"],
         "--input_dir", job["input-dir"], "--output_dir", job["output-dir"],
         "--mission", SHIELD, "--device", "cpu", "--batch_size", "8", "--engine", "scripted",
     )  # fmt: skip

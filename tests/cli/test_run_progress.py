@@ -24,7 +24,7 @@ PhotoTree = Callable[..., Path]
 def shown(
     root: Path, answers: dict[str, str], terminal: bool = False, missions: tuple[str, ...] = (SHIELD,), **options: Any
 ) -> tuple[str, list[MissionResult]]:
-    """What a whole run shows, and its results."""
+    """What a run shows from begin to end, and its results."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, highlight=False, soft_wrap=True)
     settings = StageASettings(
         input_dir=root, output_dir=root.parent / "out", missions=missions,

@@ -37,12 +37,12 @@ def test_a_second_ctrl_c_ends_the_work_at_once(first: signal.Signals) -> None:
 
 @pytest.mark.parametrize("first", SIGNALS)
 def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
-    words = (
+    program = (
         "import os, signal\nfrom yanshou.cli.signals import interruptible\n"
         "with interruptible(lambda: print('stop', flush=True)):\n"
         f"    os.kill(os.getpid(), {int(first)})\n    os.kill(os.getpid(), signal.SIGTERM)\n    print('never')"
     )
-    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGTERM, "stop\n", "")
 
 
@@ -50,12 +50,12 @@ def test_a_second_sigterm_ends_the_process(first: signal.Signals) -> None:
 def test_a_signal_before_the_run_starts_is_status_130(number: signal.Signals, tmp_path: Path) -> None:
     """Between the start of a command and its first batch ten seconds may pass."""
     (tmp_path / "a.jsonl").touch()
-    words = (
+    program = (
         "import os, yanshou.stage_b.judge as judge\nfrom yanshou.cli import main\n"
         f"judge.prepare = lambda settings, listener: os.kill(os.getpid(), {int(number)})\n"
         "main(['judge', '--rules', '--output-dir', 'out', 'a.jsonl'])"
     )
-    ran = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False, cwd=tmp_path)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "interrupted\n")
 
 

@@ -4,79 +4,64 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from support.cli_runs import SHIELD, Options, arguments, written
 
-PhotoTree = Callable[..., Path]
-Script = Callable[..., Path]
-SHIELD = "挡风板安装检查"
 NO_SPACE = (
     "Error: standard output cannot be written: No space left on device. Make room and run again; the files are kept."
 )
 
 
-def shell(words: str, *arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs a line of bash in which "$@" is `yanshou <arguments>`."""
-    command = ["bash", "-c", words, "yanshou", sys.executable, "-m", "yanshou.cli", *map(str, arguments)]
+def shell(line: str, *args: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a line of bash in which "$@" is `yanshou <args>`."""
+    command = ["bash", "-c", line, "yanshou", sys.executable, "-m", "yanshou.cli", *args]
     return subprocess.run(
         command, check=False, capture_output=True, encoding="utf-8", timeout=60, env=os.environ | environment
     )
 
 
-@pytest.fixture
-def job(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> list[str | Path]:
-    root = photo_tree({f"{SHIELD}/审核不通过/QC-1": 2, f"{SHIELD}/审核通过/QC-2": 1})
-    options = {"engine": "scripted", "checkpoint": script(), "input-dir": root, "output-dir": tmp_path / "out"}
-    return [
-        "summarize",
-        "--mission",
-        "all",
-        *(word for name, value in options.items() for word in (f"--{name}", value)),
-    ]
+def summarize(job: Options, line: str, *more: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return shell(line, "summarize", *arguments(job, *more), **environment)
 
 
-def lines(tmp_path: Path) -> int:
-    return len((tmp_path / "out" / f"{SHIELD}_stage_a.jsonl").read_text("utf-8").splitlines())
+def lines(job: Options) -> int:
+    return written(job["output-dir"])[SHIELD]
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["judge", "--help"]])
-def test_a_full_disk_behind_stdout_is_an_error(arguments: list[str], unbuffered: str) -> None:
-    ran = shell('"$@" > /dev/full', *arguments, PYTHONUNBUFFERED=unbuffered)
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["judge", "--help"]])
+def test_a_full_disk_behind_stdout_is_an_error(command: list[str], unbuffered: str) -> None:
+    ran = shell('"$@" > /dev/full', *command, PYTHONUNBUFFERED=unbuffered)
     assert (ran.returncode, ran.stderr.splitlines()) == (1, [NO_SPACE])
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_result_that_cannot_be_printed_is_in_its_files(
-    job: list[str | Path], tmp_path: Path, unbuffered: str
-) -> None:
-    ran = shell('"$@" > /dev/full', *job, "--json", PYTHONUNBUFFERED=unbuffered)
-    assert (ran.returncode, ran.stderr.splitlines()) == (1, [NO_SPACE])
-    assert lines(tmp_path) == 2
+def test_a_result_that_cannot_be_printed_is_in_its_files(job: Options, unbuffered: str) -> None:
+    ran = summarize(job, '"$@" > /dev/full', "--json", PYTHONUNBUFFERED=unbuffered)
+    assert (ran.returncode, ran.stderr.splitlines(), lines(job)) == (1, [NO_SPACE], 2)
 
 
 @pytest.mark.parametrize("redirection", ["2> /dev/full", "2>&-", "2> >(true)"])
-def test_a_run_continues_without_a_stderr(job: list[str | Path], tmp_path: Path, redirection: str) -> None:
-    ran = shell(f'"$@" {redirection}', *job)
-    assert (ran.returncode, ran.stdout, ran.stderr, lines(tmp_path)) == (0, "", "", 2)
+def test_a_run_continues_without_a_stderr(job: Options, redirection: str) -> None:
+    ran = summarize(job, f'"$@" {redirection}')
+    assert (ran.returncode, ran.stdout, ran.stderr, lines(job)) == (0, "", "", 2)
 
 
-def test_head_gets_the_first_line_and_the_run_finishes(job: list[str | Path], tmp_path: Path) -> None:
-    ran = shell('"$@" | head -1; echo "${PIPESTATUS[@]}"', *job, "--json")
-    assert (ran.stdout.splitlines()[0], ran.stderr, lines(tmp_path)) == ("[", "", 2)
+def test_head_gets_the_first_line_and_the_run_finishes(job: Options) -> None:
+    ran = summarize(job, '"$@" | head -1', "--json")
+    assert (ran.stdout, ran.stderr, lines(job)) == ("[\n", "", 2)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_a_terminal_without_chinese_gets_escapes(job: list[str | Path], encoding: str) -> None:
-    ran = shell('"$@"', *job, PYTHONIOENCODING=encoding)
+def test_a_terminal_without_chinese_gets_escapes(job: Options, encoding: str) -> None:
+    ran = summarize(job, '"$@"', PYTHONIOENCODING=encoding)
     assert (ran.returncode, ran.stdout, r"\u6321\u98ce\u677f" in ran.stderr) == (0, "", True)
-    ran = shell('"$@"', *job, "--json", PYTHONIOENCODING=encoding)
+    ran = summarize(job, '"$@"', "--json", PYTHONIOENCODING=encoding)
     assert (ran.returncode, ran.stderr, json.loads(ran.stdout)[0]["mission"]) == (0, "", SHIELD)
 
 
-def test_closed_streams_change_no_status(job: list[str | Path], tmp_path: Path) -> None:
-    ran = shell('"$@" >&- 2>&-', *job, "--json")
-    assert (ran.returncode, lines(tmp_path)) == (0, 2)
-    assert json.loads(shell('"$@" 2>&-', *job, "--json").stdout)[0]["skipped"] == 2
+def test_closed_streams_change_no_status(job: Options) -> None:
+    ran = summarize(job, '"$@" >&- 2>&-', "--json")
+    assert (ran.returncode, lines(job)) == (0, 2)
+    assert json.loads(summarize(job, '"$@" 2>&-', "--json").stdout)[0]["skipped"] == 2

@@ -1,4 +1,4 @@
-"""Promises of -v: the package's log on stderr, only when asked for, before or behind the command's name."""
+"""Promises of -v: the package's log on stderr, only when asked for, before or after the command's name."""
 
 import json
 import logging
@@ -34,12 +34,12 @@ def shown() -> Iterator[None]:
 
 @pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize(
-    ("before", "behind", "levels"),
+    ("before", "after", "levels"),
     [([], [], []), (["-v"], [], ["INFO"]), ([], ["--verbose"], ["INFO"]), ([], ["-vv"], ["INFO", "DEBUG"]),
      (["-v"], ["-v"], ["INFO", "DEBUG"])],
 )  # fmt: skip
-def test_the_log_is_shown_when_asked_for(job: Options, before: list[str], behind: list[str], levels: list[str]) -> None:
-    ran = run(*before, "summarize", *arguments(job, "--quiet", *behind))
+def test_the_log_is_shown_when_asked_for(job: Options, before: list[str], after: list[str], levels: list[str]) -> None:
+    ran = run(*before, "summarize", *arguments(job, "--quiet", *after))
     assert (ran.exit_code, ran.stdout) == (0, "")
     assert re.findall(r"^\d\d:\d\d:\d\d ([A-Z]+) yanshou.test: ", ran.stderr, re.MULTILINE) == levels
     assert ("INFO yanshou.test: [red] 7 slots\n" in ran.stderr) == bool(levels)

@@ -1,14 +1,31 @@
-"""What the tests of evaluation build their files with: one mission's verdicts, faults, run file and Stage-A lines."""
+"""Files that the tests of evaluation read: a mission's verdicts, faults, run file and Stage-A lines."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
-from support.verdict_files import write_judged
+from support.verdict_files import BAD, GOOD, OTHER, fault, stage_a, verdict, write_judged
 
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a mission's files; gives the file of verdicts."""
+    """Writes a mission's files and returns the file of verdicts."""
     return partial(write_judged, tmp_path)
+
+
+@pytest.fixture
+def report_files(judged: Callable[..., Path]) -> list[Path]:
+    """One mission with every kind of group, one with a single group."""
+    verdicts = [
+        verdict("QC-1", "pass", "pass", 0.9),
+        verdict("QC-2", "pass", "fail", 0.4),
+        verdict("QC-2b", "pass", "fail", 0.2),
+        verdict("QC-3", "fail", "pass", 0.6),
+        verdict("QC-3b", "fail", "pass", 0.95),
+        verdict("QC-4", "fail", "fail", 0.1),
+        verdict("QC-5", None, "pass", 0.8),
+    ]
+    lines = [stage_a(v["group_id"], v["label"], BAD if v["label"] == "fail" else GOOD) for v in verdicts]
+    first = judged(verdicts, [*lines, stage_a("QC-6")], [fault("QC-6")])
+    return [first, judged([verdict("QC-1", mission=OTHER)], mission=OTHER)]

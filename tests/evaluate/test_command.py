@@ -1,4 +1,4 @@
-"""Promises of `yanshou evaluate` at the command line, on verdicts that `yanshou judge` wrote."""
+"""`yanshou evaluate` at the command line, on verdicts that `yanshou judge` wrote."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ MISSION = "BBU接地线检查"
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the rules on twenty drawn jobs, two of whose human labels are wrong."""
+    """Verdicts of the rules on twenty drawn jobs, two of which have a wrong human label."""
     folder = tmp_path_factory.mktemp("judged")
     rng, lines = Random(0), []
     for number in range(20):
@@ -48,7 +48,7 @@ def run(out: Path, *arguments: object) -> Result:
     return CliRunner().invoke(main, ["evaluate", "--output-dir", str(out), *map(str, arguments)])
 
 
-def test_figures_are_told_and_every_group_stands_in_the_sheet(verdicts: Path, tmp_path: Path) -> None:
+def test_figures_are_printed_and_every_group_is_in_the_csv(verdicts: Path, tmp_path: Path) -> None:
     result = run(tmp_path, verdicts)
     assert result.exit_code == 0, result.stderr
     assert "90.0% [69.9–97.2]" in result.stdout
@@ -63,7 +63,7 @@ def test_figures_are_told_and_every_group_stands_in_the_sheet(verdicts: Path, tm
     assert (outcomes.count("false release"), outcomes.count("false block")) == (1, 1)
 
 
-def test_what_a_training_has_not_seen_is_evaluated_alone(verdicts: Path, tmp_path: Path) -> None:
+def test_an_evaluation_can_be_limited_to_the_validation_groups(verdicts: Path, tmp_path: Path) -> None:
     stage_a = json.loads((verdicts.parent / f"{MISSION}_verdicts.run.json").read_text("utf-8"))["settings"]["stage_a"][
         0
     ]
@@ -77,14 +77,14 @@ def test_what_a_training_has_not_seen_is_evaluated_alone(verdicts: Path, tmp_pat
     assert f"{20 - rows} others are left out" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
-    told = json.loads(run(tmp_path, verdicts, "--json").stdout)
-    assert json.dumps(told, allow_nan=False)
-    assert told["overall"]["judge"]["groups"] == 20
+def test_json_has_the_figures(verdicts: Path, tmp_path: Path) -> None:
+    found = json.loads(run(tmp_path, verdicts, "--json").stdout)
+    assert json.dumps(found, allow_nan=False)
+    assert found["overall"]["judge"]["groups"] == 20
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "words"),
+    ("options", "status", "message"),
     [
         (["--threshold", "1.5"], 2, "Error: --threshold is "),
         (["--max-false-release", "0"], 2, "Error: --max-false-release is "),
@@ -94,13 +94,15 @@ def test_json_holds_the_same(verdicts: Path, tmp_path: Path) -> None:
         (["--threshold", "0.5"], 2, "p_pass"),
     ],
 )
-def test_what_cannot_be_is_told(verdicts: Path, tmp_path: Path, options: list[str], status: int, words: str) -> None:
+def test_impossible_options_are_refused(
+    verdicts: Path, tmp_path: Path, options: list[str], status: int, message: str
+) -> None:
     result = run(tmp_path / "out", *options, verdicts)
     assert result.exit_code == status, result.stderr
-    assert words in result.stderr
+    assert message in result.stderr
 
 
-def test_a_second_evaluation_at_once_in_one_folder_is_refused(verdicts: Path, tmp_path: Path) -> None:
+def test_a_second_evaluation_in_the_same_folder_at_the_same_time_is_refused(verdicts: Path, tmp_path: Path) -> None:
     with locked(tmp_path / ".evaluate.lock", tmp_path):
         result = run(tmp_path, verdicts)
     assert (result.exit_code, f"{tmp_path}: another run is writing it. Wait" in result.stderr) == (1, True)
@@ -109,7 +111,7 @@ def test_a_second_evaluation_at_once_in_one_folder_is_refused(verdicts: Path, tm
 
 
 def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
-    """`judge` writes the mission's own name, whatever name its Stage-A file has."""
+    """`judge` writes the mission's own name even if the Stage-A file has an alias."""
     texts = random_job(Random(1), load_missions().get("BBU线缆布放"), "pass").lines()
     line = {
         "group_id": "QC-1", "mission": "BBU线缆布放要求", "label": "pass",
@@ -123,5 +125,5 @@ def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
     assert judged.exit_code == 0, judged.stderr
     result = run(tmp_path / "out", "--json", tmp_path / "BBU线缆布放_verdicts.jsonl")
     assert (result.exit_code, result.stderr) == (0, "")
-    told = json.loads(result.stdout)["overall"]
-    assert (told["judge"]["groups"], told["judge"]["judged"], told["rules"]["judged"]) == (1, 1, 1)
+    found = json.loads(result.stdout)["overall"]
+    assert (found["judge"]["groups"], found["judge"]["judged"], found["rules"]["judged"]) == (1, 1, 1)

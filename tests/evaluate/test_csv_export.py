@@ -1,4 +1,4 @@
-"""groups.csv: opens in a spreadsheet as what it is."""
+"""groups.csv: complete, and safe to open in a spreadsheet."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ def written(file: Path, output_dir: Path) -> list[dict[str, str]]:
     return rows(write_groups(evaluate([file], None, load_missions()).groups, output_dir))
 
 
-def test_each_group_is_a_row_with_all_that_is_known(judged: Judged, tmp_path: Path) -> None:
+def test_each_group_is_one_row_with_everything_known_about_it(judged: Judged, tmp_path: Path) -> None:
     text = "电线/捆扎整齐×1"
     line = stage_a("QC-1", "fail", text)
     first, second = written(judged([verdict("QC-1", "fail", "pass", 0.97)], [line], [fault("QC-2")]), tmp_path / "new")
@@ -37,24 +37,24 @@ def test_each_group_is_a_row_with_all_that_is_known(judged: Judged, tmp_path: Pa
 
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "\u3000@x"])
-def test_a_formula_is_text(judged: Judged, tmp_path: Path, reason: str) -> None:
+def test_a_formula_becomes_text(judged: Judged, tmp_path: Path, reason: str) -> None:
     (row,) = written(judged([verdict("QC-1", reason=reason)]), tmp_path)
     assert row["reason"] == "'" + reason
 
 
-def test_text_with_marks_stays_as_it_is(judged: Judged, tmp_path: Path) -> None:
+def test_punctuation_in_text_stays_unchanged(judged: Judged, tmp_path: Path) -> None:
     reason = '有图片_1 标签/5G-BBU-(-48V)×1，"说明"\n第二行, 逗号；=不是公式'
     (row,) = written(judged([verdict("QC-1", reason=reason)]), tmp_path)
     assert row["reason"] == reason
 
 
-def test_a_file_name_that_is_not_utf_8_is_written_by_its_escape(judged: Judged, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_is_written_as_its_escape(judged: Judged, tmp_path: Path) -> None:
     line = stage_a("QC-1", images=["/photos/\udcff.jpg"])
     (row,) = written(judged([verdict("QC-1")], [line]), tmp_path)
     assert row["images"] == "/photos/\\udcff.jpg"
 
 
-def test_a_folder_that_cannot_be_made_is_named(judged: Judged, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(judged: Judged, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"groups\.csv: cannot be written"):
         written(judged([verdict("QC-1")]), tmp_path / "file")

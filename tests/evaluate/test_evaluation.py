@@ -1,4 +1,4 @@
-"""The figures of the judge, the rules and always-pass, by mission and together, with and without a threshold."""
+"""Figures of the judge, the rules and always-pass, per mission and together, with and without a threshold."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def files(judged: Judged) -> list[Path]:
     return [first, judged([verdict("QC-1", "pass", "pass", 0.7, mission=OTHER)], mission=OTHER)]
 
 
-def test_the_judge_by_mission_and_together(files: list[Path]) -> None:
+def test_figures_of_the_judge_per_mission_and_together(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS)
     assert list(result.missions) == [MISSION, OTHER]
     one, both = result.missions[MISSION].judge, result.overall.judge
@@ -45,7 +45,7 @@ def test_the_judge_by_mission_and_together(files: list[Path]) -> None:
     assert result.missions[OTHER].judge.false_release == Rate(0, 0)
 
 
-def test_the_rules_and_always_pass_stand_on_the_same_groups(files: list[Path]) -> None:
+def test_the_rules_and_always_pass_have_the_same_groups(files: list[Path]) -> None:
     part = evaluate(files[:1], None, MISSIONS).overall
     assert {counts.groups for counts in part.rows().values()} == {7}
     assert (part.rules.accuracy, part.rules.errors) == (Rate(6, 6), 0)  # the rules read the summaries of QC-6 and QC-7
@@ -56,16 +56,18 @@ def test_the_rules_and_always_pass_stand_on_the_same_groups(files: list[Path]) -
 @pytest.mark.parametrize(
     ("threshold", "passing"), [(0.0, "12345"), (0.4, "1235"), (0.41, "135"), (0.9, "1"), (1.0, "")]
 )
-def test_with_a_threshold_pass_is_exactly_p_pass_at_least_p(files: list[Path], threshold: float, passing: str) -> None:
+def test_with_a_threshold_the_verdict_is_pass_if_and_only_if_p_pass_reaches_it(
+    files: list[Path], threshold: float, passing: str
+) -> None:
     result = evaluate(files[:1], None, MISSIONS, threshold=threshold)
     passed = sorted(group.key.group_id[3:] for group in result.groups if group.verdict == "pass")
     assert "".join(passed) == passing
     assert [group.file_verdict for group in result.groups if group.key.group_id == "QC-2"] == ["fail"]
-    assert result.overall.judge.errors == 2  # no threshold makes a verdict of an error
+    assert result.overall.judge.errors == 2  # a threshold does not turn an error into a verdict
     assert result.overall.rules == evaluate(files[:1], None, MISSIONS).overall.rules
 
 
-def test_a_limit_of_false_releases_finds_the_threshold_and_uses_it(judged: Judged) -> None:
+def test_a_limit_on_false_releases_chooses_a_threshold_and_uses_it(judged: Judged) -> None:
     passes = [verdict(f"QC-1{number}", "pass", "pass", 0.8) for number in range(10)]
     fails = [verdict(f"QC-2{number}", "fail", "pass", 0.6) for number in range(50)]
     result = evaluate([judged([*passes, *fails])], None, MISSIONS, max_false_release=0.1)
@@ -77,17 +79,17 @@ def test_a_limit_of_false_releases_finds_the_threshold_and_uses_it(judged: Judge
     )
 
 
-def test_too_few_fails_leave_the_verdicts_as_they_are_written(files: list[Path]) -> None:
+def test_with_too_few_fails_the_verdicts_stay_as_written(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS, max_false_release=0.03)
     assert result.choice is not None
     assert (result.choice.threshold, result.threshold) == (None, None)
-    assert "takes 134 human fails" in result.choice.explanation
+    assert "needs 134 human fails" in result.choice.explanation
     assert result.overall == evaluate(files, None, MISSIONS).overall
 
 
 @pytest.mark.parametrize("options", [{"threshold": 0.5}, {"max_false_release": 0.1}])
-def test_verdicts_of_the_rules_have_no_threshold(judged: Judged, options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match=r"group QC-1 \(BBU接地线检查, pass\) has no p_pass.*Leave --threshold"):
+def test_verdicts_of_the_rules_cannot_have_a_threshold(judged: Judged, options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=r"group QC-1 \(BBU接地线检查, pass\) has no p_pass.*Leave out --threshold"):
         evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, **options)
 
 
@@ -99,22 +101,22 @@ def test_verdicts_of_the_rules_have_no_threshold(judged: Judged, options: dict[s
         {"max_false_release": 0.0},
         {"max_false_release": 1.0},
         {"confidence": 1.0},
-        {"confidence": 1 - 1e-16},  # an interval that nobody can compute
+        {"confidence": 1 - 1e-16},  # no interval can be computed for it
         {"threshold": 0.5, "max_false_release": 0.1},
     ],
 )
-def test_options_that_make_no_sense_are_wrong_usage(judged: Judged, options: dict[str, float]) -> None:
+def test_impossible_options_are_wrong_usage(judged: Judged, options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
         evaluate([judged([verdict("QC-1")])], None, MISSIONS, **options)
 
 
-def test_groups_without_labels_have_no_figures_and_say_so(judged: Judged) -> None:
+def test_groups_without_labels_have_no_figures_and_give_a_warning(judged: Judged) -> None:
     result = evaluate([judged([verdict("QC-1", None)])], None, MISSIONS)
     assert (result.overall.judge.groups, result.overall.judge.unlabelled) == (1, 1)
     assert "no group has a human label" in result.warnings[0]
 
 
-def test_the_json_holds_numbers_and_nulls(files: list[Path]) -> None:
+def test_the_json_has_numbers_and_nulls(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS, max_false_release=0.03)
     told = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert set(told["overall"]) == {"judge", "rules", "always_pass"}

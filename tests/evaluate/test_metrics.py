@@ -1,4 +1,4 @@
-"""Counts and the figures that follow: what is divided by what, and what there is when there is nothing."""
+"""Counts and the figures computed from them: the denominators, and gaps where there are no groups."""
 
 import json
 import warnings
@@ -15,18 +15,18 @@ LABELS = st.sampled_from(["pass", "fail", None])
 OUTCOMES = st.lists(st.tuples(LABELS, LABELS), max_size=60)
 
 
-def test_each_rate_has_its_one_denominator() -> None:
+def test_the_denominator_of_each_rate() -> None:
     counts = Counts(
         passes_released=70, passes_blocked=8, passes_failed=2, fails_released=3, fails_blocked=16, fails_failed=1
     )
     assert counts.false_release == Rate(3, 20)
-    assert counts.false_block == Rate(10, 80)  # an error is not released
+    assert counts.false_block == Rate(10, 80)  # an error counts as blocked
     assert counts.accuracy == Rate(87, 100)
     assert counts.balanced_accuracy == pytest.approx((70 / 80 + 17 / 20) / 2)
     assert (counts.judged, counts.errors, counts.groups) == (97, 3, 100)
 
 
-def test_the_interval_is_wilsons() -> None:
+def test_the_interval_is_that_of_wilson() -> None:
     assert Rate(3, 20).interval(0.95) == pytest.approx((0.0523688, 0.3604191), abs=1e-6)
     assert Rate(0, 10).interval(0.95) == pytest.approx((0.0, 0.2775328), abs=1e-6)
 
@@ -48,14 +48,14 @@ def test_every_group_falls_into_one_cell(outcomes: list[tuple[Label | None, Labe
 
 
 @given(OUTCOMES)
-def test_no_figure_is_ever_a_crash_or_a_nan(outcomes: list[tuple[Label | None, Label | None]]) -> None:
+def test_figures_never_raise_and_are_never_nan(outcomes: list[tuple[Label | None, Label | None]]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         json.dumps(Counts.of(outcomes).to_dict(0.95), allow_nan=False)
 
 
 @given(OUTCOMES)
-def test_figures_are_scikit_learns_over_the_groups(outcomes: list[tuple[Label | None, Label | None]]) -> None:
+def test_figures_equal_those_of_scikit_learn(outcomes: list[tuple[Label | None, Label | None]]) -> None:
     labelled = [(label, verdict) for label, verdict in outcomes if label]
     if len({label for label, _ in labelled}) == 2:
         labels = [label == "pass" for label, _ in labelled]
@@ -65,14 +65,14 @@ def test_figures_are_scikit_learns_over_the_groups(outcomes: list[tuple[Label | 
 
 
 @pytest.mark.parametrize("label", ["pass", "fail"])
-def test_a_single_group_has_figures_and_gaps(label: Label) -> None:
-    told = Counts.of([(label, label)]).to_dict(0.95)
+def test_figures_of_a_single_group(label: Label) -> None:
+    found = Counts.of([(label, label)]).to_dict(0.95)
     other = "false_block" if label == "fail" else "false_release"
-    assert told["accuracy"]["share"] == 1.0
-    assert (told["balanced_accuracy"], told["mcc"]) == (None, None)
-    assert told[other] == {"share": None, "count": 0, "of": 0, "low": None, "high": None}
+    assert found["accuracy"]["share"] == 1.0
+    assert (found["balanced_accuracy"], found["mcc"]) == (None, None)
+    assert found[other] == {"share": None, "count": 0, "of": 0, "low": None, "high": None}
 
 
-def test_a_verdict_that_is_always_the_same_has_no_correlation() -> None:
+def test_a_constant_verdict_has_no_correlation() -> None:
     counts = Counts.of([("pass", "pass"), ("pass", "pass"), ("fail", "pass")])
     assert (counts.balanced_accuracy, counts.mcc) == (0.5, 0.0)

@@ -1,4 +1,4 @@
-"""Summaries against reference summaries: what counts as right, wrong, missed and left out."""
+"""Comparing summaries with reference summaries: right, wrong, missed and left-out entries."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def entries(truth: str, written: str) -> Tally:
     return compare({KEY: photos(truth)}, {KEY: photos(written)}).overall.entries
 
 
-def test_the_same_lines_score_one() -> None:
+def test_equal_lines_have_a_score_of_one() -> None:
     lines = photos("电线/捆扎整齐×2，标签/5G-BBU-接地线×1", "无关图片×1")
     part = compare({KEY: lines}, {KEY: lines}).overall
     assert (part.groups, part.unwritten, part.photos, part.identical_share) == (1, 0, 2, 1.0)
@@ -84,14 +84,14 @@ def test_a_right_entry_beside_the_wrong_photo_is_wrong() -> None:
 
 
 def test_a_group_that_is_not_written_counts_as_wrong() -> None:
-    other = KEY._replace(label="fail")  # the same id under the other label is another group
+    other = KEY._replace(label="fail")  # the same id with the other label is another group
     result = compare({KEY: photos("电线/捆扎整齐×2", "无关图片×1")}, {other: photos("电线/捆扎整齐×2", "无关图片×1")})
     assert (result.overall.unwritten, result.overall.identical_share) == (1, 0.0)
     assert result.overall.entries == Tally(right=0, written=0, true=3)
     assert result.not_in_truth == (other,)
 
 
-def test_photos_that_one_side_lacks_count_as_wrong() -> None:
+def test_photos_missing_on_one_side_count_as_wrong() -> None:
     line = "无关图片×1"
     missing = compare({KEY: photos(line, line, line)}, {KEY: photos(line)}).overall
     extra = compare({KEY: photos(line)}, {KEY: photos(line, line, line)}).overall
@@ -99,7 +99,7 @@ def test_photos_that_one_side_lacks_count_as_wrong() -> None:
     assert (extra.photos, extra.identical, extra.entries) == (3, 1, Tally(right=1, written=3, true=1))
 
 
-def test_figures_by_category_and_by_mission_add_up() -> None:
+def test_figures_per_category_and_mission_add_up() -> None:
     other = KEY._replace(mission="BBU线缆布放")
     result = compare(
         {KEY: photos("电线/捆扎整齐×2，标签/甲×1"), other: photos("光纤/有保护措施,弯曲半径合理/铠装×1")},
@@ -124,7 +124,7 @@ def test_unknown_words_and_odd_counts_are_counted() -> None:
     assert (part.unknown, part.odd_counts) == (2, 2)
 
 
-def test_files_are_read_compared_and_told(tmp_path: Path) -> None:
+def test_files_are_read_and_compared(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("电线/捆扎整齐×2"), truth_line("无关图片×1", group="QC-2"))
     written = [
         jsonl(tmp_path / "a.jsonl", written_line("电线/捆扎整齐×2")),
@@ -135,11 +135,11 @@ def test_files_are_read_compared_and_told(tmp_path: Path) -> None:
     assert (overall["groups"], overall["groups_not_written"], overall["identical_share"]) == (2, 1, 0.5)
     assert overall["categories"]["电线"] == {"precision": 1, "recall": 1, "f1": 1, "right": 2, "written": 2, "true": 2}
     assert overall["categories"]["无关图片"]["precision"] is None
-    assert result.warnings == ["group QC-9 (BBU接地线检查, pass) is not in the truth: left out"]
+    assert result.warnings == ["group QC-9 (BBU接地线检查, pass) is left out: it is not in the truth"]
     assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
 
 
-def test_a_limit_to_missions_leaves_the_others_out_on_both_sides(tmp_path: Path) -> None:
+def test_a_limit_to_some_missions_applies_to_both_sides(tmp_path: Path) -> None:
     lines = {"group": "QC-2", "mission": "挡风板安装检查"}
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"), truth_line("无关图片×1", **lines))
     written = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1"), written_line("电线/捆扎整齐×1", **lines))
@@ -181,16 +181,16 @@ def test_a_file_given_by_two_names_is_read_once(tmp_path: Path) -> None:
     assert score(truth, [file, tmp_path / "b.jsonl", file], KNOWN).overall.identical_share == 1.0
 
 
-def test_groups_that_the_truth_lacks_do_not_fill_the_terminal(tmp_path: Path) -> None:
+def test_warnings_name_at_most_five_groups_that_the_truth_lacks(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1"))
     written = jsonl(tmp_path / "a.jsonl", *(written_line("无关图片×1", group=f"QC-{n}") for n in range(1, 22)))
     warnings = score(truth, [written], KNOWN).warnings
     assert len(warnings) == 6
-    assert warnings[0] == "group QC-2 (BBU接地线检查, pass) is not in the truth: left out"
-    assert warnings[-1].startswith("15 more groups are not in the truth")
+    assert warnings[0] == "group QC-2 (BBU接地线检查, pass) is left out: it is not in the truth"
+    assert warnings[-1].startswith("15 more groups are left out")
 
 
-def test_a_mission_under_its_alias_is_the_mission(tmp_path: Path) -> None:
+def test_an_alias_of_a_mission_is_the_same_mission(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", truth_line("无关图片×1", mission="BBU线缆布放要求"))
     written = jsonl(tmp_path / "a.jsonl", written_line("无关图片×1", mission="BBU线缆布放"))
     result = score(truth, [written], KNOWN)
@@ -204,7 +204,7 @@ def test_a_mission_under_its_alias_is_the_mission(tmp_path: Path) -> None:
 NAMES = ["[red]自己的", "[/]", "[/red]", "门禁 [bold", ":smile:", "[link=x]门禁[/link]", "\\[red]"]
 
 
-def test_names_of_missions_are_shown_as_they_are_whatever_they_look_like(tmp_path: Path) -> None:
+def test_mission_names_that_look_like_markup_are_shown_unchanged(tmp_path: Path) -> None:
     truth = jsonl(tmp_path / "truth.jsonl", *(truth_line("无关图片×1", mission=name) for name in NAMES))
     written = jsonl(
         tmp_path / "a.jsonl", *(written_line("无关图片×1", mission=name) for name in NAMES),
@@ -212,7 +212,7 @@ def test_names_of_missions_are_shown_as_they_are_whatever_they_look_like(tmp_pat
     )  # fmt: skip
     ran = CliRunner().invoke(main, ["score", "--truth", str(truth), "--stage-a", str(written)])
     assert (ran.exit_code, ran.exception) == (0, None)
-    assert ran.stderr == "warning: group QC-2 ([/], pass) is not in the truth: left out\n"
+    assert ran.stderr == "warning: group QC-2 ([/], pass) is left out: it is not in the truth\n"
     figures = ["1", "0", "1", *["100.0%"] * 4, "0", "0"]
     _, *rows = [row.split() for row in ran.stdout.splitlines()][: len(NAMES) + 1]
     assert sorted(rows) == sorted([*name.split(), *figures] for name in NAMES)

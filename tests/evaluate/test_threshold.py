@@ -1,4 +1,4 @@
-"""The threshold and its promise: kept as often as stated, and not given where there are too few fails."""
+"""The chosen threshold keeps its promise as often as stated, and there is none if human fails are too few."""
 
 import math
 from collections.abc import Sequence
@@ -34,50 +34,52 @@ def test_the_lowest_threshold_that_keeps_the_promise() -> None:
     assert choice.upper == upper_bound(3, 200, 0.95)
 
 
-def test_the_price_is_told_in_human_passes_blocked() -> None:
+def test_the_cost_is_reported_in_blocked_human_passes() -> None:
     choice = choose_threshold([0.9, 0.8, 0.3, 0.2], many(200, 0.4, 0.7), 0.03, 0.95)
     assert choice.false_block == Rate(2, 4)
-    assert "2 of 4 (50.0%) human passes are blocked" in choice.explanation
+    assert "it blocks 2 / 4 (50.0%) human passes" in choice.explanation
 
 
 @pytest.mark.parametrize(("limit", "confidence", "needed"), [(0.03, 0.95, 134), (0.1, 0.95, 41), (0.05, 0.9, 61)])
-def test_too_few_fails_promise_nothing_and_say_how_many_it_takes(limit: float, confidence: float, needed: int) -> None:
+def test_with_too_few_fails_nothing_is_promised_and_the_needed_number_is_reported(
+    limit: float, confidence: float, needed: int
+) -> None:
     assert fails_needed(limit, confidence) == needed
     few = choose_threshold([0.9], many(needed - 1, 0.0, 0.5), limit, confidence)
     enough = choose_threshold([0.9], many(needed, 0.0, 0.5), limit, confidence)
     assert (few.threshold, few.allowed, enough.threshold) == (None, None, 0.7)
     assert (
-        f"takes {needed} human fails even if none of them is released; with a p_pass here are {needed - 1}."
+        f"needs {needed} human fails even if none of them is released, and only {needed - 1} have a p_pass."
         in few.explanation
     )
 
 
 @given(LIMITS, st.floats(0.3, 0.999))
-def test_as_many_fails_as_needed_are_enough_and_so_are_more(limit: float, confidence: float) -> None:
+def test_the_needed_number_of_fails_is_enough_and_so_is_any_larger_one(limit: float, confidence: float) -> None:
     needed = fails_needed(limit, confidence)
     assert all(allowed_releases(needed + more, limit, confidence) is not None for more in (0, 1, 2, 17))
 
 
-def test_no_verdicts_at_all_promise_nothing() -> None:
+def test_without_verdicts_nothing_is_promised() -> None:
     choice = choose_threshold([], [], 0.03, 0.95)
     assert (choice.threshold, choice.false_release, choice.false_block) == (None, Rate(0, 0), Rate(0, 0))
-    assert "here are 0" in choice.explanation
+    assert "only 0 have a p_pass" in choice.explanation
 
 
-def test_fails_among_the_surest_verdicts_leave_no_threshold() -> None:
+def test_fails_with_the_highest_p_pass_leave_no_threshold() -> None:
     choice = choose_threshold([1.0] * 50, [*many(150, 0.0, 0.9), *[1.0] * 50], 0.03, 0.95)
     assert choice.threshold is None
-    assert "even the strictest threshold releases 50 of 200 (25.0%) human fails" in choice.explanation
+    assert "even the strictest threshold releases 50 / 200 (25.0%) human fails" in choice.explanation
 
 
-def test_it_stops_at_the_first_candidate_that_fails() -> None:
-    """Below the three fails at the top come hundreds of passes: a lower P never looks better again."""
+def test_the_search_stops_at_the_first_failing_candidate() -> None:
+    """Three fails have the highest p_pass, hundreds of passes follow: a lower P is never tried."""
     choice = choose_threshold(many(500, 0.2, 0.8), [0.9] * 3 + [0.1] * 197, 0.03, 0.95)
     assert (choice.allowed, choice.threshold) == (0, None)
 
 
 @given(SCORES, SCORES, LIMITS)
-def test_what_is_found_keeps_the_exact_bound(passes: list[float], fails: list[float], limit: float) -> None:
+def test_the_chosen_threshold_keeps_the_exact_bound(passes: list[float], fails: list[float], limit: float) -> None:
     choice = choose_threshold(passes, fails, limit, 0.9)
     if choice.threshold is not None:
         released = sum(p >= choice.threshold for p in fails)
@@ -97,41 +99,41 @@ def test_one_more_false_release_would_break_the_promise(fails: int, limit: float
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_candidates_part_distinct_values(scores: list[float]) -> None:
+def test_candidates_separate_distinct_values(scores: list[float]) -> None:
     values, found = sorted(set(scores), reverse=True), list(candidates(scores))
     assert len(found) == len(values)
     for number, threshold in enumerate(found, 1):
         assert [value for value in values if value >= threshold] == values[:number]
 
 
-def test_a_threshold_is_midway_and_short_enough_to_type() -> None:
+def test_a_threshold_is_midway_and_has_few_digits() -> None:
     assert list(candidates([0.9812345, 0.7312345, 0.2])) == [0.9, 0.5, 0.1]
     tight = next(iter(candidates([0.99999, 0.9999])))
     assert 0.9999 + 0.00002 < tight < 0.99999 - 0.00002
 
 
 @given(st.lists(st.integers(1, 999_999), min_size=1, max_size=30, unique=True))
-def test_a_threshold_keeps_away_from_every_value(scores: list[int]) -> None:
+def test_a_threshold_keeps_its_distance_from_every_value(scores: list[int]) -> None:
     values = [score / 1_000_000 for score in sorted(scores, reverse=True)]
     for value, below, threshold in zip(values, [*values, 0.0][1:], candidates(values), strict=True):
         assert min(value - threshold, threshold - below) >= 0.249 * (value - below)
 
 
-def test_neighbours_among_the_floats_are_parted_too() -> None:
+def test_adjacent_floats_are_separated_too() -> None:
     scores = [1.0, math.nextafter(1.0, 0.0), 5e-324, 0.0]
     found = list(candidates(scores))
     assert [sum(score >= threshold for score in scores) for threshold in found] == [1, 2, 3, 4]
 
 
 def kept(halves: Sequence[tuple[ThresholdChoice, np.ndarray]], limit: float) -> float:
-    """The share of the thresholds under which another sample's rate stays under the limit. No threshold breaks none."""
+    """The share of choices whose rate on another sample is below the limit. No threshold counts as kept."""
     fine = [choice.threshold is None or (fails >= choice.threshold).mean() < limit for choice, fails in halves]
     return sum(fine) / len(fine)
 
 
 @pytest.mark.parametrize(("size", "limit", "confidence"), [(300, 0.05, 0.95), (160, 0.1, 0.9), (1000, 0.03, 0.95)])
 def test_the_promise_holds_as_often_as_stated(size: int, limit: float, confidence: float) -> None:
-    """On the population, whose rate is known, and on a test set of as many fails; each draw is a set of its own."""
+    """Checked on the population, whose rate is known, and on a test set with as many fails, for independent draws."""
     random, draws = np.random.default_rng(7), 400
     found, true = [], []
     for _ in range(draws):
@@ -140,16 +142,16 @@ def test_the_promise_holds_as_often_as_stated(size: int, limit: float, confidenc
         assert choice.threshold is not None
         found.append((choice, others))
         true.append(beta.sf(choice.threshold, 1.5, 5) <= limit)
-    margin = 3 * math.sqrt(confidence * (1 - confidence) / draws)  # three standard errors of a share from so many draws
+    margin = 3 * math.sqrt(confidence * (1 - confidence) / draws)  # three standard errors of a share of that many draws
     assert np.mean(true) >= confidence - margin
     assert kept(found, limit) >= confidence - margin
 
 
 def test_random_halves_of_one_set_keep_the_promise() -> None:
-    """What a user would try: split a set of mixed labels at random, choose on one half, count on the other."""
+    """A user's experiment: split a labelled set at random, choose on one half, count on the other."""
     random = np.random.default_rng(11)
     rates = []
-    for _ in range(20):  # sets; the halvings of one set hang together, so that one set alone says little
+    for _ in range(20):  # sets; splits of one set are correlated, so one set alone says little
         human_pass = random.random(900) < 0.6
         scores = np.where(human_pass, random.beta(6, 1.2, 900), random.beta(1.2, 4, 900)).round(4)
         halves = []
@@ -160,4 +162,4 @@ def test_random_halves_of_one_set_keep_the_promise() -> None:
             assert choice.threshold is not None
             halves.append((choice, scores[~chosen & ~human_pass]))
         rates.append(kept(halves, 0.05))
-    assert np.mean(rates) >= 0.95 - 3 * np.std(rates) / math.sqrt(len(rates))  # sets are independent of each other
+    assert np.mean(rates) >= 0.95 - 3 * np.std(rates) / math.sqrt(len(rates))  # sets are independent

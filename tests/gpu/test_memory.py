@@ -43,7 +43,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def share_of(gib: float, folder: Path, dtype: str = "bfloat16", **other: Any) -> EngineSettings:
-    """Settings that give the engine so many GiB of the card. Slots are long, so that memory decides their number."""
+    """Settings that give the engine that many GiB of the card. Slots are long, so that memory decides their number."""
     return on_device(folder, dtype, gpu_memory=gib * GIB / total_memory(), max_new_tokens=1_000, **other)
 
 
@@ -61,13 +61,13 @@ def test_a_plan_is_allocated_and_stays_within_its_share_of_the_card(wide: Path) 
         before = torch.cuda.memory_reserved()
         engine = ContinuousEngine(share_of(gib, wide))
         engine.prepare_run(PLAN)
-        wanted = engine.environment()["slots"]
+        planned = engine.environment()["slots"]
         answers(engine, photos())
-        assert slots(engine) == wanted
+        assert slots(engine) == planned
         assert engine.out_of_memory == 0
         taken = torch.cuda.max_memory_reserved() - before
         assert gib / 2 * GIB < taken <= gib * GIB, f"{taken / GIB:.2f} of {gib} GiB"
-        found.append(wanted)
+        found.append(planned)
         del engine
     assert 8 <= found[0] < found[1] < 256, found
 
@@ -76,13 +76,13 @@ def test_slots_that_do_not_fit_are_halved_and_the_run_ends_complete(wide: Path) 
     """Memory goes between the plan and the allocation."""
     engine = ContinuousEngine(share_of(6, wide))
     engine.prepare_run(PLAN)
-    wanted = engine.environment()["slots"]
+    planned = engine.environment()["slots"]
     _ = engine.model
     with memory_limit(spare=3 * GIB):
         found = answers(engine, photos(20))
     assert found.keys() == set(range(20))
     assert engine.out_of_memory > 0
-    assert slots(engine) < wanted
+    assert slots(engine) < planned
 
 
 def test_memory_lost_in_the_middle_of_a_run_changes_no_text(wide: Path) -> None:
@@ -95,14 +95,14 @@ def test_memory_lost_in_the_middle_of_a_run_changes_no_text(wide: Path) -> None:
     release()
     engine = ContinuousEngine(given)
     engine.prepare_run(PLAN)
-    wanted = engine.environment()["slots"]
+    planned = engine.environment()["slots"]
     try:
         found = dict(disturbed(engine.generate(requests)))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert found == whole
     assert engine.out_of_memory > 0
-    assert slots(engine) < wanted
+    assert slots(engine) < planned
 
 
 def disturbed(generated: Iterator[Completion | Failure]) -> Iterator[tuple[int, str]]:

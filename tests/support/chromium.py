@@ -1,12 +1,12 @@
-"""A real headless Chromium that opens pages from disk, for tests and for the pictures in the docs.
+"""A headless Chromium that opens pages from disk, for tests and for the pictures in the docs.
 
     with chromium(tmp_path) as browser:
         browser.open(tmp_path / "report.html")
         browser.click("#list .row:nth-child(2)")
         assert browser.text("#group h2") == "QC-2"
 
-Selenium drives it by chromedriver, both as installed: nothing is downloaded. Selenium is imported only when a browser
-starts, so that tests which need none are collected without it.
+Selenium drives the installed Chromium with the installed chromedriver: nothing is downloaded. Selenium is imported when
+a browser starts, so that other tests can be collected without it.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_S = 60  # the most that anything is waited for; a machine may be busy
+TIMEOUT_S = 60  # a machine may be busy
 ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -30,11 +30,11 @@ ARGUMENTS = (
 
 
 class NoBrowserError(Exception):
-    """What these tests need is not installed."""
+    """A program that the browser tests need is not installed."""
 
 
 def programs() -> tuple[str, str]:
-    """Paths of Chromium and of its driver. Raises NoBrowserError, which says what to install."""
+    """Paths of Chromium and chromedriver. Raises NoBrowserError, which names the packages to install."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if not (browser and driver):
@@ -52,7 +52,7 @@ def programs() -> tuple[str, str]:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator["Browser"]:
-    """A browser with a profile of its own, closed at the end."""
+    """A browser with its own profile, closed at the end."""
     browser, driver = programs()
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
@@ -64,39 +64,39 @@ def chromium(profile: Path) -> Iterator["Browser"]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = Chrome(options=options, service=Service(driver))
     try:
-        chrome.set_script_timeout(PATIENCE_S)
+        chrome.set_script_timeout(TIMEOUT_S)
         yield Browser(chrome)
     finally:
         chrome.quit()
 
 
 class Browser:
-    """One page at a time. Elements are named by CSS selectors; one that several fit is the first."""
+    """Shows one page at a time. A CSS selector stands for the first matching element."""
 
     def __init__(self, chrome: "Chrome") -> None:
         self.chrome = chrome
 
     def open(self, page: Path, fragment: str = "", width: int = 1440, height: int = 900) -> None:
-        """Loads the page anew, at a width and height in CSS pixels. What was logged before is forgotten."""
+        """Loads the page, at a width and height in CSS pixels, and clears the logs."""
         self.size(width, height)
-        self.chrome.get("about:blank")  # else another fragment of the same page would load nothing
-        self.complaints()
+        self.chrome.get("about:blank")  # otherwise another fragment of the same page would not reload it
+        self.console()
         self.requests()
         self.chrome.get(page.as_uri() + (f"#{fragment}" if fragment else ""))
 
     def size(self, width: int, height: int) -> None:
-        """Of the page, as a phone or a desk has it; the window itself stays as it is."""
+        """Sets the size of the page. The window keeps its size."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
 
-    # What is seen
+    # Reading
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """The value of a function body in JavaScript; `arguments[0]` … are its arguments."""
+        """The value of a JavaScript function body; `arguments[0]` … are its arguments."""
         return self.chrome.execute_script(script, *arguments)
 
     def texts(self, selector: str) -> list[str]:
-        """What a reader sees of each element: nothing of hidden ones."""
+        """The visible text of each element."""
         script = "return [...document.querySelectorAll(arguments[0])].map((e) => (e.innerText ?? e.textContent).trim())"
         return list(self.run(script, selector))
 
@@ -113,23 +113,23 @@ class Browser:
         return self.chrome.find_elements("css selector", selector)
 
     def picture(self, selector: str) -> bytes:
-        """The element as it is drawn, a PNG."""
+        """The element's picture as PNG."""
         return bytes(self.element(selector).screenshot_as_png)
 
-    # What is done
+    # Acting
 
     def click(self, selector: str) -> None:
         self.element(selector).click()
 
     def press(self, *keys: str) -> None:
-        """Keys go to whatever has the focus."""
+        """Sends keys to the focused element."""
         from selenium.webdriver import ActionChains
 
         for key in keys:
             ActionChains(self.chrome, duration=0).send_keys(key).perform()
 
     def point(self, selector: str, x: float, y: float) -> None:
-        """Moves the pointer to a place of the element, in CSS pixels from its upper left."""
+        """Moves the pointer to a position in the element, in CSS pixels from its upper left corner."""
         from selenium.webdriver import ActionChains
 
         element = self.element(selector)
@@ -138,25 +138,25 @@ class Browser:
         ActionChains(self.chrome, duration=0).move_to_element_with_offset(element, *from_centre).perform()
 
     def choose(self, selector: str, value: str) -> None:
-        """An option of a select, by its value."""
+        """Chooses an option of a select by its value."""
         from selenium.webdriver.support.ui import Select
 
         Select(self.element(selector)).select_by_value(value)
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
-        """Waits for something that comes by itself; `what` stands in the error if it does not."""
+        """Waits for a condition; `what` describes it in the error."""
         from selenium.webdriver.support.ui import WebDriverWait
 
-        WebDriverWait(self.chrome, PATIENCE_S, poll_frequency=0.05).until(lambda _: condition(), f"waited for: {what}")
+        WebDriverWait(self.chrome, TIMEOUT_S, poll_frequency=0.05).until(lambda _: condition(), f"waited for: {what}")
 
-    # What went on behind
+    # Logs
 
-    def complaints(self) -> list[str]:
-        """What stands in the console since the page was opened, or since the last call."""
+    def console(self) -> list[str]:
+        """Console messages since the page was opened, or since the last call."""
         return [entry["message"] for entry in self.chrome.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses that were asked for since the page was opened, or since the last call."""
+        """URLs requested since the page was opened, or since the last call."""
         messages = (json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance"))
         return [
             message["params"]["request"]["url"]

@@ -1,4 +1,4 @@
-"""A mission folder with everything that can be wrong with photos, one bad thing a group, between good groups.
+"""A mission folder with everything that can be wrong with photos: one bad thing per group, between good groups.
 
 folder/                                  folder is the mission's folder
 └── 审核通过/
@@ -20,7 +20,7 @@ ORIENTATIONS = range(1, 9)
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (48, 32)) -> Image.Image:
-    """Four coloured quarters on a gradient: no two of its eight orientations look alike."""
+    """Four coloured quarters on a gradient: its eight orientations all look different."""
     width, height = size
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     for place, colour in (((0, 0), "red"), ((width // 2, 0), "lime"), ((0, height // 2), "blue")):
@@ -36,7 +36,7 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
 
 
 def oriented(orientation: int, kind: str = "JPEG", **options: Any) -> bytes:
-    """A file whose EXIF block says how to turn it."""
+    """A file with an EXIF orientation."""
     exif = Image.Exif()
     exif[Base.Orientation] = orientation
     return encoded(picture(), kind, exif=exif.tobytes(), **options)
@@ -55,7 +55,7 @@ def png_bomb(width: int = 50_000, height: int = 50_000) -> bytes:
 
 
 def bad_photos() -> dict[str, tuple[bytes, str]]:
-    """Name → what the file holds, and a word of the cause that must be told."""
+    """Name → what the file holds, and a word of the cause that must be reported."""
     jpeg, png = encoded(picture()), encoded(picture(), "PNG")
     return {
         "空文件": (b"", "empty"),
@@ -93,7 +93,7 @@ def good_photos() -> dict[str, list[bytes]]:
 
 
 def build_hostile_mission(folder: Path, label_dir: str = "审核通过") -> dict[str, str]:
-    """Writes the mission; gives for each group folder "ok" or the word of the cause. `label_dir=""` is the flat layout.
+    """Writes the mission; returns "ok" or the word of the cause for each group. `label_dir=""` is the flat layout.
 
     Beside the groups lie things that are skipped: an empty group, hidden files, a folder called `x.jpg`, a HEIC file.
     """

@@ -1,4 +1,4 @@
-"""A report as `yanshou evaluate` wrote it, and what stands on its page."""
+"""A report written by `yanshou evaluate`, and what its page shows in a browser."""
 
 import json
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from support.chromium import Browser
 from support.verdict_files import BAD, GOOD, stage_a
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
-from yanshou.evaluate.report import worst_first
+from yanshou.evaluate.report_data import worst_first
 from yanshou.evaluate.translations import TRANSLATIONS
 from yanshou.missions import load_missions
 
-OTHER = "挡风板安装检查"
 THRESHOLD = 0.7
 FINGERPRINT = "4f0c" * 16
 LANGUAGES = ("zh", "en")
@@ -23,12 +22,12 @@ LANGUAGES = ("zh", "en")
 
 @dataclass(frozen=True)
 class Report:
-    """What `yanshou evaluate` wrote, and what it was written from."""
+    """A written report and its content."""
 
     page: Path
-    told: dict[str, Any]  # --json
+    figures: dict[str, Any]  # --json
     groups: tuple[JudgedGroup, ...]
-    words: Any
+    texts: Any
 
     @property
     def worst_first(self) -> list[JudgedGroup]:
@@ -36,7 +35,7 @@ class Report:
 
 
 def written(files: list[Path], output_dir: Path, lang: str = "zh", threshold: float | None = THRESHOLD) -> Report:
-    """Through the command line."""
+    """Runs `yanshou evaluate` on files of verdicts."""
     limit = [] if threshold is None else ["--threshold", str(threshold)]
     command = ["evaluate", "--output-dir", output_dir, "--lang", lang, "--json", *limit, *files]
     result = CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
@@ -58,22 +57,22 @@ def names(groups: list[JudgedGroup]) -> list[tuple[str, str]]:
 
 
 def listed(browser: Browser) -> list[tuple[str, str]]:
-    """Id and mission of the groups in the list, which is short enough to be in the page whole."""
+    """Id and mission of the groups in the list, which is short enough to be rendered completely."""
     cells = "['.id', '.where'].map((cell) => row.querySelector(cell).innerText)"
     rows = browser.run(f"return [...document.querySelectorAll('#list .row')].map((row) => {cells})")
     return [(name, mission) for name, mission in rows]
 
 
 def wait_for_list(browser: Browser, groups: list[JudgedGroup]) -> None:
-    """A click on a link ends before the page has followed it."""
+    """Waits for the page to follow a link, which it does after the click."""
     browser.until(lambda: listed(browser) == names(groups), f"a list of {names(groups)}")
 
 
 def shown(browser: Browser) -> str:
-    """The group that is open."""
+    """The id of the shown group."""
     return browser.text("#group h2")
 
 
-def loaded(browser: Browser, selector: str) -> None:
+def wait_for_image(browser: Browser, selector: str) -> None:
     script = "const i = document.querySelector(arguments[0]); return i && i.complete && i.naturalWidth > 0"
     browser.until(lambda: browser.run(script, selector), f"picture {selector}")

@@ -12,12 +12,12 @@ from support.chromium import Browser, chromium
 from yanshou.cli import main
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-THRESHOLD = "0.98"  # blocks one group that is all right: without it the demo has no mistake to show
+THRESHOLD = "0.98"  # blocks one correct group: without it the demo shows no error
 WIDTH = 1280  # CSS pixels
 
 
 def evaluated(folder: Path) -> Path:
-    """The demo, and its report in English with a threshold."""
+    """Runs the demo, and writes its report in English with a threshold."""
     main(["demo", "--output-dir", str(folder / "demo")], standalone_mode=False)
     verdicts = sorted(map(str, (folder / "demo" / "verdicts").glob("*_verdicts.jsonl")))
     report = ["evaluate", "--lang", "en", "--threshold", THRESHOLD, "--output-dir", str(folder / "report"), *verdicts]
@@ -26,8 +26,8 @@ def evaluated(folder: Path) -> Path:
 
 
 def save(browser: Browser, name: str) -> None:
-    """What is in the window."""
-    browser.run("document.documentElement.style.scrollbarWidth = 'none'")  # it is the picture that ends there
+    """Saves the visible part of the page as docs/images/NAME.png."""
+    browser.run("document.documentElement.style.scrollbarWidth = 'none'")  # the picture shows no scroll bar
     file = IMAGES / f"{name}.png"
     browser.chrome.save_screenshot(str(file))
     Image.open(file).convert("RGB").save(file, optimize=True)
@@ -39,8 +39,8 @@ def pictures(folder: Path) -> None:
         browser.open(page, width=WIDTH, height=1630)
         save(browser, "report")
         browser.open(page, "outcome=false-block", WIDTH, 760)
-        loaded = "return [...document.querySelectorAll('.photos img')].every((image) => image.complete)"
-        browser.until(lambda: browser.run(loaded), "thumbnails")
+        all_loaded = "return [...document.querySelectorAll('.photos img')].every((image) => image.complete)"
+        browser.until(lambda: browser.run(all_loaded), "thumbnails")
         save(browser, "report-group")
 
 

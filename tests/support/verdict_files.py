@@ -1,4 +1,4 @@
-"""Lines of verdicts, faults and summaries, and photos, as the tests of evaluation write them."""
+"""Files of verdicts, faults and summaries, and photos, for the tests of evaluation."""
 
 import json
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ from yanshou.schema.run_record import RunRecord
 from yanshou.storage.jsonl import dump_line
 
 MISSION = "BBU接地线检查"
+OTHER = "挡风板安装检查"
 MOMENT = "2026-01-18T09:30:00+08:00"
 GOOD = "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，螺丝、光纤插头/地排处接地螺丝,符合要求×1，电线/捆扎整齐×1"
 BAD = "电线/分布散乱×1"
@@ -41,8 +42,8 @@ def stage_a(group: str, label: str | None = "pass", text: str = GOOD, **more: An
 
 
 def fault(group: str, label: str | None = "pass", message: str = "out of memory", **more: Any) -> dict[str, Any]:
-    told = {"photo": None, "step": "generate", "message": message, "advice": "", "timestamp": MOMENT}
-    return {**key(group, label), **told, **more}
+    given = {"photo": None, "step": "generate", "message": message, "advice": "", "timestamp": MOMENT}
+    return {**key(group, label), **given, **more}
 
 
 def jsonl(path: Path, lines: Iterable[dict[str, Any]]) -> Path:
@@ -58,7 +59,7 @@ def write_judged(
     stage_a_faults: Iterable[dict[str, Any]] = (),
     mission: str = MISSION,
 ) -> Path:
-    """Writes a mission's files; gives the file of verdicts."""
+    """Writes a mission's files and returns the file of verdicts."""
     verdicts = list(verdicts)
     if lines is None:
         lines = [stage_a(v["group_id"], v["label"], mission=v["mission"]) for v in verdicts]
@@ -74,7 +75,7 @@ def write_judged(
 
 
 def amend(file: Path, **settings: Any) -> None:
-    """Puts settings into the run file beside a file of lines."""
+    """Adds settings to the run file beside a file of lines."""
     path = file.with_suffix(".run.json")
     run = json.loads(path.read_text(encoding="utf-8"))
     assert run["updated"] == MOMENT
@@ -82,7 +83,7 @@ def amend(file: Path, **settings: Any) -> None:
 
 
 def many(groups: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Verdicts and summaries like the field's: three or four photos, a hundred characters each, long paths."""
+    """Verdicts and summaries of a realistic size: three or four photos, a hundred characters each, long paths."""
     verdicts, lines = [], []
     for number in range(groups):
         label = "fail" if number % 8 == 0 else "pass"

@@ -100,7 +100,7 @@ def _checkpoint(name: str) -> Iterator[Finding]:
         if not _holds_weights(folder):
             yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
-        yield Finding("ok", f"{folder}: a whole Qwen3-VL checkpoint, {_size(folder)}")
+        yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
 

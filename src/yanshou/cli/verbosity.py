@@ -1,7 +1,7 @@
-"""`-v`: what the loggers of the package `yanshou` say, on stderr. -v shows INFO, -vv also DEBUG.
+"""`-v`: shows the log of the package `yanshou` on stderr. -v shows INFO, -vv also DEBUG.
 
-The option may be given before the command's name, behind it, or both; the counts add up. A line of the log goes above
-a progress bar, because both are written by one console.
+The option may be given before the command's name, after it, or both; the counts add up. Lines of the log appear above
+a progress bar, because one console writes both.
 """
 
 import logging

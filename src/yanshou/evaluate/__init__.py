@@ -1,11 +1,12 @@
-"""Verdicts against what people said: how often the system is right, and what its mistakes cost.
+"""Compares verdicts with human labels: how often the system is right, and what its errors cost.
 
-    <mission>_verdicts.jsonl ──────┐
-    <mission>_verdicts.errors.jsonl ├─ groups.read_judged ─ JudgedGroup… ─ metrics.Counts ─ Evaluation ─ JSON
-    <mission>_stage_a.jsonl ───────┘             threshold.choose ┘                             ├─ sheet: groups.csv
-                                                                                                └─ report: report.html
+    <mission>_verdicts.jsonl ───────┐
+    <mission>_verdicts.errors.jsonl ├─ read_judged ─ JudgedGroup… ─ Counts ─ Evaluation ─┬─ JSON
+    <mission>_stage_a.jsonl ────────┘     choose_threshold ┘                             ├─ groups.csv    csv_export.py
+                                                                                         └─ report.html   report.py
 
-Each group falls into one cell, and the cells add up to the groups: `yanshou.evaluate.metrics` draws them.
+Each group falls into one cell of a table, whose cells add up to the number of groups: see `metrics.py`. `summaries.py`
+is separate: it compares summaries with reference summaries.
 """
 
 from yanshou.evaluate.csv_export import write_groups

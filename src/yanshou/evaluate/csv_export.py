@@ -1,13 +1,14 @@
-"""groups.csv: every group of an evaluation, a row each, for people with spreadsheets.
+"""groups.csv: one row per group of an evaluation, to be opened in a spreadsheet.
 
     mission,label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
     挡风板安装检查,fail,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
 
-UTF-8 with a byte-order mark, so that Excel shows Chinese as Chinese. A text that a spreadsheet would take for a formula
-(`=`, `+`, `-` or `@` in front, full-width or not, a tab, a line break) gets an apostrophe in front: model answers
-and file names are not ours, and a formula can send what stands beside it to a stranger.
+UTF-8 with a byte-order mark, without which Excel garbles Chinese. Text that a spreadsheet would read as a formula (it
+begins with `=`, `+`, `-` or `@`, full-width or not, a tab, or a line break) gets a leading apostrophe: model answers
+and file names are untrusted, and a formula can send neighbouring cells to a stranger.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable
@@ -26,25 +27,24 @@ COLUMNS = (
 
 
 def write_groups(groups: Iterable[JudgedGroup], output_dir: Path) -> Path:
-    """Writes `<output_dir>/groups.csv`, in place of an old one."""
+    """Writes `<output_dir>/groups.csv`, and replaces an old one. Raises OutputError."""
     path = output_dir / NAME
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(path, error) from error
-    replace_file(path, sheet(groups))
+    replace_file(path, to_csv(groups))
     return path
 
 
-def sheet(groups: Iterable[JudgedGroup]) -> bytes:
-    """The file's bytes."""
+def to_csv(groups: Iterable[JudgedGroup]) -> bytes:
+    """The file's content."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows([_guarded(cell) for cell in _row(group)] for group in groups)
-    return b"\xef\xbb\xbf" + text.getvalue().encode(
-        "utf-8", errors="backslashreplace"
-    )  # a lone surrogate by its escape
+    writer.writerows([_without_formula(cell) for cell in _row(group)] for group in groups)
+    # A lone surrogate, from a file name that is not UTF-8, is written as its escape.
+    return codecs.BOM_UTF8 + text.getvalue().encode("utf-8", errors="backslashreplace")
 
 
 def _row(group: JudgedGroup) -> Iterable[object]:
@@ -56,8 +56,8 @@ def _row(group: JudgedGroup) -> Iterable[object]:
     yield "\n".join(f"{image_key(number)}: {text}" for number, text in enumerate(group.summaries, 1))
 
 
-def _guarded(cell: object) -> object:
-    """Text that is text in a spreadsheet, too. Numbers, of which none is negative, stay numbers."""
+def _without_formula(cell: object) -> object:
+    """Text that a spreadsheet shows as text. Numbers stay numbers; none is negative."""
     if not isinstance(cell, str):
         return cell
     first = cell.lstrip(" \u3000")

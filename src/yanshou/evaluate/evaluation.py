@@ -1,13 +1,13 @@
-"""What `yanshou evaluate` tells: the judge, the rules and always-pass on the same groups.
+"""The result of `yanshou evaluate`: figures of the judge, of the rules and of always-pass, on the same groups.
 
     evaluation = evaluate([Path("out/挡风板安装检查_verdicts.jsonl")], None, load_missions(), threshold=0.9)
     evaluation.overall.judge.false_release
     write_groups(evaluation.groups, Path("out"))
 
-Always-pass releases every group, errors included: a system that does not beat it in balanced accuracy has learnt
-nothing. The rules read the same summaries. With a threshold, or one found for a limit of false releases, the judge's
-verdict is pass exactly where p_pass ≥ P; the other two stay as they are. A threshold found on a set flatters on that
-set: the figures that count come from another one.
+Always-pass releases every group, including errors. A judge whose balanced accuracy is not above that of always-pass has
+learned nothing. The rules decide about the same summaries. With a threshold, given or chosen for a limit on false
+releases, the judge's verdict is pass if and only if p_pass ≥ P; the other two do not change. A threshold looks better
+than it is on the set on which it was chosen, so reliable figures come from another set.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ CONFIDENCE = ThresholdSettings().confidence
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFigures:
-    """The figures of one mission, or of all, on the same groups."""
+    """The figures of one mission, or of all missions together."""
 
     judge: Counts
     rules: Counts
@@ -54,21 +54,21 @@ class EvaluationFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that a report needs: figures, and every group with what was said of it."""
+    """Everything that a report needs: the figures, and what is known about every group."""
 
-    groups: tuple[JudgedGroup, ...]  # verdicts after the threshold
+    groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold
     overall: EvaluationFigures
     missions: Mapping[str, EvaluationFigures]  # in the order of the groups
-    threshold: float | None  # in force; None: verdicts as written
-    choice: ThresholdChoice | None  # what --max-false-release found
+    threshold: float | None  # None: verdicts as written in the files
+    choice: ThresholdChoice | None  # the result of --max-false-release
     confidence: float  # of the intervals
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
     warnings: tuple[str, ...]
-    runs: Mapping[Path, Mapping[str, Any] | None]  # what made each of these files, by its run.json; None: not known
+    runs: Mapping[Path, Mapping[str, Any] | None]  # file → settings that made it, from its run.json; None: unknown
 
     def to_dict(self) -> dict[str, Any]:
-        """For --json: shares between 0 and 1, null where there is nothing to share."""
+        """For --json: shares are between 0 and 1, or null if there are no groups to count."""
         return {
             "verdict_files": list(map(str, self.verdict_files)),
             "stage_a_files": list(map(str, self.stage_a_files)),
@@ -91,9 +91,10 @@ def evaluate(
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
 ) -> Evaluation:
-    """Reads the files and compares. `stage_a_files`: None takes those that the verdicts' run files name.
+    """Reads the files and computes the figures. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files (`val.jsonl`); other groups are left out.
+    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. Raises UsageError for impossible
+    options, and InputError or DamagedFileError for files that cannot be used.
     """
     settings = _settings(threshold, max_false_release, confidence)
     read = read_judged(verdict_files, stage_a_files, missions, only)
@@ -141,8 +142,8 @@ def _thresholded(groups: Iterable[JudgedGroup], threshold: float) -> tuple[Judge
 def _p_pass(group: JudgedGroup) -> float:
     if group.p_pass is None:
         raise UsageError(
-            f"group {group.key} has no p_pass: verdicts of the rules know no probability, so there is no "
-            "threshold for them. Leave --threshold and --max-false-release out, or judge with a checkpoint."
+            f"group {group.key} has no p_pass: the rules give no probability, so their verdicts cannot have a "
+            "threshold. Leave out --threshold and --max-false-release, or judge with a checkpoint."
         )
     return group.p_pass
 

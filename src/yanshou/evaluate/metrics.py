@@ -1,23 +1,24 @@
-"""Where groups fall, and the figures that follow from it.
+"""The cells into which groups fall, and the figures computed from them.
 
                      verdict pass       verdict fail       no verdict (error)
     human pass       passes_released    passes_blocked     passes_failed      = human_passes
     human fail       fails_released     fails_blocked      fails_failed       = human_fails
-    no human label   unlabelled: counted, in no figure
+    no human label   unlabelled: counted, but in no figure
 
     groups = judged + errors + unlabelled        judged = the four cells of verdicts, errors = the two on the right
            = human_passes + human_fails + unlabelled
 
-A group without a verdict is not released, so an error is a false block where a person said pass, and a true one where a
-person said fail. There is one denominator a rate, whatever the verdicts:
+A *false release* is a human fail with the verdict pass: biometrics calls it a false accept. A *false block* is a human
+pass without the verdict pass: a false reject. A group without a verdict is not released, so an error is a false block
+for a human pass and a correct block for a human fail. The denominator of a rate does not depend on the verdicts:
 
     accuracy            right / (human passes + human fails)
-    false-release rate  fails_released / human fails                    what a lead answers for
+    false-release rate  fails_released / human fails
     false-block rate    (passes_blocked + passes_failed) / human passes
 
-Each of these has a Wilson interval (scipy). Balanced accuracy and the Matthews correlation (MCC; both scikit-learn) are
-no shares of groups and have none. What has no groups to speak of is None: a rate of nothing, and balanced accuracy and
-MCC where one of the human classes is absent. MCC of a verdict that is always the same is 0.
+Each of these has a Wilson interval (scipy). Balanced accuracy and the Matthews correlation coefficient (MCC; both from
+scikit-learn) are not shares of groups and have none. A rate of no groups is None, as are balanced accuracy and MCC if a
+human class is absent. MCC is 0 if all verdicts are the same.
 """
 
 from collections.abc import Iterable
@@ -32,10 +33,14 @@ from yanshou.schema.records import Label
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`count` of `of` groups."""
+    """A share of groups: `count` of `of`."""
 
     count: int
     of: int
+
+    def __str__(self) -> str:
+        """3 / 50 (6.0%)"""
+        return f"{self.count} / {self.of}" + (f" ({self.share:.1%})" if self.of else "")
 
     @property
     def share(self) -> float | None:
@@ -55,7 +60,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many groups fall into each cell."""
+    """The number of groups in each cell."""
 
     passes_released: int = 0
     passes_blocked: int = 0
@@ -67,7 +72,7 @@ class Counts:
 
     @classmethod
     def of(cls, outcomes: Iterable[tuple[Label | None, Label | None]]) -> Self:
-        """From each group's human label and verdict; a verdict of None is an error."""
+        """Counts pairs of human label and verdict. A verdict of None is an error."""
         cells = dict.fromkeys((field.name for field in fields(cls)), 0)
         for label, verdict in outcomes:
             cells[_cell(label, verdict)] += 1
@@ -84,7 +89,7 @@ class Counts:
 
     @property
     def errors(self) -> int:
-        """Labelled groups without one."""
+        """Labelled groups without a verdict."""
         return self.passes_failed + self.fails_failed
 
     @property
@@ -121,7 +126,7 @@ class Counts:
             return None
         true_blocks = self.human_fails - self.fails_released
         cells = [self.passes_released, self.fails_released, self.false_block.count, true_blocks]
-        return float(metric([1, 0, 1, 0], [1, 1, 0, 0], sample_weight=cells))  # human label, released or not
+        return float(metric([1, 0, 1, 0], [1, 1, 0, 0], sample_weight=cells))  # human pass, released
 
     def to_dict(self, confidence: float) -> dict[str, Any]:
         sizes = ("groups", "judged", "errors", "unlabelled", "human_passes", "human_fails")

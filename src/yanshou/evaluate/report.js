@@ -1,20 +1,20 @@
 "use strict";
-// Nothing in the data is ours: it goes in as text (textContent, value of an attribute that names a picture), never as markup.
+// The data is untrusted: it is inserted as text (textContent, or the value of an attribute that names a picture), never as markup.
 (() => {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
-  const words = data.words;
-  const ROW = 52; // height of a row, in pixels, as in the style sheet
-  const AROUND = 8; // rows kept above and below what is seen
+  const texts = data.texts;
+  const ROW = 52; // height of a row in pixels, as in the style sheet
+  const OVERSCAN = 8; // rows rendered above and below the visible ones
   const WRONG = new Set(["false-release", "error", "false-block"]);
   const FILTERS = ["mission", "outcome", "label", "verdict"];
   const list = byId("list"), spacer = byId("spacer"), rows = byId("rows"), article = byId("group"), review = byId("review");
   const search = byId("search"), large = byId("large"), largePhoto = byId("large-photo");
 
-  let shown = []; // numbers of the groups that the filters leave, worst first
-  let at = -1; // the chosen one: a place in `shown`
-  let open = []; // photos of the group that can be opened large
-  let opened = 0;
+  let shown = []; // numbers of the groups that match the filters, worst first
+  let at = -1; // index in `shown` of the chosen group
+  let open = []; // photos of the chosen group that can be enlarged
+  let opened = 0; // index in `open` of the enlarged photo
 
   const make = (tag, name, text) => {
     const element = document.createElement(tag);
@@ -24,11 +24,10 @@
   };
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   const percent = (share) => (100 * share).toFixed(1) + "%";
-  const outcomeWord = (group) => words["outcome_" + group.outcome.replace(/-/g, "_")];
-  const says = (label) => words["says_" + (label || "none")];
-  const verdictWord = (verdict) => words["verdict_" + (verdict || "none")];
+  const outcomeText = (group) => texts["outcome_" + group.outcome.replace(/-/g, "_")];
+  const says = (label) => texts["says_" + (label || "none")];
 
-  // Filters: the address after # holds them, so that a link leads to its groups.
+  // Filters: the part of the address after # holds them, so that a link can select groups.
 
   const haystacks = [];
   const haystack = (number) => {
@@ -52,7 +51,7 @@
     const text = search.value.trim().toLowerCase();
     shown = [];
     data.groups.forEach((group, n) => { if (fits(group, n, wanted, text)) shown.push(n); });
-    byId("status").textContent = fill(words.shown, { shown: shown.length, groups: data.groups.length });
+    byId("status").textContent = fill(texts.shown, { shown: shown.length, groups: data.groups.length });
     spacer.style.height = shown.length * ROW + "px";
     choose(Math.max(shown.indexOf(number), 0));
   };
@@ -69,17 +68,17 @@
 
   const writeAddress = () => {
     const parts = FILTERS.concat("search").map((name) => [name, byId(name).value]).filter((pair) => pair[1]);
-    if (at > 0) parts.push(["group", shown[at] + 1]); // the first is chosen anyway, and a fresh report keeps its plain address
+    if (at > 0) parts.push(["group", shown[at] + 1]); // the first group is chosen by default, which keeps the address of a fresh report plain
     try {
       history.replaceState(null, "", "#" + parts.map(([name, value]) => name + "=" + encodeURIComponent(value)).join("&"));
-    } catch { /* a text that no address can hold (half a character), or a browser that lets a file have none */ }
+    } catch { /* a text that no address can hold (a lone surrogate), or a browser that allows files no fragment */ }
   };
 
-  // The list: only the rows that are seen are in the page.
+  // The list: only visible rows are in the page.
 
   const paint = () => {
-    const first = Math.max(Math.floor(list.scrollTop / ROW) - AROUND, 0);
-    const last = Math.min(first + Math.ceil(list.clientHeight / ROW) + 2 * AROUND, shown.length);
+    const first = Math.max(Math.floor(list.scrollTop / ROW) - OVERSCAN, 0);
+    const last = Math.min(first + Math.ceil(list.clientHeight / ROW) + 2 * OVERSCAN, shown.length);
     rows.style.transform = "translateY(" + first * ROW + "px)";
     rows.replaceChildren(...shown.slice(first, last).map((number, offset) => row(number, first + offset)));
     if (at >= first && at < last) list.setAttribute("aria-activedescendant", "row-" + at);
@@ -96,7 +95,7 @@
     element.setAttribute("aria-posinset", String(place + 1));
     element.append(
       make("span", "id", group.id),
-      make("span", "badge " + group.outcome, outcomeWord(group)),
+      make("span", "badge " + group.outcome, outcomeText(group)),
       make("span", "where", data.missions[group.mission]),
       make("span", "p", group.p === null ? "" : group.p.toFixed(4)),
     );
@@ -125,21 +124,21 @@
     article.scrollTop = 0;
     if (at < 0) {
       open = [];
-      article.replaceChildren(make("p", "quiet", words.nothing));
+      article.replaceChildren(make("p", "quiet", texts.nothing));
       return;
     }
     const group = data.groups[shown[at]];
     open = group.photos.filter((photo) => photo.thumbnail);
     const photos = make("div", "photos");
     photos.append(...group.photos.map((photo, number) => figure(photo, number)));
-    article.replaceChildren(head(group), facts(group), said(group), group.photos.length ? photos : make("p", "quiet", words.no_photos));
+    article.replaceChildren(head(group), facts(group), said(group), group.photos.length ? photos : make("p", "quiet", texts.no_photos));
   };
 
   const head = (group) => {
     const element = make("div", "head"), nav = make("nav");
-    element.append(make("h2", "", group.id), make("span", "badge " + group.outcome, outcomeWord(group)), make("span", "quiet", data.missions[group.mission]), nav);
+    element.append(make("h2", "", group.id), make("span", "badge " + group.outcome, outcomeText(group)), make("span", "quiet", data.missions[group.mission]), nav);
     nav.append(...[["previous_group", -1], ["following_group", 1]].map(([word, step]) => {
-      const button = make("button", "", words[word]);
+      const button = make("button", "", texts[word]);
       button.type = "button";
       button.disabled = at + step < 0 || at + step >= shown.length;
       button.addEventListener("click", () => choose(at + step));
@@ -148,33 +147,33 @@
     return element;
   };
 
-  const facts = (group) => { // who says what, in one line
+  const facts = (group) => { // all verdicts about the group, in one line
     const element = make("dl", "facts");
-    const tell = (name, text) => {
+    const add = (name, text) => {
       const pair = make("div"), value = make("dd", "", text);
       pair.append(make("dt", "", name), value);
       element.append(pair);
       return value;
     };
-    tell(words.human, says(group.label));
-    tell(words.verdict, says(group.verdict));
-    if (group.rules !== null) tell(words.rules_say, says(group.rules));
+    add(texts.human, says(group.label));
+    add(texts.verdict, says(group.verdict));
+    if (group.rules !== null) add(texts.rules_say, says(group.rules));
     if (group.p !== null) {
-      const limit = data.threshold === null ? "" : fill(words.at_threshold, { p: data.threshold });
-      tell(words.p_pass, group.p + limit).append(scale(group.p));
+      const limit = data.threshold === null ? "" : fill(texts.at_threshold, { p: data.threshold });
+      add(texts.p_pass, group.p + limit).append(scale(group.p));
     }
     return element;
   };
 
   const said = (group) => {
     const element = make("dl", "said");
-    const tell = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
-    if (group.reason !== null) tell(words.reason, group.reason);
+    const add = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
+    if (group.reason !== null) add(texts.reason, group.reason);
     if (group.fileVerdict !== group.verdict) {
-      tell(words.verdict, fill(words.file_verdict, { verdict: verdictWord(group.fileVerdict), now: verdictWord(group.verdict) }));
+      add(texts.verdict, fill(texts.file_verdict, { verdict: says(group.fileVerdict), now: says(group.verdict) }));
     }
-    if (group.fault !== null) tell(words.fault, group.fault);
-    if (group.rules !== null) tell(words.rules_reason, group.rulesReason);
+    if (group.fault !== null) add(texts.fault, group.fault);
+    if (group.rules !== null) add(texts.rules_reason, group.rulesReason);
     return element;
   };
 
@@ -191,16 +190,16 @@
     return element;
   };
 
-  const nameOf = (number) => fill(words.photo, { number: number + 1 });
+  const nameOf = (number) => fill(texts.photo, { number: number + 1 });
 
   const figure = (photo, number) => {
     const element = make("figure"), caption = make("figcaption");
-    caption.append(make("strong", "", nameOf(number)), photo.text ? summary(photo.text) : make("p", "quiet", words.no_summary), make("span", "file", photo.name));
-    element.append(photo.thumbnail ? thumbnail(photo, number) : make("div", "gone", words["photo_" + photo.state]), caption);
+    caption.append(make("strong", "", nameOf(number)), photo.text ? summary(photo.text) : make("p", "quiet", texts.no_summary), make("span", "file", photo.name));
+    element.append(photo.thumbnail ? thumbnail(photo, number) : make("div", "gone", texts["photo_" + photo.state]), caption);
     return element;
   };
 
-  const summary = (text) => { // a line an entry; all that is written stays
+  const summary = (text) => { // one line per entry, nothing left out
     const element = make("p", "summary");
     element.append(...text.match(/[^，]*，|[^，]+/g).map((entry) => make("span", "", entry)));
     return element;
@@ -209,18 +208,18 @@
   const thumbnail = (photo, number) => {
     const button = make("button"), image = make("img");
     button.type = "button";
-    button.setAttribute("aria-label", fill(words.enlarge, { photo: nameOf(number) }));
+    button.setAttribute("aria-label", fill(texts.enlarge, { photo: nameOf(number) }));
     image.alt = "";
     image.loading = "lazy";
     image.decoding = "async";
-    image.addEventListener("error", () => button.replaceWith(make("div", "gone", words.thumbnail_missing)));
+    image.addEventListener("error", () => button.replaceWith(make("div", "gone", texts.thumbnail_missing)));
     image.src = "thumbnails/" + photo.thumbnail;
     button.append(image);
     button.addEventListener("click", () => enlarge(open.indexOf(photo)));
     return button;
   };
 
-  // The large photo: the file itself.
+  // The large photo is the file itself.
 
   const enlarge = (place) => {
     if (place < 0 || place >= open.length) return;
@@ -236,7 +235,7 @@
     if (!large.open) large.showModal();
   };
 
-  const enlargeNumber = (number) => { // as the photos are numbered; those without a thumbnail do not open
+  const enlargeNumber = (number) => { // photos without a thumbnail cannot be enlarged
     if (at >= 0) enlarge(open.indexOf(data.groups[shown[at]].photos[number - 1]));
   };
 
@@ -244,7 +243,7 @@
     const photo = open[opened];
     const instead = photo ? "thumbnails/" + photo.thumbnail : "";
     if (!photo || largePhoto.getAttribute("src") === instead) return;
-    byId("large-name").textContent += " · " + words.original_failed;
+    byId("large-name").textContent += " · " + texts.original_failed;
     largePhoto.src = instead;
   });
   largePhoto.addEventListener("click", () => large.close());
@@ -263,7 +262,7 @@
     if (large.open) {
       if (step) enlarge(opened + step);
       else if (/^[1-9]$/.test(event.key)) enlargeNumber(event.key);
-      else return; // Esc closes a dialog by itself
+      else return; // the browser closes a dialog on Esc
     } else if (event.target.matches("input, select") && !(event.target.matches("select") && /^[jk/1-9]$/.test(event.key))) {
       if (event.key === "Escape" || (event.key === "Enter" && event.target === search)) list.focus({ preventScroll: true });
       else return;
@@ -275,17 +274,17 @@
       enlargeNumber(event.key);
     } else if (event.key === " " && inside && !event.target.closest("button, a")) {
       article.scrollBy({ top: (event.shiftKey ? -0.85 : 0.85) * article.clientHeight });
-    } else if (step && (inside || !/Up|Down/.test(event.key))) { // above, these two scroll
+    } else if (step && (inside || !/Up|Down/.test(event.key))) { // above the list, Up and Down scroll the page
       review.scrollIntoView();
       if (!inside) list.focus({ preventScroll: true });
       choose(at + step);
-      if (document.activeElement === document.body) list.focus({ preventScroll: true }); // the button that had it is gone
+      if (document.activeElement === document.body) list.focus({ preventScroll: true }); // the focused button no longer exists
     } else return;
     event.preventDefault();
   };
   document.addEventListener("keydown", pressed);
 
-  // The curve: what the nearest P would do.
+  // The curve: shows the error rates at the point nearest to the pointer.
 
   for (const element of document.querySelectorAll("figure.curve")) {
     const points = data.curves[element.dataset.curve];
@@ -294,12 +293,12 @@
     svg.addEventListener("pointermove", (event) => {
       const box = svg.getBoundingClientRect(), unit = svg.viewBox.baseVal.width / box.width;
       const x = (event.clientX - box.left) * unit, y = (event.clientY - box.top) * unit;
-      const far = (point) => (point[0] - x) ** 2 + (point[1] - y) ** 2;
-      const nearest = points.reduce((best, point) => (far(point) < far(best) ? point : best));
+      const distance = (point) => (point[0] - x) ** 2 + (point[1] - y) ** 2;
+      const nearest = points.reduce((best, point) => (distance(point) < distance(best) ? point : best));
       const [px, py, block, release, p] = nearest;
       probe.setAttribute("cx", px);
       probe.setAttribute("cy", py);
-      readout.textContent = fill(p === null ? words.probe_none : words.probe, { p, release: percent(release), block: percent(block) });
+      readout.textContent = fill(p === null ? texts.probe_none : texts.probe, { p, release: percent(release), block: percent(block) });
     });
     svg.addEventListener("pointerleave", () => {
       probe.setAttribute("cx", -9);
@@ -326,7 +325,7 @@
     review.scrollIntoView();
   };
   addEventListener("hashchange", follow);
-  document.addEventListener("click", (event) => { // a link to where the address is already changes no address
+  document.addEventListener("click", (event) => { // a link to the current address triggers no hashchange
     const link = event.target.closest("a[href^='#']");
     if (link && link.hash === location.hash) follow();
   });

@@ -1,20 +1,20 @@
-"""How near summaries are to reference summaries: identical lines, and precision, recall and F1 of entries.
+"""Compares summaries with reference summaries: identical lines, and precision, recall and F1 of entries.
 
-A reference line (truth.jsonl, one line a group):
+A reference line (truth.jsonl has one line per group):
 
     {"group_id": "QC-20241022-0015063", "mission": "BBU接地线检查", "label": "pass",
      "per_image": {"图片_1": "电线/捆扎整齐×2，标签/5G-BBU-接地线×1", "图片_2": "无关图片×1"}}
 
-What is compared with what:
+Rules of the comparison:
 
-- A group is found by mission, label and group id, a photo by its 图片_i. Every group of the truth counts: where it is
-  not written, its lines are not identical and its entries are missed. A photo that only one side has counts as wrong
-  likewise. Written groups that the truth lacks are listed and left out.
-- A line is identical if it is the same text. Entries are compared in their canonical spelling, notes included, and
-  photo by photo as multisets: ×3 against ×2 is two right and one too many. No ×N counts as one. More than ×100 counts
-  as 100: a model caught in a loop has written ×17953, which would outweigh a thousand photos.
-- Entries whose category is not in the vocabulary stand under 其他. Written entries that leave the vocabulary or count
-  what cannot be are counted besides; `yanshou.schema.summary.problems` names them.
+- Groups are matched by mission, label and group id, photos by their key 图片_i. Every group of the truth counts: if it
+  is not written, its lines are not identical and its entries are missed. The same holds for a photo that only one side
+  has. Written groups that the truth lacks are reported and left out.
+- Lines are identical if their texts are equal. Entries are compared in their canonical spelling, including notes, as
+  multisets per photo: ×3 against ×2 is two right and one too many. An entry without ×N counts once. A count above ×100
+  counts as 100: a model that repeated itself once wrote ×17953, which would outweigh a thousand photos.
+- Entries of a category outside the vocabulary are counted under 其他. Written entries with unknown words or impossible
+  counts are also counted separately; `yanshou.schema.summary.problems` names them.
 """
 
 from collections import Counter
@@ -30,19 +30,19 @@ from yanshou.schema.summary import COUNT_LIMIT, VOCABULARY, count_problems, pars
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 
 OTHER = "其他"
-NAMED = 5  # groups that are named in warnings
+MAX_NAMED = 5  # groups that warnings name
 
 Summaries = Mapping[str, str]  # 图片_i → summary line
-EntryCounts = Counter[tuple[str, str]]  # (category, canonical entry without its count) → how many
+EntryCounts = Counter[tuple[str, str]]  # (category, canonical entry without its count) → number
 
 
 @dataclass(slots=True)
 class Tally:
-    """Entries counted with their multiplicity. A share of nothing is None."""
+    """Numbers of entries, counted with their ×N. A share of no entries is None."""
 
-    right: int = 0  # in both
+    right: int = 0  # in both lines
     written: int = 0
-    true: int = 0
+    true: int = 0  # in the truth
 
     @property
     def precision(self) -> float | None:
@@ -68,14 +68,14 @@ class Tally:
 
 @dataclass(slots=True)
 class SummaryFigures:
-    """The figures of one mission, or of all."""
+    """The figures of one mission, or of all missions together."""
 
-    groups: int = 0  # in the truth
-    unwritten: int = 0  # of these groups
+    groups: int = 0  # groups of the truth
+    unwritten: int = 0  # groups of the truth that are not written
     photos: int = 0
-    identical: int = 0  # photos whose line is the reference's, character by character
-    unknown: int = 0  # written entries with words outside the vocabulary; ×N is one entry here
-    odd_counts: int = 0  # written entries with no count, ×0 or more than ×100
+    identical: int = 0  # photos whose line equals that of the truth, character by character
+    unknown: int = 0  # written entries with words outside the vocabulary; an entry with ×N counts once
+    odd_counts: int = 0  # written entries with no count, ×0, or more than ×100
     categories: dict[str, Tally] = field(default_factory=dict)  # 类别 → its entries
 
     @property
@@ -132,21 +132,21 @@ class SummaryFigures:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What `yanshou score` tells."""
+    """The result of `yanshou score`."""
 
     overall: SummaryFigures
     missions: Mapping[str, SummaryFigures]  # in the order of the truth file
-    not_in_truth: tuple[GroupKey, ...]  # written, but nothing to compare with
+    not_in_truth: tuple[GroupKey, ...]  # written groups without a reference
 
     @property
     def warnings(self) -> list[str]:
-        warnings = [f"group {key} is not in the truth: left out" for key in self.not_in_truth[:NAMED]]
-        if (more := len(self.not_in_truth) - NAMED) > 0:
-            warnings.append(f"{more} more groups are not in the truth: left out. --json names all of them")
+        warnings = [f"group {key} is left out: it is not in the truth" for key in self.not_in_truth[:MAX_NAMED]]
+        if (more := len(self.not_in_truth) - MAX_NAMED) > 0:
+            warnings.append(f"{more} more groups are left out: they are not in the truth. --json names all of them")
         return warnings
 
     def to_dict(self) -> dict[str, Any]:
-        """For --json: shares between 0 and 1, null where there is nothing to share."""
+        """For --json: shares are between 0 and 1, or null if there is nothing to count."""
         return {
             "overall": self.overall.to_dict(),
             "missions": {name: part.to_dict() for name, part in self.missions.items()},
@@ -155,16 +155,16 @@ class Score:
 
 
 def score(truth: Path, stage_a: Sequence[Path], known: Missions, missions: Container[str] | None = None) -> Score:
-    """Compares files. `missions`, by their own names, limits what counts; None counts all of the truth."""
+    """Compares files. `missions`: the names of the missions to compare; None compares all of the truth."""
     expected = _read([truth], TruthRecord, known, missions, "Correct the file.")
     if not expected:
-        limit = "" if missions is None else " of the missions asked for"
+        limit = "" if missions is None else " of the given missions"
         raise InputError(f"{truth}: no group{limit} to compare with. Check the file and --mission.")
     return compare(expected, _read(stage_a, StageARecord, known, missions, SUMMARIZE_AGAIN))
 
 
 def compare(truth: Mapping[GroupKey, Summaries], written: Mapping[GroupKey, Summaries]) -> Score:
-    """The figures over all groups of the truth."""
+    """Compares summaries of groups, for all groups of the truth."""
     missions: dict[str, SummaryFigures] = {}
     for key, summaries in truth.items():
         missions.setdefault(key.mission, SummaryFigures()).add_group(summaries, written.get(key))
@@ -191,7 +191,7 @@ def _read(
     missions: Container[str] | None,
     advice: str,
 ) -> dict[GroupKey, Summaries]:
-    read = read_groups(paths, record_type, known, advice, any_mission=True)  # comparing lines takes no rule
+    read = read_groups(paths, record_type, known, advice, any_mission=True)  # a comparison needs no rule
     return {record.key: record.per_image for _, record in read if missions is None or record.mission in missions}
 
 

@@ -1,12 +1,12 @@
-"""Small pictures for the report: `DIR/thumbnails/<digest>.jpg`, upright, without EXIF, made once.
+"""Thumbnails for the report: `DIR/thumbnails/<digest>.jpg`, upright, without EXIF, each made once.
 
-    thumbnails/3f9c…e1.jpg      the digest is of the photo's path, size and time of change: a photo that changes gets
-                                another name, so what is there fits its photo and is taken again
+    thumbnails/3f9c…e1.jpg      digest of the photo's path, size and modification time: a changed photo gets a new
+                                thumbnail, an unchanged one keeps it
 
-The name tells nothing, and neither does the file: it is encoded anew from bare pixels, so no position, no camera, no
-time. What the pixels themselves show (a burnt-in watermark) stays. A photo that is not there, or that cannot be read
-completely, has none. Thumbnails that no group of the report uses any more are taken away: whoever deletes a photo
-expects it to be gone.
+Neither name nor file reveals anything about the photo except its pixels: the file is encoded from bare pixels, without
+position, camera or time. A watermark in the pixels stays. A photo that is missing or cannot be read completely has no
+thumbnail. Thumbnails that the report no longer uses are deleted, because a person who deletes a photo expects it to be
+gone.
 """
 
 import hashlib
@@ -26,28 +26,28 @@ from yanshou.inputs.images import load_photo
 from yanshou.storage.atomic import replacing, write_error
 
 FOLDER = "thumbnails"
-BOX = (320, 480)  # the most width and height, in pixels; a phone's upright photo becomes 233 × 480, some 15 kB
-QUALITY = 75  # of the JPEG
-NAME = re.compile(r"[0-9a-f]{32}\.jpg|\.[0-9a-f]{32}\.jpg\.tmp")  # finished, or left by a run that was killed
-WORKERS = min(os.cpu_count() or 1, 16)  # decoding leaves Python's lock alone
+MAX_SIZE = (320, 480)  # width × height in pixels; a phone's portrait photo becomes 233 × 480, about 15 kB
+JPEG_QUALITY = 75
+FILE_NAME = re.compile(r"[0-9a-f]{32}\.jpg|\.[0-9a-f]{32}\.jpg\.tmp")  # complete, or the draft of a killed run
+WORKERS = min(os.cpu_count() or 1, 16)  # threads: Pillow decodes without the GIL
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """What there is of one photo."""
+    """The state of one photo and its thumbnail."""
 
     state: Literal["there", "missing", "unreadable"]
-    name: str | None = None  # of the file in DIR/thumbnails
-    url: str | None = None  # of the photo itself: file:///…, percent-encoded
+    name: str | None = None  # file name in DIR/thumbnails
+    url: str | None = None  # URL of the photo itself: file:///…, percent-encoded
 
 
-Progress = Callable[[int, int], None]  # photos done, photos in all
+Progress = Callable[[int, int], None]  # receives the number of finished photos and of all photos
 
 
 def make_thumbnails(
     photos: Iterable[str], output_dir: Path, progress: Progress | None = None
 ) -> Mapping[str, Thumbnail]:
-    """Each photo's thumbnail, made where it is not there yet. Raises OutputError where it cannot be written."""
+    """Makes the missing thumbnails. Returns those of all photos. Raises OutputError if one cannot be written."""
     folder, wanted = output_dir / FOLDER, list(dict.fromkeys(photos))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,18 +60,18 @@ def make_thumbnails(
                 made[photo] = thumbnail
                 if progress:
                     progress(len(made), len(wanted))
-        except BaseException:  # a full disk, Ctrl-C: don't go through thousands of photos before it is told
+        except BaseException:  # a full disk or Ctrl-C is reported now, not after thousands of other photos
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return made
 
 
 def remove_others(output_dir: Path, used: Iterable[Thumbnail]) -> None:
-    """Takes away the thumbnails that are not used. What does not look like one is left alone."""
+    """Deletes the thumbnails that are not used. Files with other names stay."""
     names = {thumbnail.name for thumbnail in used}
-    with suppress(OSError):  # what cannot be removed stays
+    with suppress(OSError):
         for file in (output_dir / FOLDER).iterdir():
-            if NAME.fullmatch(file.name) and file.name not in names:
+            if FILE_NAME.fullmatch(file.name) and file.name not in names:
                 file.unlink()
 
 
@@ -80,9 +80,9 @@ def _thumbnail(photo: str, folder: Path) -> Thumbnail:
         path = Path(photo).absolute()
         found = path.stat()
         url = path.as_uri()
-    except (OSError, ValueError):  # not there, or no name that a file can have
+    except (OSError, ValueError):  # missing, or a name that no file can have
         return Thumbnail("missing")
-    identity = b"\0".join((os.fsencode(path), b"%d" % found.st_size, b"%d" % found.st_mtime_ns, b"%d" % BOX[0]))
+    identity = b"\0".join((os.fsencode(path), b"%d" % found.st_size, b"%d" % found.st_mtime_ns, b"%d" % MAX_SIZE[0]))
     file = folder / f"{hashlib.sha256(identity).hexdigest()[:32]}.jpg"
     try:
         if not file.exists():
@@ -93,7 +93,7 @@ def _thumbnail(photo: str, folder: Path) -> Thumbnail:
 
 
 def _write(photo: Path, file: Path) -> None:
-    image = load_photo(photo).image  # upright, RGB, and nothing of the file but its pixels
-    image.thumbnail(BOX, Resampling.BICUBIC, reducing_gap=2.0)
+    image = load_photo(photo).image  # upright RGB pixels, without any other content of the file
+    image.thumbnail(MAX_SIZE, Resampling.BICUBIC, reducing_gap=2.0)
     with replacing(file) as draft:
-        image.save(draft, "JPEG", quality=QUALITY, optimize=True)
+        image.save(draft, "JPEG", quality=JPEG_QUALITY, optimize=True)

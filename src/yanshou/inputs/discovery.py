@@ -41,7 +41,7 @@ HIDDEN = "hidden file or folder"
 SUB_FOLDER = "folder inside a group"
 OTHER_TYPE = "file that is not JPEG or PNG by its name"
 
-NAMES_SHOWN = 3  # in a warning; "…" stands for the others
+NAMES_SHOWN = 3  # in a warning; "…" for the others
 
 _natural = natsort_keygen()
 

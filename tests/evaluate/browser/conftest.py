@@ -1,23 +1,23 @@
-"""One browser, and one report a language, for all tests of the report in a browser."""
+"""One browser, and one report per language, for all browser tests of the report."""
 
 from collections.abc import Iterator
 
 import pytest
 from support.chromium import Browser, chromium
-from support.report_page import FINGERPRINT, LANGUAGES, OTHER, Report, with_photos, written
-from support.verdict_files import BAD, GOOD, amend, fault, photo, stage_a, verdict, write_judged
+from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, written
+from support.verdict_files import BAD, GOOD, OTHER, amend, fault, photo, stage_a, verdict, write_judged
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Where it is missing, the tests fail: who asks for them wants them run."""
+    """Without Chromium the tests fail instead of being skipped: they run only on request."""
     with chromium(tmp_path_factory.mktemp("profile")) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
-    """Two missions, every kind of group, photos that are upright, turned, torn, and gone; in each language."""
+    """A report per language: two missions, every kind of group, and upright, rotated, damaged and missing photos."""
     folder = tmp_path_factory.mktemp("judged")
     photos = [folder / "照 片#1" / f"QC-3b_{number}.jpg" for number in range(1, 5)]
     photo(photos[0])

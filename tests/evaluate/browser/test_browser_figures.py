@@ -1,12 +1,12 @@
-"""What it shows of all groups is what `evaluate --json` says, and leads to the groups behind it."""
+"""The figures on the page equal those of `evaluate --json`, and each number links to its groups."""
 
 from itertools import product
 from typing import Any
 
 import pytest
 from support.chromium import Browser
-from support.report_page import FINGERPRINT, LANGUAGES, OTHER, THRESHOLD, Report, shown, wait_for_list
-from support.verdict_files import MISSION
+from support.report_page import FINGERPRINT, LANGUAGES, THRESHOLD, Report, shown, wait_for_list
+from support.verdict_files import MISSION, OTHER
 
 from yanshou.evaluate.curve import WIDTH, Curve
 
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.browser
 
 
 def cells(counts: dict[str, Any]) -> list[str]:
-    """A row of the table from the figures of the JSON."""
+    """A row of the table, from the figures of the JSON."""
 
-    def rate(told: dict[str, Any]) -> str:
-        return f"{told['share']:.1%} [{told['low'] * 100:.1f}–{told['high'] * 100:.1f}]"
+    def rate(values: dict[str, Any]) -> str:
+        return f"{values['share']:.1%} [{values['low'] * 100:.1f}–{values['high'] * 100:.1f}]"
 
-    def counted(told: dict[str, Any]) -> str:
-        return f"{told['count']} / {told['of']} {rate(told)}"
+    def counted(values: dict[str, Any]) -> str:
+        return f"{values['count']} / {values['of']} {rate(values)}"
 
     return [
         rate(counts["accuracy"]), f"{counts['balanced_accuracy']:.1%}", f"{counts['mcc']:.2f}",
@@ -34,17 +34,17 @@ def test_the_table_shows_the_figures_of_the_json(browser: Browser, reports: dict
     browser.open(report.page)
     rows = "return [...document.querySelectorAll('.figures tbody tr')].map((r) => [...r.cells].map((c) => c.innerText))"
     seen = [[" ".join(cell.split()) for cell in row] for row in browser.run(rows)]
-    parts = {report.words["all"]: report.told["overall"], **report.told["missions"]}
+    parts = {report.texts["all"]: report.figures["overall"], **report.figures["missions"]}
     expected = []
     for name, part in parts.items():
-        heading = [f"{name} {part['judge']['groups']} {report.words['groups']}"]
+        heading = [f"{name} {part['judge']['groups']} {report.texts['groups']}"]
         for who in ("judge", "rules", "always_pass"):
-            expected.append([*heading, report.words[who], *cells(part[who])])
+            expected.append([*heading, report.texts[who], *cells(part[who])])
             heading = []
     assert seen == expected
 
 
-def test_every_number_of_the_confusion_leads_to_exactly_its_groups(browser: Browser, report: Report) -> None:
+def test_every_number_of_the_confusion_matrix_links_to_exactly_its_groups(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert browser.count(".confusion") == 3
     tables, labels, verdicts = (None, MISSION, OTHER), ("pass", "fail", None), ("pass", "fail", None)
@@ -58,7 +58,7 @@ def test_every_number_of_the_confusion_leads_to_exactly_its_groups(browser: Brow
             if (group.key.label, group.verdict) == (label, said) and mission in (None, group.key.mission)
         ]
         cell = f".cards > :nth-child({table}) tbody tr:nth-child({row}) > :nth-child({column})"
-        if not browser.count(cell):  # no group without a label, no row for it
+        if not browser.count(cell):  # without unlabelled groups there is no such row
             assert expected == []
         elif not expected:
             assert (browser.text(cell), browser.count(f"{cell} a")) == ("0", 0)
@@ -71,21 +71,21 @@ def test_every_number_of_the_confusion_leads_to_exactly_its_groups(browser: Brow
     assert followed == 6 + 6 + 2
 
 
-def test_the_curve_has_the_chosen_threshold_where_the_table_says(browser: Browser, report: Report) -> None:
+def test_the_mark_of_the_chosen_threshold_agrees_with_the_table(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     curve = Curve.of(report.groups, THRESHOLD)
     assert curve is not None
     mark = [browser.run(f"return document.querySelector('circle.mark').{axis}.baseVal.value") for axis in ("cx", "cy")]
     assert mark == pytest.approx([curve.mark.x, curve.mark.y], abs=0.06)
-    assert browser.text("figure.curve .marked") == report.words["chosen"].format(p=THRESHOLD)
-    release, block = (report.told["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
+    assert browser.text("figure.curve .marked") == report.texts["chosen"].format(p=THRESHOLD)
+    release, block = (report.figures["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
     assert f"{release:.1%}" in browser.text("figure.curve .readout")
     assert f"{block:.1%}" in browser.text("figure.curve .readout")
 
 
 def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, report: Report) -> None:
-    def reads(words: str) -> None:
-        browser.until(lambda: browser.text("figure.curve .readout") == words, words)
+    def wait_for_readout(text: str) -> None:
+        browser.until(lambda: browser.text("figure.curve .readout") == text, text)
 
     browser.open(report.page)
     before = browser.text("figure.curve .readout")
@@ -94,16 +94,16 @@ def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, rep
     unit = browser.run("return document.querySelector('figure.curve svg').getBoundingClientRect().width") / WIDTH
     for point in curve.points[1:]:
         browser.point("figure.curve svg", point.x * unit, point.y * unit)
-        told = {"p": point.threshold, "release": f"{point.false_release:.1%}", "block": f"{point.false_block:.1%}"}
-        reads(report.words["probe"].format(**told))
+        values = {"p": point.threshold, "release": f"{point.false_release:.1%}", "block": f"{point.false_block:.1%}"}
+        wait_for_readout(report.texts["probe"].format(**values))
     browser.point("h1", 1, 1)
-    reads(before)
+    wait_for_readout(before)
 
 
-def test_fingerprint_prompts_and_threshold_stand_in_it(browser: Browser, report: Report) -> None:
+def test_fingerprint_prompts_and_threshold_are_shown(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert FINGERPRINT in browser.text("header")
-    assert report.words["threshold_now"].format(p=THRESHOLD) in browser.text("header")
+    assert report.texts["threshold_here"].format(p=THRESHOLD) in browser.text("header")
     assert browser.texts(".origin pre") == [""] * browser.count(".origin pre")  # folded
     browser.click("section details summary")
     prompts = browser.texts(".origin pre")

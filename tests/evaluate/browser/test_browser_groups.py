@@ -1,11 +1,11 @@
-"""Going through the groups: the worst first, filters, keys."""
+"""Viewing groups: the order, filters and keys."""
 
 from pathlib import Path
 
 import pytest
 from support.chromium import Browser
-from support.report_page import OTHER, THRESHOLD, Report, listed, names, shown
-from support.verdict_files import MISSION
+from support.report_page import THRESHOLD, Report, listed, names, shown
+from support.verdict_files import MISSION, OTHER
 
 pytestmark = pytest.mark.browser
 
@@ -19,53 +19,53 @@ def test_the_worst_groups_come_first(browser: Browser, report: Report) -> None:
     assert shown(browser) == "QC-3b"
 
 
-def test_a_group_shows_label_verdict_rule_probability_reason_and_a_summary_a_photo(
+def test_a_group_shows_its_label_verdict_rule_probability_reason_and_one_summary_per_photo(
     browser: Browser, report: Report
 ) -> None:
     browser.open(report.page)
-    words = report.words
+    texts = report.texts
     facts = dict(zip(browser.texts("#group .facts dt"), browser.texts("#group .facts dd"), strict=True))
     assert facts == {
-        words["human"]: words["says_fail"],
-        words["verdict"]: words["says_pass"],
-        words["rules_say"]: words["says_fail"],
-        words["p_pass"]: "0.95" + words["at_threshold"].format(p=THRESHOLD),
+        texts["human"]: texts["says_fail"],
+        texts["verdict"]: texts["says_pass"],
+        texts["rules_say"]: texts["says_fail"],
+        texts["p_pass"]: "0.95" + texts["at_threshold"].format(p=THRESHOLD),
     }
     group = report.worst_first[0]
     assert group.rules is not None
     told = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
-    assert told == {words["reason"]: group.reason, words["rules_reason"]: group.rules.reason}
+    assert told == {texts["reason"]: group.reason, texts["rules_reason"]: group.rules.reason}
     summaries = browser.run("return [...document.querySelectorAll('.photos .summary')].map((e) => e.textContent)")
     assert summaries == list(group.summaries)
     assert browser.texts(".photos strong") == ["图片_1", "图片_2", "图片_3", "图片_4"]
     assert browser.texts(".photos .file") == [Path(image).name for image in group.images]
 
 
-def test_a_verdict_that_the_threshold_turned_and_one_that_failed_say_so(browser: Browser, report: Report) -> None:
+def test_a_verdict_changed_by_the_threshold_and_a_failed_group_are_explained(browser: Browser, report: Report) -> None:
     browser.open(report.page, "search=QC-2c")
-    words = report.words
-    turned = words["file_verdict"].format(verdict=words["verdict_pass"], now=words["verdict_fail"])
-    assert turned in browser.texts("#group .said dd")
+    texts = report.texts
+    changed = texts["file_verdict"].format(verdict=texts["says_pass"], now=texts["says_fail"])
+    assert changed in browser.texts("#group .said dd")
     browser.open(report.page, "outcome=error")
     assert "generate: out of memory" in browser.texts("#group .said dd")
-    assert browser.texts("#group .facts dd")[1] == words["says_none"]
+    assert browser.texts("#group .facts dd")[1] == texts["says_none"]
 
 
-def test_filters_narrow_the_list_and_are_cleared_at_once(browser: Browser, report: Report) -> None:
+def test_filters_limit_the_list_and_are_cleared_together(browser: Browser, report: Report) -> None:
     browser.open(report.page)
-    everything, words = len(report.groups), report.words
+    everything, texts = len(report.groups), report.texts
 
     def status(count: int) -> bool:
-        return browser.text("#status") == words["shown"].format(shown=count, groups=everything)
+        return browser.text("#status") == texts["shown"].format(shown=count, groups=everything)
 
     assert status(everything)
     browser.choose("#outcome", "wrong")
     assert set(browser.texts("#list .badge")) == {
-        words[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
+        texts[f"outcome_{name}"] for name in ("false_release", "error", "false_block")
     }
     browser.choose("#mission", OTHER)
     assert status(0)
-    assert browser.text("#group") == words["nothing"]
+    assert browser.text("#group") == texts["nothing"]
     browser.click("#reset")
     assert status(everything)
     browser.choose("#label", "none")
@@ -76,11 +76,11 @@ def test_filters_narrow_the_list_and_are_cleared_at_once(browser: Browser, repor
     browser.click("#reset")
     browser.click("#search")
     browser.press("两处接地")
-    browser.until(lambda: status(1), "the group whose reason has the words")
+    browser.until(lambda: status(1), "the group whose reason has the text")
     assert listed(browser) == [("QC-3b", MISSION)]
 
 
-def test_the_address_keeps_filter_and_group_over_a_reload(browser: Browser, report: Report) -> None:
+def test_the_address_keeps_filter_and_group_after_a_reload(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     assert browser.run("return location.hash") == ""  # opened afresh, it opens at the top again
     assert browser.run("return scrollY") == 0
@@ -92,7 +92,7 @@ def test_the_address_keeps_filter_and_group_over_a_reload(browser: Browser, repo
     assert (shown(browser), listed(browser)) == before
 
 
-def test_keys_go_from_group_to_group_and_to_the_search(browser: Browser, report: Report) -> None:
+def test_keys_move_between_groups_and_to_the_search(browser: Browser, report: Report) -> None:
     from selenium.webdriver.common.keys import Keys
 
     browser.open(report.page)
@@ -113,7 +113,7 @@ def test_keys_go_from_group_to_group_and_to_the_search(browser: Browser, report:
     assert browser.run("return document.activeElement.id") == "list"
 
 
-def test_the_buttons_go_from_group_to_group_and_keys_go_on_from_there(browser: Browser, report: Report) -> None:
+def test_buttons_move_between_groups_and_keys_continue_from_there(browser: Browser, report: Report) -> None:
     browser.open(report.page)
     order = [name for name, _ in names(report.worst_first)]
     browser.click("#group nav button:nth-child(2)")
@@ -127,7 +127,7 @@ def test_the_buttons_go_from_group_to_group_and_keys_go_on_from_there(browser: B
     assert not browser.element("#group nav button:nth-child(1)").is_enabled()
 
 
-def test_space_goes_down_the_photos_of_a_group(browser: Browser, report: Report) -> None:
+def test_space_scrolls_through_the_photos_of_a_group(browser: Browser, report: Report) -> None:
     browser.open(report.page, height=500)
     browser.press("k", " ")
     assert browser.run("return document.getElementById('group').scrollTop") > 0

@@ -1,4 +1,4 @@
-"""What a model wrote is text, and the page's policy stops what is not."""
+"""Texts of a model stay text, and the page's policy stops injected scripts."""
 
 import threading
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ SCRIPTS = (
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_script_in_what_a_model_wrote_does_not_run_and_is_seen_as_text(
+def test_a_script_in_a_models_answer_does_not_run_and_is_shown_as_text(
     browser: Browser, tmp_path: Path, lang: str
 ) -> None:
     text = " ".join(SCRIPTS)
-    name = f"QC {text}".replace("/", "∕")  # a folder's name holds no slash
+    name = f"QC {text}".replace("/", "∕")  # a folder name cannot have a slash
     line = stage_a(name, text=text, images=[f"/photos/{name}.jpg"])
     file = write_judged(tmp_path, [verdict(name, reason=text)], [line, stage_a("QC-2")], [fault("QC-2", message=text)])
     amend(file, checkpoint=text, prompts={"system": text})
@@ -44,14 +44,14 @@ def test_script_in_what_a_model_wrote_does_not_run_and_is_seen_as_text(
     browser.click("section details summary")
     assert browser.text(".origin pre") == text
     assert browser.run("return window.ran === undefined")
-    assert browser.complaints() == []  # not even one that the policy had to stop
+    assert browser.console() == []  # nothing had to be stopped by the policy
     assert browser.count("script") == 2
     assert browser.count("img:not(#large-photo), style:not(head style), svg") == 0
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[str]]]:
-    """Its address, and the paths that it was asked for."""
+    """A local server: its address, and the paths requested from it."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
@@ -69,10 +69,10 @@ def server() -> Iterator[tuple[str, list[str]]]:
         listening.shutdown()
 
 
-def test_the_policy_stops_a_script_and_a_request_that_got_in_all_the_same(
+def test_the_policy_stops_an_injected_script_and_request(
     browser: Browser, report: Report, server: tuple[str, list[str]]
 ) -> None:
-    """The second wall, tried by putting in what the first keeps out."""
+    """Tests the policy alone, by injecting markup that the escaping would prevent."""
     address, asked = server
     browser.open(report.page)
     stopped = browser.chrome.execute_async_script(

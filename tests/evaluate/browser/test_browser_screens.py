@@ -1,4 +1,4 @@
-"""It can be read on a phone, and by day and by night."""
+"""The report is readable on a phone and in light and dark mode."""
 
 import pytest
 from support.chromium import Browser
@@ -18,8 +18,8 @@ def test_on_a_phone_the_page_does_not_scroll_sideways(browser: Browser, reports:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_word_stands_out_from_its_ground(browser: Browser, report: Report, scheme: str) -> None:
-    """WCAG 2.2, level AA: 4.5 to 1. Of each outcome's group, and of the large photo."""
+def test_every_text_has_enough_contrast(browser: Browser, report: Report, scheme: str) -> None:
+    """WCAG 2.2, level AA: 4.5 to 1, for a group of each outcome and for the large photo."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:

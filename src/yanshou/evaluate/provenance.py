@@ -1,0 +1,77 @@
+"""Which checkpoint, threshold and prompts made the verdicts of a report, from the run files beside them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from yanshou.evaluate.evaluation import Evaluation
+
+RULES = "rules"  # run.json has this in place of a checkpoint's fingerprint
+PROMPTS = {"system": "prompt_system", "user": "prompt_user", "focus": "prompt_focus", "rule": "prompt_rule"}
+
+
+def common_threshold(evaluation: Evaluation) -> float | None:
+    """The threshold behind all verdicts of the report. None: there is none, or it differs between files."""
+    if evaluation.threshold is not None:
+        return evaluation.threshold
+    used = {_probability((evaluation.runs[file] or {}).get("threshold")) for file in evaluation.verdict_files}
+    return used.pop() if len(used) == 1 else None
+
+
+def threshold_text(evaluation: Evaluation, texts: Mapping[str, str]) -> str:
+    """The threshold in the report's language, or why none can be given."""
+    threshold = common_threshold(evaluation)
+    if threshold is not None:
+        key = "threshold_when_judged" if evaluation.threshold is None else "threshold_here"
+        return texts[key].format(p=repr(threshold))
+    runs = [evaluation.runs[file] for file in evaluation.verdict_files]
+    recorded = [(run or {}).get("threshold") for run in runs]
+    if any(run is None for run in runs) or any(p is not None and _probability(p) is None for p in recorded):
+        return texts["unknown"]
+    if any(p is not None for p in recorded):
+        return texts["threshold_mixed"]
+    by_rules = all((run or {}).get("checkpoint") == RULES for run in runs)
+    return texts["threshold_rules" if by_rules else "threshold_none"]
+
+
+def checkpoints(evaluation: Evaluation) -> list[str | None]:
+    """The distinct checkpoints that gave the verdicts. None: unknown."""
+    named = [(evaluation.runs[file] or {}).get("checkpoint") for file in evaluation.verdict_files]
+    return list(dict.fromkeys(None if name is None else str(name) for name in named))
+
+
+def origins(evaluation: Evaluation, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """For each file: checkpoint, threshold and prompts by name, and all other settings as JSON."""
+    return [_origin(file, settings, texts) for file, settings in evaluation.runs.items()]
+
+
+def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, str]) -> dict[str, Any]:
+    rest = dict(settings or {})
+    prompts = rest.pop("prompts", None)
+    if not isinstance(prompts, Mapping):
+        prompts = {} if prompts is None else {"": prompts}
+    return {
+        "file": str(file),
+        "verdicts": not file.stem.endswith("_stage_a"),
+        "known": settings is not None,
+        "checkpoint": rest.pop("checkpoint", None),
+        "threshold": rest.pop("threshold", None),
+        "prompts": [(_prompt_name(name, texts), _shown(text)) for name, text in prompts.items()],
+        "rest": _shown(rest) if rest else "",
+    }
+
+
+def _prompt_name(name: str, texts: Mapping[str, str]) -> str:
+    return texts[PROMPTS[name]] if name in PROMPTS else f"{texts['prompt']} {name}"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _probability(value: object) -> float | None:
+    """The value if it can be a threshold. Anything else comes from a run file that was edited."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None

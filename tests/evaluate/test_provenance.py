@@ -1,0 +1,79 @@
+"""The report says which checkpoint, threshold and prompts made the verdicts, and what a threshold promises."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.parsed_page import read, report
+from support.verdict_files import MISSION, amend, verdict
+
+from yanshou.evaluate import evaluate, write_report
+from yanshou.evaluate.translations import TRANSLATIONS
+from yanshou.missions import load_missions
+
+MISSIONS = load_missions()
+Judged = Callable[..., Path]
+
+
+def test_the_rules_have_no_curve_and_no_threshold(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass", "pass", None), verdict("QC-2", "fail", "pass", None)])
+    amend(file, checkpoint="rules", rule={"text": "x"})
+    page = report([file], tmp_path)
+    assert not page.named("svg")
+    assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1
+    assert page.texts[TRANSLATIONS["zh"]["threshold_rules"]] == 1
+    assert page.texts[TRANSLATIONS["zh"]["rules_checkpoint"]] >= 1
+    assert [group["p"] for group in page.data["groups"]] == [None, None]
+
+
+def test_checkpoint_prompts_and_threshold_are_shown(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(
+        file,
+        checkpoint="4f0c" * 16,
+        prompts={"system": "你是验收员", "rule": "必须看到"},
+        threshold=0.7,
+        dtype="bfloat16",
+    )
+    summaries = file.with_name(f"{MISSION}_stage_a.jsonl")
+    shutil.copy(file.with_suffix(".run.json"), summaries.with_suffix(".run.json"))
+    amend(summaries, checkpoint="77aa" * 16, prompts={"system": "你是图像员", "user": "请描述"})
+    page = report([file], tmp_path)
+    assert page.texts["4f0c" * 16] == 2  # in the header and in the origin
+    assert page.texts["77aa" * 16] == 1
+    assert page.inside["pre"][:2] == ["你是验收员", "必须看到"]
+    assert {"你是图像员", "请描述"} <= set(page.inside["pre"])
+    assert any('"dtype": "bfloat16"' in text for text in page.inside["pre"])
+    assert page.texts["通过概率 ≥ 0.7 判为通过（判定时设定）"] == 1
+
+
+@pytest.mark.parametrize("threshold", [pytest.param(10**400, id="huge"), -1, 1.5, True, False, "1", [1], {}])
+def test_a_recorded_threshold_that_is_no_probability_counts_as_unknown(
+    judged: Judged, tmp_path: Path, threshold: object
+) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(file, checkpoint="4f0c" * 16, threshold=threshold)
+    page = report([file], tmp_path)
+    assert page.data["threshold"] is None
+    assert page.texts[TRANSLATIONS["zh"]["unknown"]] == 2  # threshold, and the origin of the Stage-A file
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"settings": 1}'])
+def test_without_a_readable_run_file_the_origin_is_unknown(judged: Judged, tmp_path: Path, damage: str) -> None:
+    file = judged([verdict("QC-1")])
+    file.with_suffix(".run.json").write_text(damage)
+    path = write_report(evaluate([file], [file.with_name(f"{MISSION}_stage_a.jsonl")], MISSIONS), tmp_path)
+    assert read(path).texts[TRANSLATIONS["zh"]["unknown"]] == 4  # checkpoint, threshold, and both files' origin
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize(("fails", "p", "text"), [(50, 0.6, "0.7"), (3, 0.6, "41"), (50, 0.95, "50 / 50")])
+def test_the_promise_of_a_limit_is_shown(
+    judged: Judged, tmp_path: Path, lang: str, fails: int, p: float, text: str
+) -> None:
+    verdicts = [verdict(f"QC-1{n}", "pass", "pass", 0.8) for n in range(10)]
+    verdicts += [verdict(f"QC-2{n}", "fail", "pass", p) for n in range(fails)]
+    page = report([judged(verdicts)], tmp_path, lang, max_false_release=0.1)
+    (promise,) = (shown for shown in page.texts if "10.0%" in shown and "95%" in shown)
+    assert text in promise
