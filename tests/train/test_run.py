@@ -231,6 +231,6 @@ def test_a_checkpoint_with_code_of_its_own_is_refused(settings: Build, tmp_path:
 
 def test_without_ms_swift_the_error_says_what_to_install(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks, "installed", lambda name: None)
     with pytest.raises(RunError, match=r"pip install 'yanshou\[train\]'"):
         Training(settings()).run()
