@@ -29,7 +29,7 @@ class RunRecord(Record):
 
     format: Literal[1] = Field(description="Version of this file's format.")
     yanshou: str = Field(description="Version of yanshou.")
-    status: Status = Field(description="Of the last run. running and nobody writes: it was killed.")
+    status: Status = Field(description="Of the last run. If it is running but holds no lock, it was killed.")
     counts: dict[str, int] = Field(description="Counts of the last run that came to its end.")
     runs: int = Field(ge=1, description="Number of runs that wrote these lines.")
     started: str = Field(description=f"When the first of these runs started. {TIME}")
