@@ -162,14 +162,14 @@ def check_group(
             raise SummaryError(f"{key} is {excerpt(text)} in per_image and {excerpt(clean)} in clean_texts", INCOMPLETE)
 
 
-def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
-    for key in wanted:
+def _check_keys(per_image: Mapping[str, str], expected: Sequence[str]) -> None:
+    for key in expected:
         if key not in per_image:
             raise SummaryError(f"key {key} is missing", INCOMPLETE)
     for key in per_image:
-        if key not in wanted:
+        if key not in expected:
             raise SummaryError(f"key {excerpt(key)} does not belong to a photo", INCOMPLETE)
-    if list(per_image) != wanted:
+    if list(per_image) != expected:
         raise SummaryError(f"keys are out of order: {truncate(', '.join(per_image))}", INCOMPLETE)
 
 
