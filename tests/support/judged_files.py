@@ -26,7 +26,7 @@ def write_judged(
     write_lines(folder / f"{mission}_stage_a.errors.jsonl", stage_a_faults)
     write_lines(folder / f"{mission}_verdicts.errors.jsonl", faults)
     run = RunRecord(
-        format=1, yanshou="0", status="finished", counts={}, runs=1, begun=TIMESTAMP, updated=TIMESTAMP,
+        format=1, yanshou="0", status="finished", counts={}, runs=1, started=TIMESTAMP, updated=TIMESTAMP,
         settings={"stage_a": [str(read)]}, environment={}, earlier_environments=[],
     )  # fmt: skip
     (folder / f"{mission}_verdicts.run.json").write_bytes(dump_line(run))
