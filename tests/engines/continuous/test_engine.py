@@ -14,6 +14,7 @@ from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import OutOfMemoryError, RunPlan
 from yanshou.engines.continuous.capacity import RECORDED
 from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.language_model import LanguageModel
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
@@ -199,10 +200,8 @@ def test_no_photo_changes_the_capacity_that_run_json_records(
 
 def test_slots_are_allocated_once_per_run_however_large_the_photos(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another capacity in the middle of a run could mean other kernels for the photos after it."""
-    capacities, allocate = [], ContinuousRunner._allocate
-    monkeypatch.setattr(
-        ContinuousRunner, "_allocate", lambda runner, size: capacities.append(size) or allocate(runner, size)
-    )
+    capacities, new_cache = [], LanguageModel.new_cache
+    monkeypatch.setattr(LanguageModel, "new_cache", lambda *given: capacities.append(given) or new_cache(*given))
     engine, longer = ContinuousEngine(settings(tiny)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
     small, large = noise(1, 64, 64), noise(2, 180, 180)
     for prompt in (SHORT, longer, SHORT):

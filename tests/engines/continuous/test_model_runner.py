@@ -12,10 +12,9 @@ from support.photos import noise
 from support.requests import LONG, SHORT, Answers, answers, continuous, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous.capacity import Capacity
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.model_runner import ContinuousRunner
+from yanshou.engines.continuous.language_model import KVCache, LanguageModel
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.qwen3_vl import ModelInput
 
@@ -84,14 +83,14 @@ def test_out_of_memory_halves_down_to_one_slot_and_the_smallest_prefill_batch(
 
 
 def test_a_request_that_fits_nowhere_does_not_slow_down_the_others(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    allocate = ContinuousRunner._allocate
+    new_cache = LanguageModel.new_cache
 
-    def limited(runner: ContinuousRunner, capacity: Capacity) -> None:
-        if capacity.slot_len > 512:
+    def limited(language: LanguageModel, slots: int, slot_len: int, *rows: int) -> KVCache:
+        if slot_len > 512:
             raise torch.cuda.OutOfMemoryError
-        allocate(runner, capacity)
+        return new_cache(language, slots, slot_len, *rows)
 
-    monkeypatch.setattr(ContinuousRunner, "_allocate", limited)
+    monkeypatch.setattr(LanguageModel, "new_cache", limited)
     engine = ContinuousEngine(settings(tiny))
     endless = Request(9, Prompt("看图。", "请写出全部内容。" * 200), None)
     found = answers(engine, [*photos(2), endless, *photos(6)[3:]])
