@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line has it
+
+settings.register_profile("yanshou", deadline=None)  # a busy machine is slow; pytest-timeout ends what hangs
+settings.load_profile("yanshou")
 
 
 def _jpeg() -> bytes:

@@ -168,7 +168,7 @@ def test_worker_threads_end_when_the_caller_closes_the_answers() -> None:
     assert model.sizes == [4]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     count=st.integers(0, 40),
     batch_size=st.integers(1, 9),

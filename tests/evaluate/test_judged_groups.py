@@ -176,7 +176,7 @@ def test_files_without_groups_are_an_error(judged: Judged) -> None:
 IDS = st.sets(st.tuples(st.integers(0, 5), st.sampled_from(["pass", "fail", None])), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(IDS, IDS, IDS, IDS)
 def test_every_group_counts_once_and_totals_add_up(
     judged: Judged, verdicts: set, lines: set, faults: set, torn: set

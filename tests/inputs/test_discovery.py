@@ -19,7 +19,7 @@ from yanshou.inputs.discovery import LABELS, Group, discover, mission_folders, n
 from yanshou.schema.records import GroupKey
 
 MISSION = "挡风板安装检查"
-quick = settings(max_examples=40, deadline=None, database=None)
+quick = settings(max_examples=40, database=None)
 
 
 def make(root: Path, *files: str) -> Path:

@@ -24,9 +24,7 @@ from yanshou.errors import PhotoError
 from yanshou.inputs import images
 from yanshou.inputs.images import load_photo, orientation, to_rgb
 
-quick = settings(
-    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=60, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)

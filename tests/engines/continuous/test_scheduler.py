@@ -171,7 +171,7 @@ def texts(answers: Sequence[Completion | Failure]) -> dict[int, str]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 9), st.sampled_from([None, 1, 2, 5]), st.integers(0, 99))
 def test_every_request_is_answered_once_with_its_own_tokens(
     count: int, slots: int, max_batch: int, max_in_flight: int | None, seed: int

@@ -25,9 +25,10 @@ from support.checkpoints import (
     written,
 )
 from support.photos import encoded, noise, picture
+from support.requests import LONG, SHORT, SIZES
 from transformers import Qwen3VLForConditionalGeneration
 
-from yanshou.engines import Completion, Failure, Prompt, Request
+from yanshou.engines import Completion, Failure, Request
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.inputs.images import load_photo
@@ -37,11 +38,6 @@ from yanshou.stage_a.summarize import summarize_directory
 
 Build = Callable[..., TransformersEngine]
 
-SIZES = [(64, 64), (96, 160), (200, 90), (64, 64), (33, 47), (300, 300), (128, 64), (70, 210), (96, 96), (96, 160)]
-SHORT, LONG = (
-    Prompt("看图。", "写一行。"),
-    Prompt("你是助手，把照片写成一行中文摘要。", "请写出这张照片中可见的全部内容。" * 3),
-)
 STOPS = ("<|im_end|>", "<|endoftext|>")
 
 
