@@ -16,13 +16,13 @@ from yanshou.cli.run_progress import RunProgress
 from yanshou.cli.signals import interruptible
 from yanshou.cli.tables import evaluation_tables, run_table, score_tables
 from yanshou.errors import OutputError
-from yanshou.evaluate import evaluate, write_groups, write_report
+from yanshou.evaluate.files import evaluate_files
 from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
 from yanshou.schema.records import StageARecord
-from yanshou.settings import ALL, EngineSettings, JudgeSettings, StageASettings, VerdictEngineSettings
+from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize
 from yanshou.stage_b import judge
 from yanshou.storage.jsonl import read_records
@@ -82,9 +82,7 @@ def _run(stage: Stage) -> list[MissionResult]:
 
 
 def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
-    evaluation = evaluate(verdicts, None, load_missions())
-    write_groups(evaluation.groups, output_dir / REPORT)
-    write_report(evaluation, output_dir / REPORT)
+    evaluation = evaluate_files(EvaluateSettings(verdicts=tuple(verdicts), output_dir=output_dir / REPORT))
     print_tables(evaluation_tables(evaluation))
 
 

@@ -3,23 +3,23 @@
 import json
 import os
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
-from yanshou.stage_b.rows import check_rows
+from yanshou.requirements import installed, requirements
+from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.train.folder import TrainFolder
 
-PACKAGES = ("swift", "peft", "msgspec", "qwen_vl_utils", "matplotlib")  # of the extra `train`
-INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
+EXTRA = "train"
+INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
 
 
 def check_installed() -> None:
     """Raises RunError where a package of the extra `train` is missing."""
-    for package in PACKAGES:
-        if find_spec(package) is None:
-            raise RunError(f"training needs the package {package}, which is not installed: {INSTALL}")
+    for name in requirements(EXTRA):
+        if installed(name) is None:
+            raise RunError(f"training needs the package {name}, which is not installed: {INSTALL}")
 
 
 def check_code(source: Path) -> None:
