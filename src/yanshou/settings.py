@@ -1,8 +1,9 @@
-"""Every setting, with its unit, its default and what it does: the one place.
+"""Every setting of a run, with its unit, its default and what it does: the one place.
 
 The command line makes its options from these models (`yanshou.cli.settings_options`): a field's description is the
 option's help text, and `heading` is the section of `--help` in which the options of a class are listed. A description
-can be read alone: what the setting is, its unit, when to change it. None as a default is explained in the description.
+can be read alone: what the setting is, its unit, when to change it, what a default of None means. Commands that no run
+depends on (score, synth, doctor …) have their models in their own modules.
 
 A model's own check names fields in backticks; on the command line they become option names.
 """
@@ -250,20 +251,6 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
 
 
-class ScoreSettings(MissionFileSettings):
-    """One `yanshou score`."""
-
-    truth: Path = Field(
-        description="Reference summaries: a JSONL file with mission, label, group_id and per_image, as synth writes it."
-    )
-    stage_a: tuple[Path, ...] = Field(
-        min_length=1, description="Stage-A file to compare. May be repeated; further files may also follow as FILE."
-    )
-    missions: tuple[str, ...] = Field(
-        default=(), description="Score only this mission. May be repeated. Default: all missions of --truth."
-    )
-
-
 class DatasetSettings(MissionFileSettings):
     """One `yanshou dataset`."""
 
@@ -400,32 +387,3 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
                 f"not a multiple of `generations` {self.generations}"
             )
         return self
-
-
-class SynthSettings(MissionFileSettings):
-    """One `yanshou synth`."""
-
-    output_dir: Path = Field(description="New or empty folder for the photos and truth.jsonl.")
-    groups: int = Field(ge=1, description="Number of groups in all, spread over the missions.")
-    seed: int = Field(default=0, description="Seed of the drawings; same seed, same bytes.")
-    missions: tuple[str, ...] = Field(
-        default=(ALL,), min_length=1, description='Draw only this mission; "all" draws every one. May be repeated.'
-    )
-
-
-class DemoSettings(Settings):
-    """One `yanshou demo`."""
-
-    output_dir: Path = Field(
-        default=Path("demo"),
-        description="Folder for photos, summaries, verdicts and the report. An old demo in it is replaced.",
-    )
-
-
-class DoctorSettings(Settings):
-    """One `yanshou doctor`."""
-
-    checkpoint: str | None = Field(
-        default=None,
-        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
-    )

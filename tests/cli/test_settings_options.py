@@ -12,17 +12,17 @@ from support.cli_runs import SHIELD, run
 
 from yanshou.cli import main
 from yanshou.cli.command import command
+from yanshou.cli.demo import DemoSettings
+from yanshou.cli.doctor import DoctorSettings
+from yanshou.cli.score import ScoreSettings
 from yanshou.cli.settings_options import SettingOption, settings_options
+from yanshou.cli.synth import SynthSettings
 from yanshou.settings import (
     DatasetSettings,
-    DemoSettings,
-    DoctorSettings,
     EvaluateSettings,
     JudgeSettings,
-    ScoreSettings,
     Settings,
     StageASettings,
-    SynthSettings,
     TrainSettings,
 )
 

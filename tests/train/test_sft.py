@@ -8,7 +8,7 @@ from support.training_rows import rows, written
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
-from yanshou.stage_b.rows import check_rows
+from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.stage_b.verdict import read_verdict
 from yanshou.train.sft import GENERAL_REASONS, write_rows
 

@@ -15,18 +15,28 @@ from typing import Any, Literal
 
 import click
 from packaging.requirements import Requirement
+from pydantic import Field
 
 from yanshou.cli.command import command
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
-from yanshou.settings import DoctorSettings
+from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
 from yanshou.version import __version__
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
+
+
+class DoctorSettings(Settings):
+    """One `yanshou doctor`."""
+
+    checkpoint: str | None = Field(
+        default=None,
+        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
+    )
 
 
 @command("Checks the machine and a checkpoint.")
@@ -119,7 +129,6 @@ def _processor(folder: Path, name: str) -> Iterator[Finding]:
     """Loads the processor and renders a prompt with it, as a run does."""
     from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
-    from yanshou.settings import EngineSettings
 
     try:
         engine = Qwen3VLBackend(EngineSettings(checkpoint=name, device="cpu"))

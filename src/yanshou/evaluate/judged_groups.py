@@ -23,7 +23,7 @@ from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
 from yanshou.schema.summary import parse
-from yanshou.stage_b.rows import GroupRow, read_rows
+from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths

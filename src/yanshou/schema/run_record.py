@@ -1,7 +1,7 @@
 """What a run file holds: which settings and which environments made the lines beside it.
 
 {"format": 1, "yanshou": "0.2.0", "status": "finished", "counts": {"written": 11000, "failed": 2}, "runs": 3,
- "begun": "2026-01-18T09:30:00+08:00", "updated": "2026-01-18T14:12:09+08:00",
+ "started": "2026-01-18T09:30:00+08:00", "updated": "2026-01-18T14:12:09+08:00",
  "settings": {"checkpoint": "4f0c…", "sampling": {"temperature": 0.0, …}, …},
  "environment": {"device": "cuda:0", …},
  "earlier_environments": [{"until": "2026-01-18T11:00:00+08:00", "environment": {"device": "cuda:1", …}}]}
@@ -32,7 +32,7 @@ class RunRecord(Record):
     status: Status = Field(description="Of the last run. If it is running but holds no lock, it was killed.")
     counts: dict[str, int] = Field(description="Counts of the last run that came to its end.")
     runs: int = Field(ge=1, description="Number of runs that wrote these lines.")
-    begun: str = Field(description=f"When the first of these runs began. {TIME}")
+    started: str = Field(description=f"When the first of these runs started. {TIME}")
     updated: str = Field(description=f"When this file was written. {TIME}")
     settings: dict[str, Any] = Field(description="What decides the lines; a resume needs the same.")
     environment: dict[str, Any] = Field(description="Where the last run ran; a resume may differ, and warns.")

@@ -85,7 +85,7 @@ class RunFile:
             status="running",
             counts=before.counts if before else {},
             runs=before.runs + 1 if before else 1,
-            begun=before.begun if before else moment,
+            started=before.started if before else moment,
             updated=moment,
             settings=as_json(settings),
             environment=as_json(environment),

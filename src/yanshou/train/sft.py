@@ -14,7 +14,7 @@ from yanshou.errors import InputError, UsageError
 from yanshou.missions import Mission, Missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
-from yanshou.stage_b.rows import ReasonedRow, read_rows
+from yanshou.stage_b.dataset_rows import ReasonedRow, read_rows
 from yanshou.stage_b.verdict import VERDICT_WORDS, write_verdict
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line

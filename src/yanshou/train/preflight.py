@@ -8,7 +8,7 @@ from pathlib import Path
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
 from yanshou.requirements import installed, requirements
-from yanshou.stage_b.rows import check_rows
+from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.train.folder import TrainFolder
 
 EXTRA = "train"
