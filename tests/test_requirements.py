@@ -1,6 +1,7 @@
 """The version ranges are those of pyproject.toml, and so are the packages of an extra."""
 
 import tomllib
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,11 @@ def test_an_extra_has_its_own_packages_alone() -> None:
 def test_an_unknown_package_has_no_version() -> None:
     assert installed("no-such-package-of-yanshou") is None
     assert installed("pydantic")
+
+
+def test_without_an_installation_no_range_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> list[str]:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(module, "requires", missing)
+    assert requirements() == {}

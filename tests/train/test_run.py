@@ -112,6 +112,15 @@ def test_other_settings_are_refused_showing_the_difference(
     assert difference in str(refused.value)
 
 
+def test_a_training_without_its_settings_is_refused(settings: Build) -> None:
+    Training(settings()).run()
+    (settings().output_dir / "train.run.json").unlink()
+    with pytest.raises(
+        ResumeError, match=r"its settings are unknown, because train\.run\.json is missing\. Put it back,"
+    ):
+        Training(settings()).run()
+
+
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()

@@ -21,8 +21,8 @@ class DemoSettings(Settings):
 @command("Runs both stages on 24 drawn groups.")
 @settings_options(DemoSettings)
 def demo(settings: DemoSettings) -> int:
-    """Draws 24 groups of photos; summarizes, scores, judges and evaluates them with the checkpoint that ships with
-    yanshou."""
+    """Draws 24 groups of photos, then summarizes, scores, judges and evaluates them with the checkpoint that ships
+    with yanshou."""
     from yanshou.cli.demo_steps import run
 
     return run(settings.output_dir)

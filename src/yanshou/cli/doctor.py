@@ -1,4 +1,4 @@
-"""`yanshou doctor`: versions, devices, memory and a checkpoint folder; each problem with its cure.
+"""`yanshou doctor`: versions, devices, memory and a checkpoint folder, and what to do about each problem.
 
     ok    torch 2.14.1
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
@@ -42,7 +42,7 @@ class DoctorSettings(Settings):
 @command("Checks the machine and a checkpoint.")
 @settings_options(DoctorSettings)
 def doctor(settings: DoctorSettings) -> int:
-    """Checks that this machine can run yanshou, and that a checkpoint is complete; each problem with its cure."""
+    """Checks that this machine can run yanshou and that a checkpoint is complete. Says for each problem what to do."""
     return report(examine(settings.checkpoint))
 
 

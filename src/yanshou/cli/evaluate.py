@@ -12,8 +12,8 @@ from yanshou.settings import EvaluateSettings
 @quiet_option
 @json_option
 def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
-    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge, of the rules, and
-    of passing every group."""
+    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
+    baselines, the rules and always-pass (every group passes)."""
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_json, print_tables, print_warnings
     from yanshou.cli.tables import evaluation_tables

@@ -25,7 +25,8 @@ class SynthSettings(MissionFileSettings):
 @settings_options(SynthSettings)
 @quiet_option
 def synth(settings: SynthSettings, quiet: bool) -> None:
-    """Draws groups of photos, <mission>/<label>/<group>/*.jpeg, and their true summaries and labels, truth.jsonl."""
+    """Draws groups of photos (<mission>/<label>/<group>/*.jpeg), and writes their true summaries and labels
+    (truth.jsonl)."""
     from itertools import count
 
     from yanshou.cli.progress import progress

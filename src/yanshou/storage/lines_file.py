@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from yanshou.errors import DamagedFileError
 from yanshou.schema.records import GroupKey, GroupRecord
@@ -53,14 +52,6 @@ class LinesFile(Generic[RecordT]):
     def close(self) -> None:
         """Closes the file, its lines safe on the disk."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _read(self, mission: str) -> dict[GroupKey, str]:
         done: dict[GroupKey, str] = {}
