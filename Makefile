@@ -1,5 +1,5 @@
 # make demo          draws photos, summarizes and judges them with the shipped checkpoint, and writes a report
-# make test          ruff, mypy, import-linter and pytest, in two processes
+# make test          ruff, mypy, import-linter and pytest with branch coverage, in two processes
 # make test-train    runs ms-swift's real trainer on the small checkpoint for a few steps, on a CPU
 # make test-gpu      tests the engines, their kernels and the commands on a CUDA device
 # make test-browser  tests the report in a headless Chromium (Debian: apt-get install chromium chromium-driver)
@@ -20,7 +20,7 @@ test: $(VENV)/.installed
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
-	$(RUN)/pytest -n 2 -m "not train and not browser"
+	$(RUN)/pytest -n 2 -m "not train and not browser and not gpu" --cov
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train
@@ -49,4 +49,4 @@ $(VENV)/.browser: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.lines import TIMESTAMP, verdict
 from support.storage_runs import fault, record
-from support.verdict_files import MOMENT, verdict
 
 from yanshou.schema.records import GroupKey, TruthRecord, VerdictRecord, stale_verdict
 
@@ -18,7 +18,7 @@ def test_a_key_prints_as_id_mission_and_label() -> None:
 def test_a_line_is_compared_with_its_input_by_photo_names_or_time() -> None:
     renamed = record(1).model_copy(update={"images": ["/data/a/1.jpg", "/data/a/图片 2.png"]})
     assert renamed.freshness == "1.jpg/图片 2.png"
-    assert VerdictRecord.model_validate(verdict("QC-1")).freshness == MOMENT
+    assert VerdictRecord.model_validate(verdict("QC-1")).freshness == TIMESTAMP
     assert fault(1).freshness == ""
 
 
