@@ -357,7 +357,8 @@ def test_tokens_are_counted_as_the_engine_reads_the_prompt() -> None:
 
 
 def test_the_card_counts_the_tokens_of_the_demo_checkpoint(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "stage_a.jsonl", [stage_a_line("QC-1"), stage_a_line("QC-2")])
+    lines = [stage_a_line(group, "pass", "无关图片×1") for group in ("QC-1", "QC-2")]
+    path = write_lines(tmp_path / "stage_a.jsonl", lines)
     card = build_from([path], tmp_path / "out")
     (count,) = count_tokens([verdict_prompt(MISSIONS.get(GROUNDING), ["无关图片×1"])], "demo")
     assert (card.overall.prompt_tokens.median, card.overall.prompt_tokens.maximum) == (count, count)

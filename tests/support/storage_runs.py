@@ -27,7 +27,9 @@ ENVIRONMENT = {"device": "cuda:0", "versions": {"torch": "2.9"}}
 
 def record(number: int) -> StageARecord:
     """The line of group QC-`number`."""
-    return StageARecord(**stage_a_line(f"QC-{number}", "pass", f"挡风板×{number}", mission=MISSION))
+    return StageARecord(
+        **stage_a_line(f"QC-{number}", "pass", f"挡风板×{number}", mission=MISSION, images=[f"/data/{number}.jpg"])
+    )
 
 
 def fault(number: int, message: str = "the file is empty (0 bytes)", photo: str | None = "1.jpg") -> Fault:
