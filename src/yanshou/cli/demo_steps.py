@@ -92,7 +92,7 @@ def _clear(output_dir: Path) -> None:
         return
     foreign = {path.name for path in output_dir.iterdir()} - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
-        raise OutputError(f"{output_dir} holds something that is not a demo. Choose another --output-dir.")
+        raise OutputError(f"{output_dir} holds files that are not of a demo. Choose another --output-dir.")
     for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
         shutil.rmtree(output_dir / name, ignore_errors=True)
 
