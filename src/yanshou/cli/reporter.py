@@ -1,4 +1,4 @@
-"""What commands print: a run's progress, results and last messages; tables, JSON and warnings of the others.
+"""What commands print: progress, results and last messages of a run; tables, JSON and warnings of other commands.
 
 Results go to stdout, everything else to stderr. A run's results are its files, so its table is not on stdout.
 """

@@ -76,7 +76,7 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
 
     kind = "stage_a"
     record_type = StageARecord
-    may_change: ClassVar[Mapping[str, Change]] = {  # the cures of a failed group
+    may_change: ClassVar[Mapping[str, Change]] = {  # these can repair a failed group
         "sampling.max_new_tokens": "grow",
         "allow_truncated": "any",
     }

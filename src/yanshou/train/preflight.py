@@ -1,4 +1,4 @@
-"""What is checked before a trainer starts: it would fail minutes later, with a message that names no cure."""
+"""Checks before a trainer starts, which would otherwise fail minutes later, with a message that gives no advice."""
 
 import json
 import os

@@ -3,7 +3,7 @@
     solution 通过, rule 通过       通过 ⏎ 理由: 有图片_1 挡风板/华为,安装方向正确×1      the rule's reason
     solution 不通过, rule 通过     不通过 ⏎ 理由: 摘要中的内容不符合通过条件              a general reason
 
-The first line is always the human label. The reason is the rule's where the rule comes to the same verdict.
+The first line is always the human label. The reason is the rule's if the rule gives the same verdict.
 """
 
 from collections.abc import Iterator
