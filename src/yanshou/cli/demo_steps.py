@@ -13,8 +13,9 @@ from yanshou.cli.console import console
 from yanshou.cli.reporter import final_messages, print_tables
 from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.run_progress import RunProgress
+from yanshou.cli.run_table import run_table
 from yanshou.cli.signals import interruptible
-from yanshou.cli.tables import evaluation_tables, run_table, score_tables
+from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
 from yanshou.evaluate.files import evaluate_files
 from yanshou.evaluate.summaries import score
