@@ -207,7 +207,7 @@ class JudgeSettings(RunSettings):
     @model_validator(mode="after")
     def _rules_have_no_probability(self) -> Self:
         if self.engine is None and self.threshold is not None:
-            raise ValueError("`threshold` needs a model's p_pass, which the rules do not have. Give a checkpoint")
+            raise ValueError("`threshold` needs the p_pass of a model, and the rules give none. Give a checkpoint")
         return self
 
 

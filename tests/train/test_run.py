@@ -188,7 +188,7 @@ def test_a_final_that_is_no_result_is_refused(settings: Build, kind: str) -> Non
         final.touch()
     else:
         (final / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"move .*/final away, and the same command makes it again\.$"):
+    with pytest.raises(CheckpointError, match=r"Move .*/final away and run the same command to make it again\.$"):
         Training(settings()).run()
     final.rename(final.with_name("away"))
     assert Training(settings()).run().final == final

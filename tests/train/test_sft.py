@@ -53,7 +53,7 @@ def test_the_question_is_copied_unchanged(tmp_path: Path) -> None:
         ({"solution": "审核通过"}, "key solution is '审核通过'"),
         ({"images": []}, "column images has another meaning"),
         ({"answer": "通过"}, "column answer has another meaning"),
-        ({"messages": [{"role": "user", "content": "?"}]}, "a system message and a user message are expected"),
+        ({"messages": [{"role": "user", "content": "?"}]}, "expected a system message and a user message"),
     ],
 )
 def test_a_row_that_cannot_be_trained_on_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:

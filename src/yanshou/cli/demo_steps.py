@@ -13,8 +13,9 @@ from yanshou.cli.console import console
 from yanshou.cli.reporter import final_messages, print_tables
 from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.run_progress import RunProgress
+from yanshou.cli.run_table import run_table
 from yanshou.cli.signals import interruptible
-from yanshou.cli.tables import evaluation_tables, run_table, score_tables
+from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
 from yanshou.evaluate.files import evaluate_files
 from yanshou.evaluate.summaries import score
@@ -92,7 +93,7 @@ def _clear(output_dir: Path) -> None:
         return
     foreign = {path.name for path in output_dir.iterdir()} - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
-        raise OutputError(f"{output_dir} holds something that is not a demo. Choose another --output-dir.")
+        raise OutputError(f"{output_dir} holds files that are not of a demo. Choose another --output-dir.")
     for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
         shutil.rmtree(output_dir / name, ignore_errors=True)
 

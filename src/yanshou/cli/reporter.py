@@ -13,7 +13,7 @@ from rich.table import Table
 
 from yanshou.cli.console import console
 from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
-from yanshou.cli.tables import run_table, started
+from yanshou.cli.run_table import run_table, started
 from yanshou.pipeline.listener import Listener, NullListener
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 

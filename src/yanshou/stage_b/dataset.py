@@ -65,7 +65,7 @@ def build_dataset(settings: DatasetSettings) -> Card:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
     if len({example.group_id for example in kept}) == 1:
-        raise InputError(f"group {kept[0].key} is the only one; train and val need one each. Give more groups.")
+        raise InputError(f"group {kept[0].key} is the only one, but train and val need one each. Give more groups.")
     val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],

@@ -35,7 +35,7 @@ class Message(BaseModel):
 
 def _question(messages: list[Message]) -> list[Message]:
     if [message.role for message in messages] != ["system", "user"]:
-        raise ValueError("a system message and a user message are expected, and no answer")
+        raise ValueError("expected a system message and a user message, without an answer")
     return messages
 
 

@@ -60,7 +60,7 @@ class LinesFile(Generic[RecordT]):
             if record.key.mission != mission:
                 raise DamagedFileError(
                     f"{self.path}:{number}: group {record.key.group_id} is of mission "
-                    f"{excerpt(record.key.mission)}, this file is {mission}'s. Delete the line and run again."
+                    f"{excerpt(record.key.mission)}, but this file is for {mission}. Delete the line and run again."
                 )
             first = numbers.setdefault(record.key, number)
             if first != number:
