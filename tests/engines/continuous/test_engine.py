@@ -12,9 +12,11 @@ from support.requests import SHORT, answers, continuous, mixed, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import OutOfMemoryError, RunPlan
+from yanshou.engines.continuous import model_runner
 from yanshou.engines.continuous.capacity import RECORDED
+from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.language_model import LanguageModel
+from yanshou.engines.continuous.language_model import KVCache
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
@@ -200,17 +202,22 @@ def test_no_photo_changes_the_capacity_that_run_json_records(
 
 def test_slots_are_allocated_once_per_run_however_large_the_photos(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another capacity in the middle of a run could mean other kernels for the photos after it."""
-    capacities, new_cache = [], LanguageModel.new_cache
-    monkeypatch.setattr(LanguageModel, "new_cache", lambda *given: capacities.append(given) or new_cache(*given))
+    allocated_slots: list[int] = []
+
+    def counted(vision: Any, language: Any, sampler: Any, cache: KVCache, *more: Any) -> DeviceState:
+        allocated_slots.append(cache.slots)
+        return DeviceState(vision, language, sampler, cache, *more)
+
+    monkeypatch.setattr(model_runner, "DeviceState", counted)
     engine, longer = ContinuousEngine(settings(tiny)), Prompt(SHORT.system, SHORT.user + "请写出。" * 17)
     small, large = noise(1, 64, 64), noise(2, 180, 180)
     for prompt in (SHORT, longer, SHORT):
         engine.prepare_run(plan(prompt))
         list(engine.generate([Request(0, prompt, small, "small")]))
-        allocations = len(capacities)
+        allocations = len(allocated_slots)
         list(engine.generate([Request(1, prompt, large, "large")]))
-        assert len(capacities) == allocations, "new slots after the first photo"
-    assert len(capacities) == 2
+        assert len(allocated_slots) == allocations, "new slots after the first photo"
+    assert len(allocated_slots) == 2
 
 
 # ---- which engine, which checkpoint ----

@@ -12,9 +12,10 @@ from support.photos import noise
 from support.requests import LONG, SHORT, Answers, answers, continuous, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
+from yanshou.engines.continuous import model_runner
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.language_model import KVCache, LanguageModel
+from yanshou.engines.continuous.language_model import KVCache
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.qwen3_vl import ModelInput
 
@@ -83,14 +84,12 @@ def test_out_of_memory_halves_down_to_one_slot_and_the_smallest_prefill_batch(
 
 
 def test_a_request_that_fits_nowhere_does_not_slow_down_the_others(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    new_cache = LanguageModel.new_cache
-
-    def limited(language: LanguageModel, slots: int, slot_len: int, *rows: int) -> KVCache:
-        if slot_len > 512:
+    def limited(vision: Any, language: Any, sampler: Any, cache: KVCache, *more: Any) -> DeviceState:
+        if cache.slot_len > 512:
             raise torch.cuda.OutOfMemoryError
-        return new_cache(language, slots, slot_len, *rows)
+        return DeviceState(vision, language, sampler, cache, *more)
 
-    monkeypatch.setattr(LanguageModel, "new_cache", limited)
+    monkeypatch.setattr(model_runner, "DeviceState", limited)
     engine = ContinuousEngine(settings(tiny))
     endless = Request(9, Prompt("看图。", "请写出全部内容。" * 200), None)
     found = answers(engine, [*photos(2), endless, *photos(6)[3:]])
