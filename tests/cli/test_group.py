@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.cli_runs import Options, arguments, run, written
 from support.lines import SHIELD
+from support.processes import unmeasured
 
 from yanshou.cli import main
 
@@ -33,7 +34,9 @@ print(heavy(), "PIL" in sys.modules, file=sys.stderr)
 call("summarize", "--quiet", *{arguments(job)!r})
 print(heavy(), file=sys.stderr)
 """
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False, env=unmeasured()
+    )
     assert ran.stderr.splitlines() == ["[] True", "[] False", "[]"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.lines import CABLES, SHIELD, Line
+from support.processes import unmeasured
 from support.stage_a_runs import (
     PhotoTree,
     Script,
@@ -175,7 +176,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_lines(
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 
-    ran = yanshou(*arguments(root, path, out), preexec_fn=small_disk)
+    ran = yanshou(*arguments(root, path, out), preexec_fn=small_disk, env=unmeasured())
     assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
     assert f"error: {lines_file(out)}: cannot be written: File too large" in ran.stderr
     assert lines_file(out).read_bytes().endswith(b"\n")

@@ -1,10 +1,16 @@
 """Work in a process of its own."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of a process that does not measure coverage, for which it would import modules and write files."""
+    return {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
 
 
 def in_child(work: Callable[[], Any]) -> Any:

@@ -24,7 +24,7 @@ RIGHT, WRONG = "BBU设备/华为,显示完整,无需安装×1", "无关图片×1
 
 
 def record(number: int, label: str, line: str) -> StageARecord:
-    return StageARecord.model_validate(stage_a_line(f"QC-{number}", label, line, mission=SHIELD))
+    return StageARecord.model_validate(stage_a_line(f"QC-{number}", label, line, mission=SHIELD, raw_texts=[line]))
 
 
 def truth(number: int, label: str, line: str) -> TruthRecord:

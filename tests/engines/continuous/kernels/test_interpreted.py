@@ -13,7 +13,7 @@ def interpreted(script: str, *arguments: Path) -> None:
     pytest.importorskip("triton")
     process = subprocess.run(
         [sys.executable, Path(__file__).parents[3] / "support" / script, *arguments], check=False, capture_output=True,
-        encoding="utf-8", timeout=120, env=os.environ | {"TRITON_INTERPRET": "1"},
+        encoding="utf-8", timeout=240, env=os.environ | {"TRITON_INTERPRET": "1"},
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-2_000:]
 
