@@ -49,13 +49,12 @@ def filled(code: str, values: Mapping[str, str]) -> str:
 
 def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
     """Writes data/train.jsonl and data/val.jsonl of drawn jobs."""
-    rng, missions = Random(f"trl:{seed}"), load_missions()
-    named = list(missions)
+    rng, named = Random(f"trl:{seed}"), list(load_missions())
     jobs = [random_job(rng, named[number % len(named)]) for number in range(groups)]
     stage_a = folder / "stage_a.jsonl"
     lines = [_record(job, f"QC-20261124-{number:07}").model_dump_json() for number, job in enumerate(jobs)]
     stage_a.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    build_dataset(DatasetSettings(stage_a=(stage_a,), output_dir=folder / "data"), missions)
+    build_dataset(DatasetSettings(stage_a=(stage_a,), output_dir=folder / "data"))
 
 
 def snippet() -> str:

@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from PIL import Image
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line has it
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as on the command line
+hypothesis.settings.register_profile(
+    "yanshou", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # a busy machine is slow, not wrong
+hypothesis.settings.load_profile("yanshou")
 
 
 def _jpeg() -> bytes:

@@ -15,6 +15,7 @@ from yanshou.schema.records import StageARecord
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SOURCES = ("src", "tests", "benchmarks", "scripts")
 WIDTH = 110
 
 
@@ -87,6 +88,25 @@ def test_links_and_pictures_lead_to_files(page: Path) -> None:
     targets = [*re.findall(r"\]\(([^)#\s]+)[^)]*\)", text), *re.findall(r'src="([^"]+)"', text)]
     missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_in_links_are_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([\w./-]*)#([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    assert [anchor for target, anchor in links if anchor not in anchors(page.parent / target if target else page)] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_source_files_named_in_the_documents_exist(page: Path) -> None:
+    named = set(re.findall(r"`([\w/]+\.(?:py|sh))`", page.read_text(encoding="utf-8")))
+    sources = [f"/{path.relative_to(ROOT)}" for folder in SOURCES for path in (ROOT / folder).rglob("*.*")]
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in sources)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

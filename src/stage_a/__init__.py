@@ -1,1 +1,1 @@
-"""The specification's module path; everything lives in `yanshou`."""
+"""The module path `src.stage_a` of a checkout; everything lives in `yanshou`."""

@@ -5,8 +5,8 @@
     ├── RunError              the run cannot start or continue                               exit status 1
     │   ├── InputError        the input folder, a mission file, a prompt file
     │   ├── CheckpointError   a checkpoint that does not load
-    │   ├── DamagedFileError  a file of an earlier run that is not what a run of this version writes
-    │   ├── ResumeError       the settings differ from those that made the lines so far
+    │   ├── DamagedFileError  a file of an earlier run that no run of this version would write
+    │   ├── ResumeError       the settings differ from those that made the lines on disk
     │   ├── LockedError       another run holds the output file
     │   └── OutputError       a file cannot be written: full disk, missing permission
     └── GroupError            one group fails, the others continue; also a ValueError        exit status 3 at the end
@@ -22,7 +22,7 @@ them without a traceback; a traceback is a bug.
 
 
 class YanshouError(Exception):
-    """Base of all errors that a user can cause and cure."""
+    """Base of all errors that a user can cause and repair."""
 
 
 class UsageError(YanshouError):

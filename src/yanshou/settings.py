@@ -1,8 +1,9 @@
-"""Every setting, with its unit, its default and what it does: the one place.
+"""Every setting of a run, with its unit, its default and what it does: the one place.
 
 The command line makes its options from these models (`yanshou.cli.settings_options`): a field's description is the
 option's help text, and `heading` is the section of `--help` in which the options of a class are listed. A description
-can be read alone: what the setting is, its unit, when to change it. None as a default is explained in the description.
+can be read alone: what the setting is, its unit, when to change it, what a default of None means. Commands that no run
+depends on (score, synth, doctor …) have their models in their own modules.
 
 A model's own check names fields in backticks; on the command line they become option names.
 """
@@ -24,7 +25,7 @@ GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
 # Descriptions of settings that several models have.
 A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
 TOP_P = "Nucleus sampling: keep the smallest set of tokens with this probability mass; 1 keeps all."
-P_PASS = "The verdict is pass exactly where p_pass, the probability of 通过, is at least this (0 to 1)."
+P_PASS = "The verdict is pass exactly when p_pass, the probability of 通过, is at least this (0 to 1)."
 
 
 class Settings(BaseModel):
@@ -68,8 +69,8 @@ class SamplingSettings(Settings):
     max_new_tokens: int = Field(
         default=256,
         ge=1,
-        description="Maximum new tokens per answer. An answer longer than this fails its group; raise it and run "
-        "again: only those groups are redone.",
+        description="Maximum new tokens per answer. A longer answer fails its group. To repair such groups, raise "
+        "this and run the same command again: only they are redone.",
     )
     temperature: float = Field(
         default=0.0, ge=0, description="Sampling temperature; 0 is greedy: always the most likely token."
@@ -106,14 +107,15 @@ class EngineSettings(Settings):
         default=None,
         ge=1,
         le=65_536,
-        description="Maximum requests per batch: photos for summarize, groups for judge. "
+        description="Maximum number of requests per batch: photos for summarize, groups for judge. "
         f"Default: {BATCH_SIZE} (transformers engine), all KV slots (continuous engine).",
     )
     gpu_memory: float = Field(
         default=0.9,
         gt=0,
         le=1,
-        description="Share of GPU memory that the continuous engine uses (0 to 1). Lower it if others use the GPU.",
+        description="Share of GPU memory that the continuous engine uses (0 to 1). Lower it if other processes "
+        "use the GPU.",
     )
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         default="auto", description="Type of weights and activations. auto: bfloat16 on CUDA, float32 on the CPU."
@@ -139,11 +141,13 @@ class PromptSettings(Settings):
 
     system_prompt: Path | None = Field(
         default=None,
-        description="File with the system prompt, for a checkpoint trained with another. Default: yanshou's own.",
+        description="File with the system prompt, for a checkpoint that was trained with another one. Default: "
+        "yanshou's own.",
     )
     user_prompt: Path | None = Field(
         default=None,
-        description="File with the user prompt, for a checkpoint trained with another. Default: yanshou's own.",
+        description="File with the user prompt, for a checkpoint that was trained with another one. Default: "
+        "yanshou's own.",
     )
     mission_focus: bool = Field(default=True, description="Append the mission's focus (重点) to the user prompt.")
 
@@ -152,7 +156,7 @@ class MissionFileSettings(Settings):
     """Missions beside those that ship with yanshou."""
 
     mission_files: tuple[Path, ...] = Field(
-        default=(), description="TOML file of an additional mission, or a folder of them. May be repeated."
+        default=(), description="TOML file of an additional mission, or a folder of such files. May be repeated."
     )
 
 
@@ -162,7 +166,8 @@ class RunSettings(MissionFileSettings):
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="Only the first N groups of each mission, groups that are done included. Default: all.",
+        description="Use only the first N groups of each mission; groups that are done count, too. Default: all "
+        "groups.",
     )
     fresh: bool = Field(default=False, description="Start over. The old files are kept under another name.")
 
@@ -202,7 +207,7 @@ class JudgeSettings(RunSettings):
     @model_validator(mode="after")
     def _rules_have_no_probability(self) -> Self:
         if self.engine is None and self.threshold is not None:
-            raise ValueError("`threshold` needs a model's p_pass, which the rules do not have. Give a checkpoint")
+            raise ValueError("`threshold` needs the p_pass of a model, and the rules give none. Give a checkpoint")
         return self
 
 
@@ -216,8 +221,8 @@ class ThresholdSettings(Settings):
         default=None,
         ge=1e-6,  # below it, the sample size that the test needs overflows
         lt=1,
-        description="Find the threshold that keeps the false-release rate (false releases / human fails) below this "
-        "share (0 to 1).",
+        description="Find the threshold that keeps the false-release rate (false releases / human fails) at or below "
+        "this share (0 to 1).",
     )
     confidence: float = Field(
         default=0.95, gt=0, le=0.999999, description="Confidence of the intervals and of --max-false-release."
@@ -250,20 +255,6 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
 
 
-class ScoreSettings(MissionFileSettings):
-    """One `yanshou score`."""
-
-    truth: Path = Field(
-        description="Reference summaries: a JSONL file with mission, label, group_id and per_image, as synth writes it."
-    )
-    stage_a: tuple[Path, ...] = Field(
-        min_length=1, description="Stage-A file to compare. May be repeated; further files may also follow as FILE."
-    )
-    missions: tuple[str, ...] = Field(
-        default=(), description="Score only this mission. May be repeated. Default: all missions of --truth."
-    )
-
-
 class DatasetSettings(MissionFileSettings):
     """One `yanshou dataset`."""
 
@@ -273,28 +264,28 @@ class DatasetSettings(MissionFileSettings):
         default=0.1,
         gt=0,
         lt=1,
-        description="Share of the groups of each mission and label that go to val.jsonl, at least one. A group id is "
-        "in one file only.",
+        description="Share of the groups of each mission and label that go to val.jsonl; at least one group does. Each "
+        "group id is in one of the two files only.",
     )
     seed: int = Field(default=0, description="Seed of the split; same seed and input, same files.")
     max_prompt_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Leave out, and list, groups whose prompt has more tokens than this. Default: no limit.",
+        description="Leave out groups whose prompt has more tokens than this, and list them. Default: no limit.",
     )
     checkpoint: str = Field(
         default="demo", description="Checkpoint whose chat template and tokenizer count prompt tokens."
     )
     verdicts: tuple[Path, ...] = Field(
         default=(),
-        description="Verdicts on these groups by the checkpoint to be trained: groups that it gets wrong are repeated "
-        "in train.jsonl. May be repeated.",
+        description="File of verdicts on these groups, by the checkpoint to be trained. Groups that it judges wrong "
+        "appear several times in train.jsonl. May be repeated.",
     )
     repeats: int = Field(
         default=4,
         ge=1,
         le=100,
-        description="Number of times that a group which --verdicts get wrong appears in train.jsonl.",
+        description="How often a group that is judged wrong in --verdicts appears in train.jsonl.",
     )
 
 
@@ -305,7 +296,8 @@ class MethodSettings(Settings):
 
     sft: bool = Field(
         default=False,
-        description="Supervised fine-tuning instead of GRPO: on the labels, with reasons by the missions' rules.",
+        description="Supervised fine-tuning (SFT) instead of GRPO. The answers are the human labels, with reasons from "
+        "the missions' rules.",
     )
     tuner: Literal["lora", "full"] = Field(
         default="lora",
@@ -353,7 +345,7 @@ class ScheduleSettings(Settings):
     accumulation: int = Field(default=4, ge=1, description="Batches per optimizer step (gradient accumulation).")
     epochs: float = Field(default=1.0, gt=0, description="Passes over the training file.")
     max_steps: int | None = Field(
-        default=None, ge=1, description="Number of optimizer steps, instead of --epochs. Default: by --epochs."
+        default=None, ge=1, description="Number of optimizer steps; overrides --epochs. Default: --epochs decides."
     )
     save_steps: int = Field(
         default=50,
@@ -364,7 +356,8 @@ class ScheduleSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the data order and of the sampled answers.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",
-        description="Where to train. auto: the GPU if there is one. With NPROC_PER_NODE=N in the environment: N GPUs.",
+        description="Where to train. auto: the GPU if there is one, else the CPU. With NPROC_PER_NODE=N in the "
+        "environment: on N GPUs.",
     )
 
 
@@ -376,7 +369,7 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
     checkpoint: str = Field(description=f"Qwen3-VL checkpoint to train: {A_CHECKPOINT}")
     train_file: Path = Field(description="train.jsonl of `yanshou dataset`.")
     val_file: Path | None = Field(
-        default=None, description="val.jsonl of `yanshou dataset`, judged at every save. Default: no validation."
+        default=None, description="val.jsonl of `yanshou dataset`, evaluated at every save. Default: no validation."
     )
     output_dir: Path = Field(
         description="Folder for the trained checkpoint (final/) and its curves; an unfinished training in it is "
@@ -384,7 +377,7 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
     )
     fresh: bool = Field(default=False, description="Start over. The old training is kept under another name.")
     extra_args: tuple[str, ...] = Field(
-        default=(), description="Arguments for swift, passed as they are after all others."
+        default=(), description="Arguments for swift; they come after all others and are passed on unchanged."
     )
 
     @property
@@ -400,32 +393,3 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
                 f"not a multiple of `generations` {self.generations}"
             )
         return self
-
-
-class SynthSettings(MissionFileSettings):
-    """One `yanshou synth`."""
-
-    output_dir: Path = Field(description="New or empty folder for the photos and truth.jsonl.")
-    groups: int = Field(ge=1, description="Number of groups in all, spread over the missions.")
-    seed: int = Field(default=0, description="Seed of the drawings; same seed, same bytes.")
-    missions: tuple[str, ...] = Field(
-        default=(ALL,), min_length=1, description='Draw only this mission; "all" draws every one. May be repeated.'
-    )
-
-
-class DemoSettings(Settings):
-    """One `yanshou demo`."""
-
-    output_dir: Path = Field(
-        default=Path("demo"),
-        description="Folder for photos, summaries, verdicts and the report. An old demo in it is replaced.",
-    )
-
-
-class DoctorSettings(Settings):
-    """One `yanshou doctor`."""
-
-    checkpoint: str | None = Field(
-        default=None,
-        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
-    )

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from yanshou.missions import load_missions
 from yanshou.storage.jsonl import read_lines
 from yanshou.world.synth import synthesize
 
+ROOT = Path(__file__).parents[2]
 MISSION = "BBU接地线检查"
 GROUPS = 6
 
@@ -132,7 +134,10 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     written = [line for file in (tmp_path / "demo").rglob("*_stage_a.jsonl") for line in read_lines(file)]
     assert len(written) == 24
-    assert str(tmp_path / "demo" / "photos") in ran.output
+    printed = [line.rstrip() for line in ran.output.replace(f"{tmp_path}/", "").splitlines()]
+    for page in ("README.md", "README.zh-CN.md"):
+        (shown,) = re.findall(r"```\n(mission .*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+        assert set(shown.splitlines()) <= set(printed), page
     judged = [line for file in (tmp_path / "demo").rglob("*_verdicts.jsonl") for line in read_lines(file)]
     assert len(judged) == 24
     with (tmp_path / "demo" / "report" / "groups.csv").open(encoding="utf-8-sig", newline="") as sheet:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from support.checkpoints import Spoil, edited, spoilt, without, write_tiny, writ
 
 from yanshou.cli import doctor, main
 from yanshou.cli.doctor import Finding, examine, report
+from yanshou.requirements import installed
 
 TEXT_FIRST = """\
 {%- for m in messages -%}<|im_start|>{{ m.role }}
@@ -106,19 +106,13 @@ def test_without_a_checkpoint_versions_and_devices_are_reported() -> None:
 def test_transformers_outside_the_tested_versions_is_a_fault(
     monkeypatch: pytest.MonkeyPatch, found: str, level: str
 ) -> None:
-    own = doctor.version
-    monkeypatch.setattr(doctor, "version", lambda name: found if name == "transformers" else own(name))
+    monkeypatch.setattr(doctor, "installed", lambda name: found if name == "transformers" else installed(name))
     (finding,) = [finding for finding in examine() if finding.text.startswith("transformers ")]
     assert finding.level == level
 
 
 def test_a_missing_package_is_a_fault_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(name: str) -> str:
-        if name == "natsort":
-            raise PackageNotFoundError
-        return "99"
-
-    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "natsort" else "99")
     assert "natsort is not installed: pip install 'natsort>=8.4'" in [finding.text for finding in examine()]
 
 

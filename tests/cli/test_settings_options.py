@@ -12,17 +12,17 @@ from support.cli_runs import SHIELD, run
 
 from yanshou.cli import main
 from yanshou.cli.command import command
+from yanshou.cli.demo import DemoSettings
+from yanshou.cli.doctor import DoctorSettings
+from yanshou.cli.score import ScoreSettings
 from yanshou.cli.settings_options import SettingOption, settings_options
+from yanshou.cli.synth import SynthSettings
 from yanshou.settings import (
     DatasetSettings,
-    DemoSettings,
-    DoctorSettings,
     EvaluateSettings,
     JudgeSettings,
-    ScoreSettings,
     Settings,
     StageASettings,
-    SynthSettings,
     TrainSettings,
 )
 
@@ -187,7 +187,7 @@ def test_judge_takes_a_checkpoint_or_the_rules(tmp_path: Path) -> None:
     for args in ([], ["--rules", "--checkpoint", "demo"]):
         assert judge(*args).stderr.endswith("Error: --checkpoint or --rules: give one of the two.\n")
     assert judge("--rules", "--threshold", "0.5").stderr.endswith(
-        "Error: --threshold needs a model's p_pass, which the rules do not have. Give a checkpoint.\n"
+        "Error: --threshold needs the p_pass of a model, and the rules give none. Give a checkpoint.\n"
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from yanshou.cli.tables import dataset_tables, evaluation_tables, run_table, score_tables, started
+from yanshou.cli.run_table import run_table, started
+from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
 from yanshou.evaluate.evaluation import EvaluationFigures
 from yanshou.evaluate.summaries import compare

@@ -214,7 +214,7 @@ def test_a_hub_id_that_cannot_be_downloaded_is_one_line(tmp_path: Path) -> None:
         [sys.executable, "-c", words], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
     )
     (line,) = ran.stdout.splitlines()
-    assert line.startswith("checkpoint org/none: there is no such folder, and as a hub id it cannot be downloaded: ")
+    assert line.startswith("checkpoint org/none: there is no such folder, and it cannot be downloaded as a hub id: ")
     assert line.endswith(" Check the spelling and the network, or give a folder.")
 
 

@@ -1,4 +1,4 @@
-"""report.html is safe whatever a model or a stranger wrote."""
+"""report.html is safe for any text that a model or a stranger wrote."""
 
 import base64
 import hashlib

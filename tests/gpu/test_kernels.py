@@ -19,8 +19,8 @@ from yanshou.engines.continuous.attention_metadata import DecodeMetadata, Varlen
 
 pytestmark = on_gpu
 
-TOLERANCE = {BF16: 2e-2, FP16: 3e-3, FP32: 1e-4}  # of each number, relative and absolute
-AWAY = {BF16: 1e-2, FP16: 2e-3, FP32: 1e-5}  # of all numbers: ‖found − expected‖ ÷ ‖expected‖
+TOLERANCE = {BF16: 4e-2, FP16: 5e-3, FP32: 1e-4}  # for each number; a rounded input times a large weight weighs most
+AWAY = {BF16: 1e-2, FP16: 2e-3, FP32: 1e-5}  # for all numbers together: ‖found − expected‖ ÷ ‖expected‖
 GARBAGE = 50.0  # where nothing may be read
 
 

@@ -317,7 +317,7 @@ def test_anything_but_a_file_is_an_error_and_never_blocks(tmp_path):
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     for name, cause in {
-        "folder": "not a file", "link": "link to nothing", "pipe": "not a file", "loop": "cannot be read",
+        "folder": "not a file", "link": "target does not exist", "pipe": "not a file", "loop": "cannot be read",
         "gone": "no such file",
     }.items():  # fmt: skip
         with pytest.raises(PhotoError, match=cause):

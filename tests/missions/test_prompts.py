@@ -82,13 +82,13 @@ def test_a_byte_order_mark_is_not_part_of_the_prompt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [(None, "cannot be read"), (b"\xff\xfe", "cannot be read"), (b" \n", "is empty"), (b"\xef\xbb\xbf\n", "is empty")],
 )
-def test_an_empty_or_unreadable_prompt_file_is_an_error(tmp_path: Path, content: bytes | None, words: str) -> None:
+def test_an_empty_or_unreadable_prompt_file_is_an_error(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "prompt.txt"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=words) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         summary_prompt(MISSIONS[0], PromptSettings(system_prompt=path))
     assert str(path) in str(caught.value)

@@ -108,8 +108,8 @@ def test_a_batch_names_the_photo_that_fails(group: Group) -> None:
         r"/QC-1/2\.jpg: the summary is empty": engine(**{"2_jpg": ""}),
         r"/QC-1/10\.jpg: the answer was cut off": ScriptedEngine.of(ANSWERS, truncated=("10.jpg",)),
     }
-    for words, one in cases.items():
-        with pytest.raises(GroupError, match=words) as caught:
+    for message, one in cases.items():
+        with pytest.raises(GroupError, match=message) as caught:
             infer_batch(one, group.photos(), PROMPT)
         assert caught.value.advice
     pictures = [Image.new("RGB", (8, 8))] * 2

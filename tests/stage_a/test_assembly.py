@@ -100,10 +100,10 @@ def test_groups_come_out_in_input_order_whatever_order_the_answers_have(
 @given(st.sets(st.sampled_from(["A/1.jpg", "A/3.jpg", "B/1.jpg", "D/2.jpg", "D/5.jpg", "F/4.jpg"])), st.integers())
 def test_only_groups_with_a_bad_photo_fail(jobs: list[Group], bad: set[str], seed: int) -> None:
     engine = ShuffledEngine(seed, **{name: PhotoError(f"{name} is bad") for name in bad})
-    wanted = [
+    expected = [
         [(name.split("/")[1], f"{name} is bad") for name in names if name in bad] or names for names in texts(jobs)
     ]
-    assert contents(GroupAssembler(engine, PROMPT).run(jobs)) == wanted
+    assert contents(GroupAssembler(engine, PROMPT).run(jobs)) == expected
 
 
 def test_a_group_comes_out_as_soon_as_its_last_photo_is_answered(jobs: list[Group]) -> None:

@@ -44,7 +44,7 @@ def test_all_means_every_mission_with_a_folder(photo_tree: PhotoTree, script: Sc
 
 def test_all_in_a_folder_without_any_mission_is_an_error(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
     root = photo_tree({"别的检查/审核通过/QC-1": 1})
-    with pytest.raises(InputError, match="no mission's folder is here") as caught:
+    with pytest.raises(InputError, match="no folder of a known mission is here") as caught:
         run(root, script(), tmp_path / "out", "all")
     assert all(mission.name in str(caught.value) for mission in load_missions())
 

@@ -116,7 +116,7 @@ def test_a_run_whose_first_groups_all_fail_stops(photo_tree: PhotoTree, tmp_path
     (result,) = summarize_directory(settings(root, Path("none"), out), engine)
     assert (result.status, result.failed, result.written) == (1, MAX_FAILURES_AT_START, 0)
     assert result.error == (
-        "the first 20 groups all failed, the last one with: the summary is empty: the model wrote '<|im_end|>'"
+        "the first 20 groups all failed. The last error: the summary is empty: the model wrote '<|im_end|>'"
     )
     assert sum(sizes) <= MAX_FAILURES_AT_START + 4
     assert (len(faults(out)), ids(out), run_file(out)["status"]) == (MAX_FAILURES_AT_START, [], "stopped")

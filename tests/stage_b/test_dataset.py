@@ -34,7 +34,7 @@ def build(folder: Path, *lines: Any, **options: Any) -> Card:
 
 
 def build_from(files: list[Path], output_dir: Path, **options: Any) -> Card:
-    return build_dataset(DatasetSettings(stage_a=tuple(files), output_dir=output_dir, **options), MISSIONS)
+    return build_dataset(DatasetSettings(stage_a=tuple(files), output_dir=output_dir, **options))
 
 
 def rows(folder: Path, name: str) -> list[Any]:

@@ -62,16 +62,16 @@ def test_long_groups_are_listed(stage_a: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--val-fraction", "0"], "Error: --val-fraction is "),
         (["--val-fraction", "1"], "Error: --val-fraction is "),
         (["--max-prompt-tokens", "0"], "Error: --max-prompt-tokens is "),
     ],
 )
-def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+def test_wrong_usage_names_the_option(stage_a: Path, tmp_path: Path, options: list[str], message: str) -> None:
     result = run(tmp_path / "out", *options, stage_a)
-    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
 
 
 def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:

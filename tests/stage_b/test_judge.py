@@ -259,7 +259,7 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ([], "--checkpoint or --rules: give one of the two"),
         (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
@@ -269,9 +269,9 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
         (["--checkpoint", "demo", "--max-new-tokens", "0"], "--max-new-tokens"),
     ],
 )
-def test_wrong_usage_is_named(stage_a: Path, tmp_path: Path, options: list[str], words: str) -> None:
+def test_wrong_usage_is_named(stage_a: Path, tmp_path: Path, options: list[str], message: str) -> None:
     result = CliRunner().invoke(main, command(stage_a, tmp_path / "out", *options))
-    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -300,13 +300,13 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("fault", DAMAGED)
 def test_a_damaged_file_is_named_with_its_line(tmp_path: Path, fault: str) -> None:
-    line, words = DAMAGED[fault]
+    line, message = DAMAGED[fault]
     path = tmp_path / "a.jsonl"
     path.write_bytes(dump_line(record(0)) + line)
     result = CliRunner().invoke(main, command(path, tmp_path / "out", "--rules"))
     assert result.exit_code == 1
     assert f"{path}:2" in result.stderr
-    assert re.search(words, result.stderr), result.stderr
+    assert re.search(message, result.stderr), result.stderr
     assert len(result.stderr) < 1_000
     assert not (tmp_path / "out").exists()
 

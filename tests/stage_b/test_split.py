@@ -19,7 +19,7 @@ def keys_of(belongings: list[set[tuple[str, str]]]) -> list[GroupKey]:
     return [GroupKey(*stratum, f"QC-{i}") for i, strata in enumerate(belongings) for stratum in sorted(strata)]
 
 
-def wanted(size: int, fraction: float) -> int:
+def expected_size(size: int, fraction: float) -> int:
     return min(max(round(size * fraction), 1), size - 1)
 
 
@@ -27,7 +27,7 @@ def off(keys: list[GroupKey], chosen: frozenset[str], fraction: float) -> list[i
     """For every stratum, the number of groups in validation above or below its share."""
     sizes = Counter(key[:2] for key in keys)
     taken = Counter(key[:2] for key in keys if key.group_id in chosen)
-    return [abs(taken[stratum] - wanted(size, fraction)) for stratum, size in sizes.items()]
+    return [abs(taken[stratum] - expected_size(size, fraction)) for stratum, size in sizes.items()]
 
 
 @given(st.lists(st.sampled_from(STRATA), min_size=2, max_size=80), FRACTIONS, SEEDS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.processes import in_child
 
@@ -41,7 +41,7 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(TEXT, VALUE), max_size=4))
 def test_written_lines_read_as_they_were(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]) -> None:
     path = tmp_path_factory.getbasetemp() / "round.jsonl"

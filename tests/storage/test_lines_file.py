@@ -56,7 +56,9 @@ def test_a_group_on_two_lines_is_an_error_naming_both_and_no_run_file_is_written
 def test_a_line_of_another_mission_is_an_error_naming_both(tmp_path: Path) -> None:
     write_groups(tmp_path, 1)
     message = damage(tmp_path, mission="另一个检查项")
-    assert f"{STEM}.jsonl:1: group QC-1 is of mission '{record(1).mission}', this file is 另一个检查项's" in message
+    assert (
+        f"{STEM}.jsonl:1: group QC-1 is of mission '{record(1).mission}', but this file is for 另一个检查项." in message
+    )
 
 
 # --- replacing all lines

@@ -71,7 +71,7 @@ def chromium(profile: Path) -> Iterator["Browser"]:
 
 
 class Browser:
-    """Shows one page at a time. A CSS selector stands for the first matching element."""
+    """Shows one page at a time. A CSS selector refers to the first matching element."""
 
     def __init__(self, chrome: "Chrome") -> None:
         self.chrome = chrome

@@ -67,7 +67,7 @@ def write_judged(
     jsonl(folder / f"{mission}_stage_a.errors.jsonl", stage_a_faults)
     jsonl(folder / f"{mission}_verdicts.errors.jsonl", faults)
     run = RunRecord(
-        yanshou="0", status="finished", counts={}, runs=1, begun=MOMENT, updated=MOMENT,
+        format=1, yanshou="0", status="finished", counts={}, runs=1, started=MOMENT, updated=MOMENT,
         settings={"stage_a": [str(read)]}, environment={}, earlier_environments=[],
     )  # fmt: skip
     (folder / f"{mission}_verdicts.run.json").write_bytes(dump_line(run))

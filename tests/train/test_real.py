@@ -56,6 +56,14 @@ def run(settings: TrainSettings, until: str = "", kill: signal.Signals = signal.
     return process.wait(300)
 
 
+def ended(folder: Path, within_s: float = 30) -> bool:
+    """Whether no trainer is left; a busy machine may take some seconds to end one."""
+    deadline = time.monotonic() + within_s
+    while trainers(folder) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return not trainers(folder)
+
+
 def trainers(folder: Path) -> list[str]:
     """Command lines of processes that train in the folder."""
     lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
@@ -105,8 +113,7 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     hot = {"temperature": 3.0, "top_p": 1.0}  # the shipped checkpoint is certain of its answers
     few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2)
     assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
-    time.sleep(3)
-    assert trainers(few.output_dir) == []  # the trainer ended with its launcher
+    assert ended(few.output_dir)  # with its launcher
     log = (few.output_dir / "swift.log").read_text(encoding="utf-8", errors="replace")
     assert "retry" not in log  # no hub was asked
     assert asked(few.output_dir) <= {rendered(row) for row in rows(12, 1) + rows(2, 2)}  # no default system prompt
@@ -125,7 +132,7 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
 def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:
     few = settings(**SMALL, max_steps=3)
     assert run(few, until="swift/checkpoint-1/trainer_state.json") == 130
-    assert trainers(few.output_dir) == []
+    assert ended(few.output_dir)
 
 
 def test_sft_teaches_the_two_lines(settings: Build, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
 from yanshou.storage import atomic
-from yanshou.train import checks, trainer_process
+from yanshou.train import preflight, trainer_process
 from yanshou.train import run as launcher
 from yanshou.train.run import Training
 
@@ -111,6 +111,15 @@ def test_other_settings_are_refused_showing_the_difference(
     assert difference in str(refused.value)
 
 
+def test_a_training_without_its_settings_is_refused(settings: Build) -> None:
+    Training(settings()).run()
+    (settings().output_dir / "train.run.json").unlink()
+    with pytest.raises(
+        ResumeError, match=r"its settings are unknown, because train\.run\.json is missing\. Put it back,"
+    ):
+        Training(settings()).run()
+
+
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()
@@ -178,7 +187,7 @@ def test_a_final_that_is_no_result_is_refused(settings: Build, kind: str) -> Non
         final.touch()
     else:
         (final / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"move .*/final away, and the same command makes it again\.$"):
+    with pytest.raises(CheckpointError, match=r"Move .*/final away and run the same command to make it again\.$"):
         Training(settings()).run()
     final.rename(final.with_name("away"))
     assert Training(settings()).run().final == final
@@ -231,6 +240,6 @@ def test_a_checkpoint_with_code_of_its_own_is_refused(settings: Build, tmp_path:
 
 def test_without_ms_swift_the_error_says_what_to_install(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(preflight, "installed", lambda name: None)
     with pytest.raises(RunError, match=r"pip install 'yanshou\[train\]'"):
         Training(settings()).run()

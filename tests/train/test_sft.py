@@ -8,7 +8,7 @@ from support.training_rows import rows, written
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.missions import load_missions
-from yanshou.stage_b.rows import check_rows
+from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.stage_b.verdict import read_verdict
 from yanshou.train.sft import GENERAL_REASONS, write_rows
 
@@ -52,7 +52,7 @@ def test_the_question_is_copied_unchanged(tmp_path: Path) -> None:
         ({"solution": "审核通过"}, "key solution is '审核通过'"),
         ({"images": []}, "column images has another meaning"),
         ({"answer": "通过"}, "column answer has another meaning"),
-        ({"messages": [{"role": "user", "content": "?"}]}, "a system message and a user message are expected"),
+        ({"messages": [{"role": "user", "content": "?"}]}, "expected a system message and a user message"),
     ],
 )
 def test_a_row_that_cannot_be_trained_on_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Training batches: reproducible, with targets at the answers only, and verdicts of an imperfect reviewer."""
+"""Training batches: reproducible, with targets at the answers only, and verdicts of a hasty reviewer."""
 
 from pathlib import Path
 from random import Random
@@ -11,7 +11,7 @@ from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.world.jobs import random_job
-from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_EVERY, TrainBatches, imperfect_verdict
+from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_EVERY, TrainBatches, hasty_verdict
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int
         assert tokenizer.decode(targets[wanted]).endswith("<|im_end|>")
 
 
-def test_the_imperfect_reviewer_notices_forbidden_items_and_often_overlooks_missing_ones() -> None:
+def test_the_hasty_reviewer_notices_forbidden_items_and_often_overlooks_missing_ones() -> None:
     """Its verdicts are better than always answering 通过, and leave GRPO something to improve."""
     rng = Random(0)
     missions = list(load_missions())
     jobs = [random_job(rng, missions[number % 4]) for number in range(400)]
-    verdicts = [imperfect_verdict(job, rng).split("\n") for job in jobs]
+    verdicts = [hasty_verdict(job, rng).split("\n") for job in jobs]
 
     assert all(len(lines) == 2 and lines[1].startswith("理由: ") and len(lines[1]) > 4 for lines in verdicts)
     right = [(lines[0] == "通过") == (job.label == "pass") for job, lines in zip(jobs, verdicts, strict=True)]

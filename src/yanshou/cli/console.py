@@ -1,4 +1,4 @@
-"""The consoles that commands print with: results on stdout, everything on the way there on stderr."""
+"""The consoles that commands print with: results go to stdout, everything else to stderr."""
 
 from functools import cache
 

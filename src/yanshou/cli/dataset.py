@@ -22,10 +22,9 @@ def dataset(settings: DatasetSettings, as_json: bool) -> None:
     """Builds Stage-B's training data from labelled Stage-A files: train.jsonl and val.jsonl for ms-swift."""
     from yanshou.cli.reporter import print_json, print_tables, print_warnings
     from yanshou.cli.tables import dataset_tables
-    from yanshou.missions import load_missions
     from yanshou.stage_b.dataset import build_dataset
 
-    card = build_dataset(settings, load_missions(settings.mission_files))
+    card = build_dataset(settings)
     print_warnings(card.warnings)
     if as_json:
         print_json(card.model_dump())

@@ -13,16 +13,17 @@ from yanshou.cli.console import console
 from yanshou.cli.reporter import final_messages, print_tables
 from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.run_progress import RunProgress
+from yanshou.cli.run_table import run_table
 from yanshou.cli.signals import interruptible
-from yanshou.cli.tables import evaluation_tables, run_table, score_tables
+from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
-from yanshou.evaluate import evaluate, write_groups, write_report
+from yanshou.evaluate.files import evaluate_files
 from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
 from yanshou.schema.records import StageARecord
-from yanshou.settings import ALL, EngineSettings, JudgeSettings, StageASettings, VerdictEngineSettings
+from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize
 from yanshou.stage_b import judge
 from yanshou.storage.jsonl import read_records
@@ -82,9 +83,7 @@ def _run(stage: Stage) -> list[MissionResult]:
 
 
 def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
-    evaluation = evaluate(verdicts, None, load_missions())
-    write_groups(evaluation.groups, output_dir / REPORT)
-    write_report(evaluation, output_dir / REPORT)
+    evaluation = evaluate_files(EvaluateSettings(verdicts=tuple(verdicts), output_dir=output_dir / REPORT))
     print_tables(evaluation_tables(evaluation))
 
 
@@ -94,7 +93,7 @@ def _clear(output_dir: Path) -> None:
         return
     foreign = {path.name for path in output_dir.iterdir()} - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
-        raise OutputError(f"{output_dir} holds something that is not a demo. Choose another --output-dir.")
+        raise OutputError(f"{output_dir} holds files that are not of a demo. Choose another --output-dir.")
     for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
         shutil.rmtree(output_dir / name, ignore_errors=True)
 

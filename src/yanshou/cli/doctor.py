@@ -1,4 +1,4 @@
-"""`yanshou doctor`: versions, devices, memory and a checkpoint folder; each problem with its cure.
+"""`yanshou doctor`: versions, devices, memory and a checkpoint folder, and what to do about each problem.
 
     ok    torch 2.14.1
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
@@ -10,17 +10,19 @@ No weights are loaded, so a run may still find that one is missing.
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from packaging.requirements import Requirement
+from pydantic import Field
 
 from yanshou.cli.command import command
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
-from yanshou.settings import DoctorSettings
+from yanshou.requirements import installed, requirements
+from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
+from yanshou.version import __version__
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 GIB = 2**30
@@ -28,10 +30,19 @@ GIB = 2**30
 Level = Literal["ok", "note", "FAIL"]
 
 
+class DoctorSettings(Settings):
+    """One `yanshou doctor`."""
+
+    checkpoint: str | None = Field(
+        default=None,
+        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
+    )
+
+
 @command("Checks the machine and a checkpoint.")
 @settings_options(DoctorSettings)
 def doctor(settings: DoctorSettings) -> int:
-    """Checks that this machine can run yanshou, and that a checkpoint is complete; each problem with its cure."""
+    """Checks that this machine can run yanshou and that a checkpoint is complete. Says for each problem what to do."""
     return report(examine(settings.checkpoint))
 
 
@@ -45,7 +56,7 @@ class Finding:
 
 def examine(checkpoint: str | None = None) -> Iterator[Finding]:
     """All findings that need no weights."""
-    yield Finding("ok", f"yanshou {version('yanshou')}, Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("ok", f"yanshou {__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
     yield from _devices()
     if checkpoint is not None:
@@ -53,20 +64,15 @@ def examine(checkpoint: str | None = None) -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for wanted in map(Requirement, requires("yanshou") or ()):
-        if wanted.marker is None:  # a marker: of an extra
-            yield _package(wanted)
+    yield from map(_package, requirements().values())
     for name, use in OPTIONAL.items():
-        try:
-            yield Finding("ok", f"{name} {version(name)}")
-        except PackageNotFoundError:
-            yield Finding("note", f"{name} is not installed ({use})")
+        found = installed(name)
+        yield Finding("ok", f"{name} {found}") if found else Finding("note", f"{name} is not installed ({use})")
 
 
 def _package(wanted: Requirement) -> Finding:
-    try:
-        found = version(wanted.name)
-    except PackageNotFoundError:
+    found = installed(wanted.name)
+    if found is None:
         return Finding("FAIL", f"{wanted.name} is not installed: pip install '{wanted}'")
     if found not in wanted.specifier:
         return Finding("FAIL", f"{wanted.name} {found}, wanted {wanted.specifier}: pip install '{wanted}'")
@@ -123,7 +129,6 @@ def _processor(folder: Path, name: str) -> Iterator[Finding]:
     """Loads the processor and renders a prompt with it, as a run does."""
     from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
-    from yanshou.settings import EngineSettings
 
     try:
         engine = Qwen3VLBackend(EngineSettings(checkpoint=name, device="cpu"))

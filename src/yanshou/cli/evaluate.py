@@ -12,28 +12,21 @@ from yanshou.settings import EvaluateSettings
 @quiet_option
 @json_option
 def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
-    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge, of the rules, and
-    of passing every group."""
-    from yanshou import evaluate as evaluation
+    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
+    baselines, the rules and always-pass (every group passes)."""
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_json, print_tables, print_warnings
     from yanshou.cli.tables import evaluation_tables
-    from yanshou.missions import load_missions
-    from yanshou.storage.lock import locked
+    from yanshou.evaluate import csv_export, report
+    from yanshou.evaluate.files import evaluate_files
 
-    result = evaluation.evaluate(
-        settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
-        threshold=settings.threshold, max_false_release=settings.max_false_release, confidence=settings.confidence,
-    )  # fmt: skip
+    with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
+        result = evaluate_files(settings, meter.update)
     print_warnings(result.warnings)
-    with locked(settings.output_dir / ".evaluate.lock", settings.output_dir):  # a second run would delete thumbnails
-        table = evaluation.write_groups(result.groups, settings.output_dir)
-        with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
-            report = evaluation.write_report(result, settings.output_dir, settings.lang, progress=meter.update)
     if as_json:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
         if result.choice:
             click.echo(result.choice.explanation)
-        click.echo(f"report: {report}\nevery group: {table}")
+        click.echo(f"report: {settings.output_dir / report.NAME}\nevery group: {settings.output_dir / csv_export.NAME}")

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from yanshou import __version__
 from yanshou.cli.command import CONTEXT
 from yanshou.cli.dataset import dataset
 from yanshou.cli.demo import demo
@@ -21,6 +20,7 @@ from yanshou.cli.synth import synth
 from yanshou.cli.train import train
 from yanshou.cli.verbosity import verbose_option
 from yanshou.errors import RunError, UsageError, YanshouError
+from yanshou.version import __version__
 
 ENVIRONMENT = {
     # Read when torch loads OpenMP. Threads that spin while they wait for each other, between the hundreds of small

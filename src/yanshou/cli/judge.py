@@ -13,7 +13,7 @@ GREEDY = [f"engine.sampling.{name}" for name in ("temperature", "top_p", "repeti
 @settings_options(JudgeSettings, arguments={"stage_a": "FILE..."}, omit=["engine.photo", *GREEDY])
 @click.option(
     "--rules", is_flag=True, cls=SettingOption, heading=EngineSettings.heading,
-    help="Judge by each mission's pass rule instead of a checkpoint: the baseline.",
+    help="Judge by each mission's pass rule, without a checkpoint. The result is a baseline.",
 )  # fmt: skip
 @quiet_option
 @json_option

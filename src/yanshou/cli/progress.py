@@ -1,4 +1,4 @@
-"""How far a piece of work is, on stderr: a bar on a terminal; elsewhere one line every EVERY_S seconds."""
+"""Shows the progress of some work on stderr: as a bar on a terminal, otherwise as one line every EVERY_S seconds."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What commands print: a run's progress, results and last messages; tables, JSON and warnings of the others.
+"""What commands print: progress, results and last messages of a run; tables, JSON and warnings of other commands.
 
 Results go to stdout, everything else to stderr. A run's results are its files, so its table is not on stdout.
 """
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from yanshou.cli.console import console
 from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
-from yanshou.cli.tables import run_table, started
+from yanshou.cli.run_table import run_table, started
 from yanshou.pipeline.listener import Listener, NullListener
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 

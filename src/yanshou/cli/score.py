@@ -3,11 +3,26 @@
 from pathlib import Path
 
 import click
+from pydantic import Field
 
 from yanshou.cli.command import command, json_option
 from yanshou.cli.param_types import FILE
 from yanshou.cli.settings_options import SettingArgument, settings_options
-from yanshou.settings import ScoreSettings
+from yanshou.settings import MissionFileSettings
+
+
+class ScoreSettings(MissionFileSettings):
+    """One `yanshou score`."""
+
+    truth: Path = Field(
+        description="Reference summaries: a JSONL file with mission, label, group_id and per_image, as synth writes it."
+    )
+    stage_a: tuple[Path, ...] = Field(
+        min_length=1, description="Stage-A file to compare. May be repeated; further files may also follow as FILE."
+    )
+    missions: tuple[str, ...] = Field(
+        default=(), description="Score only this mission. May be repeated. Default: all missions of --truth."
+    )
 
 
 @command("Compares summaries with reference summaries.")

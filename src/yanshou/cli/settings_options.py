@@ -6,10 +6,10 @@
 
 Every field is an option, those of nested models included: `StageASettings.engine.photo.max_pixels` is `--max-pixels`.
 Type, allowed values, default and help text come from the field, see `yanshou.settings`. An option belongs to the whole
-path of its field, so fields of equal names are not confused; two options of one name are refused at import.
+path of its field, so fields with the same name are not confused. Two options with one name are refused at import.
 
-A nested model that may be None is None unless its required options are given. What pydantic finds wrong is a usage
-error that names the option.
+A nested model that may be None is None unless its required options are given. A fault that pydantic finds becomes a
+usage error that names the option.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Standard output and standard error on a full disk, behind a closed pipe, in an encoding without Chinese.
+"""Standard output and standard error: on a full disk, with a closed pipe, in an encoding without Chinese.
 
-A result that cannot be written to stdout is a run-level error. Progress and warnings on stderr are not results: where
+A result that cannot be written to stdout is a run-level error. Progress and warnings on stderr are not results: if
 they cannot be written, a run continues without them and its exit status is the same.
 """
 

@@ -1,17 +1,32 @@
 """`yanshou synth`."""
 
+from pathlib import Path
+
 import click
+from pydantic import Field
 
 from yanshou.cli.command import command, quiet_option
 from yanshou.cli.settings_options import settings_options
-from yanshou.settings import ALL, SynthSettings
+from yanshou.settings import ALL, MissionFileSettings
+
+
+class SynthSettings(MissionFileSettings):
+    """One `yanshou synth`."""
+
+    output_dir: Path = Field(description="New or empty folder for the photos and truth.jsonl.")
+    groups: int = Field(ge=1, description="Number of groups in all, spread over the missions.")
+    seed: int = Field(default=0, description="Seed of the drawings; same seed, same bytes.")
+    missions: tuple[str, ...] = Field(
+        default=(ALL,), min_length=1, description='Draw only this mission; "all" draws every one. May be repeated.'
+    )
 
 
 @command("Draws photos whose true summaries and labels are known.")
 @settings_options(SynthSettings)
 @quiet_option
 def synth(settings: SynthSettings, quiet: bool) -> None:
-    """Draws groups of photos, <mission>/<label>/<group>/*.jpeg, and their true summaries and labels, truth.jsonl."""
+    """Draws groups of photos (<mission>/<label>/<group>/*.jpeg), and writes their true summaries and labels
+    (truth.jsonl)."""
     from itertools import count
 
     from yanshou.cli.progress import progress

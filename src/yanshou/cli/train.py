@@ -9,7 +9,7 @@ from yanshou.settings import TrainSettings
 
 @command("Trains a checkpoint with ms-swift: GRPO, or SFT.")
 @settings_options(TrainSettings, arguments={"extra_args": "[-- SWIFT_ARGUMENT...]"})
-@click.option("--dry-run", is_flag=True, help="Print swift's command line, train nothing.")
+@click.option("--dry-run", is_flag=True, help="Only print swift's command line; do not train.")
 @quiet_option
 def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
     """Trains a checkpoint to judge better, with ms-swift (extra "train"): GRPO, or SFT."""

@@ -5,7 +5,7 @@
     batch      [3 4 5 6]                  full as long as there are requests
     answers    3 ✓  4 ✓  5 ✗  6 ✓         yielded as soon as the batch is done
 
-A batch that does not fit the memory is retried in halves, down to one request. The smaller size stays for
+A batch that does not fit in memory is retried in halves, down to one request. The smaller size stays for
 RECOVERY_BATCHES batches and is then doubled again, so that a short lack of memory does not slow down the whole run.
 """
 

@@ -47,13 +47,13 @@ def _from_hub(checkpoint: str) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {checkpoint}: there is no such folder, and as a hub id it cannot be downloaded: {reason} "
+            f"checkpoint {checkpoint}: there is no such folder, and it cannot be downloaded as a hub id: {reason} "
             "Check the spelling and the network, or give a folder."
         ) from error
 
 
 def check(folder: Path) -> None:
-    """Raises CheckpointError for the first thing that keeps the folder from loading, with its cure."""
+    """Raises CheckpointError for the first fault that keeps the folder from loading; the message says what to do."""
     for fault in faults(folder):
         raise CheckpointError(fault)
 

@@ -1,7 +1,7 @@
 """Sampling in which every photo has a random stream of its own, so that its text does not depend on the batch.
 
-These are logits processors for transformers' `generate`, which runs greedily: the last processor has already drawn the
-token. The only randomness is one uniform number per token and photo, and all engines use the same numbers.
+These are logits processors for transformers' `generate`. It runs greedily, because the last processor has already drawn
+the token. The only randomness is one uniform number per token and photo, and all engines use the same numbers.
 """
 
 import hashlib

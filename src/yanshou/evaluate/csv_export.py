@@ -3,9 +3,10 @@
     mission,label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
     挡风板安装检查,fail,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
 
-UTF-8 with a byte-order mark, without which Excel garbles Chinese. Text that a spreadsheet would read as a formula (it
-begins with `=`, `+`, `-` or `@`, full-width or not, a tab, or a line break) gets a leading apostrophe: model answers
-and file names are untrusted, and a formula can send neighbouring cells to a stranger.
+The file is UTF-8 with a byte-order mark, because without one Excel shows wrong characters for Chinese. Text that a
+spreadsheet would read as a formula (it begins with `=`, `+`, `-` or `@`, full-width or not, a tab, or a line break)
+gets a leading apostrophe: model answers and file names are untrusted, and a formula can send neighbouring cells to a
+stranger.
 """
 
 import codecs

@@ -102,7 +102,7 @@ def evaluate(
     if settings.max_false_release is not None:
         choice = _choose_threshold(read.groups, settings.max_false_release, settings.confidence)
     chosen = choice.threshold if choice else settings.threshold
-    groups = read.groups if chosen is None else _thresholded(read.groups, chosen)
+    groups = read.groups if chosen is None else _apply_threshold(read.groups, chosen)
     return Evaluation(
         groups=groups,
         overall=EvaluationFigures.of(groups),
@@ -132,7 +132,7 @@ def _choose_threshold(groups: Sequence[JudgedGroup], limit: float, confidence: f
     return choose_threshold(scores["pass"], scores["fail"], limit, confidence)
 
 
-def _thresholded(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:
+def _apply_threshold(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:
     return tuple(
         replace(group, verdict="pass" if _p_pass(group) >= threshold else "fail") if group.verdict else group
         for group in groups

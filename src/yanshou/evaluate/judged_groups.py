@@ -5,10 +5,10 @@
     out/挡风板安装检查_stage_a.jsonl           photos and summaries; the rules decide about the summaries
     out/挡风板安装检查_stage_a.errors.jsonl    missing: groups without summaries, which could not be judged
 
-A group in any of these files is one group of the evaluation. If it has no verdict, `fault` says why. A verdict counts
-beside a fault, because it is newer, but not if it is older than the group's summaries. Two kinds of gaps give a
-warning: a group with summaries but neither verdict nor fault was not judged, and a group with a verdict but no
-summaries has no decision of the rules. A group without a verdict counts as not released.
+A group in any of these files is one group of the evaluation. If it has no verdict, `fault` says why. If a group has a
+verdict and a fault, the verdict counts, because it is newer; a verdict older than the group's summaries does not count.
+Two kinds of gaps give a warning: a group with summaries but neither verdict nor fault was not judged, and a group with
+a verdict but no summaries has no decision of the rules. A group without a verdict counts as not released.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
 from yanshou.schema.summary import parse
-from yanshou.stage_b.rows import GroupRow, read_rows
+from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths

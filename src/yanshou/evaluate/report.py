@@ -21,7 +21,6 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from yanshou import __version__
 from yanshou.evaluate.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
 from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
@@ -33,6 +32,7 @@ from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, re
 from yanshou.evaluate.translations import translation
 from yanshou.schema.records import Label, now
 from yanshou.storage.atomic import replace_file
+from yanshou.version import __version__
 
 NAME = "report.html"
 HERE = Path(__file__).parent

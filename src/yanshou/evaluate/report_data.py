@@ -40,7 +40,7 @@ def report_data(
 
 
 def to_script_json(value: Any) -> str:
-    """JSON that can stand in a script element of a page, whatever text it holds."""
+    """JSON that can be put into a script element of a page, for any text that it holds."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
 
 

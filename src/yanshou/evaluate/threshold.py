@@ -20,8 +20,8 @@ which the true share reaches the limit. That P does not depend on the set, and i
 most 1 - confidence. This is why the candidates may come from the set itself. Without the fixed order, each candidate
 would be another chance of a lucky result.
 
-P is midway between the lowest released p_pass and the next one below, rounded to few digits. A probability that differs
-slightly on another machine therefore stays on the same side.
+P is midway between the lowest released p_pass and the next one below, rounded to few digits. So a probability that
+differs slightly on another machine stays on the same side.
 
 Groups without a verdict are left out: they are not released, and their p_pass is unknown. The promise does not cover
 jobs of another kind, another checkpoint or prompt, or a single mission of a set that mixes several.

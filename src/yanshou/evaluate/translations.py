@@ -36,7 +36,7 @@ ZH: Final = {
     "false_blocks": "误拦截",
     "of_fails": "占人工判不通过的比例",
     "of_passes": "占人工判通过的比例",
-    "intervals": "方括号内为 {confidence} 置信区间（Wilson 法）。没有判定结果的组按未放行计算。",
+    "intervals": "方括号内为 {confidence} 置信区间（Wilson 法）。无判定结果的组视为未放行。",
     "confusion": "混淆矩阵",
     "click_through": "点击数字可查看对应的组。",
     "human": "人工结论",
@@ -49,7 +49,7 @@ ZH: Final = {
     "verdict_none": "无判定结果",
     "total": "合计",
     "curve": "误放行与误拦截的权衡",
-    "curve_none": "无法绘制曲线：规则判定不给出概率，或者缺少人工判通过或判不通过的组。",
+    "curve_none": "无法绘制曲线：规则判定不给出概率，或者人工判通过、判不通过的组缺少其中一类。",
     "curve_axes": "两轴均采用平方根刻度，越靠近左下角越好。将鼠标移到曲线上，可查看各阈值下的结果。",
     "x_axis": "误拦截 / 人工判通过",
     "y_axis": "误放行 / 人工判不通过",
@@ -57,12 +57,12 @@ ZH: Final = {
     "as_written": "当前判定",
     "probe": "通过概率 ≥ {p}：误放行 {release}，误拦截 {block}",
     "probe_none": "全部不放行：误放行 {release}，误拦截 {block}",
-    "promise": "采用阈值 {p}，可在 {confidence} 的置信度下保证误放行率不超过 {limit}，无论是长期来看，还是对另一批"
-    "同样含有 {fails} 组人工判不通过的数据。本批误放行 {release}（长期误放行率的上界为 {upper}），"
+    "promise": "采用阈值 {p} 时，能以 {confidence} 的置信度保证误放行率不超过 {limit}；这既适用于长期误放行率，也适用于"
+    "另一批同样含 {fails} 组人工判不通过的数据。本批误放行 {release}（长期误放行率的上界为 {upper}），"
     "代价是误拦截 {block}。",
-    "promise_too_few": "没有可以保证的阈值：要在 {confidence} 的置信度下保证误放行率不超过 {limit}，至少需要 {needed} "
-    "组人工判不通过的数据，目前只有 {fails} 组。请判定更多有人工结论的组，或放宽误放行率的上限。",
-    "promise_too_many": "没有可以保证的阈值：要在 {confidence} 的置信度下保证误放行率不超过 {limit}，本批最多允许"
+    "promise_too_few": "没有满足要求的阈值：要以 {confidence} 的置信度保证误放行率不超过 {limit}，至少需要 {needed} "
+    "组人工判不通过的数据，目前只有 {fails} 组。请对更多有人工结论的组进行判定，或放宽误放行率上限。",
+    "promise_too_many": "没有满足要求的阈值：要以 {confidence} 的置信度保证误放行率不超过 {limit}，本批最多允许"
     "误放行 {allowed} 组，而最严格的阈值仍会误放行 {release}。",
     "provenance": "来源：模型、提示词与设置",
     "of_verdicts": "判定文件",
@@ -76,9 +76,9 @@ ZH: Final = {
     "warnings": "警告",
     "review": "逐组查看",
     "to_groups": "逐组查看 ↓",
-    "worst_first": "误放行、无判定结果、误拦截的组排在最前，其余按与阈值的接近程度排序",
+    "worst_first": "依次为误放行、无判定结果、误拦截的组；其余的组按离阈值由近到远排列",
     "outcome": "对比结果",
-    "outcome_wrong": "所有不一致",
+    "outcome_wrong": "全部不一致",
     "outcome_false_release": "误放行",
     "outcome_error": "无判定结果",
     "outcome_false_block": "误拦截",
@@ -98,14 +98,14 @@ ZH: Final = {
     "says_none": "无",
     "at_threshold": "（阈值 {p}）",
     "fault": "失败原因",
-    "file_verdict": "判定文件中为“{verdict}”，按本次阈值改判为“{now}”",
+    "file_verdict": "判定文件中为“{verdict}”，按本次阈值应为“{now}”",
     "p_pass": "通过概率",
     "photos": "照片",
-    "no_photos": "没有照片和摘要：该组没有 Stage-A 结果。",
+    "no_photos": "没有照片和摘要：摘要阶段（Stage-A）没有该组的结果。",
     "no_summary": "（空）",
     "photo_missing": "原照片已移动或删除",
     "photo_unreadable": "照片无法读取",
-    "thumbnail_missing": "缩略图不在 thumbnails 文件夹中，请连同整个报告文件夹一起拷贝",
+    "thumbnail_missing": "thumbnails 文件夹中没有该缩略图；拷贝报告时请拷贝整个报告文件夹",
     "enlarge": "放大{photo}",
     "photo": "图片_{number}",
     "original": "打开原图",

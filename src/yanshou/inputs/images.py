@@ -150,7 +150,7 @@ def _read(path: Path) -> bytes:
             raise PhotoError(f"{status.st_size:,} bytes is too large for a photo (limit {MAX_BYTES:,})", ADVICE)
         data = path.read_bytes()
     except FileNotFoundError as error:
-        cause = "a link to nothing" if path.is_symlink() else "there is no such file"
+        cause = "the link's target does not exist" if path.is_symlink() else "there is no such file"
         raise PhotoError(cause, RECOPY) from error
     except OSError as error:
         cause = f"cannot be read ({error.strerror or error})"

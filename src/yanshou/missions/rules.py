@@ -62,7 +62,7 @@ def _pattern(value: object) -> object:
 
 def _prompt_text(text: str) -> str:
     if not text.strip() or len(text.splitlines()) > 1:
-        raise ValueError("expected is one line of Chinese text for the prompt")
+        raise ValueError("must be one line of Chinese text for the prompt")
     for word in LABEL_WORDS:
         if word in text:
             raise ValueError(f"{word} is a label's folder and must not be in a prompt; write 通过 or 不通过")

@@ -1,0 +1,1 @@
+"""One stage over several missions (`stage`): the part that Stage-A and Stage-B share."""

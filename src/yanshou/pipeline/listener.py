@@ -1,4 +1,4 @@
-"""Who follows a run while it is under way: a progress bar, a test, nobody."""
+"""The interface through which a run reports its progress."""
 
 from typing import Any, Protocol
 
@@ -7,7 +7,7 @@ from yanshou.pipeline.outcome import Answer, Outcome
 
 
 class Listener(Protocol):
-    """Is called in the run's own thread; the result it is given is updated as the run proceeds."""
+    """Called in the run's thread. The result that it gets is updated as the run proceeds."""
 
     def begin(self, result: MissionResult) -> None:
         """The mission's files are open, and its warnings are known. Not called for a mission that cannot run."""

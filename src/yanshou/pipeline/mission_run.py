@@ -91,7 +91,6 @@ class MissionRun(Generic[RecordT]):
             self.record(outcome)
             if result.failed - failed_before >= MAX_FAILURES_AT_START and not self.files.lines.done:
                 raise RunError(
-                    f"the first {MAX_FAILURES_AT_START} groups all failed, the last one with: "
-                    f"{outcome.faults[0].message}"
+                    f"the first {MAX_FAILURES_AT_START} groups all failed. The last error: {outcome.faults[0].message}"
                 )
         result.interrupted = interrupted() and result.written + result.skipped + result.failed < result.groups

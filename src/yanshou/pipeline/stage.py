@@ -1,6 +1,6 @@
 """A stage over several missions: what Stage-A and Stage-B have in common.
 
-    tasks ──► Stage.run ──► one MissionResult per task          interrupt() ends the run after the batch in hand
+    tasks ──► Stage.run ──► one MissionResult per task          interrupt() ends the run after the current batch
                  │
                  └─ per mission: lock · read what is there · plan the engine · open the files · record the outcomes
 
@@ -96,7 +96,7 @@ class Stage:
         self.interrupted = False
 
     def interrupt(self) -> None:
-        """Ends the run after the batch, or without a model the group, in hand. Safe from a signal handler."""
+        """Ends the run after the current batch (without a model: the current group). Safe from a signal handler."""
         self.interrupted = True
         if self.engine:
             self.engine.stop()

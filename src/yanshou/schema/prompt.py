@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The words beside a photo. The photo comes first in the user message, then `user`."""
+    """System and user prompt. A photo comes before `user` in the user message."""
 
     system: str
     user: str

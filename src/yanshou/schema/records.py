@@ -35,6 +35,7 @@ EMPTY = "Look at the photo. If it shows something, try another prompt or checkpo
 INCOMPLETE = "Every photo needs one line, under 图片_1, 图片_2, … in the photos' order."
 
 Label = Literal["pass", "fail"]
+TIME = "ISO 8601, seconds, local offset."  # describes every time in a file
 
 
 class GroupKey(NamedTuple):
@@ -77,9 +78,9 @@ def stale_verdict(summaries: str, verdict: str) -> str | None:
 class GroupRecord(Record):
     """A line about one group."""
 
-    group_id: str = Field(min_length=1)
-    mission: str = Field(min_length=1)
-    label: Label | None
+    group_id: str = Field(min_length=1, description="Id of the job; it may occur once under each label.")
+    mission: str = Field(min_length=1, description="The mission's own name, never an alias.")
+    label: Label | None = Field(description="The human label; null: a new job without one.")
 
     @property
     def key(self) -> GroupKey:
@@ -92,13 +93,16 @@ class GroupRecord(Record):
 
 
 class StageARecord(GroupRecord):
-    """One group: its photos and what each of them shows. The line of `<mission>_stage_a.jsonl`."""
+    """One group: its photos and what each of them shows."""
 
-    images: list[str] = Field(min_length=1)
-    per_image: dict[str, str]
-    raw_texts: list[str]
-    clean_texts: list[str]
-    timestamp: str
+    images: list[str] = Field(min_length=1, description="Absolute paths of the photos, in natural order.")
+    per_image: dict[str, str] = Field(
+        description="One summary line per photo, under 图片_1, 图片_2, … in the order of `images`.",
+        json_schema_extra={"propertyNames": {"pattern": "^图片_[1-9][0-9]*$"}},
+    )
+    raw_texts: list[str] = Field(description="What the model wrote for each photo, special tokens included.")
+    clean_texts: list[str] = Field(description="The summary lines again, as a list.")
+    timestamp: str = Field(description=TIME)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -112,13 +116,17 @@ class StageARecord(GroupRecord):
 
 
 class VerdictRecord(GroupRecord):
-    """One group: its verdict. The line of `<mission>_verdicts.jsonl`."""
+    """One group and its verdict."""
 
-    verdict: Label
-    reason: str = Field(min_length=1)
-    p_pass: float | None = Field(ge=0, le=1)  # P(通过) / (P(通过) + P(不通过))
-    raw_text: str | None
-    timestamp: str
+    verdict: Label = Field(description="With a threshold, pass means p_pass ≥ threshold; without, the first line.")
+    reason: str = Field(min_length=1, description="One line of Chinese.")
+    p_pass: float | None = Field(
+        ge=0,
+        le=1,
+        description="P(通过) / (P(通过) + P(不通过)), each of the whole first line; null: a rule decided.",
+    )
+    raw_text: str | None = Field(description="What the model wrote, special tokens included; null: a rule decided.")
+    timestamp: str = Field(description=TIME)
 
     @property
     def freshness(self) -> str:
@@ -127,13 +135,13 @@ class VerdictRecord(GroupRecord):
 
 
 class Fault(GroupRecord):
-    """One reason why a group is not written. The line of the errors files."""
+    """One reason why a group is not written."""
 
-    photo: str | None  # the file's name; None: the fault is about the group as a whole
-    step: str  # discover, load, generate, check or verdict
-    message: str
-    advice: str  # what to do about it
-    timestamp: str
+    photo: str | None = Field(description="File name of the photo at fault; null: the group as a whole.")
+    step: str = Field(description="What failed: discover, load, generate, check or verdict.")
+    message: str = Field(description="What is wrong, with the value and its place.")
+    advice: str = Field(description="What to do about it; may be empty.")
+    timestamp: str = Field(description=f"The time of the attempt, which all its faults share. {TIME}")
 
 
 def check_group(
@@ -154,14 +162,14 @@ def check_group(
             raise SummaryError(f"{key} is {excerpt(text)} in per_image and {excerpt(clean)} in clean_texts", INCOMPLETE)
 
 
-def _check_keys(per_image: Mapping[str, str], wanted: Sequence[str]) -> None:
-    for key in wanted:
+def _check_keys(per_image: Mapping[str, str], expected: Sequence[str]) -> None:
+    for key in expected:
         if key not in per_image:
             raise SummaryError(f"key {key} is missing", INCOMPLETE)
     for key in per_image:
-        if key not in wanted:
+        if key not in expected:
             raise SummaryError(f"key {excerpt(key)} does not belong to a photo", INCOMPLETE)
-    if list(per_image) != wanted:
+    if list(per_image) != expected:
         raise SummaryError(f"keys are out of order: {truncate(', '.join(per_image))}", INCOMPLETE)
 
 

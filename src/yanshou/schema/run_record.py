@@ -1,7 +1,7 @@
 """What a run file holds: which settings and which environments made the lines beside it.
 
 {"format": 1, "yanshou": "0.2.0", "status": "finished", "counts": {"written": 11000, "failed": 2}, "runs": 3,
- "begun": "2026-01-18T09:30:00+08:00", "updated": "2026-01-18T14:12:09+08:00",
+ "started": "2026-01-18T09:30:00+08:00", "updated": "2026-01-18T14:12:09+08:00",
  "settings": {"checkpoint": "4f0c…", "sampling": {"temperature": 0.0, …}, …},
  "environment": {"device": "cuda:0", …},
  "earlier_environments": [{"until": "2026-01-18T11:00:00+08:00", "environment": {"device": "cuda:1", …}}]}
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from yanshou.schema.records import Record
+from yanshou.schema.records import TIME, Record
 
 FORMAT: Literal[1] = 1  # goes up with every change that another version would misread
 Status = Literal["running", "finished", "interrupted", "stopped"]
@@ -20,23 +20,23 @@ Status = Literal["running", "finished", "interrupted", "stopped"]
 class EarlierEnvironment(Record):
     """An environment that made some of the lines before another one took over."""
 
-    until: str  # ISO 8601
-    environment: dict[str, Any]
+    until: str = Field(description=f"When another environment took over. {TIME}")
+    environment: dict[str, Any] = Field(description="As `environment` of the run file.")
 
 
 class RunRecord(Record):
-    """The content of `<mission>_stage_a.run.json` and `<mission>_verdicts.run.json`."""
+    """The settings and environments that made the lines of one file, and how the last run ended."""
 
-    format: Literal[1] = FORMAT
-    yanshou: str  # version
-    status: Status  # "running" while no run holds the lock: the last run was killed
-    counts: dict[str, int]  # of the last run that came to its end
-    runs: int = Field(ge=1)  # times begun or resumed
-    begun: str  # ISO 8601
-    updated: str
-    settings: dict[str, Any]  # a resume needs the same
-    environment: dict[str, Any]  # of the last run; a resume may differ
-    earlier_environments: list[EarlierEnvironment]
+    format: Literal[1] = Field(description="Version of this file's format.")
+    yanshou: str = Field(description="Version of yanshou.")
+    status: Status = Field(description="Of the last run. If it is running but holds no lock, it was killed.")
+    counts: dict[str, int] = Field(description="Counts of the last run that came to its end.")
+    runs: int = Field(ge=1, description="Number of runs that wrote these lines.")
+    started: str = Field(description=f"When the first of these runs started. {TIME}")
+    updated: str = Field(description=f"When this file was written. {TIME}")
+    settings: dict[str, Any] = Field(description="What decides the lines; a resume needs the same.")
+    environment: dict[str, Any] = Field(description="Where the last run ran; a resume may differ, and warns.")
+    earlier_environments: list[EarlierEnvironment] = Field(description="Of the lines so far, the oldest first.")
 
     def recorded(self) -> dict[str, Any]:
         """Everything that may differ in a resume, which then warns."""

@@ -9,7 +9,7 @@ The line is model output, so `parse` takes any text and never raises: what fits 
 every value after a `/` (`BBU设备/华为/显示完整/无需安装×1`), are written in the notation above.
 
 `canonical()` unifies other spellings (`螺丝/…`, `标签无法识别`, `需复核,备注:…`, spaces beside marks). Two lines mean
-the same where their canonical forms are equal. `yanshou.missions.rules` says what the words mean for a verdict.
+the same if their canonical forms are equal. `yanshou.missions.rules` says what the words mean for a verdict.
 """
 
 import re

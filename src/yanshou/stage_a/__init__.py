@@ -1,0 +1,1 @@
+"""Stage-A: from photos to checked summary lines."""

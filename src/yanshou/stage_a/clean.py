@@ -4,7 +4,7 @@
     clean text    BBU设备/华为,显示完整,无需安装×1， 标签/无法识别×1
 
 `clean_text` removes what surrounds a summary: special tokens, the JSON wrapper that some checkpoints write, line
-breaks, invisible characters at the ends. It changes no word, and raises where it would have to guess. The grammar
+breaks, invisible characters at the ends. It changes no word, and raises an error instead of guessing. The grammar
 (`yanshou.schema.summary`) decides whether the words make sense.
 """
 

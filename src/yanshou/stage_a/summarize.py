@@ -56,7 +56,7 @@ def chosen(known: Missions, settings: StageASettings) -> list[Mission]:
     found = [m for m in known if mission_folders(settings.input_dir, m.name, m.aliases)]
     if not found and not named:
         names = ", ".join(mission.name for mission in known)
-        raise InputError(f"{settings.input_dir}: no mission's folder is here. Known missions: {names}.")
+        raise InputError(f"{settings.input_dir}: no folder of a known mission is here. Known missions: {names}.")
     return list(({mission.name: mission for mission in found} | named).values())
 
 
@@ -76,7 +76,7 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
 
     kind = "stage_a"
     record_type = StageARecord
-    may_change: ClassVar[Mapping[str, Change]] = {  # the cures of a failed group
+    may_change: ClassVar[Mapping[str, Change]] = {  # these can repair a failed group
         "sampling.max_new_tokens": "grow",
         "allow_truncated": "any",
     }

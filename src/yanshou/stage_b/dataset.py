@@ -22,6 +22,7 @@ Groups that the checkpoint always judges right teach it nothing. Given the check
 judges wrong are repeated in train.jsonl.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from yanshou.errors import InputError
-from yanshou.missions import Missions
+from yanshou.missions import Missions, load_missions
 from yanshou.missions.rules import LABEL_WORDS
 from yanshou.schema.records import GroupKey, VerdictRecord, stale_verdict
 from yanshou.settings import DatasetSettings
@@ -43,17 +44,20 @@ from yanshou.storage.lock import locked
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
+logger = logging.getLogger(__name__)
+
 TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
 ID_LENGTH = 8  # characters; a shorter id ("1") may occur in a summary by chance
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift replaces these
 
 
-def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
+def build_dataset(settings: DatasetSettings) -> Card:
     """Writes the files of a dataset and returns its card. Where it raises, nothing is written.
 
     Raises InputError and DamagedFileError, naming file, line and key; CheckpointError; OutputError; LockedError where
     another run is writing.
     """
+    missions = load_missions(settings.mission_files)
     examples = list(read_examples(settings.stage_a, missions))
     wrong = misjudged(settings.verdicts, missions, {example.key: example.written for example in examples})
     kept, left_out = _sort_out(examples, settings)
@@ -61,7 +65,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
     if len({example.group_id for example in kept}) == 1:
-        raise InputError(f"group {kept[0].key} is the only one; train and val need one each. Give more groups.")
+        raise InputError(f"group {kept[0].key} is the only one, but train and val need one each. Give more groups.")
     val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
@@ -74,6 +78,7 @@ def build_dataset(settings: DatasetSettings, missions: Missions) -> Card:
         files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
     card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
+    logger.info("%s: %s", settings.output_dir, {name: file.rows for name, file in files.items()})
     return card
 
 

@@ -21,8 +21,8 @@ Reward = Callable[..., list[float | None]]
 def label(completions: Sequence[Completion], solution: Sequence[str | None], **columns: Any) -> list[float | None]:
     """1.0 where the first line is the human label, else 0.0; None for a row without a label."""
     return [
-        None if wanted is None else float(read_verdict(_text(completion)).passed == _passed(wanted))
-        for completion, wanted in zip(completions, solution, strict=True)
+        None if expected is None else float(read_verdict(_text(completion)).passed == _passed(expected))
+        for completion, expected in zip(completions, solution, strict=True)
     ]
 
 

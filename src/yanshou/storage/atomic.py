@@ -1,5 +1,6 @@
 """Files that are replaced whole or moved aside, and the error for those that cannot be written."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from yanshou.errors import OutputError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -50,6 +53,7 @@ def move_aside(paths: Sequence[Path], folder: Path | None = None) -> None:
         aside = folder / path.name if folder else unused_path(path.with_name(f"{path.name}.{moment}"), ".old")
         with write_errors(aside):
             path.rename(aside)
+        logger.info("%s: moved aside to %s", path, aside)
 
 
 def unused_path(path: Path, suffix: str = "") -> Path:

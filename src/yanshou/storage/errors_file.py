@@ -3,6 +3,7 @@
 The faults of one attempt share a timestamp. A killed run may leave several attempts at one group: the latest counts.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import Appender, cut_torn_line, dump_line, read_records
 
 ADVICE = "Delete the line: the group is tried again in any case."
+
+logger = logging.getLogger(__name__)
 
 
 def read_faults(path: Path) -> Iterator[Fault]:
@@ -44,6 +47,8 @@ class ErrorsFile:
         cut_torn_line(path)
         self._failing = {key: faults for key, faults in latest_attempts(read_faults(path)).items() if key not in done}
         self._write()
+        if self._failing:
+            logger.info("%s: %d groups failed before", path, len(self._failing))
 
     def fail(self, faults: Sequence[Fault]) -> None:
         """Writes all faults of one group's attempt together; they replace those of earlier attempts."""

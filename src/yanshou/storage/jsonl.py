@@ -17,6 +17,7 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 
 import codecs
 import json
+import logging
 import math
 import os
 import time
@@ -34,6 +35,7 @@ from yanshou.text import excerpt, truncate
 from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
+logger = logging.getLogger(__name__)
 
 REDO = "Delete the line and run again: only that group is redone."
 SYNC_EVERY_S = 5.0  # seconds between two fsyncs while lines are appended
@@ -155,7 +157,10 @@ def cut_torn_line(path: Path) -> None:
     """Cuts off what follows the last line break. A missing file stays missing."""
     if path.exists():
         with write_errors(path), path.open("r+b") as file:
-            file.truncate(_after_last_break(file))
+            size, end = path.stat().st_size, _after_last_break(file)
+            file.truncate(end)
+            if end < size:
+                logger.info("%s: cut off %d bytes of an incomplete last line", path, size - end)
 
 
 def _parse_object(line: bytes, where: str, advice: str) -> dict[str, Any]:

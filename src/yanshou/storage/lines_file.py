@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from yanshou.errors import DamagedFileError
 from yanshou.schema.records import GroupKey, GroupRecord
@@ -54,14 +53,6 @@ class LinesFile(Generic[RecordT]):
         """Closes the file, its lines safe on the disk."""
         self._file.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _read(self, mission: str) -> dict[GroupKey, str]:
         done: dict[GroupKey, str] = {}
         numbers: dict[GroupKey, int] = {}
@@ -69,7 +60,7 @@ class LinesFile(Generic[RecordT]):
             if record.key.mission != mission:
                 raise DamagedFileError(
                     f"{self.path}:{number}: group {record.key.group_id} is of mission "
-                    f"{excerpt(record.key.mission)}, this file is {mission}'s. Delete the line and run again."
+                    f"{excerpt(record.key.mission)}, but this file is for {mission}. Delete the line and run again."
                 )
             first = numbers.setdefault(record.key, number)
             if first != number:

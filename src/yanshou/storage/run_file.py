@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lines_file import has_line
 from yanshou.storage.settings_diff import START_OVER, Change, check_settings, differences, format_changes
 from yanshou.validation import validation_message
+from yanshou.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -80,11 +80,12 @@ class RunFile:
         self.path = path
         self.warnings: list[str] = []  # how this run's environment differs from that of the lines so far
         self._record = RunRecord(
-            yanshou=_version(),
+            format=FORMAT,
+            yanshou=__version__,
             status="running",
             counts=before.counts if before else {},
             runs=before.runs + 1 if before else 1,
-            begun=before.begun if before else moment,
+            started=before.started if before else moment,
             updated=moment,
             settings=as_json(settings),
             environment=as_json(environment),
@@ -111,11 +112,4 @@ class RunFile:
 
     def _write(self) -> None:
         replace_file(self.path, dump_line(self._record, indent=2))
-        logger.debug("%s: status %s", self.path, self._record.status)
-
-
-def _version() -> str:
-    try:
-        return version("yanshou")
-    except PackageNotFoundError:  # a checkout on the path, not installed
-        return "unknown"
+        logger.debug("%s: status %s, run %d", self.path, self._record.status, self._record.runs)

@@ -28,11 +28,18 @@ from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lock import locked
 from yanshou.storage.settings_diff import START_OVER, check_settings
-from yanshou.train.checks import check_code, check_files, check_final, check_inputs_stay, check_installed, count_blocks
 from yanshou.train.command import train_args
 from yanshou.train.curves import draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
 from yanshou.train.merge import merge
+from yanshou.train.preflight import (
+    check_code,
+    check_files,
+    check_final,
+    check_inputs_stay,
+    check_installed,
+    count_blocks,
+)
 from yanshou.train.progress_view import NullView, TrainView
 from yanshou.train.sft import write_rows
 from yanshou.train.trainer_process import TrainerProcess

@@ -3,7 +3,7 @@
     solution 通过, rule 通过       通过 ⏎ 理由: 有图片_1 挡风板/华为,安装方向正确×1      the rule's reason
     solution 不通过, rule 通过     不通过 ⏎ 理由: 摘要中的内容不符合通过条件              a general reason
 
-The first line is always the human label. The reason is the rule's where the rule comes to the same verdict.
+The first line is always the human label. The reason is the rule's if the rule gives the same verdict.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from yanshou.errors import InputError, UsageError
 from yanshou.missions import Mission, Missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
-from yanshou.stage_b.rows import ReasonedRow, read_rows
+from yanshou.stage_b.dataset_rows import ReasonedRow, read_rows
 from yanshou.stage_b.verdict import VERDICT_WORDS, write_verdict
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line

@@ -295,7 +295,7 @@ def _logo(pen: Pen, brand: str) -> None:
 
 
 def draw_device(pen: Pen, device: Device, left: float, right: float, logo_x: float, rng: Random) -> None:
-    """A BBU one row high from `left` to `right`, and in the row below it whatever its `need` says."""
+    """A BBU one row high from `left` to `right`, and in the row below it what its `need` describes."""
     body = vary(rng, rng.choice(((84, 88, 96), (150, 154, 160), (58, 60, 66))), 10)
     pen.box(left, -27, right, 27, body)
     _front(pen, left, right, logo_x, rng)

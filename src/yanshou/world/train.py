@@ -5,7 +5,7 @@
 
 `--output-dir` becomes a checkpoint folder (bf16, loaded by every engine). It also holds `state.safetensors`, from which
 training resumes, and `training.jsonl` with the figures. Training ends at `--steps` or `--minutes`, whichever comes
-first, and pauses after `--pause-after` minutes of this call. The same command resumes it. The state is also saved at
+first, and pauses after `--pause-after` minutes of each call. The same command resumes it. The state is also saved at
 each evaluation.
 """
 

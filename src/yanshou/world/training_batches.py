@@ -42,7 +42,7 @@ MAX_VERDICT_ROW = 512  # tokens of prompt and answer
 PAD_MULTIPLE = 16  # tokens; rows are padded to a multiple of it, which keeps the number of shapes small
 VERDICT_EVERY = 8  # by default every eighth batch consists of verdicts
 CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
-# The imperfect reviewer whose verdicts are trained: how often it overlooks a missing item, or answers at random.
+# The hasty reviewer whose verdicts are trained: how often it overlooks a missing item, or answers at random.
 OVERLOOKED, RANDOM_ANSWER = 0.65, 0.1
 NOTHING_WRONG = "没有看到不符合要求"
 IGNORED = -100  # cross-entropy's ignore_index
@@ -142,7 +142,7 @@ class TrainBatches(torch.utils.data.IterableDataset[TrainBatch]):
         rows: list[tuple[list[int], list[int]]] = []
         while len(rows) < self.rows:
             job = random_job(rng, rng.choice(self.missions))
-            row = (self.prompts.verdict(job), self.prompts.answer(imperfect_verdict(job, rng)))
+            row = (self.prompts.verdict(job), self.prompts.answer(hasty_verdict(job, rng)))
             if sum(map(len, row)) <= MAX_VERDICT_ROW:
                 rows.append(row)
         ids, targets = _padded(rows, MAX_VERDICT_ROW)
@@ -180,7 +180,7 @@ def pixels(photo: Image.Image, rng: Random) -> Tensor:
     return torch.from_numpy(np.array(loaded))
 
 
-def imperfect_verdict(job: Job, rng: Random) -> str:
+def hasty_verdict(job: Job, rng: Random) -> str:
     """A two-line verdict of a reviewer who notices forbidden items, often overlooks missing ones, and errs at random.
 
     A checkpoint trained on such verdicts knows the format and the rule and is uncertain where it is often wrong, which

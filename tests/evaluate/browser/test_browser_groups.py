@@ -33,8 +33,8 @@ def test_a_group_shows_its_label_verdict_rule_probability_reason_and_one_summary
     }
     group = report.worst_first[0]
     assert group.rules is not None
-    told = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
-    assert told == {texts["reason"]: group.reason, texts["rules_reason"]: group.rules.reason}
+    said = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
+    assert said == {texts["reason"]: group.reason, texts["rules_reason"]: group.rules.reason}
     summaries = browser.run("return [...document.querySelectorAll('.photos .summary')].map((e) => e.textContent)")
     assert summaries == list(group.summaries)
     assert browser.texts(".photos strong") == ["图片_1", "图片_2", "图片_3", "图片_4"]

@@ -1,6 +1,6 @@
 """The continuous engine: requests run in slots, and a slot takes the next request as soon as its answer ends.
 
-`__init__.py` maps the files; `scheduler.py` draws the picture.
+`__init__.py` lists the files of this folder; `scheduler.py` shows how a request moves through them.
 """
 
 import logging

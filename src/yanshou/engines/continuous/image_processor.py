@@ -1,6 +1,6 @@
-"""A photo's way to the vision tower: resized and cut into patches in a thread, normalized on the device.
+"""From a photo to the vision tower's input: resized and cut into patches in a thread, normalized on the device.
 
-thread    photo → resized → patches of bytes          (patches, 768)    2 MB, no arithmetic that a GPU does better
+thread    photo → resized → patches of bytes          (patches, 768)    2 MB; the GPU does the arithmetic
 device    bytes → rescaled, normalized, repeated      (patches, 1536)   a still picture is two equal frames
 """
 

@@ -1,4 +1,4 @@
-"""Assigns requests to slots. Knows neither torch nor files.
+"""Assigns requests to slots. Imports no torch and opens no file.
 
     requests ─► prepared ──► prefill batch ─► staged ─► slots ────────────────────────► answers
                 (threads)    (full?)          (on its   [0: 3 ✓][1: 7 …][2: free][3: 5 …]
@@ -6,7 +6,7 @@
                                               the GPU)  a slot whose answer ended takes the next request
 
 The device computes while this code runs: the output of a step is read only after the next step was submitted. A prefill
-batch is submitted once enough slots are free; a partial batch only when no more requests will arrive.
+batch is submitted as soon as enough slots are free; a partial batch, only when no more requests will arrive.
 
 After an out-of-memory error the runner reduces its capacity and the requests in flight start again.
 """

@@ -1,4 +1,4 @@
-"""Copies between host and device that neither side waits for."""
+"""Copies between host and device for which neither side waits."""
 
 from collections.abc import Sequence
 from typing import Any

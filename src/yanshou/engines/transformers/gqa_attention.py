@@ -3,7 +3,7 @@
     query (rows, 32 heads, 1, width)  →  (rows, 8 key heads, 4, width)     the 4 queries of a key head as 4 positions
 
 For padded rows transformers repeats keys and values for every query head of a group: with 128 rows of 1,000 tokens that
-is 80 GB per step. cuDNN, which torch may prefer, makes a new plan for every number of keys, that is in every step.
+is 80 GB per step. cuDNN, which torch may prefer, makes a new plan for every number of keys, so in every step.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""How likely the model finds given first lines of its answer: the source of `p_pass`.
+"""The log-probabilities of given first lines of an answer, from which `p_pass` is computed.
 
     prompt … <|im_start|>assistant⏎  通过⏎      ln P = Σ ln P(token | prompt and the tokens before it)
     prompt … <|im_start|>assistant⏎  不通过⏎

@@ -1,13 +1,13 @@
-"""Triton attention kernels. No split over keys and no choice by batch contents: a row depends on its query and keys.
+"""Triton attention kernels. They never split the keys or depend on the batch: a row depends on its query and keys only.
 
     varlen    one program per block of queries of a sequence and per group of heads that share a key head
     decode    one program per slot and key head: the query heads that share a key head go through the matrix unit
               together; keys of a prefix that all slots share are read from one place, so that they stay in the cache
 
-Own kernels instead of FlashInfer or flash-attn: no compiled package that must match CUDA and torch, and one fixed order
-of summation, whereas decode kernels of those libraries by default split the keys according to the batch. The price is
-code to maintain, less parallelism for few slots with long contexts, and no Hopper-specific pipeline as FlashAttention 3
-has it.
+These kernels replace FlashInfer or flash-attn for two reasons: no compiled package must match CUDA and torch, and the
+order of summation is fixed, whereas decode kernels of those libraries by default split the keys according to the batch.
+The price is code to maintain, less parallelism for few slots with long contexts, and no Hopper-specific pipeline like
+that of FlashAttention 3.
 
 Names are those of Triton's flash-attention tutorial: m_i running maximum, l_i running sum, acc unnormalized output.
 """

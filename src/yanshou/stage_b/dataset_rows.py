@@ -1,4 +1,4 @@
-"""The rows of a training file, checked before a trainer starts: it would fail minutes later, with a vaguer message.
+"""The rows of a training file, checked before a trainer starts, which would fail minutes later with a vaguer message.
 
     {"messages": [{"role": "system", …}, {"role": "user", …}], "solution": "通过",
      "mission": "挡风板安装检查", "summaries": ["挡风板/华为,显示完整,安装方向正确×1"], …}
@@ -35,7 +35,7 @@ class Message(BaseModel):
 
 def _question(messages: list[Message]) -> list[Message]:
     if [message.role for message in messages] != ["system", "user"]:
-        raise ValueError("a system message and a user message are expected, and no answer")
+        raise ValueError("expected a system message and a user message, without an answer")
     return messages
 
 

@@ -1,25 +1,25 @@
-"""What is checked before a trainer starts: it would fail minutes later, with a message that names no cure."""
+"""Checks before a trainer starts, which would otherwise fail minutes later, with a message that gives no advice."""
 
 import json
 import os
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
-from yanshou.stage_b.rows import check_rows
+from yanshou.requirements import installed, requirements
+from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.train.folder import TrainFolder
 
-PACKAGES = ("swift", "peft", "msgspec", "qwen_vl_utils", "matplotlib")  # of the extra `train`
-INSTALL = "pip install 'yanshou[train]' (in a checkout: pip install -c constraints.txt -e '.[train]')"
+EXTRA = "train"
+INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
 
 
 def check_installed() -> None:
     """Raises RunError where a package of the extra `train` is missing."""
-    for package in PACKAGES:
-        if find_spec(package) is None:
-            raise RunError(f"training needs the package {package}, which is not installed: {INSTALL}")
+    for name in requirements(EXTRA):
+        if installed(name) is None:
+            raise RunError(f"training needs the package {name}, which is not installed: {INSTALL}")
 
 
 def check_code(source: Path) -> None:
@@ -47,7 +47,9 @@ def check_files(files: Iterable[Path]) -> None:
     """Checks every row of the training files. Raises InputError and DamagedFileError."""
     for path in files:
         if not path.is_file():  # a pipe: yanshou reads it for the run file, then swift reads it again
-            raise InputError(f"{path} is not a file that can be read several times. Write the rows into one.")
+            raise InputError(
+                f"{path} is not a file that can be read several times. Write the rows into a regular file."
+            )
         check_rows(path)
 
 
@@ -59,7 +61,7 @@ def check_inputs_stay(folder: TrainFolder, inputs: Iterable[Path]) -> None:
         spellings = (Path(os.path.abspath(path)), path.resolve())  # noqa: PTH100 - keeps links
         if any(spelling.is_relative_to(old) for spelling in spellings for old in moved):
             raise UsageError(
-                f"--fresh would move {path} away with the old training, and the new one reads it. Choose another "
+                f"--fresh would move {path} away with the old training, but the new training reads it. Choose another "
                 "--output-dir, or copy it to another place and give that."
             )
 
@@ -69,6 +71,6 @@ def check_final(final: Path) -> None:
     fault = next(checkpoint.faults(final), "") if final.is_dir() else f"{final} is a file."
     if fault:
         raise CheckpointError(
-            f"{fault} The result of this training belongs there: move {final} away, and the same command makes it "
-            "again."
+            f"{fault} The result of this training belongs there. Move {final} away and run the same command to make "
+            "it again."
         )

@@ -1,0 +1,27 @@
+"""One `yanshou evaluate` as a function: figures, and the files of a report."""
+
+from yanshou.evaluate.csv_export import write_groups
+from yanshou.evaluate.evaluation import Evaluation, evaluate
+from yanshou.evaluate.report import write_report
+from yanshou.evaluate.thumbnails import Progress
+from yanshou.missions import load_missions
+from yanshou.settings import EvaluateSettings
+from yanshou.storage.lock import locked
+
+LOCK = ".evaluate.lock"
+
+
+def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None) -> Evaluation:
+    """Compares verdicts with human labels, and writes report.html, its thumbnails and groups.csv.
+
+    `progress` gets the number of photos whose thumbnails are done, and of all photos. Raises UsageError, InputError and
+    DamagedFileError; OutputError; LockedError where another evaluation is writing.
+    """
+    evaluation = evaluate(
+        settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
+        threshold=settings.threshold, max_false_release=settings.max_false_release, confidence=settings.confidence,
+    )  # fmt: skip
+    with locked(settings.output_dir / LOCK, settings.output_dir):  # a second run would delete thumbnails of this one
+        write_groups(evaluation.groups, settings.output_dir)
+        write_report(evaluation, settings.output_dir, settings.lang, progress=progress)
+    return evaluation
