@@ -35,6 +35,6 @@ python=$root/.venv/bin/python
 [[ -x $python ]] || python=python3
 [[ $cuda == cpu ]] && device=cpu || device=cuda:$cuda
 
-PYTHONPATH=$root/src${PYTHONPATH:+:$PYTHONPATH} exec "$python" -m yanshou.cli summarize \
+exec "$python" "$root/src/stage_a/cli.py" \
   --checkpoint "$checkpoint" --input-dir "$input_dir" --output-dir "$output_dir" --mission "$mission" --device "$device" \
   ${batch:+--batch-size "$batch"} "$@"

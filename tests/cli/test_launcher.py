@@ -1,6 +1,7 @@
 """Promises of the specification's command lines: `python -m src.stage_a.cli` and scripts/stage_a_infer.sh."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,8 +102,22 @@ def test_cuda_and_batch_become_options(arguments: list[str], flags: str) -> None
     assert ran.returncode == 0
     (started,) = [line for line in ran.stderr.splitlines() if line.startswith("+ exec ")]
     assert started.endswith(
-        "-m yanshou.cli summarize --checkpoint demo --input-dir in --output-dir out --mission a " + flags + " --help"
+        "/src/stage_a/cli.py --checkpoint demo --input-dir in --output-dir out --mission a " + flags + " --help"
     )
+
+
+def test_a_python_without_the_packages_is_named(tmp_path: Path) -> None:
+    """A checkout without `.venv`, and a python3 without site-packages."""
+    (tmp_path / "scripts").mkdir()
+    copy = shutil.copy(ROOT / "scripts" / "stage_a_infer.sh", tmp_path / "scripts")
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    (tmp_path / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n', encoding="utf-8")
+    (tmp_path / "python3").chmod(0o755)
+    keys = ["mission=a", "cuda=cpu", "checkpoint=demo", "input_dir=in", "output_dir=out"]
+    ran = from_checkout("bash", copy, *keys, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert ran.returncode == 1
+    assert "is not installed for" in ran.stderr
+    assert "Run `make install`" in ran.stderr
 
 
 @pytest.mark.parametrize("way", ["a link", "a link to a link", "CDPATH"])

@@ -177,6 +177,19 @@ def test_a_folder_keeps_the_settings_of_its_first_call(recorder: Recorder, tmp_p
     assert "another --output-dir" in other.stderr
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_settings_file_is_reported(recorder: Recorder, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "out put" / "settings.json"
+    file.parent.mkdir()
+    file.write_text(content)
+
+    result = loop(tmp_path)
+    assert result.exit_code == 1
+    assert f"{file}: " in result.stderr
+    assert "another --output-dir" in result.stderr
+    assert recorder.commands == []
+
+
 def test_a_missing_trainer_is_reported_before_the_first_step(
     recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

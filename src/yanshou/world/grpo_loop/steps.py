@@ -7,7 +7,6 @@ FOLDER/settings.json     settings that every call has to repeat
 """
 
 import fcntl
-import json
 import os
 import subprocess
 import time
@@ -20,6 +19,8 @@ from typing import Any, BinaryIO
 import click
 
 from yanshou.errors import LockedError, RunError, UsageError
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.jsonl import dump_line, read_object
 from yanshou.storage.settings_diff import differences
 
 SOME_GROUPS_FAILED = 3  # exit status of a yanshou command that finished; the figures count those groups
@@ -78,11 +79,14 @@ class Steps:
         os.close(self._lock)
 
     def keep_settings(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Writes the settings to NAME.json. Raises UsageError if an earlier call wrote other ones."""
+        """Writes the settings to NAME.json.
+
+        Raises UsageError if an earlier call wrote other ones, DamagedFileError if the file is not what a call writes.
+        """
         file = self._folder / f"{name}.json"
         if not file.exists():
-            file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-        changes = list(differences(json.loads(file.read_text(encoding="utf-8")), settings))
+            replace_file(file, dump_line(settings, indent=1))
+        changes = list(differences(read_object(file, "Restore the file, or give another --output-dir."), settings))
         if changes:
             listed = "".join(f"\n  {change}" for change in changes)
             raise UsageError(f"{file}: the settings differ:{listed}\nGive the same settings, or another --output-dir.")
