@@ -9,7 +9,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def unmeasured() -> dict[str, str]:
-    """The environment of a process that does not measure coverage, for which it would import modules and write files."""
+    """The environment of a process that does not measure its coverage: measuring imports modules and writes files."""
     return {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
 
 
