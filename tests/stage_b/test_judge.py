@@ -248,7 +248,7 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
     [
         ([], "--checkpoint or --rules: give one of the two"),
         (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
-        (["--rules", "--threshold", "0.5"], "--threshold needs a model's p_pass"),
+        (["--rules", "--threshold", "0.5"], "--threshold needs the p_pass of a model"),
         (["--checkpoint", "demo", "--threshold", "1.5"], "--threshold"),
         (["--checkpoint", "demo", "--batch-size", "0"], "--batch-size"),
         (["--checkpoint", "demo", "--max-new-tokens", "0"], "--max-new-tokens"),
