@@ -244,3 +244,11 @@ def test_without_ms_swift_the_error_says_what_to_install(settings: Build, monkey
     monkeypatch.setattr(preflight, "installed", lambda name: None)
     with pytest.raises(RunError, match=r"pip install 'yanshou\[train\]'"):
         Training(settings()).run()
+
+
+def test_ms_swift_is_missed_where_yanshou_is_only_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "requirements", lambda extra: {})
+    monkeypatch.setattr(preflight, "find_spec", lambda name: None)
+
+    with pytest.raises(RunError, match=r"the package ms-swift, which is not installed: pip install"):
+        preflight.check_installed()

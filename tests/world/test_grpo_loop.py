@@ -86,6 +86,15 @@ def test_parallel_chains_all_end_before_a_failure_is_raised(steps: Steps, tmp_pa
     assert [path.name for path in (tmp_path / "done").iterdir()] == ["second"]
 
 
+def test_every_failure_of_parallel_chains_is_reported(steps: Steps, capsys: pytest.CaptureFixture[str]) -> None:
+    def chain(name: str) -> None:
+        steps.run(name, lambda shell: shell.run(*_python("exit(1)")))
+
+    with pytest.raises(StepError, match="first failed"):
+        steps.together(lambda: chain("first"), lambda: chain("second"))
+    assert "second failed with status 1" in capsys.readouterr().err
+
+
 # ---- the program -----------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +196,15 @@ def test_a_damaged_settings_file_is_reported(recorder: Recorder, tmp_path: Path,
     assert result.exit_code == 1
     assert f"{file}: " in result.stderr
     assert "another --output-dir" in result.stderr
+    assert recorder.commands == []
+
+
+def test_an_output_folder_that_cannot_be_written_is_reported(recorder: Recorder, tmp_path: Path) -> None:
+    (tmp_path / "out put").touch()
+
+    result = loop(tmp_path)
+    assert result.exit_code == 1
+    assert f"grpo_loop: {tmp_path / 'out put'}: cannot be written" in result.stderr
     assert recorder.commands == []
 
 

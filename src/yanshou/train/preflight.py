@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from yanshou.engines import checkpoint
@@ -20,6 +21,8 @@ def check_installed() -> None:
     for name in requirements(EXTRA):
         if installed(name) is None:
             raise RunError(f"training needs the package {name}, which is not installed: {INSTALL}")
+    if find_spec("swift") is None:  # yanshou itself is not installed but on the path: its requirements are unknown
+        raise RunError(f"training needs the package ms-swift, which is not installed: {INSTALL}")
 
 
 def check_code(source: Path) -> None:

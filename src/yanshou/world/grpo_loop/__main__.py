@@ -22,6 +22,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from yanshou.errors import RunError, UsageError, YanshouError
+from yanshou.storage.atomic import write_errors
 from yanshou.world.grpo_loop.loop import Loop
 from yanshou.world.grpo_loop.settings import Settings
 from yanshou.world.grpo_loop.steps import StepError, Steps
@@ -57,7 +58,8 @@ def main(**values: Any) -> None:
     """Command line."""
     settings = Settings(**values)
     try:
-        run(settings)
+        with write_errors(settings.output_dir):
+            run(settings)
     except YanshouError as error:
         click.echo(f"grpo_loop: {error}", err=True)
         status = error.status if isinstance(error, StepError) else 2 if isinstance(error, UsageError) else 1
@@ -65,7 +67,7 @@ def main(**values: Any) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Runs the loop in its folder. Raises RunError if ms-swift is needed and not installed."""
+    """Runs the loop in its folder. Raises RunError if ms-swift is needed and not installed, OSError for a full disk."""
     if settings.until == "figures" and find_spec("swift") is None:
         raise RunError("ms-swift is not installed. Install the extra: pip install -c constraints.txt -e '.[train]'")
     steps = Steps(settings.output_dir, parallel=settings.device != "cpu")

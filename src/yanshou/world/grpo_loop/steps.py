@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -114,13 +114,18 @@ class Steps:
         done.touch()
 
     def together(self, *chains: Callable[[], None]) -> None:
-        """Runs the chains, all at once if `parallel`, and waits for all. Raises the first chain's error."""
+        """Runs the chains, all at once if `parallel`, and waits for all.
+
+        Raises the first chain's error, and prints those of the others.
+        """
         if not self._parallel:
             for chain in chains:
                 chain()
             return
         with ThreadPoolExecutor(len(chains)) as pool:
             futures = [pool.submit(chain) for chain in chains]
-            wait(futures)
-        for future in futures:
-            future.result()
+        failures = [error for future in futures if (error := future.exception())]
+        for failure in failures[1:]:
+            click.echo(str(failure), err=True)
+        if failures:
+            raise failures[0]
