@@ -213,23 +213,32 @@ def _type(name: str, kind: Any) -> Any:
 # ---- values → model ----
 
 
-def _build(model: type[SettingsT], values: Mapping[FieldPath, Any], at: FieldPath = ()) -> SettingsT:
+def _build(model: type[SettingsT], values: Mapping[FieldPath, Any]) -> SettingsT:
     """The model from the values of its options; what was omitted keeps its default."""
-    given = {path[-1]: value for path, value in values.items() if path[:-1] == at}
+    return _validated(model, _fields(model, values, ()))
+
+
+def _fields(model: type[Settings], values: Mapping[FieldPath, Any], at: FieldPath) -> dict[str, Any]:
+    """The fields of the model, by name. Models inside one that turns out to be None are validated, too."""
+    fields = {path[-1]: value for path, value in values.items() if path[:-1] == at}
     for name, field in model.model_fields.items():
         inner, nested = (*at, name), _nested(field.annotation)
         if nested and any(path[: len(inner)] == inner for path in values):
-            absent = _may_be_none(field.annotation) and _lacks_required(nested, values, inner)
-            given[name] = None if absent else _build(nested, values, inner)
+            given = _fields(nested, values, inner)
+            absent = _may_be_none(field.annotation) and _lacks_required(nested, given)
+            fields[name] = None if absent else _validated(nested, given)
+    return fields
+
+
+def _lacks_required(model: type[Settings], given: Mapping[str, Any]) -> bool:
+    return any(given.get(name) is None for name, field in model.model_fields.items() if field.is_required())
+
+
+def _validated(model: type[SettingsT], given: Mapping[str, Any]) -> SettingsT:
     try:
         return model(**given)
     except ValidationError as error:
         raise click.UsageError(f"{_message(error)}.") from error
-
-
-def _lacks_required(model: type[Settings], values: Mapping[FieldPath, Any], at: FieldPath) -> bool:
-    required = [name for name, field in model.model_fields.items() if field.is_required()]
-    return any(values.get((*at, name)) is None for name in required)
 
 
 def _message(error: ValidationError) -> str:
