@@ -1,15 +1,19 @@
 """The packages that yanshou needs and their version ranges: those of pyproject.toml, as the installation has them."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
-def requirements(extra: str = "") -> dict[str, Requirement]:
+def requirements(extra: str = "") -> dict[str, "Requirement"]:
     """The packages of yanshou itself, or of one of its extras, by name.
 
     Empty where yanshou is not installed but only on the path.
     """
+    from packaging.requirements import Requirement  # its parser would slow down the start of every command
+
     try:
         declared = [Requirement(line) for line in requires("yanshou") or ()]
     except PackageNotFoundError:
@@ -25,7 +29,7 @@ def installed(name: str) -> str | None:
         return None
 
 
-def _belongs(requirement: Requirement, extra: str) -> bool:
+def _belongs(requirement: "Requirement", extra: str) -> bool:
     """Whether the requirement is one of the extra's own: yanshou's own packages belong to no extra."""
     marker = requirement.marker
     if not extra:

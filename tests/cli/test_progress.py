@@ -19,7 +19,7 @@ def console(terminal: bool) -> Console:
 
 
 def text(console: Console) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())  # type: ignore[attr-defined]
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
 
 
 @pytest.fixture

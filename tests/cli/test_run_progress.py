@@ -31,7 +31,7 @@ def shown(
         engine=EngineSettings(checkpoint="none", engine="scripted"),
     )  # fmt: skip
     results = summarize_directory(settings, ScriptedEngine.of(answers, **options), RunProgress(console=console))
-    return console.file.getvalue(), results  # type: ignore[attr-defined]
+    return console.file.getvalue(), results
 
 
 def groups(*names: str, mission: str = SHIELD) -> dict[str, int]:
@@ -76,7 +76,7 @@ def test_a_run_that_raises_gives_the_terminal_back(photo_tree: PhotoTree) -> Non
     )  # fmt: skip
     with pytest.raises(CheckpointError):
         summarize_directory(settings, ScriptedEngine.of({"*": "x"}, before_batch=breaks), RunProgress(console=console))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
 
 

@@ -56,7 +56,7 @@ def test_run_table_has_no_speed_where_no_model_answered(unit: str) -> None:
 def rows_of(results: list[MissionResult], unit: str = "photos") -> list[list[str]]:
     console = Console(file=io.StringIO(), width=100)
     console.print(run_table(results, unit))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = console.file.getvalue()
     return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 

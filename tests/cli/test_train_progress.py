@@ -17,7 +17,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Console:
 
 
 def lines(console: Console) -> list[str]:
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+    return console.file.getvalue().splitlines()
 
 
 def test_a_step_is_shown_once(console: Console) -> None:

@@ -11,10 +11,9 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from packaging.requirements import Requirement
 from pydantic import Field
 
 from yanshou.cli.command import command
@@ -23,6 +22,9 @@ from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
 from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
 from yanshou.version import __version__
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 GIB = 2**30
@@ -70,7 +72,7 @@ def _packages() -> Iterator[Finding]:
         yield Finding("ok", f"{name} {found}") if found else Finding("note", f"{name} is not installed ({use})")
 
 
-def _package(wanted: Requirement) -> Finding:
+def _package(wanted: "Requirement") -> Finding:
     found = installed(wanted.name)
     if found is None:
         return Finding("FAIL", f"{wanted.name} is not installed: pip install '{wanted}'")
