@@ -1,0 +1,29 @@
+"""What all settings models share."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Descriptions of settings that several models have.
+A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
+TOP_P = "Nucleus sampling: keep the smallest set of tokens with this probability mass; 1 keeps all."
+P_PASS = "The verdict is pass exactly when p_pass, the probability of 通过, is at least this (0 to 1)."
+
+VERDICT_TOKENS = 128  # max_new_tokens of a verdict
+MIN_TEMPERATURE = 0.01  # the lowest temperature that is not greedy: below it, scores divided by it overflow
+
+
+class Settings(BaseModel):
+    """Frozen, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    heading: ClassVar[str] = "Input and output"
+
+
+class MissionFileSettings(Settings):
+    """Missions beside those that ship with yanshou."""
+
+    mission_files: tuple[Path, ...] = Field(
+        default=(), description="TOML file of an additional mission, or a folder of such files. May be repeated."
+    )

@@ -1,0 +1,41 @@
+"""One `yanshou dataset`."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from yanshou.settings.base import MissionFileSettings
+
+
+class DatasetSettings(MissionFileSettings):
+    """One `yanshou dataset`."""
+
+    stage_a: tuple[Path, ...] = Field(min_length=1, description="Labelled Stage-A files (<mission>_stage_a.jsonl).")
+    output_dir: Path = Field(description="Folder for train.jsonl, val.jsonl and dataset.card.json.")
+    val_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of the groups of each mission and label that go to val.jsonl; at least one group does. Each "
+        "group id is in one of the two files only.",
+    )
+    seed: int = Field(default=0, description="Seed of the split; same seed and input, same files.")
+    max_prompt_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Leave out groups whose prompt has more tokens than this, and list them. Default: no limit.",
+    )
+    checkpoint: str = Field(
+        default="demo", description="Checkpoint whose chat template and tokenizer count prompt tokens."
+    )
+    verdicts: tuple[Path, ...] = Field(
+        default=(),
+        description="File of verdicts on these groups, by the checkpoint to be trained. Groups that it judges wrong "
+        "appear several times in train.jsonl. May be repeated.",
+    )
+    repeats: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="How often a group that is judged wrong in --verdicts appears in train.jsonl.",
+    )

@@ -1,0 +1,110 @@
+"""What runs a checkpoint: photos, sampling, device, memory."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from yanshou.settings.base import A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, Settings
+
+ExifMode = Literal["apply", "ignore"]
+
+BATCH_SIZE = 8  # photos per batch of the transformers engine
+
+
+class PhotoSettings(Settings):
+    """How a photo becomes pixels."""
+
+    heading = "Photos"
+
+    max_pixels: int = Field(
+        default=786_432,
+        ge=1024,
+        description="Maximum height × width of a photo after resizing, in pixels; 1,024 pixels are one visual token. "
+        "Lower it for more speed and less detail.",
+    )
+    min_pixels: int = Field(
+        default=65_536, ge=1024, description="Minimum height × width in pixels; smaller photos are enlarged."
+    )
+    exif: ExifMode = Field(
+        default="apply",
+        description="apply: turn each photo upright as its EXIF orientation says. ignore: keep the pixels as stored.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"`min_pixels` {self.min_pixels} is larger than `max_pixels` {self.max_pixels}")
+        return self
+
+
+class SamplingSettings(Settings):
+    """How the next token is chosen. A checkpoint's own generation_config.json gives only its stop tokens."""
+
+    heading = "Sampling"
+
+    max_new_tokens: int = Field(
+        default=256,
+        ge=1,
+        description="Maximum new tokens per answer. A longer answer fails its group. To repair such groups, raise "
+        "this and run the same command again: only they are redone.",
+    )
+    temperature: float = Field(
+        default=0.0, ge=0, description="Sampling temperature; 0 is greedy: always the most likely token."
+    )
+    top_p: float = Field(default=1.0, gt=0, le=1, description=TOP_P)
+    repetition_penalty: float = Field(
+        default=1.0, gt=0, description="Repetition penalty; 1 disables it, larger values discourage repeated tokens."
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="Seed of the sampling; each photo draws from its own random stream."
+    )
+
+    @field_validator("temperature")
+    @classmethod
+    def _greedy_or_warm(cls, temperature: float) -> float:
+        if 0 < temperature < MIN_TEMPERATURE:
+            raise ValueError(f"give 0 (greedy) or at least {MIN_TEMPERATURE}; values between them overflow")
+        return temperature
+
+
+class EngineSettings(Settings):
+    """What runs the checkpoint, and how many requests at once."""
+
+    heading = "Model"
+
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint: {A_CHECKPOINT}")
+    engine: str = Field(
+        default="auto",
+        description="auto, continuous, transformers or scripted. auto: continuous on CUDA, transformers on the CPU. "
+        "scripted answers from a JSON file, for tests.",
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N. auto: the first GPU, else the CPU.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_536,
+        description="Maximum number of requests per batch: photos for summarize, groups for judge. "
+        f"Default: {BATCH_SIZE} (transformers engine), all KV slots (continuous engine).",
+    )
+    gpu_memory: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of GPU memory that the continuous engine uses (0 to 1). Lower it if other processes "
+        "use the GPU.",
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        default="auto", description="Type of weights and activations. auto: bfloat16 on CUDA, float32 on the CPU."
+    )
+    attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
+        default="auto",
+        description="Attention of the transformers engine. auto: FlashAttention 2 where installed, else SDPA.",
+    )
+    photo: PhotoSettings = PhotoSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+
+class VerdictEngineSettings(EngineSettings):
+    """An engine for verdicts, which are shorter than summaries."""
+
+    sampling: SamplingSettings = SamplingSettings(max_new_tokens=VERDICT_TOKENS)

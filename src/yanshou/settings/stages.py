@@ -1,0 +1,81 @@
+"""One run of `yanshou summarize` or `yanshou judge`."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from yanshou.settings.base import P_PASS, MissionFileSettings, Settings
+from yanshou.settings.engine import EngineSettings, VerdictEngineSettings
+
+Layout = Literal["labelled", "flat"]
+ALL = "all"  # `--mission all`: every known mission that has a folder
+
+
+class PromptSettings(Settings):
+    """The text that goes with each photo. None is yanshou's own."""
+
+    heading = "Prompt"
+
+    system_prompt: Path | None = Field(
+        default=None,
+        description="File with the system prompt, for a checkpoint that was trained with another one. Default: "
+        "yanshou's own.",
+    )
+    user_prompt: Path | None = Field(
+        default=None,
+        description="File with the user prompt, for a checkpoint that was trained with another one. Default: "
+        "yanshou's own.",
+    )
+    mission_focus: bool = Field(default=True, description="Append the mission's focus (重点) to the user prompt.")
+
+
+class RunSettings(MissionFileSettings):
+    """One run over missions, resumed by the same command."""
+
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Use only the first N groups of each mission; groups that are done count, too. Default: all "
+        "groups.",
+    )
+    fresh: bool = Field(default=False, description="Start over. The old files are kept under another name.")
+
+
+class StageASettings(RunSettings):
+    """One `yanshou summarize`."""
+
+    input_dir: Path = Field(description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg.")
+    output_dir: Path = Field(description="Folder for <mission>_stage_a.jsonl; an unfinished run in it is resumed.")
+    missions: tuple[str, ...] = Field(
+        min_length=1,
+        description='Mission to summarize, by name or alias; "all" takes every known mission that has a folder. '
+        "May be repeated.",
+    )
+    layout: Layout = Field(
+        default="labelled",
+        description="Folders under --input-dir. labelled: <mission>/<label>/<group>/. flat: new jobs without labels, "
+        "<mission>/<group>/.",
+    )
+    allow_truncated: bool = Field(
+        default=False, description="Accept answers cut off at --max-new-tokens instead of failing their groups."
+    )
+    engine: EngineSettings
+    prompts: PromptSettings = PromptSettings()
+
+
+class JudgeSettings(RunSettings):
+    """One `yanshou judge`."""
+
+    stage_a: tuple[Path, ...] = Field(min_length=1, description="Stage-A files (<mission>_stage_a.jsonl) to judge.")
+    output_dir: Path = Field(description="Folder for <mission>_verdicts.jsonl; an unfinished run in it is resumed.")
+    threshold: float | None = Field(
+        default=None, ge=0, le=1, description=f"{P_PASS} Default: the verdict is the first line of the answer."
+    )
+    engine: VerdictEngineSettings | EngineSettings | None  # None: the missions' rules, no model
+
+    @model_validator(mode="after")
+    def _rules_have_no_probability(self) -> Self:
+        if self.engine is None and self.threshold is not None:
+            raise ValueError("`threshold` needs the p_pass of a model, and the rules give none. Give a checkpoint")
+        return self

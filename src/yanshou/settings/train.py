@@ -1,0 +1,116 @@
+"""One `yanshou train`: method, GRPO, schedule, files."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from yanshou.settings.base import A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, MissionFileSettings, Settings
+
+GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
+
+
+class MethodSettings(Settings):
+    """What is trained, and by which method."""
+
+    heading = "Method"
+
+    sft: bool = Field(
+        default=False,
+        description="Supervised fine-tuning (SFT) instead of GRPO. The answers are the human labels, with reasons from "
+        "the missions' rules.",
+    )
+    tuner: Literal["lora", "full"] = Field(
+        default="lora",
+        description="lora: adapters in the last blocks of the language model. full: the whole language model. The "
+        "vision tower is never trained.",
+    )
+    last_blocks: int = Field(default=4, ge=1, description="Number of blocks, counted from the last, that get LoRA.")
+    lora_rank: int = Field(default=8, ge=1, description="LoRA rank.")
+    lora_alpha: int = Field(default=16, ge=1, description="LoRA alpha: updates are scaled by alpha / rank.")
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1, description="LoRA dropout probability.")
+
+
+class GrpoSettings(Settings):
+    """How GRPO samples and compares answers. SFT ignores these."""
+
+    heading = "GRPO"
+
+    beta: float = Field(
+        default=0.04, ge=0, description="Weight of the KL divergence from the initial checkpoint; 0 disables it."
+    )
+    generations: int = Field(
+        default=4, ge=2, description="Answers sampled per group of photos; their rewards are compared with each other."
+    )
+    max_new_tokens: int = Field(default=VERDICT_TOKENS, ge=1, description="Maximum new tokens per sampled answer.")
+    temperature: float = Field(default=0.7, ge=MIN_TEMPERATURE, description="Sampling temperature of the answers.")
+    top_p: float = Field(default=0.9, gt=0, le=1, description=TOP_P)
+    dynamic_sampling: bool = Field(
+        default=True, description="Replace groups whose answers all get the same reward: nothing is learned from them."
+    )
+
+
+class ScheduleSettings(Settings):
+    """How long and in which steps a training runs."""
+
+    heading = "Schedule"
+
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description=f"Learning rate. Default: {GRPO_LEARNING_RATE:g}; with --sft {SFT_LEARNING_RATE:g}.",
+    )
+    batch_size: int = Field(
+        default=8, ge=1, description="Answers (with --sft: rows) per batch on one device. Lower it to save memory."
+    )
+    accumulation: int = Field(default=4, ge=1, description="Batches per optimizer step (gradient accumulation).")
+    epochs: float = Field(default=1.0, gt=0, description="Passes over the training file.")
+    max_steps: int | None = Field(
+        default=None, ge=1, description="Number of optimizer steps; overrides --epochs. Default: --epochs decides."
+    )
+    save_steps: int = Field(
+        default=50,
+        ge=1,
+        description="Steps between two saved checkpoints; an interrupted training loses at most this many.",
+    )
+    keep_checkpoints: int = Field(default=3, ge=1, description="Saved checkpoints to keep; older ones are deleted.")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of the data order and of the sampled answers.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto",
+        description="Where to train. auto: the GPU if there is one, else the CPU. With NPROC_PER_NODE=N in the "
+        "environment: on N GPUs.",
+    )
+
+
+class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileSettings):
+    """One `yanshou train`: ms-swift's GRPO, or with `sft` its supervised fine-tuning."""
+
+    heading = "Input and output"
+
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint to train: {A_CHECKPOINT}")
+    train_file: Path = Field(description="train.jsonl of `yanshou dataset`.")
+    val_file: Path | None = Field(
+        default=None, description="val.jsonl of `yanshou dataset`, evaluated at every save. Default: no validation."
+    )
+    output_dir: Path = Field(
+        description="Folder for the trained checkpoint (final/) and its curves; an unfinished training in it is "
+        "resumed."
+    )
+    fresh: bool = Field(default=False, description="Start over. The old training is kept under another name.")
+    extra_args: tuple[str, ...] = Field(
+        default=(), description="Arguments for swift; they come after all others and are passed on unchanged."
+    )
+
+    @property
+    def rate(self) -> float:
+        return self.learning_rate or (SFT_LEARNING_RATE if self.sft else GRPO_LEARNING_RATE)
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> Self:
+        answers = self.batch_size * self.accumulation
+        if not self.sft and answers % self.generations:
+            raise ValueError(
+                f"`batch_size` {self.batch_size} × `accumulation` {self.accumulation} = {answers} answers per step: "
+                f"not a multiple of `generations` {self.generations}"
+            )
+        return self
