@@ -30,13 +30,13 @@ from yanshou.inputs.listing import (
     natural_key,
     not_a_photo,
     not_utf8,
-    readable,
     scan,
     sub_folders,
     unreadable,
 )
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import Layout
+from yanshou.text import as_utf8, printable
 
 GROUP_ID = re.compile(r"^(QC-[A-Za-z]+-[0-9]{8}-[0-9]+)")
 LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
@@ -102,7 +102,7 @@ class Discovery:
         skipped = self.skipped.setdefault(kind, Skipped())
         skipped.count += 1
         if len(skipped.names) < NAMES_SHOWN:
-            skipped.names.append(readable(name))
+            skipped.names.append(printable(name))
 
     def warnings(self) -> list[str]:
         """One line per kind that is left out: `挡风板安装检查: left out 1 × folder that is not a label: 待定`."""
@@ -156,7 +156,7 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
     """The groups of one label folder. Those that cannot be read are added to the faults."""
     where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
     for name in sub_folders(folder, found.skip if where else None, where):
-        key = template._replace(group_id=normalize("NFC", readable(name)))
+        key = template._replace(group_id=normalize("NFC", as_utf8(name)))
         try:
             first = _first_photo(folder / name, where + name, found)
         except OSError as error:
@@ -214,11 +214,11 @@ def _labels_missing(mission: Path, folders: list[str]) -> InputError:
             continue
         if holds_photos:
             return InputError(
-                f"{message} {readable(folder)} holds photos: for groups without labels, use --layout flat."
+                f"{message} {printable(folder)} holds photos: for groups without labels, use --layout flat."
             )
     return InputError(message)
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(readable, names[:10]))
+    shown = ", ".join(map(printable, names[:10]))
     return (shown or "no folder at all") + (f", … ({len(names)} folders)" if len(names) > 10 else "")

@@ -11,6 +11,7 @@ from pathlib import Path
 from natsort import natsort_keygen
 
 from yanshou.errors import GroupFolderError, InputError
+from yanshou.text import as_utf8, printable
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # compared without case
 SYSTEM_FOLDERS = frozenset(
@@ -85,14 +86,9 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def readable(name: str) -> str:
-    r"""The name in valid UTF-8: bytes that are not UTF-8 (from an unpacked GBK archive) become \xb2 and the like."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def is_text(name: str) -> bool:
     """Whether an output file can hold the name."""
-    return name.isascii() or readable(name) == name
+    return name.isascii() or as_utf8(name) == name
 
 
 def unreadable(folder: Path, error: OSError) -> GroupFolderError:
@@ -101,5 +97,5 @@ def unreadable(folder: Path, error: OSError) -> GroupFolderError:
 
 
 def not_utf8(path: Path) -> GroupFolderError:
-    message = f"{readable(str(path))}: the name is not UTF-8, so that no output file can hold it"
+    message = f"{printable(path)}: the name is not UTF-8, so that no output file can hold it"
     return GroupFolderError(message, "Rename it (`convmv -f gbk -t utf8` for names from a Chinese Windows).")
