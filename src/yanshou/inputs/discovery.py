@@ -14,7 +14,8 @@ Layout "flat" (new jobs) has no label folders: `<mission>/<group>/*.jpg`, and th
 
 Names are compared in Unicode NFC and ordered naturally (2 before 10), then by the plain name (`01` before `1`), so the
 order never depends on the disk. A `Group` holds no photos; it lists them on request. What is left out is counted in
-`Discovery.skipped`; groups that cannot be read, or have the same id, are in `Discovery.faults`.
+`Discovery.skipped`; groups that cannot be read, or have the same id, are in `Discovery.faults`. The folders that could
+not be listed are in `Discovery.unlisted`: what they hold is unknown, which is not the same as nothing.
 """
 
 import os
@@ -96,6 +97,7 @@ class Discovery:
     groups: list[Group] = field(default_factory=list)  # in natural order: the input order of a run
     faults: list[GroupFault] = field(default_factory=list)
     skipped: dict[str, Skipped] = field(default_factory=dict)  # by kind
+    unlisted: list[Path] = field(default_factory=list)  # folders whose content is unknown: no permission, a lost disk
 
     def skip(self, kind: str, name: str) -> None:
         """Counts one thing that is left out."""
@@ -171,6 +173,7 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
             first = _first_photo(folder / name, where + name, found)
         except OSError as error:
             found.faults.append(GroupFault(key, _unreadable(folder / name, error)))
+            found.unlisted.append(folder / name)
             continue
         if not _is_text(name):
             found.faults.append(GroupFault(key, _not_utf8(folder / name)))
@@ -225,6 +228,8 @@ def _folders(folder: Path, found: Discovery | None = None, prefix: str = "") -> 
             if entry.name.startswith(".") or not _is_folder(entry):
                 if found:
                     found.skip(HIDDEN if entry.name.startswith(".") else STRAY_FILE, prefix + entry.name)
+                    if not _is_known(entry):
+                        found.unlisted.append(folder / entry.name)
             else:
                 names.append(entry.name)
     except OSError as error:
@@ -242,6 +247,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself
+        return False
+
+
+def _is_known(entry: os.DirEntry[str]) -> bool:
+    """Whether the system says what the entry is. It does not for a link into a disk that is not there."""
+    try:
+        return entry.is_file() or not entry.is_symlink() or os.path.exists(entry.path)  # noqa: PTH110 (speed)
+    except OSError:
         return False
 
 

@@ -78,7 +78,7 @@ class MissionRun(Generic[RecordT]):
     def consume(
         self, outcomes: Iterable[Outcome[RecordT]], interrupted: Callable[[], bool], engine: Engine | None
     ) -> None:
-        """Records all outcomes, which come from the engine. Raises RunError where its first answers are all unusable."""
+        """Records all outcomes, which come from the engine. Raises RunError where no answer is usable."""
         result = self.result
         began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
