@@ -30,6 +30,7 @@ from natsort import natsort_keygen
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import Layout
+from yanshou.text import as_utf8, printable
 
 GROUP_ID = re.compile(r"^(QC-[A-Za-z]+-[0-9]{8}-[0-9]+)")
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # compared without case
@@ -104,7 +105,7 @@ class Discovery:
         skipped = self.skipped.setdefault(kind, Skipped())
         skipped.count += 1
         if len(skipped.names) < NAMES_SHOWN:
-            skipped.names.append(readable(name))
+            skipped.names.append(printable(name))
 
     def warnings(self) -> list[str]:
         """One line per kind that is left out: `挡风板安装检查: left out 1 × folder that is not a label: 待定`."""
@@ -142,11 +143,6 @@ def natural_key(name: str) -> tuple[object, str]:
     return _natural(name), name
 
 
-def readable(name: str) -> str:
-    r"""The name in valid UTF-8: bytes that are not UTF-8 (from an unpacked GBK archive) become \xb2 and the like."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[tuple[Label | None, Path]]:
     folders = _folders(mission, found)
     labels = {folder: LABELS[normalize("NFC", folder)] for folder in folders if normalize("NFC", folder) in LABELS}
@@ -168,7 +164,7 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
     """The groups of one label folder. Those that cannot be read are added to the faults."""
     where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
     for name in _folders(folder, found if where else None, where):
-        key = template._replace(group_id=normalize("NFC", readable(name)))
+        key = template._replace(group_id=normalize("NFC", as_utf8(name)))
         try:
             first = _first_photo(folder / name, where + name, found)
         except OSError as error:
@@ -259,7 +255,7 @@ def _is_known(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_text(name: str) -> bool:
-    return name.isascii() or readable(name) == name
+    return name.isascii() or as_utf8(name) == name
 
 
 def _unreadable(folder: Path, error: OSError) -> GroupFolderError:
@@ -268,7 +264,7 @@ def _unreadable(folder: Path, error: OSError) -> GroupFolderError:
 
 
 def _not_utf8(path: Path) -> GroupFolderError:
-    message = f"{readable(str(path))}: the name is not UTF-8, so that no output file can hold it"
+    message = f"{printable(path)}: the name is not UTF-8, so that no output file can hold it"
     return GroupFolderError(message, "Rename it (`convmv -f gbk -t utf8` for names from a Chinese Windows).")
 
 
@@ -288,11 +284,11 @@ def _labels_missing(mission: Path, folders: list[str]) -> InputError:
             continue
         if holds_photos:
             return InputError(
-                f"{message} {readable(folder)} holds photos: for groups without labels, use --layout flat."
+                f"{message} {printable(folder)} holds photos: for groups without labels, use --layout flat."
             )
     return InputError(message)
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(readable, names[:10]))
+    shown = ", ".join(map(printable, names[:10]))
     return (shown or "no folder at all") + (f", … ({len(names)} folders)" if len(names) > 10 else "")
