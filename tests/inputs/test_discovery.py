@@ -266,6 +266,20 @@ def test_group_folder_that_cannot_be_read_is_a_fault_of_that_group(tmp_path, mon
     assert "Permission denied" in str(found.faults[0].error)
 
 
+def test_folders_whose_content_is_unknown_are_listed_as_such(tmp_path):
+    """A link into a disk that is not there is a stray file by its kind; what it held yesterday is still unknown."""
+    mission = make(tmp_path / "in/挡风板安装检查", "审核通过/QC-1/1.jpg", "审核通过/空/x.txt", "审核通过/note.txt")
+    (mission / "审核通过/QC-2").symlink_to(tmp_path / "lost disk/QC-2")
+    (mission / "审核通过/QC-3").symlink_to(mission / "审核通过/QC-3")
+    (mission / "审核通过/QC-4").symlink_to(mission / "审核通过/QC-1")
+    (mission / "审核通过/note link").symlink_to(mission / "审核通过/note.txt")
+    (mission / "审核不通过").symlink_to(tmp_path / "lost disk")
+    found = discover(tmp_path / "in", "挡风板安装检查")
+    assert ids(found) == [("pass", "QC-1"), ("pass", "QC-4")]
+    unlisted = [mission / "审核不通过", mission / "审核通过/QC-2", mission / "审核通过/QC-3"]
+    assert sorted(found.unlisted) == unlisted
+
+
 def test_photos_are_listed_at_each_call(tmp_path):
     make(tmp_path, f"{MISSION}/审核通过/g/1.jpg")
     (group,) = discover(tmp_path, MISSION).groups

@@ -14,7 +14,8 @@ Layout "flat" (new jobs) has no label folders: `<mission>/<group>/*.jpg`, and th
 
 Names are compared in Unicode NFC and ordered naturally (2 before 10), then by the plain name (`01` before `1`), so the
 order never depends on the disk. A `Group` holds no photos; it lists them on request. What is left out is counted in
-`Discovery.skipped`; groups that cannot be read, or have the same id, are in `Discovery.faults`.
+`Discovery.skipped`; groups that cannot be read, or have the same id, are in `Discovery.faults`. The folders that could
+not be listed are in `Discovery.unlisted`: what they hold is unknown, which is not the same as nothing.
 """
 
 import re
@@ -96,6 +97,7 @@ class Discovery:
     groups: list[Group] = field(default_factory=list)  # in natural order: the input order of a run
     faults: list[GroupFault] = field(default_factory=list)
     skipped: dict[str, Skipped] = field(default_factory=dict)  # by kind
+    unlisted: list[Path] = field(default_factory=list)  # folders whose content is unknown: no permission, a lost disk
 
     def skip(self, kind: str, name: str) -> None:
         """Counts one thing that is left out."""
@@ -136,7 +138,7 @@ def mission_folders(input_dir: Path, name: str, aliases: Sequence[str] = ()) -> 
 
 
 def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[tuple[Label | None, Path]]:
-    folders = sub_folders(mission, found.skip)
+    folders = sub_folders(mission, found)
     labels = {folder: LABELS[normalize("NFC", folder)] for folder in folders if normalize("NFC", folder) in LABELS}
     if layout == "flat":
         if labels:
@@ -155,12 +157,13 @@ def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[
 def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -> Iterator[Group]:
     """The groups of one label folder. Those that cannot be read are added to the faults."""
     where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
-    for name in sub_folders(folder, found.skip if where else None, where):
+    for name in sub_folders(folder, found if where else None, where):
         key = template._replace(group_id=normalize("NFC", as_utf8(name)))
         try:
             first = _first_photo(folder / name, where + name, found)
         except OSError as error:
             found.faults.append(GroupFault(key, unreadable(folder / name, error)))
+            found.unlisted.append(folder / name)
             continue
         if not is_text(name):
             found.faults.append(GroupFault(key, not_utf8(folder / name)))

@@ -5,8 +5,9 @@ disk. Links are followed. Names that start with a dot, and folders that systems 
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from natsort import natsort_keygen
 
@@ -30,9 +31,18 @@ HIDDEN = "hidden file or folder"
 SUB_FOLDER = "folder inside a group"
 OTHER_TYPE = "file that is not JPEG or PNG by its name"
 
-Skip = Callable[[str, str], None]  # counts one thing that is left out: its kind, its name
-
 _natural = natsort_keygen()
+
+
+class LeftOut(Protocol):
+    """Takes note of what is not read."""
+
+    @property
+    def unlisted(self) -> list[Path]:
+        """What may be a folder, with content that is unknown."""
+
+    def skip(self, kind: str, name: str) -> None:
+        """Counts one thing that is left out."""
 
 
 def natural_key(name: str) -> tuple[object, str]:
@@ -46,14 +56,16 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from entries
 
 
-def sub_folders(folder: Path, skip: Skip | None = None, prefix: str = "") -> list[str]:
-    """The names of the sub-folders in natural order; `skip` gets everything else. Raises InputError."""
+def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "") -> list[str]:
+    """The names of the sub-folders in natural order; everything else is left out. Raises InputError."""
     names = []
     try:
         for entry in scan(folder):
             if is_hidden(entry.name) or not is_folder(entry):
-                if skip:
-                    skip(HIDDEN if is_hidden(entry.name) else STRAY_FILE, prefix + entry.name)
+                if left_out:
+                    left_out.skip(HIDDEN if is_hidden(entry.name) else STRAY_FILE, prefix + entry.name)
+                    if not _is_known(entry):
+                        left_out.unlisted.append(folder / entry.name)
             else:
                 names.append(entry.name)
     except OSError as error:
@@ -83,6 +95,14 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself
+        return False
+
+
+def _is_known(entry: os.DirEntry[str]) -> bool:
+    """Whether the system says what the entry is. It does not for a link into a disk that is not there."""
+    try:
+        return entry.is_file() or not entry.is_symlink() or os.path.exists(entry.path)  # noqa: PTH110 (speed)
+    except OSError:
         return False
 
 
