@@ -17,6 +17,7 @@ class MissionResult:
     revised: int = 0  # of the skipped: another threshold changed their verdict
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # photos that were turned as their EXIF orientation says
+    unknown_folders: int = 0  # that no mission knows, in the input folder; each is counted with one mission
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
     out_of_memory: int = 0  # out-of-memory errors in this run
@@ -43,7 +44,7 @@ class MissionResult:
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
-        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory")
+        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory", "unknown_folders")
         return {name: getattr(self, name) for name in names}
 
 
