@@ -105,6 +105,9 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     faults = list(checkpoint.faults(folder))
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
+        if not checkpoint.read_headers(checkpoint.weight_files(folder)):
+            yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
+            return
         yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
