@@ -15,6 +15,7 @@ class MissionResult:
     failed: int = 0
     skipped: int = 0  # written by an earlier run
     revised: int = 0  # of the skipped: another threshold changed their verdict
+    unbound: int = 0  # of the skipped: verdicts that do not name the summaries they were judged from
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # photos that were turned as their EXIF orientation says
     unknown_folders: int = 0  # that no mission knows, in the input folder; each is counted with one mission
@@ -44,7 +45,9 @@ class MissionResult:
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
-        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory", "unknown_folders")
+        names = (
+            "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory", "unknown_folders",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
