@@ -111,26 +111,18 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     faults = list(checkpoint.faults(folder))
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
-        if not _holds_weights(folder):
+        if not checkpoint.read_headers(checkpoint.weight_files(folder)):
             yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
         yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
 
-def _holds_weights(folder: Path) -> bool:
-    """Whether the headers name any tensor. A header that cannot be read counts as one that does: loading reports it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return any(len(list(safe_open(path, "pt").keys())) for path in folder.glob("*.safetensors"))
-    except (SafetensorError, OSError):
-        return True
-
-
 def _size(folder: Path) -> str:
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return f"{weights / GIB:.2f} GiB of weights in {len(list(folder.glob('*.safetensors')))} file(s)"
+    from yanshou.engines.checkpoint import weight_files
+
+    files = weight_files(folder)
+    return f"{sum(path.stat().st_size for path in files) / GIB:.2f} GiB of weights in {len(files)} file(s)"
 
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:

@@ -64,6 +64,7 @@ class Evaluation:
     confidence: float  # of the intervals
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
+    unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
     runs: Mapping[Path, Mapping[str, Any] | None]  # file → settings that made it, from its run.json; None: unknown
 
@@ -77,6 +78,7 @@ class Evaluation:
             "confidence": self.confidence,
             "overall": self.overall.to_dict(self.confidence),
             "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "unbound_verdicts": self.unbound,
             "warnings": list(self.warnings),
         }
 
@@ -112,6 +114,7 @@ def evaluate(
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
+        unbound=read.unbound,
         warnings=read.warnings,
         runs={file: read_settings(file) for file in (*verdict_files, *read.stage_a_files)},
     )

@@ -155,5 +155,6 @@ def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> It
             run.record(Outcome.failed(group.key, error))
         elif freshness is not None:
             run.result.skipped += 1
+            run.result.unbound += not freshness
         else:
             yield group

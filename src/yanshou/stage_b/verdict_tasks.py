@@ -22,7 +22,7 @@ from yanshou.missions.rules import decide
 from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.pipeline.stage import MissionTask
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, stale_verdict
+from yanshou.schema.records import OTHER_SUMMARIES, Label, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
@@ -57,10 +57,10 @@ class VerdictTask(MissionTask[StageARecord, VerdictRecord]):
         self._stage_a = [str(path.absolute()) for path in settings.stage_a]
 
     def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
-        """A verdict that is older than its group's summaries is an error."""
-        if freshness and (stale := stale_verdict(group.timestamp, freshness)):
+        """A verdict about other summaries than those that its group has now is an error."""
+        if freshness and freshness != group.summaries_sha256:
             return SummaryError(
-                stale, "delete the group's line from the verdicts and run again, or start over with --fresh"
+                OTHER_SUMMARIES, "delete the group's line from the verdicts and run again, or start over with --fresh"
             )
         return None
 
@@ -80,7 +80,7 @@ class RuleTask(VerdictTask):
             decision = decide(self.mission.rule, [parse(line) for line in _lines(record)])
             verdict = VerdictRecord(
                 **record.key._asdict(), verdict=_label(decision.passed), reason=decision.reason, p_pass=None,
-                raw_text=None, timestamp=now(),
+                raw_text=None, timestamp=now(), summaries_sha256=record.summaries_sha256,
             )  # fmt: skip
             yield Outcome(record.key, verdict)
 
@@ -131,7 +131,7 @@ class ModelTask(VerdictTask):
         finished = Reorder[Outcome[VerdictRecord]]()
         with closing_answers(self._engine, requests) as answers:
             for answer in answers:
-                finished.add(answer.id, self._outcome(pending[answer.id].key, answer))
+                finished.add(answer.id, self._outcome(pending[answer.id], answer))
                 on_answer(answer)
                 yield from finished.ready()
         yield from finished.rest()
@@ -144,13 +144,13 @@ class ModelTask(VerdictTask):
         key = "/".join((record.mission, record.label or "", record.group_id))
         return Request(number, prompt, None, key, candidates=(PASS, FAIL))
 
-    def _outcome(self, key: GroupKey, answer: Answer) -> Outcome[VerdictRecord]:
+    def _outcome(self, group: StageARecord, answer: Answer) -> Outcome[VerdictRecord]:
         try:
-            return Outcome(key, self._verdict(key, answer))
+            return Outcome(group.key, self._verdict(group, answer))
         except GroupError as error:
-            return Outcome.failed(key, error)
+            return Outcome.failed(group.key, error)
 
-    def _verdict(self, key: GroupKey, answer: Answer) -> VerdictRecord:
+    def _verdict(self, group: StageARecord, answer: Answer) -> VerdictRecord:
         """The group's line. Raises the GroupError that the group fails with."""
         completion = completed(answer)
         thinking.answer(completion.text)  # names the cause where reasoning is
@@ -161,8 +161,9 @@ class ModelTask(VerdictTask):
         if p_pass is None and self._threshold is not None:
             raise VerdictError(f"{NO_P_PASS}: it wrote {excerpt(completion.text)}", NO_THRESHOLD)
         return VerdictRecord(
-            **key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
+            **group.key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
             reason=escape_surrogates(read.reason), p_pass=p_pass, raw_text=completion.text, timestamp=now(),
+            summaries_sha256=group.summaries_sha256,
         )  # fmt: skip
 
 
