@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.checkpoints import HYBRID, THINKING, Spoil, answering, edited, spoilt, without, write_tiny, written
+from support.checkpoints import HYBRID, THINKING, Spoil, prompt_end, edited, spoilt, without, write_tiny, written
 
 from yanshou.cli import doctor, main
 from yanshou.cli.doctor import REASONS, Finding, examine, report
@@ -90,7 +90,7 @@ def test_what_does_not_prevent_a_run_is_a_note(tiny: Path, tmp_path: Path) -> No
 
 def test_a_template_that_opens_a_think_block_is_a_note(tiny: Path, tmp_path: Path) -> None:
     thinking, hybrid = (
-        spoilt(tiny, tmp_path / name, answering(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
+        spoilt(tiny, tmp_path / name, prompt_end(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
     )
     assert findings(thinking, "FAIL") == findings(hybrid, "FAIL") == []
     assert [note for note in findings(thinking, "note") if "<think>" in note] == [REASONS]

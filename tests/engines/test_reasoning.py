@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.checkpoints import HYBRID, THINKING, Spoil, answering, settings, spoilt
+from support.checkpoints import HYBRID, THINKING, Spoil, prompt_end, settings, spoilt
 from support.requests import LONG, SHORT, answers, photos
 
 from yanshou.engines import Completion, Engine, Request
@@ -28,7 +28,7 @@ def completions(make: Make, folder: Path, requests: list[Request]) -> list[Compl
 
 @engines
 def test_a_raw_text_begins_with_the_tag_that_the_template_opened(tiny: Path, tmp_path: Path, make: Make) -> None:
-    thinking = spoilt(tiny, tmp_path / "thinking", answering(THINKING))
+    thinking = spoilt(tiny, tmp_path / "thinking", prompt_end(THINKING))
     about_photos = completions(make, thinking, photos(3))
     assert [one.text.startswith("<think>\n") for one in about_photos] == [True] * 3
     assert not any(one.text.startswith("<think>") for one in completions(make, tiny, photos(3)))
@@ -39,7 +39,7 @@ def test_a_raw_text_begins_with_the_tag_that_the_template_opened(tiny: Path, tmp
 @pytest.mark.parametrize("end", [THINKING, HYBRID, "<|im_start|>assistant\n<think>"])
 @torch.inference_mode()
 def test_candidates_are_scored_where_the_answer_begins(tiny: Path, tmp_path: Path, make: Make, end: str) -> None:
-    folder = spoilt(tiny, tmp_path / "thinking", answering(end))
+    folder = spoilt(tiny, tmp_path / "thinking", prompt_end(end))
     requests = [Request(at, prompt, None, candidates=CANDIDATES) for at, prompt in enumerate((SHORT, LONG))]
     found = completions(make, folder, requests)
     plain = TransformersEngine(settings(tiny))
@@ -56,9 +56,9 @@ def test_candidates_are_scored_where_the_answer_begins(tiny: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("spoil", "with_photo", "without"),
     [
-        (answering(THINKING), "<think>\n", CLOSED),
-        (answering(HYBRID), CLOSED, CLOSED),
-        (answering("<|im_start|>assistant\n"), "", ""),
+        (prompt_end(THINKING), "<think>\n", CLOSED),
+        (prompt_end(HYBRID), CLOSED, CLOSED),
+        (prompt_end("<|im_start|>assistant\n"), "", ""),
     ],
 )
 def test_reasoning_is_off_where_the_template_can_do_without_and_before_verdicts(

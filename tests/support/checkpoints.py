@@ -107,7 +107,7 @@ def written(name: str, content: str | bytes) -> Spoil:
     return lambda folder: (folder / name).write_bytes(data) and None
 
 
-def answering(beginning: str) -> Spoil:
+def prompt_end(beginning: str) -> Spoil:
     """Lets the chat template end with this: the beginning of the answer."""
 
     def spoil(folder: Path) -> None:
