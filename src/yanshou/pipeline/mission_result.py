@@ -46,7 +46,8 @@ class MissionResult:
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
         names = (
-            "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory", "unknown_folders",
+            "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory",
+            "unknown_folders",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
