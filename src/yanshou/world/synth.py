@@ -28,7 +28,7 @@ from PIL.ExifTags import Base
 from PIL.Image import Transpose
 
 from yanshou.errors import OutputError, RunError, UsageError
-from yanshou.inputs.discovery import LABELS
+from yanshou.inputs.label_folders import LABELS
 from yanshou.inputs.orientation import TURNS
 from yanshou.missions import Mission
 from yanshou.schema.records import Label, TruthRecord, image_key
