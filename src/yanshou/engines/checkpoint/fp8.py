@@ -60,7 +60,7 @@ def fp8_block(settings: Mapping[str, Any]) -> Block | None:
     raise ValueError(method or f"{settings.get('bits', 'unknown')} bits, no quant_method")
 
 
-def scales(settings: Mapping[str, Any] | None, tensors: Mapping[str, TensorHeader]) -> dict[str, Scale]:
+def match_scales(settings: Mapping[str, Any] | None, tensors: Mapping[str, TensorHeader]) -> dict[str, Scale]:
     """The scale of every FP8 weight, by the weight's name. Raises CheckpointError where headers and config disagree."""
     weights = {name: tensor for name, tensor in tensors.items() if tensor.dtype.startswith("F8_")}
     if settings is None:
@@ -122,7 +122,7 @@ def _compressed_block(settings: "CompressedTensors") -> Block | None:
     weights = [group.weights for group in settings.config_groups.values()]
     if settings.format not in FP8_FORMATS or not all(one.is_fp8 for one in weights) or not weights:
         raise ValueError(f"{name}, {weights[0].num_bits} bits" if weights else name)
-    if settings.sparsity_config.format != "dense" or settings.transform_config:
+    if settings.transform_config or (settings.sparsity_config and settings.sparsity_config.format != "dense"):
         raise ValueError(f"{name}, sparse or transformed")
     blocks = {one.block_structure if one.strategy == "block" else None for one in weights}
     if len(blocks) > 1 or any(one.strategy not in STRATEGIES for one in weights):
@@ -173,5 +173,5 @@ class CompressedTensors(Settings):
 
     format: str
     config_groups: dict[str, Group]
-    sparsity_config: Sparsity = Sparsity()
+    sparsity_config: Sparsity | None = None
     transform_config: dict[str, Any] | None = None
