@@ -135,29 +135,36 @@ def another_key(line: dict[str, object]) -> None:
     line["index"] = 0
 
 
-PANDAS = " (pandas does, unless convert_dates=False)"
+PANDAS = "pandas rewrote the file, and turns texts into times and numbers unless convert_dates=False, dtype=False"
+FOREIGN = "the file is of another kind, or another program rewrote it"
+LINE = "Delete the line and run again: only that group is redone."
 
 
 @pytest.mark.parametrize(
     ("change", "says", "by"),
     [
         (milliseconds, "key timestamp is 1795838013000: input should be a valid string (group QC-1, 1 photo)", PANDAS),
-        (a_float, "key group_id is 20241022.0: input should be a valid string (group 20241022.0, 1 photo)", ""),
-        (another_key, "unknown key index (group QC-1, 1 photo)", ""),
-        (lambda line: line.pop("images"), "key images is missing (group QC-1)", ""),
+        (a_float, "key group_id is 20241022.0: input should be a valid string (group 20241022.0, 1 photo)", FOREIGN),
+        (another_key, "unknown key index (group QC-1, 1 photo)", FOREIGN),
+        (lambda line: line.pop("images"), "key images is missing (group QC-1)", FOREIGN),
     ],
 )
 def test_a_fault_that_every_line_has_is_named_as_one_of_the_file(
     tmp_path: Path, change: Callable[[dict[str, object]], object], says: str, by: str
 ) -> None:
     assert message(tmp_path / "a.jsonl", lines_with(change, 1, 2, 3)) == (
-        f":1: {says}. Every line has this fault: the file is of another kind, or another program rewrote it{by}. Give "
-        "another file, or restore this one as yanshou wrote it."
+        f":1: {says}. Every line has this fault: {by}. Give another file, or restore this one as yanshou wrote it."
     )
     for number, numbers in ((1, (1,)), (1, (1, 3)), (2, (2, 3))):
         found = message(tmp_path / "a.jsonl", lines_with(change, *numbers))
         assert found.startswith(f":{number}: ")
-        assert found.endswith("Delete the line and run again: only that group is redone.")
+        assert found.endswith(LINE)
+
+
+def test_a_file_of_one_line_has_a_fault_of_the_line_unless_pandas_wrote_it(tmp_path: Path) -> None:
+    for change, pandas in ((milliseconds, True), (another_key, False)):
+        found = message(tmp_path / "a.jsonl", lines_with(change, 1).splitlines(keepends=True)[0])
+        assert (PANDAS in found, found.endswith(LINE)) == (pandas, not pandas)
 
 
 def test_a_table_of_pandas_is_named(tmp_path: Path) -> None:

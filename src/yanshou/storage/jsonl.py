@@ -31,6 +31,8 @@ from yanshou.validation import validation_message
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 REDO = "Delete the line and run again: only that group is redone."
+PANDAS = "pandas rewrote the file, and turns texts into times and numbers unless convert_dates=False, dtype=False"
+FOREIGN = "the file is of another kind, or another program rewrote it"
 MAX_COMPARED = 1_000  # lines that are compared to see whether all have the same fault
 
 
@@ -175,14 +177,14 @@ def _cure_of_every_line(
             "The whole file is one object of columns, as pandas writes it: write it with orient='records', lines=True, "
             "or restore the file as yanshou wrote it."
         )
+    pandas = isinstance(line.get("timestamp"), int)  # milliseconds: no run and no editor writes the time so
     with read_errors(path), path.open("rb") as file:
         others = list(islice(file, 1, MAX_COMPARED))
-    if not others or not all(_has_fault(other, record_type, _kind(error)) for other in others):
+    if not (others or pandas) or not all(_has_fault(other, record_type, _kind(error)) for other in others):
         return ""
-    pandas = isinstance(line.get("timestamp"), int) and " (pandas does, unless convert_dates=False)"
     return (
-        f"Every line has this fault: the file is of another kind, or another program rewrote it{pandas or ''}. Give "
-        "another file, or restore this one as yanshou wrote it."
+        f"Every line has this fault: {PANDAS if pandas else FOREIGN}. Give another file, or restore this one as "
+        "yanshou wrote it."
     )
 
 
