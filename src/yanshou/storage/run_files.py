@@ -3,6 +3,7 @@
     out/挡风板安装检查_stage_a.jsonl          LinesFile    the groups that are done: one checked line each
     out/挡风板安装检查_stage_a.errors.jsonl   ErrorsFile   the groups that fail now: one line per fault
     out/挡风板安装检查_stage_a.run.json       RunFile      the settings and environments that made the lines
+    out/挡风板安装检查_stage_a.removed.jsonl  only where lines were removed: see removed_lines.py
     out/.挡风板安装检查_stage_a.lock          empty; one run at a time holds it
 
     with locked_run(output_dir, "挡风板安装检查_stage_a") as paths:
@@ -39,12 +40,14 @@ class RunPaths(NamedTuple):
     lines: Path
     errors: Path
     run: Path
+    removed: Path  # only where lines were removed
     lock: Path
 
     @classmethod
     def of(cls, output_dir: Path, stem: str) -> Self:
-        lines, errors, run = (output_dir / f"{stem}.{ending}" for ending in ("jsonl", "errors.jsonl", "run.json"))
-        return cls(lines, errors, run, output_dir / f".{stem}.lock")
+        endings = ("jsonl", "errors.jsonl", "run.json", "removed.jsonl")
+        lines, errors, run, removed = (output_dir / f"{stem}.{ending}" for ending in endings)
+        return cls(lines, errors, run, removed, output_dir / f".{stem}.lock")
 
     @classmethod
     def beside(cls, lines: Path) -> Self:
@@ -61,15 +64,15 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
     paths = RunPaths.of(output_dir, stem)
     with locked(paths.lock, paths.lines):
         if fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
-            move_aside([paths.lines, paths.errors, paths.run])
+            move_aside([paths.lines, paths.errors, paths.run, paths.removed])
         yield paths
 
 
 class RunFiles(Generic[RecordT]):
     """The open files of one run."""
 
-    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile) -> None:
-        self.lines, self.errors, self.run = lines, errors, run
+    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, removed: Path) -> None:
+        self.lines, self.errors, self.run, self.removed = lines, errors, run, removed
 
     @classmethod
     def open(
@@ -80,11 +83,16 @@ class RunFiles(Generic[RecordT]):
         earlier: EarlierRuns,
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
+        inputs: Sequence[str] = (),
     ) -> Self:
-        """Reads what is done and what fails, and writes that the run is running. The caller holds the lock."""
+        """Reads what is done and what fails, and writes that the run is running. The caller holds the lock.
+
+        `inputs`: absolute paths of what the groups are read from; the run file collects those of all lines.
+        """
         lines = LinesFile(paths.lines, record_type, mission)
         try:
-            return cls(lines, ErrorsFile(paths.errors, lines.done), RunFile(paths.run, earlier, settings, environment))
+            errors = ErrorsFile(paths.errors, lines.done)
+            return cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths.removed)
         except BaseException:
             lines.close()
             raise
@@ -97,6 +105,10 @@ class RunFiles(Generic[RecordT]):
     def fail(self, faults: Sequence[Fault]) -> None:
         """Writes everything that is wrong with one group."""
         self.errors.fail(faults)
+
+    def remove(self, groups: Mapping[int, GroupKey]) -> None:
+        """Moves the lines of these groups, by line number, to the file of removed lines."""
+        self.lines.remove(groups, self.removed)
 
     def finish(self, status: Status, counts: Mapping[str, int], present: Collection[GroupKey] | None = None) -> None:
         """Writes how the run ended. `present`: the groups in the input; the faults of others are dropped."""
