@@ -1,4 +1,4 @@
-"""Stale lines: their group is no longer in the input. A run over a whole mission names, counts and, if asked, moves them.
+"""Stale lines: their group is no longer in the input. A whole run names, counts and, if asked, moves them.
 
     group of a line        in the input                    nothing to do
                            not in the input                stale: reported, status 3, `--prune` moves the line
@@ -36,7 +36,7 @@ def settle(absent: AbsentLines, run: MissionRun[Any], prune_share: float) -> Non
     lines, removed = run.files.lines, run.files.removed
     if absent.unlisted:
         result.late_warnings.append(
-            f"{printable(lines.path)}: {absent.unlisted} of its lines may be stale: their folders could not be listed"
+            f"{printable(lines.path)}: {absent.unlisted} of its lines may be stale: their folders could not be listed."
         )
     if not stale:
         return
@@ -44,11 +44,11 @@ def settle(absent: AbsentLines, run: MissionRun[Any], prune_share: float) -> Non
         run.files.remove(stale)
         result.stale, result.pruned, result.removed = 0, len(stale), removed
         return
-    advice = f"Put the groups back, or move the lines to {removed.name} with --prune"
+    advice = f"Put the groups back, or move the lines to {removed.name} with --prune."
     if prune_share:
         advice = (
             f"--prune moves at most half of a file's lines, and these are {len(stale)} of {len(lines.done)}: is a disk "
-            "or a folder missing? Put it back, or use --prune-all"
+            "or a folder missing? Put it back, or use --prune-all."
         )
     result.late_warnings.append(
         f"{printable(lines.path)}: {len(stale)} {'line is' if len(stale) == 1 else 'lines are'} stale: the input no "

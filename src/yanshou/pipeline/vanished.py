@@ -14,7 +14,7 @@ from yanshou.storage.run_files import RunPaths
 def vanished(
     missions: Iterable[Mission], output_dir: Path, kind: str, covers: Callable[[Sequence[str]], bool]
 ) -> Iterator[tuple[Mission, Path]]:
-    """Those of the missions that have lines from this input, and the lines. `covers`: whether it is all that they had."""
+    """The missions that have lines of this input, and the file. `covers`: whether such recorded inputs are this one."""
     for mission in missions:
         paths = RunPaths.of(output_dir, f"{mission.name}_{kind}")
         with suppress(InputError, DamagedFileError, OutputError):  # nothing is run: a later run names what is damaged

@@ -9,7 +9,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from yanshou.schema.records import TIME, Record
 
@@ -27,6 +27,8 @@ class EarlierEnvironment(Record):
 
 class RunRecord(Record):
     """The settings and environments that made the lines of one file, and how the last run ended."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)  # every key is written
 
     format: Literal[1] = Field(description="Version of this file's format.")
     yanshou: str = Field(description="Version of yanshou.")
