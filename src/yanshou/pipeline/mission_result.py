@@ -17,6 +17,7 @@ class MissionResult:
     failed: int = 0
     skipped: int = 0  # written by an earlier run
     revised: int = 0  # of the skipped: another threshold changed their verdict
+    unbound: int = 0  # of the skipped: verdicts that do not name the summaries they were judged from
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # photos that were turned as their EXIF orientation says
     seconds: float = 0.0  # from the first request to the last line
@@ -50,7 +51,7 @@ class MissionResult:
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
-        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory", "pruned")
+        names = ("groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory", "pruned")
         whole = {name: getattr(self, name) for name in COUNTS_OF_WHOLE_RUNS}
         return {name: getattr(self, name) for name in names} | {n: c for n, c in whole.items() if c is not None}
 

@@ -147,7 +147,7 @@ class Stage:
         """The mission's files, locked. The engine is planned in between: its environment depends on earlier ones."""
         settings = task.settings()
         with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
-            earlier = read_earlier(paths.run, paths.lines, settings, task.may_change)
+            earlier = read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             environment = task.environment(earlier.environments)
             with RunFiles.open(
                 paths, task.record_type, task.mission.name, earlier, settings, environment, task.inputs
@@ -178,5 +178,6 @@ def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> It
             run.record(Outcome.failed(group.key, error))
         elif freshness is not None:
             run.result.skipped += 1
+            run.result.unbound += not freshness
         else:
             yield group

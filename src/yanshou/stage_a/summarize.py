@@ -92,7 +92,7 @@ def _vanished(missions: Sequence[Mission], settings: StageASettings) -> Iterator
     def came_from_here(inputs: Sequence[str]) -> bool:
         return any(is_same_folder(path, settings.input_dir) for path in inputs)
 
-    for mission, lines in vanished(missions, settings.output_dir, SummarizeTask.kind, came_from_here):
+    for mission, lines in vanished(missions, settings.output_dir, SummarizeTask, came_from_here):
         yield (
             mission,
             f"{printable(lines)} has lines from {printable(settings.input_dir)}, where {mission.name} is no longer a "

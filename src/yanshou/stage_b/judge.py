@@ -64,7 +64,7 @@ def _vanished(missions: Sequence[Mission], settings: JudgeSettings) -> list[Rule
         return []
     tasks = []
     for mission, lines in vanished(
-        missions, settings.output_dir, RuleTask.kind, lambda made: reads_all(settings.stage_a, made)
+        missions, settings.output_dir, RuleTask, lambda made: reads_all(settings.stage_a, made)
     ):
         task = RuleTask(mission, [], settings)
         task.error = (

@@ -3,12 +3,12 @@
     out/挡风板安装检查_stage_a.jsonl          LinesFile    the groups that are done: one checked line each
     out/挡风板安装检查_stage_a.errors.jsonl   ErrorsFile   the groups that fail now: one line per fault
     out/挡风板安装检查_stage_a.run.json       RunFile      the settings and environments that made the lines
-    out/挡风板安装检查_stage_a.removed.jsonl  only where lines were removed: see removed_lines.py
-    out/.挡风板安装检查_stage_a.lock          empty; one run at a time holds it
+    out/挡风板安装检查_stage_a.removed.jsonl               only where lines were removed: see removed_lines.py
+    out/.挡风板安装检查_stage_a.lock          Lock         empty; one run at a time holds it
 
     with locked_run(output_dir, "挡风板安装检查_stage_a") as paths:
-        earlier = read_earlier(paths.run, paths.lines, settings)            # refuses other settings
-        environment = …                                                     # may depend on earlier.environments
+        earlier = read_earlier(paths.run, paths.lines, StageARecord, settings)   # refuses other settings
+        environment = …                                                        # may depend on earlier.environments
         with RunFiles.open(paths, StageARecord, mission, earlier, settings, environment) as files:
             files.append(record)
             files.finish("finished", {"written": 1})
@@ -28,7 +28,7 @@ from yanshou.schema.run_record import Status
 from yanshou.storage.atomic import move_aside
 from yanshou.storage.errors_file import ErrorsFile
 from yanshou.storage.lines_file import LinesFile
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 from yanshou.storage.run_file import EarlierRuns, RunFile
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -41,13 +41,13 @@ class RunPaths(NamedTuple):
     errors: Path
     run: Path
     removed: Path  # only where lines were removed
-    lock: Path
+    lock: Lock
 
     @classmethod
     def of(cls, output_dir: Path, stem: str) -> Self:
         endings = ("jsonl", "errors.jsonl", "run.json", "removed.jsonl")
         lines, errors, run, removed = (output_dir / f"{stem}.{ending}" for ending in endings)
-        return cls(lines, errors, run, removed, output_dir / f".{stem}.lock")
+        return cls(lines, errors, run, removed, Lock(output_dir / f".{stem}.lock", lines))
 
     @classmethod
     def beside(cls, lines: Path) -> Self:
@@ -62,7 +62,7 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
     Raises LockedError where another run holds the lock, OutputError where the folder cannot be written.
     """
     paths = RunPaths.of(output_dir, stem)
-    with locked(paths.lock, paths.lines):
+    with paths.lock:
         if fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
             move_aside([paths.lines, paths.errors, paths.run, paths.removed])
         yield paths
@@ -71,8 +71,10 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
 class RunFiles(Generic[RecordT]):
     """The open files of one run."""
 
-    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, removed: Path) -> None:
-        self.lines, self.errors, self.run, self.removed = lines, errors, run, removed
+    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, paths: RunPaths) -> None:
+        self.lines, self.errors, self.run = lines, errors, run
+        self.removed, self._lock = paths.removed, paths.lock
+        self.warnings: list[str] = []  # what a resume repaired, and what is other than in earlier runs
 
     @classmethod
     def open(
@@ -85,35 +87,60 @@ class RunFiles(Generic[RecordT]):
         environment: Mapping[str, Any],
         inputs: Sequence[str] = (),
     ) -> Self:
-        """Reads what is done and what fails, and writes that the run is running. The caller holds the lock.
+        """Reads and checks what is done and what fails; then repairs their ends, and writes that the run is running.
 
-        `inputs`: absolute paths of what the groups are read from; the run file collects those of all lines.
+        The caller holds the lock. `inputs`: absolute paths of what the groups are read from; the run file collects
+        those of all lines.
         """
         lines = LinesFile(paths.lines, record_type, mission)
+        errors = ErrorsFile(paths.errors, lines.done)
+        files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths)
         try:
-            errors = ErrorsFile(paths.errors, lines.done)
-            return cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths.removed)
+            files._begin()
         except BaseException:
-            lines.close()
+            files.close()
             raise
+        return files
 
     def append(self, record: RecordT) -> None:
         """Writes a group's line: the group is done, and fails no longer."""
+        self._lock.check()
         self.lines.append(record)
         self.errors.forget(record.key)
 
     def fail(self, faults: Sequence[Fault]) -> None:
         """Writes everything that is wrong with one group."""
+        self._lock.check()
         self.errors.fail(faults)
 
     def remove(self, groups: Mapping[int, GroupKey]) -> None:
         """Moves the lines of these groups, by line number, to the file of removed lines."""
+        self._lock.check()
         self.lines.remove(groups, self.removed)
 
     def finish(self, status: Status, counts: Mapping[str, int], present: Collection[GroupKey] | None = None) -> None:
         """Writes how the run ended. `present`: the groups in the input; the faults of others are dropped."""
+        self._lock.check()
         self.errors.finish(present)
         self.run.finish(status, counts)
+
+    def close(self) -> None:
+        """Closes the files, their lines safe on the disk."""
+        self.lines.close()
+        self.errors.close()
+
+    def _begin(self) -> None:
+        self._lock.check()
+        for file in (self.lines, self.errors):
+            self.warnings += file.end.repairs(file.path)
+            file.open()
+        if not self.lines.sync():
+            self.warnings.append(
+                f"{self.lines.path}: this file system cannot be told to write to the disk at once (fsync). After a "
+                "power cut the latest lines may be missing; the next run redoes them"
+            )
+        self.run.open()
+        self.warnings += self.run.warnings
 
     def __enter__(self) -> Self:
         return self
@@ -121,4 +148,4 @@ class RunFiles(Generic[RecordT]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.lines.close()
+        self.close()
