@@ -61,6 +61,7 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
         self.inputs: list[str] = []  # absolute paths of what the groups are read from
         self.warnings: list[str] = []
         self.error = ""  # why the mission cannot run
+        self.unknown_folders = 0  # beside the missions' folders, reported with this mission
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -121,6 +122,7 @@ class Stage:
     def _result(self, task: MissionTask[GroupT, RecordT]) -> MissionResult:
         groups = len(task.groups) + len(task.unusable)
         result = MissionResult(task.mission.name, groups=groups, warnings=list(task.warnings))
+        result.unknown_folders = task.unknown_folders
         with mission_errors(result, self.listener):
             self._run(task, result)
         return result

@@ -11,6 +11,8 @@ from unicodedata import normalize
 from yanshou.engines.base import Engine, RunPlan
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.discovery import Discovery, Group, discover, mission_folders
+from yanshou.inputs.layout import no_mission
+from yanshou.inputs.unknown_folders import UnknownFolder, unknown_folders
 from yanshou.missions import Mission, Missions, load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.pipeline.listener import Listener
@@ -27,6 +29,8 @@ from yanshou.stage_a.stale_lines import InputTree, absent_lines, is_same_folder
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
 from yanshou.text import printable
+
+UNKNOWN_NAMED = 50  # warnings about unknown folders
 
 
 def summarize_directory(
@@ -56,6 +60,7 @@ def prepare(settings: StageASettings, engine: Engine | None = None, listener: Li
         SummarizeTask(mission, Discovery(mission.name), settings, engine, error)
         for mission, error in _vanished([mission for mission in known if mission not in missions], settings)
     ]
+    _report_unknown_folders(tasks, known, settings)
     return Stage(
         tasks, engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share, listener=listener
     )
@@ -68,8 +73,7 @@ def chosen(known: Missions, settings: StageASettings) -> list[Mission]:
         return list(named.values())
     found = [m for m in known if mission_folders(settings.input_dir, m.name, m.aliases)]
     if not found and not named:
-        names = ", ".join(mission.name for mission in known)
-        raise InputError(f"{settings.input_dir}: no folder of a known mission is here. Known missions: {names}.")
+        raise no_mission(settings.input_dir, known.names, settings.layout)
     return list(({mission.name: mission for mission in found} | named).values())
 
 
@@ -100,6 +104,25 @@ def _vanished(missions: Sequence[Mission], settings: StageASettings) -> Iterator
         )
 
 
+def _report_unknown_folders(tasks: Sequence["SummarizeTask"], known: Missions, settings: StageASettings) -> None:
+    """Warns about each unknown folder once: at the mission that it was probably meant for, else at the first one.
+
+    With named missions, only of the folders that were probably meant for one of them.
+    """
+    try:
+        folders, beside = unknown_folders(settings.input_dir, known)
+    except InputError:
+        return  # every mission says so
+    by_mission = {task.mission.name: task for task in tasks}
+    everywhere = ALL in settings.missions
+    for folder in folders:
+        task = by_mission.get(folder.near.name) if folder.near else None
+        if task or everywhere:
+            (task or tasks[0]).add_unknown(folder)
+    if everywhere:
+        tasks[0].warnings += beside.warnings()
+
+
 class SummarizeTask(MissionTask[Group, StageARecord]):
     """The groups of photos of one mission."""
 
@@ -119,6 +142,14 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
         self.warnings, self.error = found.warnings(), error
         self.inputs = [str(settings.input_dir.absolute())]
         self._settings, self._engine, self._found = settings, engine, found
+
+    def add_unknown(self, folder: UnknownFolder) -> None:
+        """Counts a folder that is no mission's, and warns about the first ones."""
+        self.unknown_folders += 1
+        if self.unknown_folders <= UNKNOWN_NAMED:
+            self.warnings.append(folder.warning(self._settings.input_dir))
+        elif self.unknown_folders == UNKNOWN_NAMED + 1:
+            self.warnings.append(f"{self._settings.input_dir}: more folders are left out, which no mission knows")
 
     @cached_property
     def prompt(self) -> Prompt:
