@@ -80,12 +80,7 @@ def _photos(paths: Iterable[Path], found: Discovery) -> Iterator[Path]:
     seen: set[FileId] = set()
     for path in sorted(paths, key=lambda path: natural_key(str(path))):
         if path.is_dir():
-            photos = 0
-            for photo in _below(_absolute(path), seen, found):
-                photos += 1
-                yield photo
-            if not photos:
-                found.skip(EMPTY_FOLDER, str(path))
+            yield from _of_folder(_absolute(path), seen, found)
         elif not os.path.lexists(path):
             raise InputError(f"{printable(path)}: no such file or folder. Check the path.")
         elif not is_photo_name(path.name):
@@ -96,32 +91,50 @@ def _photos(paths: Iterable[Path], found: Discovery) -> Iterator[Path]:
             yield _absolute(path)
 
 
-def _below(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]:
-    """The photos of a folder and of all folders below it, each folder once."""
-    folders = [top]
+def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]:
+    """The photos of a folder that was given, and of all folders below it, each folder once."""
+    if _seen(top, seen):
+        found.skip(REPEATED_FOLDER, str(top))
+        return
+    folders, photos = [top], 0
     while folders:
         folder = folders.pop()
         try:
-            if _seen(folder, seen):
-                found.skip(REPEATED_FOLDER, str(folder))
-                continue
             entries = sorted(scan(folder), key=lambda entry: natural_key(entry.name))
         except OSError as error:
-            if folder == top:
-                raise InputError(f"{printable(folder)} cannot be read as a folder ({error.strerror}).") from error
-            key = GroupKey(found.where, None, normalize("NFC", as_utf8(folder.name)))
-            found.faults.append(GroupFault(key, unreadable(folder, error)))
-            found.unlisted.append(folder)
+            _note_unreadable(folder, error, top, found)
             continue
-        inner = [entry for entry in entries if is_folder(entry) and not is_hidden(entry.name)]
-        folders += [folder / entry.name for entry in reversed(inner)]
+        inner = []
         for entry in entries:
             if is_hidden(entry.name):
                 found.skip(HIDDEN, str(folder / entry.name))
-            elif is_photo_name(entry.name) and entry not in inner:
+            elif is_folder(entry):
+                inner.append(folder / entry.name)
+            elif is_photo_name(entry.name):
+                photos += 1
                 yield folder / entry.name
-            elif entry not in inner:
+            else:
                 found.skip(OTHER_TYPE, str(folder / entry.name))
+        folders += reversed(list(_unseen(inner, seen, found)))
+    if not photos:
+        found.skip(EMPTY_FOLDER, str(top))
+
+
+def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Iterator[Path]:
+    for folder in folders:
+        if _seen(folder, seen):
+            found.skip(REPEATED_FOLDER, str(folder))
+        else:
+            yield folder
+
+
+def _note_unreadable(folder: Path, error: OSError, top: Path, found: Discovery) -> None:
+    """A folder that was given must be readable; one below it is a fault."""
+    if folder == top:
+        raise InputError(f"{printable(folder)} cannot be read as a folder ({error.strerror or error}).") from error
+    key = GroupKey(found.where, None, normalize("NFC", as_utf8(folder.name)))
+    found.faults.append(GroupFault(key, unreadable(folder, error)))
+    found.unlisted.append(folder)
 
 
 def _seen(folder: Path, seen: set[FileId]) -> bool:
