@@ -63,7 +63,8 @@ class StageASettings(RunSettings):
     """One `yanshou summarize`."""
 
     input_dir: Path | None = Field(
-        default=None, description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Or give --photos."
+        default=None,
+        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos.",
     )
     photos: tuple[Path, ...] = Field(
         default=(),
@@ -96,6 +97,8 @@ class StageASettings(RunSettings):
             raise ValueError("`input_dir` holds folders of missions, and `photos` has none. Give one of the two")
         if self.photos and self.layout is not None:
             raise ValueError("`layout` is about folders of missions, and `photos` has none. Leave it out")
+        if self.photos and self.prune_share:
+            raise ValueError("`prune` needs all groups of the input, and `photos` are some. Leave it out")
         if self.photos and (len(self.missions) != 1 or ALL in self.missions):
             raise ValueError("`photos` are photos of one mission: give exactly one `missions`, by its name")
         return self
