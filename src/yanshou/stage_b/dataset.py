@@ -27,6 +27,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from os.path import commonprefix
 from pathlib import Path
 
 from yanshou.errors import InputError
@@ -109,13 +110,19 @@ def _gives_away(example: Example) -> str:
     for word in LABEL_WORDS:
         if word in text:
             return f"its prompt contains {word}, a label's folder"
-    if any(path in text for path in example.image_paths if path):
+    if _contains_a_path(text, example.image_paths):
         return "its prompt contains the path of a photo"
     if len(example.group_id) >= ID_LENGTH and example.group_id in text:
         return "its prompt contains its id"
     if token := SPECIAL_TOKEN.search(text) or SWIFT_TAG.search(text):
         return f"its prompt contains {excerpt(token[0])}, which a chat template or ms-swift does not read as text"
     return ""
+
+
+def _contains_a_path(text: str, paths: Sequence[str]) -> bool:
+    if commonprefix(paths) not in text:  # in a group of thousands, so that each is not searched for
+        return False
+    return any(path in text for path in paths if path)
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
