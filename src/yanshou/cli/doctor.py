@@ -21,12 +21,18 @@ from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
 from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
+from yanshou.thinking import OPENED
 from yanshou.version import __version__
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
+REASONS = (
+    "the chat template opens a <think> block, as those of Thinking checkpoints do: the model reasons about every photo "
+    "before its line, which takes more time and a larger --max-new-tokens. Verdicts are asked for without reasoning. "
+    "The Instruct checkpoint reasons nowhere."
+)
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -141,6 +147,8 @@ def _template(text: str) -> Iterator[Finding]:
         yield Finding("FAIL", f"the chat template drops system or user text: {text!r}. Take the base checkpoint's.")
     elif text.find("image_pad") > text.find("用户"):
         yield Finding("note", "the chat template puts the text before the photo; prompts expect the photo first")
+    if OPENED.search(text):
+        yield Finding("note", REASONS)
 
 
 def _tokenizer(tokenizer: Any) -> Iterator[Finding]:

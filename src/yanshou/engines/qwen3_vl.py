@@ -225,13 +225,23 @@ class Qwen3VLBackend:
         stop = self.model.generation_config.eos_token_id
         return stop if isinstance(stop, list) else [stop]
 
+    @cached_property
+    def think_opening(self) -> str:
+        """The think tag that the prompts about photos end with; "" for most checkpoints."""
+        return chat.opening(self.processor)
+
     def completion(
         self, prepared: ModelInput, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
-        """The completion for an answer's tokens, the stop token included."""
+        """The completion for an answer's tokens, the stop token included.
+
+        Its text begins with the think tag that the template opened, so that a raw text holds the whole block.
+        """
         tokenizer = self.processor.tokenizer
         with self._tokenizing:
             text = tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if prepared.request.photo is not None:
+            text = self.think_opening + text
         return Completion(prepared.request.id, text, ended, len(tokens), prepared.rotated, logprobs)
 
 

@@ -47,7 +47,7 @@ class MissionRun(Generic[RecordT]):
         self, files: RunFiles[RecordT], result: MissionResult, listener: Listener, present: Collection[GroupKey]
     ) -> None:
         self.files, self.result, self.listener, self.present = files, result, listener, present
-        result.warnings += files.run.warnings
+        result.warnings += files.warnings
         result.lines, result.errors = files.lines.path, files.errors.path
 
     def __enter__(self) -> "MissionRun[RecordT]":

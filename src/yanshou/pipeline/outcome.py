@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from yanshou.engines.base import Completion, Failure
 from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
+from yanshou.thinking import LONGER, unfinished
 
 Answer = Completion | Failure
 AnswerCallback = Callable[[Answer], None]
@@ -51,6 +52,8 @@ def completed(answer: Answer, *, allow_truncated: bool = False, advice: str = RA
     if isinstance(answer, Failure):
         raise answer.error
     ending = f"…{answer.text[-ENDING:]!r}"
+    if answer.finish_reason == "length" and unfinished(answer.text):
+        raise GenerationError(f"the model was still reasoning after {answer.tokens} tokens: {ending}", LONGER)
     if answer.finish_reason == "length" and not allow_truncated:
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: {ending}", advice)
     if answer.finish_reason == "repetition":

@@ -132,7 +132,7 @@ class Stage:
         """The mission's files, locked. The engine is planned in between: its environment depends on earlier ones."""
         settings = task.settings()
         with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
-            earlier = read_earlier(paths.run, paths.lines, settings, task.may_change)
+            earlier = read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             environment = task.environment(earlier.environments)
             with RunFiles.open(paths, task.record_type, task.mission.name, earlier, settings, environment) as files:
                 yield files

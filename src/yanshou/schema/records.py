@@ -32,9 +32,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from yanshou.errors import SummaryError
 from yanshou.text import excerpt, trimmed, truncate
+from yanshou.thinking import TAG as THINK_TAG
 
 EMPTY = "Look at the photo. If it shows something, try another prompt or checkpoint."
 INCOMPLETE = "Every photo needs one line, under 图片_1, 图片_2, … in the photos' order."
+REASONING = "Summarize the group again: reasoning is taken off before a line is written."
 
 OTHER_SUMMARIES = "its summaries are not those it was judged from"
 
@@ -155,10 +157,10 @@ class VerdictRecord(GroupRecord):
     verdict: Label = Field(description="With a threshold, pass means p_pass ≥ threshold; without, the first line.")
     reason: str = Field(min_length=1, description="One line of Chinese.")
     p_pass: float | None = Field(
-        ge=0,
-        le=1,
-        description="P(通过) / (P(通过) + P(不通过)), each of the whole first line; null: a rule decided.",
-    )
+        ge=0, le=1,
+        description="P(通过) / (P(通过) + P(不通过)), each of the whole first line; null: a rule decided, or the model "
+        "reasoned before its verdict.",
+    )  # fmt: skip
     raw_text: str | None = Field(description="What the model wrote, special tokens included; null: a rule decided.")
     timestamp: str = Field(description=TIME)
     summaries_sha256: str | None = Field(
@@ -197,6 +199,8 @@ def check_group(
             raise SummaryError(f"{key} is empty: {text!r}", EMPTY)
         if len(text.splitlines()) > 1:
             raise SummaryError(f"{key} has several lines: {excerpt(text)}", INCOMPLETE)
+        if tag := THINK_TAG.search(text):
+            raise SummaryError(f"{key} holds {excerpt(tag[0])}, a tag of reasoning: {excerpt(text)}", REASONING)
     for name, texts in (("raw_texts", raw_texts), ("clean_texts", clean_texts)):
         if len(texts) != len(images):
             raise SummaryError(f"{name} has {len(texts)} texts for {len(images)} photos", INCOMPLETE)

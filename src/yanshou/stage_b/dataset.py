@@ -42,7 +42,7 @@ from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
 logger = logging.getLogger(__name__)
@@ -126,6 +126,6 @@ def _contains_a_path(text: str, paths: Sequence[str]) -> bool:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    with locked(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
+    with Lock(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
         for name, data in files.items():
             replace_file(folder / name, data)

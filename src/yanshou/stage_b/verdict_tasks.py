@@ -1,7 +1,8 @@
 """How the groups of one mission get their verdicts: from the mission's rule, or from a model.
 
     RuleTask    the rule decides; p_pass and raw_text are null
-    ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is
+    ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is; p_pass is null where
+                the model reasoned first all the same
 
 An answer that is not the two lines of a verdict fails its group: it is never a pass. Another threshold rewrites the
 verdicts on disk from their p_pass; the model is not asked again.
@@ -12,8 +13,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from yanshou import thinking
 from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
-from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
+from yanshou.errors import GenerationError, GroupError, ResumeError, SummaryError, VerdictError
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
@@ -32,6 +34,9 @@ RULES = "rules"  # in the run file, in place of a checkpoint
 DECIMALS = 6  # of p_pass: differences between batch sizes are smaller
 NOT_SUMMARIZED = "no run writes such summaries: summarize the group again"
 TWO_LINES = "two lines are expected, 通过 or 不通过 and 理由: …; train the checkpoint for it (`yanshou train --sft`)"
+
+NO_P_PASS = "the model reasoned before its verdict, which was not the first line that p_pass is computed for"
+NO_THRESHOLD = "Leave --threshold out, or take a checkpoint and a chat template that answer without reasoning"
 
 logger = logging.getLogger(__name__)
 
@@ -148,10 +153,13 @@ class ModelTask(VerdictTask):
     def _verdict(self, group: StageARecord, answer: Answer) -> VerdictRecord:
         """The group's line. Raises the GroupError that the group fails with."""
         completion = completed(answer)
+        thinking.answer(completion.text)  # names the cause where reasoning is
         read = read_verdict(completion.text)
         if read.passed is None or read.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(completion.text)}", TWO_LINES)
-        p_pass = _p_pass(*completion.logprobs)
+        p_pass = None if thinking.TAG.search(completion.text) else _p_pass(*completion.logprobs)
+        if p_pass is None and self._threshold is not None:
+            raise VerdictError(f"{NO_P_PASS}: it wrote {excerpt(completion.text)}", NO_THRESHOLD)
         return VerdictRecord(
             **group.key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
             reason=escape_surrogates(read.reason), p_pass=p_pass, raw_text=completion.text, timestamp=now(),
@@ -171,14 +179,16 @@ def rewrite_verdicts(lines: LinesFile[VerdictRecord], threshold: float | None) -
 
 
 def _under_threshold(record: VerdictRecord, threshold: float | None) -> VerdictRecord:
-    if record.p_pass is None or record.raw_text is None:
+    if record.raw_text is None:
         return record
+    if record.p_pass is None and threshold is not None:
+        raise ResumeError(f"--threshold: group {record.key} has no p_pass: {NO_P_PASS}. {NO_THRESHOLD}.")
     passes = _passes(record.p_pass, bool(read_verdict(record.raw_text).passed), threshold)
     return record.model_copy(update={"verdict": _label(passes)})
 
 
-def _passes(p_pass: float, first_line: bool, threshold: float | None) -> bool:
-    return first_line if threshold is None else p_pass >= threshold
+def _passes(p_pass: float | None, first_line: bool, threshold: float | None) -> bool:
+    return first_line if threshold is None or p_pass is None else p_pass >= threshold
 
 
 def _p_pass(passing: float, failing: float) -> float:
