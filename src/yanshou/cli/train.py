@@ -13,6 +13,7 @@ from yanshou.settings import TrainSettings
 @quiet_option
 def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
     """Trains a checkpoint to judge better, with ms-swift (extra "train"): GRPO, or SFT."""
+    from yanshou.cli.reporter import print_warnings
     from yanshou.cli.signals import interruptible
     from yanshou.cli.train_progress import TrainProgress
     from yanshou.train.run import Training
@@ -20,6 +21,7 @@ def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
     training = Training(settings, None if quiet else TrainProgress())
     if dry_run:
         click.echo(training.command_line())
+        print_warnings(training.warnings)
         return None
     with interruptible(training.interrupt):
         result = training.run()
