@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.checkpoints import Spoil, edited, spoilt, without, write_tiny, written
+from support.checkpoints import HYBRID, THINKING, Spoil, prompt_end, edited, spoilt, without, write_tiny, written
 
 from yanshou.cli import doctor, main
-from yanshou.cli.doctor import Finding, examine, report
+from yanshou.cli.doctor import REASONS, Finding, examine, report
 from yanshou.requirements import installed
 
 TEXT_FIRST = """\
@@ -35,7 +35,7 @@ def sharded(folder: Path) -> None:
     """The index names two weight files, and there is one."""
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
 
 
 def adapter(folder: Path) -> None:
@@ -86,6 +86,15 @@ def test_what_does_not_prevent_a_run_is_a_note(tiny: Path, tmp_path: Path) -> No
     notes = findings(folder, "note")
     assert "the tokenizer pads on the right; yanshou pads on the left by itself" in notes
     assert "the chat template puts the text before the photo; prompts expect the photo first" in notes
+
+
+def test_a_template_that_opens_a_think_block_is_a_note(tiny: Path, tmp_path: Path) -> None:
+    thinking, hybrid = (
+        spoilt(tiny, tmp_path / name, prompt_end(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
+    )
+    assert findings(thinking, "FAIL") == findings(hybrid, "FAIL") == []
+    assert [note for note in findings(thinking, "note") if "<think>" in note] == [REASONS]
+    assert not any("<think>" in note for note in findings(hybrid, "note"))
 
 
 def test_a_missing_folder_is_a_fault(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def evaluation(judge: Counts) -> Evaluation:
     figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(
         groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
-        verdict_files=(), stage_a_files=(), warnings=(), runs={},
+        verdict_files=(), stage_a_files=(), unbound=0, warnings=(), runs={},
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from support.lines import CABLES, GROUNDING, stage_a_line, write_lines
 
 from yanshou.cli import main
 from yanshou.missions import load_missions
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 from yanshou.world.jobs import random_job
 
 
@@ -88,7 +88,7 @@ def test_impossible_options_are_refused(
 
 
 def test_a_second_evaluation_in_the_same_folder_at_the_same_time_is_refused(verdicts: Path, tmp_path: Path) -> None:
-    with locked(tmp_path / ".evaluate.lock", tmp_path):
+    with Lock(tmp_path / ".evaluate.lock", tmp_path):
         result = run(tmp_path, verdicts)
     assert (result.exit_code, f"{tmp_path}: another run is writing it. Wait" in result.stderr) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == [".evaluate.lock"]

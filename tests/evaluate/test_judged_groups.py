@@ -54,15 +54,29 @@ def test_a_verdict_counts_beside_a_leftover_fault(judged: Judged) -> None:
     assert (group.verdict, group.fault) == ("pass", None)
 
 
-def test_a_verdict_older_than_the_summaries_does_not_count(judged: Judged) -> None:
-    later = stage_a_line("QC-2", timestamp="2100-01-01T00:00:00+08:00")
-    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], [stage_a_line("QC-1"), later])], None, MISSIONS)
+def test_a_verdict_about_other_summaries_does_not_count(judged: Judged) -> None:
+    """Whatever the clocks say: the summaries of QC-1 are a century newer than its verdict."""
+    lines = [stage_a_line("QC-1", timestamp="2126-01-01T00:00:00+08:00"), stage_a_line("QC-2", "pass", BAD)]
+    found = read_judged([judged([verdict("QC-1"), verdict("QC-2")], lines, bind=False)], None, MISSIONS)
     one, other = found.groups
     assert (one.verdict, one.fault) == ("pass", None)
     assert (other.verdict, other.p_pass, other.outcome) == (None, None, "error")
-    assert other.fault is not None
-    assert other.fault.startswith("its summaries were written at 2100-01-01")
-    assert [warning for warning in found.warnings if "QC-2" in warning and "older than its summaries" in warning]
+    assert other.fault == "its summaries are not those it was judged from"
+    (warning,) = found.warnings
+    assert warning.startswith(f"group QC-2 ({GROUNDING}, pass): its summaries are not those it was judged from: ")
+
+
+def test_verdicts_that_name_no_summaries_count_and_are_counted(judged: Judged) -> None:
+    said = [verdict(f"QC-{number}", summaries_sha256=None) for number in range(3)]
+    del said[0]["summaries_sha256"]  # as an earlier version wrote it
+    lines = [stage_a_line(f"QC-{number}", "pass", BAD) for number in range(4)]
+    result = evaluate(
+        [judged([*said, verdict("QC-3")], [*lines[:3], stage_a_line("QC-3")], bind=False)], None, MISSIONS
+    )
+    assert [group.verdict for group in result.groups] == ["pass"] * 4
+    (warning,) = result.warnings
+    assert warning.startswith("3 verdicts do not name the summaries they were judged from (key summaries_sha256)")
+    assert result.to_dict()["unbound_verdicts"] == 3
 
 
 def row(group: str, solution: str = "通过", mission: str = GROUNDING) -> dict[str, Any]:

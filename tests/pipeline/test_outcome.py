@@ -25,6 +25,18 @@ def test_an_answer_that_was_cut_off_fails_unless_it_is_accepted() -> None:
     assert error.value.advice == "take another model"
 
 
+def test_an_answer_that_was_cut_off_inside_its_reasoning_is_never_accepted() -> None:
+    answer = Completion(0, "<think>\n这张图", "length", 256)
+    for accepted in (False, True):
+        with pytest.raises(GenerationError, match=r"^the model was still reasoning after 256 tokens: …") as error:
+            completed(answer, allow_truncated=accepted)
+        assert error.value.advice.startswith(
+            "raise --max-new-tokens (a resume allows it). Take the Instruct checkpoint"
+        )
+    reasoned = Completion(0, "<think>\n这张图</think>电线×1", "length", 9)
+    assert completed(reasoned, allow_truncated=True) is reasoned
+
+
 def test_an_answer_that_repeats_itself_always_fails() -> None:
     repeating = Completion(0, "电线×1，" * 20, "repetition", 80)
     with pytest.raises(GenerationError, match="repeats itself, so it was stopped after 80 tokens") as error:

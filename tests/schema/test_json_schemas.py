@@ -37,4 +37,5 @@ def test_the_keys_are_those_of_real_files_in_their_order(tmp_path: Path) -> None
     }
     for name, fields in written.items():
         schema = json.loads(render(name))
-        assert list(schema["properties"]) == schema["required"] == list(fields)
+        assert list(schema["properties"]) == list(fields)
+        assert schema["required"] == [key for key in fields if key != "summaries_sha256"]  # earlier lines lack it

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from yanshou.errors import SummaryError
+from yanshou.errors import GenerationError, SummaryError
 from yanshou.schema.records import StageARecord, check_group
 from yanshou.stage_a.clean import clean_text
 
@@ -24,10 +24,31 @@ LINE = "BBU设备/华为,显示完整,无需安装×1，标签/5G-BBU-(-48V)×1"
         f'```json\n{{"图片_1": "{LINE}"}}\n```<|im_end|>',
         f'```\n{{ "summary" : "{LINE}" }}```',
         f'{{"图片_1":\n"{LINE}\n"}}',
+        f"<think>\n\n</think>\n\n{LINE}<|im_end|>",
+        f'<think>\n一张图\n</think>\n```json\n{{"图片_1": "{LINE}"}}\n```<|im_end|>',
+        f'{{"图片_1": "<think>\\n看图</think>{LINE}"}}',
+        f'{{"图片_1": "\\u003cthink\\u003e看图\\u003c/think\\u003e{LINE}"}}',
+        f'{{"图片_1": "<|begin_of_thought|>看图<|end_of_thought|>{LINE}"}}',
+        f"<|begin_of_thought|>看图<|end_of_thought|>\n\n<|begin_of_solution|>{LINE}<|end_of_solution|>",
     ],
 )
 def test_what_surrounds_a_summary_is_removed(raw: str) -> None:
     assert clean_text(raw) == LINE
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"<think>\n看图，{LINE}",
+        f"看图。</think>\n\n{LINE}<|im_end|>",
+        f'{{"图片_1": "{LINE}</think>"}}',
+        f"{LINE}<th<|x|>ink>看图</think>",
+    ],
+)
+def test_reasoning_that_cannot_be_told_from_the_summary_is_refused(raw: str) -> None:
+    with pytest.raises(GenerationError, match=r"think.*: the model wrote ") as error:
+        clean_text(raw)
+    assert error.value.advice.startswith("Take the Instruct checkpoint")
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", " \n\n "])
@@ -86,6 +107,8 @@ PIECES = [
     "\u2028",
     "\ufeff",
     " ",
+    "<think>",
+    "</think>",
     "电线×1",
     "\\n",
 ]
@@ -95,7 +118,7 @@ PIECES = [
 def test_clean_text_is_one_line_and_cleaning_it_again_changes_nothing(raw: str) -> None:
     try:
         text = clean_text(raw)
-    except SummaryError:
+    except (SummaryError, GenerationError):
         return
     assert text.strip()
     assert text.splitlines() == [text]
@@ -117,9 +140,12 @@ def test_a_complete_group_passes() -> None:
         ({"per_image": {"图片_1": "a×1", "图片_3": "c×1"}}, "key 图片_2 is missing"),
         ({"per_image": {**PER_IMAGE, "图片_4": "d×1"}}, "key '图片_4' does not belong to a photo"),
         ({"per_image": {**PER_IMAGE, "图片_01": "d×1"}}, "key '图片_01' does not belong to a photo"),
-        ({"per_image": dict(reversed(PER_IMAGE.items()))}, "keys are out of order: 图片_3, 图片_2, 图片_1"),
         ({"per_image": {**PER_IMAGE, "图片_2": " \u200b"}}, "图片_2 is empty: ' \\u200b'"),
         ({"per_image": {**PER_IMAGE, "图片_2": "b\nc"}}, "图片_2 has several lines: 'b\\nc'"),
+        (
+            {"per_image": {**PER_IMAGE, "图片_2": "<think></think>b×1"}},
+            "图片_2 holds '<think>', a tag of reasoning: '<think></think>b×1'",
+        ),
         ({"raw_texts": TEXTS[:2]}, "raw_texts has 2 texts for 3 photos"),
         ({"clean_texts": [*TEXTS, "d×1"]}, "clean_texts has 4 texts for 3 photos"),
         ({"clean_texts": ["a×1", "x×1", "c×1"]}, "图片_2 is 'b×1' in per_image and 'x×1' in clean_texts"),

@@ -121,6 +121,29 @@ def test_a_run_whose_first_groups_all_fail_stops(photo_tree: PhotoTree, tmp_path
     assert (len(faults(out)), ids(out), run_file(out)["status"]) == (MAX_FAILURES_AT_START, [], "stopped")
 
 
+def test_photos_that_cannot_be_read_never_stop_a_run(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    """Neither files that are no photos nor folders that were emptied say anything about the model."""
+    count = 2 * MAX_FAILURES_AT_START + 3
+    root, path, out = photo_tree(jobs(count)), script(decode=True), tmp_path / "out"
+    folder = root / SHIELD / PASS
+    for number in range(1, count - 2):
+        (folder / f"QC-{number}" / "1.jpg").write_bytes(b"RIFF\x10\0\0\0WEBPVP8 " if number % 2 else b"")
+    result = run(root, path, out)
+    assert (result.status, result.failed, result.error) == (3, count - 3, "")
+    assert ids(out) == [f"QC-{number}" for number in range(count - 2, count + 1)]
+    assert run_file(out)["status"] == "finished"
+
+
+def test_unreadable_photos_do_not_hide_a_model_that_answers_nothing(photo_tree: PhotoTree, tmp_path: Path) -> None:
+    root, out = photo_tree(jobs(60, 2)), tmp_path / "out"
+    for number in range(1, 31):
+        (root / SHIELD / PASS / f"QC-{number}" / "1.jpg").write_bytes(b"")
+        (root / SHIELD / PASS / f"QC-{number}" / "2.jpg").write_bytes(b"")
+    (result,) = summarize_directory(settings(root, Path("none"), out), ScriptedEngine.of({"*": ""}, batch_size=4))
+    assert (result.status, result.failed) == (1, 30 + MAX_FAILURES_AT_START)
+    assert result.error.endswith("The last error: the summary is empty: the model wrote '<|im_end|>'")
+
+
 def test_failures_after_a_written_group_stop_nothing(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
     root, out = photo_tree(jobs(40)), tmp_path / "out"
     result = run(root, script({"QC-1/1.jpg": "无关图片×1", "*": ""}), out)

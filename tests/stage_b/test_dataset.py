@@ -218,23 +218,6 @@ def test_groups_that_the_checkpoint_judges_wrong_are_repeated(tmp_path: Path) ->
     assert card.overall.train == {"pass": 18, "fail": 18}
 
 
-def test_verdicts_about_other_groups_are_refused(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "a_verdicts.jsonl", [verdict("QC-elsewhere", "fail", "pass")])
-    with pytest.raises(InputError, match="none of the 1 verdicts is about a group of the Stage-A files"):
-        build(tmp_path, stage_a_line("QC-20241022-1"), stage_a_line("QC-20241022-2"), verdicts=(path,))
-
-
-def test_a_verdict_older_than_its_summaries_is_refused(tmp_path: Path) -> None:
-    lines = [stage_a_line(f"QC-2024-{i}", timestamp="2026-11-20T10:00:00+08:00") for i in range(2)]
-    said = [verdict(f"QC-2024-{i}", "pass", "fail") | {"timestamp": f"2026-11-20T1{i}:00:00+09:00"} for i in range(2)]
-    path = write_lines(tmp_path / "a_verdicts.jsonl", said)
-    message = (
-        r"a_verdicts.jsonl:1: group QC-2024-0 .*: its summaries were written at .*, its verdict at .*judge it again"
-    )
-    with pytest.raises(InputError, match=message):
-        build(tmp_path, *lines, verdicts=(path,))
-
-
 def test_one_id_under_both_labels_stays_together(tmp_path: Path) -> None:
     lines = [stage_a_line(f"QC-2024-{i}", label) for i in range(10) for label in ("fail", "pass")]
     build(tmp_path, *lines)
@@ -366,7 +349,7 @@ def test_the_card_counts_the_tokens_of_the_demo_checkpoint(tmp_path: Path) -> No
 
 def test_a_checkpoint_without_a_tokenizer_or_a_template_is_named(tmp_path: Path) -> None:
     prompt = verdict_prompt(MISSIONS.get(SHIELD), ["无关图片×1"])
-    with pytest.raises(CheckpointError, match=r"its tokenizer does not load: .*`yanshou doctor"):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is missing\. Copy it"):
         count_tokens([prompt], str(tmp_path))
     with pytest.raises(CheckpointError, match="no such folder"):
         count_tokens([prompt], str(tmp_path / "none"))

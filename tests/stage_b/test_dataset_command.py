@@ -9,7 +9,7 @@ from support.lines import stage_a_line, write_lines
 
 from yanshou.cli import main
 from yanshou.cli.dataset import LISTED
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 
 
 def run(out: Path, *arguments: object) -> Result:
@@ -44,7 +44,7 @@ def test_a_second_dataset_at_once_in_one_folder_is_refused(stage_a: Path, tmp_pa
     out = tmp_path / "out"
     run(out, stage_a)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    with locked(out / ".dataset.lock", out):
+    with Lock(out / ".dataset.lock", out):
         result = run(out, "--seed", 1, stage_a)
     assert (result.exit_code, f"{out}: another run is writing it. Wait" in result.stderr) == (1, True), result.stderr
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from support.judge_runs import command, faults, record, run, script, verdicts, without_time
 from support.lines import GROUNDING, SHIELD, stage_a_line, write_lines
 
 from yanshou.cli import main
@@ -24,55 +24,14 @@ from yanshou.missions.rules import decide
 from yanshou.pipeline.listener import NullListener
 from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
 from yanshou.pipeline.outcome import Outcome
-from yanshou.schema.records import Fault, StageARecord, VerdictRecord
+from yanshou.schema.records import StageARecord
 from yanshou.schema.summary import parse
 from yanshou.settings import EngineSettings, JudgeSettings
 from yanshou.stage_b.judge import judge_files, prepare
 from yanshou.stage_b.verdict import write_verdict
 from yanshou.storage.jsonl import dump_line, read_records
-from yanshou.world.jobs import random_job
 
 GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
-
-
-def record(number: int, mission: str = SHIELD, label: str | None = "pass", **fields: Any) -> dict[str, Any]:
-    """A Stage-A line with the summaries of a random job."""
-    summaries = random_job(Random(number), load_missions().get(mission), label).lines()  # type: ignore[arg-type]
-    return stage_a_line(f"QC-{number}", label, *summaries, mission=mission, **fields)
-
-
-@pytest.fixture
-def stage_a(tmp_path: Path) -> Path:
-    """Twelve groups of one mission; every third job fails."""
-    records = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
-    return write_lines(tmp_path / f"{SHIELD}_stage_a.jsonl", records)
-
-
-def script(tmp_path: Path, answers: Mapping[str, str], **options: Any) -> Path:
-    path = tmp_path / "script.json"
-    path.write_text(json.dumps({"answers": answers, **options}, ensure_ascii=False), encoding="utf-8")
-    return path
-
-
-def command(stage_a: Path, out: Path, *options: object) -> list[str]:
-    return ["judge", "--output-dir", str(out), *map(str, options), str(stage_a)]
-
-
-def run(stage_a: Path, out: Path, path: Path, *options: object) -> Result:
-    return CliRunner().invoke(main, command(stage_a, out, "--engine", "scripted", "--checkpoint", path, *options))
-
-
-def verdicts(out: Path, mission: str = SHIELD) -> list[VerdictRecord]:
-    return [line for _, line in read_records(out / f"{mission}_verdicts.jsonl", VerdictRecord)]
-
-
-def faults(out: Path, mission: str = SHIELD) -> list[Fault]:
-    return [line for _, line in read_records(out / f"{mission}_verdicts.errors.jsonl", Fault)]
-
-
-def without_time(out: Path, mission: str = SHIELD) -> list[dict[str, Any]]:
-    """The lines without their timestamps."""
-    return [line.model_dump(exclude={"timestamp"}) for line in verdicts(out, mission)]
 
 
 # ---- what is written ----
@@ -88,7 +47,17 @@ def test_a_line_contains_the_models_verdict_and_reason(stage_a: Path, tmp_path: 
     assert (first.verdict, first.reason, first.p_pass, first.raw_text) == ("pass", "齐全", 0.8, GOOD + "<|im_end|>")
     assert (third.verdict, third.reason, third.p_pass) == ("fail", "缺少挡风板", 0.3)
     keys = list(json.loads((tmp_path / "out" / f"{SHIELD}_verdicts.jsonl").read_text("utf-8").splitlines()[0]))
-    assert keys == ["group_id", "mission", "label", "verdict", "reason", "p_pass", "raw_text", "timestamp"]
+    assert keys == [
+        "group_id",
+        "mission",
+        "label",
+        "verdict",
+        "reason",
+        "p_pass",
+        "raw_text",
+        "timestamp",
+        "summaries_sha256",
+    ]
 
 
 def test_rule_verdicts_are_those_of_decide(stage_a: Path, tmp_path: Path) -> None:
@@ -333,17 +302,6 @@ def test_a_checkpoint_does_not_continue_rule_verdicts_and_the_message_is_short(t
         "under another name.",
     ]
     assert len(refused.stderr.splitlines()) == 8
-
-
-def test_a_verdict_older_than_its_summaries_is_an_error(stage_a: Path, tmp_path: Path) -> None:
-    path, out = script(tmp_path, {"*": GOOD}), tmp_path / "out"
-    assert run(stage_a, out, path).exit_code == 0
-    later = [record(number, label="pass" if number % 3 else "fail") for number in range(12)]
-    later[4]["timestamp"] = "2100-01-01T00:00:00+08:00"
-    result = run(write_lines(stage_a, later), out, path)
-    assert result.exit_code == 3
-    assert [(fault.group_id, fault.step) for fault in faults(out)] == [("QC-4", "check")]
-    assert "its summaries were written at 2100" in faults(out)[0].message
 
 
 def test_a_run_killed_ten_times_ends_with_the_same_lines(stage_a: Path, tmp_path: Path) -> None:

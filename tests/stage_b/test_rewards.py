@@ -18,6 +18,12 @@ def test_the_two_lines_earn_the_format_reward() -> None:
     assert format_([GOOD, BAD, "通过", "通过\n理由:", "也许\n理由: 不清楚", GOOD + "\n还有"]) == [1, 1, 0, 0, 0, 0]
 
 
+def test_a_completion_with_reasoning_is_rewarded_where_the_judge_would_accept_it() -> None:
+    completions = [f"<think>\n齐全。\n</think>\n\n{GOOD}", f"<think>\n{GOOD}", f"齐全。</think>\n\n{GOOD}"]
+    assert label(completions, ["通过"] * 3) == [1.0, 0.0, 0.0]
+    assert format_(completions) == [1.0, 0.0, 0.0]
+
+
 def test_the_last_message_earns_the_reward() -> None:
     conversation = [[{"role": "assistant", "content": GOOD}], [{"role": "assistant", "content": ""}]]
     assert label(conversation, ["通过", "通过"]) == [1.0, 0.0]

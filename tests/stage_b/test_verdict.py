@@ -33,6 +33,8 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         "  通过 \n 理由: 齐全\n",
         "通过\n理由: 齐全<|im_end|>",
         "通过\n理由: 齐全<|im_end|><|endoftext|>\n",
+        "<think>\n\n</think>\n\n通过\n理由: 齐全<|im_end|>",
+        "<think>不通过？\n不，通过。</think>\n<answer>通过\n理由: 齐全</answer>",
     ],
 )
 def test_both_colons_and_white_space_are_accepted(text: str) -> None:
@@ -62,6 +64,10 @@ def test_both_colons_and_white_space_are_accepted(text: str) -> None:
         ("通过\n理由; 齐全", True),
         ("不通过\n原因: 缺少", False),
         ("通过\n理由: 一\u2028二", True),
+        ("<think>齐全\n通过\n理由: 齐全", None),
+        ("齐全</think>\n\n通过\n理由: 齐全", None),
+        ("通过\n理由: <think>齐全</think>", None),
+        ("通过\n理由: <th<|x|>ink>齐全", None),
     ],
 )
 def test_anything_else_is_incomplete(text: str, passed: bool | None) -> None:

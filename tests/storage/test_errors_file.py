@@ -38,7 +38,7 @@ def test_attempts_are_distinguished_by_their_time(tmp_path: Path) -> None:
     write_groups(tmp_path)
     old = [fault(1, message).model_copy(update={"timestamp": "2026-01-18T09:30:00+08:00"}) for message in "ab"]
     new = fault(1, "c").model_copy(update={"timestamp": "2026-01-18T09:29:00+08:00"})  # the clock was put back
-    (tmp_path / f"{STEM}.errors.jsonl").write_bytes(b"".join(map(dump_line, [*old, new])) + b'{"torn')
+    (tmp_path / f"{STEM}.errors.jsonl").write_bytes(b"".join(map(dump_line, [*old, new])) + dump_line(new)[:90])
     with open_run(tmp_path):
         assert failing(tmp_path) == [("QC-1", "c")]
 

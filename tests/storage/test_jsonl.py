@@ -1,7 +1,6 @@
 """Guarantees of `yanshou.storage.jsonl`."""
 
 import os
-import resource
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.lines import SHIELD, stage_a_line
-from support.processes import in_child
 
-from yanshou.errors import DamagedFileError, InputError, OutputError
+from yanshou.errors import DamagedFileError, InputError
 from yanshou.schema.records import StageARecord
-from yanshou.storage.jsonl import REDO, SYNC_EVERY_S, Appender, dump_line, read_lines, read_object, read_records
+from yanshou.storage.jsonl import REDO, dump_line, read_lines, read_object, read_records
 
-ONE, TWO = dump_line({"n": 1, "text": "挡风板×1"}), dump_line({"n": 2})
+ONE = dump_line({"n": 1, "text": "挡风板×1"})
 
 
 def record(number: int, photos: int = 1) -> StageARecord:
@@ -169,97 +167,3 @@ def test_reading_holds_one_line_in_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 500_000
-
-
-def test_appended_lines_follow_those_of_earlier_runs(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    for number in (1, 2):
-        with Appender(path) as file:
-            file.append(record(number))
-            assert path.read_bytes().endswith(dump_line(record(number)))  # at once, not at close
-    assert path.read_bytes() == dump_line(record(1)) + dump_line(record(2))
-
-
-@pytest.mark.parametrize("before", [b"", ONE])
-def test_a_last_line_incomplete_at_any_byte_is_cut_off(tmp_path: Path, before: bytes) -> None:
-    path = tmp_path / "a.jsonl"
-    for length in range(len(ONE)):
-        path.write_bytes(before + ONE[:length])
-        with Appender(path) as file:
-            file.append({"n": 2})
-        assert path.read_bytes() == before + TWO
-
-
-def test_an_incomplete_line_larger_than_a_block_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(ONE + b"x" * 200_000)
-    Appender(path).close()
-    assert path.read_bytes() == ONE
-
-
-@pytest.mark.parametrize("limit", range(len(ONE), len(ONE) + len(TWO)))
-def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, limit: int) -> None:
-    path = tmp_path / "a.jsonl"
-
-    def fill() -> str:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        with Appender(path) as file:
-            file.append_bytes(ONE)
-            try:
-                file.append_bytes(TWO)
-            except OutputError as error:
-                return str(error)
-        return "no error"
-
-    message = in_child(fill)
-    assert message.startswith(f"{path}: cannot be written: File too large (")
-    assert message.endswith(
-        " GiB free there). Make room or choose another folder, then run again: what is already written is kept."
-    )
-    assert path.read_bytes() == ONE
-
-
-def test_an_interrupt_in_the_middle_of_a_line_leaves_no_part_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Appender._write
-
-    def half(file: Appender, data: bytes) -> None:
-        whole(file, data[:5])
-        raise KeyboardInterrupt
-
-    with Appender(tmp_path / "a.jsonl") as file:
-        file.append_bytes(ONE)
-        monkeypatch.setattr(Appender, "_write", half)
-        with pytest.raises(KeyboardInterrupt):
-            file.append_bytes(TWO)
-    assert (tmp_path / "a.jsonl").read_bytes() == ONE
-
-
-def test_lines_reach_the_disk_every_few_seconds_and_at_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    clock = [0.0]
-    monkeypatch.setattr("os.fsync", synced.append)
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    with Appender(tmp_path / "a.jsonl") as file:
-        file.append_bytes(ONE)
-        assert len(synced) == 0
-        clock[0] += SYNC_EVERY_S + 1
-        file.append_bytes(TWO)
-        assert len(synced) == 1
-    assert len(synced) == 2
-
-
-def test_a_file_deleted_while_it_is_written_is_noticed(tmp_path: Path) -> None:
-    with Appender(tmp_path / "a.jsonl") as file:
-        file.append_bytes(ONE)
-        (tmp_path / "a.jsonl").unlink()
-        with pytest.raises(OutputError, match="deleted or replaced"):
-            file.append_bytes(TWO)
-
-
-def test_a_file_that_cannot_be_opened_is_an_output_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="Is a directory"):
-        Appender(tmp_path)
-    with pytest.raises(OutputError, match="No such file or directory"):
-        Appender(tmp_path / "none" / "a.jsonl")

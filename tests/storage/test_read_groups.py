@@ -80,7 +80,7 @@ def test_a_damaged_line_names_the_command_that_writes_it_again(tmp_path: Path) -
 
 def test_control_characters_of_an_id_are_escaped() -> None:
     key = GroupKey("门禁检查", "pass", "\x1b[2J\nQC\udcff")
-    assert str(key) == "\\x1b[2J\\nQC\\udcff (门禁检查, pass)"
+    assert str(key) == "\\x1b[2J\\nQC\\xff (门禁检查, pass)"
 
 
 def test_a_very_long_id_or_mission_is_shortened(tmp_path: Path) -> None:

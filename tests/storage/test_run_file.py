@@ -18,6 +18,7 @@ from support.storage_runs import (
 )
 
 from yanshou.errors import DamagedFileError, ResumeError
+from yanshou.schema.records import StageARecord
 from yanshou.storage.run_file import read_earlier
 
 
@@ -33,7 +34,7 @@ def refusal(folder: Path, **changes: Any) -> str:
 
 def test_other_settings_are_refused_showing_each_difference_and_nothing_is_touched(tmp_path: Path) -> None:
     write_groups(tmp_path, 1)
-    (tmp_path / f"{STEM}.jsonl").write_bytes(written(1) + b"torn")
+    (tmp_path / f"{STEM}.jsonl").write_bytes(written(1) + written(2)[:60])
     before = snapshot(tmp_path)
     other = {
         "checkpoint": "77aa",
@@ -82,9 +83,13 @@ def test_a_run_can_read_the_environments_of_the_lines_so_far(tmp_path: Path) -> 
     run, file = tmp_path / f"{STEM}.run.json", tmp_path / f"{STEM}.jsonl"
     for number, slots in enumerate((8, 4, 4, 2), 1):
         write_groups(tmp_path, number, environment={"slots": slots})
-    assert [one["slots"] for one in read_earlier(run, file, SETTINGS, MAY_CHANGE).environments] == [2, 4, 8]
+    assert [one["slots"] for one in read_earlier(run, file, StageARecord, SETTINGS, MAY_CHANGE).environments] == [
+        2,
+        4,
+        8,
+    ]
     file.unlink()
-    assert read_earlier(run, file, SETTINGS).environments == []
+    assert read_earlier(run, file, StageARecord, SETTINGS).environments == []
 
 
 def test_another_environment_is_a_warning_and_recorded(tmp_path: Path) -> None:

@@ -29,6 +29,14 @@ EMBEDDING = "model.language_model.embed_tokens.weight"  # (vocabulary, 64); also
 PHOTO = {"min_pixels": 4_096, "max_pixels": 32_768}  # 4 to 32 visual tokens a photo
 MAX_NEW_TOKENS = 24
 
+# The ends of the chat templates of a Thinking checkpoint, and of one that can switch its reasoning off.
+THINKING = "<|im_start|>assistant\n<think>\n"
+HYBRID = (
+    "<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{% else %}<think>\n{% endif %}"
+)
+
 Spoil = Callable[[Path], None]
 
 
@@ -97,6 +105,18 @@ def edited(name: str, **fields: Any) -> Spoil:
 def written(name: str, content: str | bytes) -> Spoil:
     data = content.encode() if isinstance(content, str) else content
     return lambda folder: (folder / name).write_bytes(data) and None
+
+
+def prompt_end(beginning: str) -> Spoil:
+    """Lets the chat template end with this: the beginning of the answer."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "chat_template.jinja"
+        template, found, _ = path.read_text(encoding="utf-8").rpartition("<|im_start|>assistant\n")
+        assert found
+        path.write_text(f"{template}{beginning}{{% endif %}}", encoding="utf-8")
+
+    return spoil
 
 
 def without(name: str) -> Spoil:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support.lines import GOOD, GROUNDING, TIMESTAMP, stage_a_line, verdict, write_lines
+from support.lines import GOOD, GROUNDING, TIMESTAMP, bound, stage_a_line, verdict, write_lines
 from yanshou.schema.run_record import RunRecord
 from yanshou.storage.jsonl import dump_line
 
@@ -17,11 +17,14 @@ def write_judged(
     faults: Iterable[dict[str, Any]] = (),
     stage_a_faults: Iterable[dict[str, Any]] = (),
     mission: str = GROUNDING,
+    *,
+    bind: bool = True,
 ) -> Path:
-    """Writes a mission's files and returns the file of verdicts."""
+    """Writes a mission's files and returns the file of verdicts. `bind`: each verdict names its line's summaries."""
     verdicts = list(verdicts)
     if lines is None:
         lines = [stage_a_line(v["group_id"], v["label"], mission=v["mission"]) for v in verdicts]
+    lines = list(lines)
     read = write_lines(folder / f"{mission}_stage_a.jsonl", lines)
     write_lines(folder / f"{mission}_stage_a.errors.jsonl", stage_a_faults)
     write_lines(folder / f"{mission}_verdicts.errors.jsonl", faults)
@@ -30,7 +33,7 @@ def write_judged(
         settings={"stage_a": [str(read)]}, environment={}, earlier_environments=[],
     )  # fmt: skip
     (folder / f"{mission}_verdicts.run.json").write_bytes(dump_line(run))
-    return write_lines(folder / f"{mission}_verdicts.jsonl", verdicts)
+    return write_lines(folder / f"{mission}_verdicts.jsonl", bound(verdicts, lines) if bind else verdicts)
 
 
 def amend(file: Path, **settings: Any) -> None:

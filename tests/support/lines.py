@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from yanshou.schema.records import image_key
+from yanshou.schema.records import image_key, summaries_sha256
 from yanshou.storage.jsonl import dump_line
 
 GROUNDING, SHIELD, CABLES = "BBU接地线检查", "挡风板安装检查", "BBU线缆布放"
@@ -49,9 +49,19 @@ def truth_line(group: str, label: str, *texts: str, mission: str = GROUNDING) ->
 
 
 def verdict(group: str, label: str | None = "pass", says: str = "pass", p: float | None = 0.5, **more: Any) -> Line:
-    """A line as `yanshou judge` writes it."""
+    """A line as `yanshou judge` writes it, about the summaries of a `stage_a_line` without texts."""
     said = {"verdict": says, "reason": "有图片_1", "p_pass": p, "raw_text": None, "timestamp": TIMESTAMP}
-    return {**key(group, label), **said, **more}
+    return {**key(group, label), **said, "summaries_sha256": summaries_sha256(per_image(GOOD)), **more}
+
+
+def bound(verdicts: Iterable[Line], lines: Iterable[Line]) -> list[Line]:
+    """The verdicts, each about the summaries of its group's line."""
+    summaries = {(line["mission"], line["label"], line["group_id"]): line["per_image"] for line in lines}
+    keys = [(said["mission"], said["label"], said["group_id"]) for said in verdicts]
+    return [
+        {**said, "summaries_sha256": summaries_sha256(summaries[key])} if key in summaries else said
+        for said, key in zip(verdicts, keys, strict=True)
+    ]
 
 
 def fault(group: str, label: str | None = "pass", message: str = "out of memory", **more: Any) -> Line:

@@ -50,7 +50,7 @@ def open_run(
 ) -> Iterator[RunFiles[StageARecord]]:
     """A run's files, from the lock to the end of the context."""
     with locked_run(folder, stem, fresh=fresh) as paths:
-        earlier = read_earlier(paths.run, paths.lines, settings, MAY_CHANGE)
+        earlier = read_earlier(paths.run, paths.lines, StageARecord, settings, MAY_CHANGE)
         with RunFiles.open(paths, StageARecord, mission, earlier, settings, environment) as files:
             yield files
 

@@ -43,7 +43,7 @@ def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int
 
 
 def test_the_hasty_reviewer_notices_forbidden_items_and_often_overlooks_missing_ones() -> None:
-    """Its verdicts are better than always answering 通过, and leave GRPO something to improve."""
+    """Its verdicts are better than always prompt_end 通过, and leave GRPO something to improve."""
     rng = Random(0)
     missions = list(load_missions())
     jobs = [random_job(rng, missions[number % 4]) for number in range(400)]

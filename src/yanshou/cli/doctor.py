@@ -21,12 +21,18 @@ from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
 from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
+from yanshou.thinking import OPENED
 from yanshou.version import __version__
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
+REASONS = (
+    "the chat template opens a <think> block, as those of Thinking checkpoints do: the model reasons about every photo "
+    "before its line, which takes more time and a larger --max-new-tokens. Verdicts are asked for without reasoning. "
+    "The Instruct checkpoint reasons nowhere."
+)
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -105,26 +111,18 @@ def _checkpoint(name: str) -> Iterator[Finding]:
     faults = list(checkpoint.faults(folder))
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
-        if not _holds_weights(folder):
+        if not checkpoint.read_headers(checkpoint.weight_files(folder)):
             yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
         yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
         yield from _processor(folder, name)
 
 
-def _holds_weights(folder: Path) -> bool:
-    """Whether the headers name any tensor. A header that cannot be read counts as one that does: loading reports it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return any(len(list(safe_open(path, "pt").keys())) for path in folder.glob("*.safetensors"))
-    except (SafetensorError, OSError):
-        return True
-
-
 def _size(folder: Path) -> str:
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return f"{weights / GIB:.2f} GiB of weights in {len(list(folder.glob('*.safetensors')))} file(s)"
+    from yanshou.engines.checkpoint import weight_files
+
+    files = weight_files(folder)
+    return f"{sum(path.stat().st_size for path in files) / GIB:.2f} GiB of weights in {len(files)} file(s)"
 
 
 def _processor(folder: Path, name: str) -> Iterator[Finding]:
@@ -149,6 +147,8 @@ def _template(text: str) -> Iterator[Finding]:
         yield Finding("FAIL", f"the chat template drops system or user text: {text!r}. Take the base checkpoint's.")
     elif text.find("image_pad") > text.find("用户"):
         yield Finding("note", "the chat template puts the text before the photo; prompts expect the photo first")
+    if OPENED.search(text):
+        yield Finding("note", REASONS)
 
 
 def _tokenizer(tokenizer: Any) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
 from yanshou.cli.run_table import run_table, started
 from yanshou.pipeline.listener import Listener, NullListener
 from yanshou.pipeline.mission_result import MissionResult, exit_status
+from yanshou.schema.records import unbound_warnings
 
 __all__ = [
     "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_tables",
@@ -69,6 +70,7 @@ def final_messages(results: Sequence[MissionResult]) -> list[str]:
                 "smaller batches. To avoid it, lower --gpu-memory (continuous engine) or --batch-size (transformers "
                 "engine)."
             )
+        messages += [f"warning: {result.mission}: {warning}" for warning in unbound_warnings(result.unbound)]
         if result.failed:
             messages.append(
                 f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "

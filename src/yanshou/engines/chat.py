@@ -4,6 +4,11 @@
 
 Needs the checkpoint's processor, but no weights. The engines, the token counts of a dataset and the demo checkpoint's
 training all render prompts here, so that a prompt never has two forms.
+
+Reasoning is switched off where the template has a switch (`enable_thinking`). Templates of Thinking checkpoints have
+none and end with `<think>⏎`: about a photo the model then reasons first, and `yanshou.thinking` takes the reasoning
+off. A prompt without a photo asks for a verdict, whose first line gets a probability. There the block is closed at
+once, as templates with a switch close it, so that the answer begins right behind the prompt.
 """
 
 from collections.abc import Sequence
@@ -11,6 +16,10 @@ from typing import Any
 
 from yanshou.errors import CheckpointError
 from yanshou.schema.prompt import Prompt
+from yanshou.thinking import OPENED
+
+SWITCH = "enable_thinking"  # the variable of templates that can do without reasoning
+NO_REASONING = "<think>\n\n</think>\n\n"
 
 
 def render(processor: Any, prompt: Prompt, with_photo: bool) -> str:
@@ -18,12 +27,25 @@ def render(processor: Any, prompt: Prompt, with_photo: bool) -> str:
 
     Raises CheckpointError if the template fails.
     """
+    text = _apply_template(processor, prompt, with_photo)
+    opened = OPENED.search(text)
+    return text if with_photo or opened is None else text[: opened.start()] + NO_REASONING
+
+
+def opening(processor: Any) -> str:
+    """The think tag that the template puts in front of an answer about a photo; "" where it puts none."""
+    opened = OPENED.search(render(processor, Prompt("", ""), with_photo=True))
+    return opened[0] if opened else ""
+
+
+def _apply_template(processor: Any, prompt: Prompt, with_photo: bool) -> str:
     from jinja2 import TemplateError
 
     user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
     messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
+    switch = {SWITCH: False} if SWITCH in str(processor.chat_template) else {}
     try:
-        text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **switch)
     except (TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{_folder(processor)}: its chat template cannot render a prompt ({error}). "

@@ -19,18 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-from transformers.utils import logging as transformers_logging
+from transformers import GenerationConfig
 
 from yanshou.engines import chat, checkpoint
 from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.device import pick_attention, pick_device, pick_dtype
+from yanshou.engines.loading import load_config, load_processor, load_weights
 from yanshou.errors import CheckpointError, PhotoError
-from yanshou.inputs.images import load_photo
+from yanshou.inputs.images import decoded_photo
 from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
 from yanshou.text import excerpt
@@ -38,12 +36,6 @@ from yanshou.text import excerpt
 logger = logging.getLogger(__name__)
 
 MAX_ASPECT_RATIO = 200  # long side ÷ short side of a photo; the processor refuses narrower ones
-
-# Everything that transformers and safetensors are known to raise for a damaged or incomplete folder.
-LOADING_ERRORS = (
-    *(OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
-    *(SafetensorError, StrictDataclassError),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +90,16 @@ class Qwen3VLBackend:
 
     @cached_property
     def processor(self) -> Any:
-        with _loading(self.folder):
-            processor = AutoProcessor.from_pretrained(self.folder)
-            config = Qwen3VLConfig.from_pretrained(self.folder)
-        for fault in _processor_faults(processor, config):
+        processor = load_processor(self.folder)
+        for fault in _processor_faults(processor, load_config(self.folder)):
             raise CheckpointError(f"{self.folder}: {fault}")
         return processor
 
     @cached_property
     def parameter_count(self) -> int:
         """The number of weights, read from the headers of the weight files."""
-        with _loading(self.folder):
-            return sum(map(_count_weights, self.folder.glob("*.safetensors")))
+        tensors = checkpoint.read_headers(checkpoint.weight_files(self.folder))
+        return sum(math.prod(tensor.shape) for tensor in tensors.values())
 
     @cached_property
     def model(self) -> Any:
@@ -117,15 +107,7 @@ class Qwen3VLBackend:
             return self._load()
 
     def _load(self) -> Any:
-        with _loading(self.folder):
-            model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-                self.folder, dtype=self.dtype, attn_implementation=self.attn_implementation, use_safetensors=True,
-                output_loading_info=True,
-            )  # fmt: skip
-        if missing := sorted(report["missing_keys"]):
-            raise CheckpointError(
-                f"{self.folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again."
-            )
+        model = load_weights(self.folder, self.dtype, self.attn_implementation)
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)
         if self.device.type == "cuda" and self.dtype == torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
@@ -154,15 +136,15 @@ class Qwen3VLBackend:
         ids = self.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
             return ModelInput(request, torch.tensor(ids), None, None, False, self.max_new_tokens(request))
-        photo = load_photo(request.photo, self.settings.photo.exif)
-        try:
-            pixels, grid = self.patches(photo.image)
-        except ValueError as error:  # the photo is narrower than the processor allows
-            name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
-            raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
-        visual_tokens = int(grid.prod()) // self.processor.image_processor.merge_size**2
-        expanded, prefix_len = chat.expand_image_token(ids, self.image_token, visual_tokens)
-        self._check_against_processor(request, photo.image, expanded)
+        with decoded_photo(request.photo, self.settings.photo.exif) as photo:
+            try:
+                pixels, grid = self.patches(photo.image)
+            except ValueError as error:  # the photo is narrower than the processor allows
+                name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
+                raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
+            visual_tokens = int(grid.prod()) // self.processor.image_processor.merge_size**2
+            expanded, prefix_len = chat.expand_image_token(ids, self.image_token, visual_tokens)
+            self._check_against_processor(request, photo.image, expanded)
         return ModelInput(
             request, torch.tensor(expanded), pixels, grid, photo.rotated, self.max_new_tokens(request), prefix_len
         )
@@ -243,13 +225,23 @@ class Qwen3VLBackend:
         stop = self.model.generation_config.eos_token_id
         return stop if isinstance(stop, list) else [stop]
 
+    @cached_property
+    def think_opening(self) -> str:
+        """The think tag that the prompts about photos end with; "" for most checkpoints."""
+        return chat.opening(self.processor)
+
     def completion(
         self, prepared: ModelInput, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
-        """The completion for an answer's tokens, the stop token included."""
+        """The completion for an answer's tokens, the stop token included.
+
+        Its text begins with the think tag that the template opened, so that a raw text holds the whole block.
+        """
         tokenizer = self.processor.tokenizer
         with self._tokenizing:
             text = tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if prepared.request.photo is not None:
+            text = self.think_opening + text
         return Completion(prepared.request.id, text, ended, len(tokens), prepared.rotated, logprobs)
 
 
@@ -275,26 +267,6 @@ def _are_token_ids(stop: object, vocabulary: int) -> bool:
     """Whether `stop` is one token id or a list of them, or None, which means the tokenizer's."""
     ids = stop if isinstance(stop, list) else [stop]
     return stop is None or all(isinstance(token, int) and 0 <= token < vocabulary for token in ids)
-
-
-def _count_weights(path: Path) -> int:
-    with safe_open(path, "pt") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - no mapping
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Hides transformers' progress bars, and turns all errors of loading into CheckpointError."""
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split())[:400]
-        raise CheckpointError(f"{folder}: does not load: {reason} `yanshou doctor --checkpoint` says more.") from error
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 @contextmanager

@@ -64,6 +64,7 @@ class Evaluation:
     confidence: float  # of the intervals
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
+    unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
     runs: Mapping[Path, Mapping[str, Any] | None]  # file → settings that made it, from its run.json; None: unknown
 
@@ -77,6 +78,7 @@ class Evaluation:
             "confidence": self.confidence,
             "overall": self.overall.to_dict(self.confidence),
             "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "unbound_verdicts": self.unbound,
             "warnings": list(self.warnings),
         }
 
@@ -112,6 +114,7 @@ def evaluate(
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
+        unbound=read.unbound,
         warnings=read.warnings,
         runs={file: read_settings(file) for file in (*verdict_files, *read.stage_a_files)},
     )
@@ -142,7 +145,7 @@ def _apply_threshold(groups: Iterable[JudgedGroup], threshold: float) -> tuple[J
 def _p_pass(group: JudgedGroup) -> float:
     if group.p_pass is None:
         raise UsageError(
-            f"group {group.key} has no p_pass: the rules give no probability, so their verdicts cannot have a "
+            f"group {group.key} has no p_pass: rules and reasoning models give none, so their verdicts cannot have a "
             "threshold. Leave out --threshold and --max-false-release, or judge with a checkpoint."
         )
     return group.p_pass

@@ -6,7 +6,7 @@ from yanshou.evaluate.report import write_report
 from yanshou.evaluate.thumbnails import Progress
 from yanshou.missions import load_missions
 from yanshou.settings import EvaluateSettings
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 
 LOCK = ".evaluate.lock"
 
@@ -21,7 +21,7 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
         settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
         threshold=settings.threshold, max_false_release=settings.max_false_release, confidence=settings.confidence,
     )  # fmt: skip
-    with locked(settings.output_dir / LOCK, settings.output_dir):  # a second run would delete thumbnails of this one
+    with Lock(settings.output_dir / LOCK, settings.output_dir):  # a second run would delete thumbnails of this one
         write_groups(evaluation.groups, settings.output_dir)
         write_report(evaluation, settings.output_dir, settings.lang, progress=progress)
     return evaluation

@@ -6,7 +6,7 @@
     out/挡风板安装检查_stage_a.errors.jsonl    missing: groups without summaries, which could not be judged
 
 A group in any of these files is one group of the evaluation. If it has no verdict, `fault` says why. If a group has a
-verdict and a fault, the verdict counts, because it is newer; a verdict older than the group's summaries does not count.
+verdict and a fault, the verdict counts, because it is newer; a verdict about other summaries does not count.
 Two kinds of gaps give a warning: a group with summaries but neither verdict nor fault was not judged, and a group with
 a verdict but no summaries has no decision of the rules. A group without a verdict counts as not released.
 """
@@ -21,7 +21,15 @@ from yanshou.errors import InputError
 from yanshou.evaluate.sources import NAME_THEM, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
-from yanshou.schema.records import Fault, GroupKey, Label, StageARecord, VerdictRecord, stale_verdict
+from yanshou.schema.records import (
+    OTHER_SUMMARIES,
+    Fault,
+    GroupKey,
+    Label,
+    StageARecord,
+    VerdictRecord,
+    unbound_warnings,
+)
 from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
@@ -67,6 +75,7 @@ class JudgedGroups:
 
     groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files, followed by groups without a line there
     stage_a_files: tuple[Path, ...]
+    unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
 
 
@@ -87,14 +96,14 @@ class JudgedSet:
         return dict.fromkeys([*self.written, *self.missing, *self.verdicts, *self.faults])
 
     @cached_property
-    def outdated(self) -> Mapping[GroupKey, str]:
-        """The groups with a verdict older than their summaries, and when the two were written."""
-        moments = {
-            key: stale_verdict(self.written[key].timestamp, verdict.timestamp)
-            for key, verdict in self.verdicts.items()
-            if key in self.written
-        }
-        return {key: message for key, message in moments.items() if message}
+    def outdated(self) -> frozenset[GroupKey]:
+        """The groups with a verdict about other summaries than those they have now."""
+        return frozenset(key for key, verdict in self._beside_summaries() if not verdict.belongs_to(self.written[key]))
+
+    @cached_property
+    def unbound(self) -> frozenset[GroupKey]:
+        """The groups with summaries and a verdict that does not name the summaries it was judged from."""
+        return frozenset(key for key, verdict in self._beside_summaries() if verdict.summaries_sha256 is None)
 
     def groups(self, only: Collection[GroupKey] | None = None) -> tuple[JudgedGroup, ...]:
         """The groups of the judged missions. `only` limits them further."""
@@ -105,9 +114,12 @@ class JudgedSet:
     def fault_of(self, key: GroupKey) -> str:
         """Why a group has no verdict that counts. A fault of Stage-A no longer matters once there is a line."""
         if key in self.outdated:
-            return self.outdated[key]
+            return OTHER_SUMMARIES
         faults = self.faults.get(key) or ([] if key in self.written else self.missing.get(key, []))
         return "; ".join(f"{fault.step}: {fault.message}" for fault in faults) or NOT_JUDGED
+
+    def _beside_summaries(self) -> Iterable[tuple[GroupKey, VerdictRecord]]:
+        return ((key, verdict) for key, verdict in self.verdicts.items() if key in self.written)
 
     def _group(self, key: GroupKey) -> JudgedGroup:
         line = self.written.get(key)
@@ -147,14 +159,17 @@ def read_judged(
             f"{_joined(sources)}: no line for any of the {len(read.verdicts)} groups with a verdict. "
             f"Check the files, and {NAME_THEM}"
         )
-    warnings = [*unfinished_warnings(verdict_files), *_outdated_warnings(groups, read)]
+    unbound = sum(group.key in read.unbound for group in groups)
+    warnings = [
+        *unfinished_warnings(verdict_files), *_outdated_warnings(groups, read), *unbound_warnings(unbound),
+    ]  # fmt: skip
     if only:
         others = len(read.groups()) - len(groups)
         warnings.append(f"only the {len(groups)} groups of {_joined(only)} are evaluated; {others} others are left out")
     warnings += _gap_warnings(groups)
     # Files found by a run file also hold missions that were judged into other files: no reason for a warning.
     warnings += _mission_warnings(selected if only else read.keys if stage_a_files else (), read.judged)
-    return JudgedGroups(groups, tuple(sources), tuple(warnings))
+    return JudgedGroups(groups, tuple(sources), unbound, tuple(warnings))
 
 
 def _read(
@@ -204,7 +219,7 @@ def _check_selected(only: Sequence[Path], selected: Collection[GroupKey], read: 
 def _outdated_warnings(groups: Sequence[JudgedGroup], read: JudgedSet) -> Iterable[str]:
     yield from _name_groups(
         [group.key for group in groups if group.key in read.outdated],
-        "the verdict is older than its summaries: counted as an error, not released. Delete its line and judge again",
+        f"{OTHER_SUMMARIES}: counted as an error, not released. Delete the verdict's line and judge again",
     )
 
 

@@ -15,8 +15,10 @@ class MissionResult:
     failed: int = 0
     skipped: int = 0  # written by an earlier run
     revised: int = 0  # of the skipped: another threshold changed their verdict
+    unbound: int = 0  # of the skipped: verdicts that do not name the summaries they were judged from
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # photos that were turned as their EXIF orientation says
+    unknown_folders: int = 0  # that no mission knows, in the input folder; each is counted with one mission
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
     out_of_memory: int = 0  # out-of-memory errors in this run
@@ -43,7 +45,10 @@ class MissionResult:
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
-        names = ("groups", "written", "failed", "skipped", "photos", "rotated", "out_of_memory")
+        names = (
+            "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory",
+            "unknown_folders",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 

@@ -20,8 +20,7 @@ from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.schema.run_record import Status
 from yanshou.storage.run_files import RunFiles
 
-MAX_FAILURES_AT_START = 20  # failed groups before the first line is ever written: the cause is a general one
-
+MAX_FAILURES_AT_START = 20  # unusable answers before the first line is ever written: the cause is a general one
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
@@ -48,7 +47,7 @@ class MissionRun(Generic[RecordT]):
         self, files: RunFiles[RecordT], result: MissionResult, listener: Listener, present: Collection[GroupKey]
     ) -> None:
         self.files, self.result, self.listener, self.present = files, result, listener, present
-        result.warnings += files.run.warnings
+        result.warnings += files.warnings
         result.lines, result.errors = files.lines.path, files.errors.path
 
     def __enter__(self) -> "MissionRun[RecordT]":
@@ -79,9 +78,9 @@ class MissionRun(Generic[RecordT]):
     def consume(
         self, outcomes: Iterable[Outcome[RecordT]], interrupted: Callable[[], bool], engine: Engine | None
     ) -> None:
-        """Records all outcomes, which come from the engine. Raises RunError where the first groups all fail."""
+        """Records all outcomes, which come from the engine. Raises RunError where no answer is usable."""
         result = self.result
-        began, failed_before = time.monotonic(), result.failed
+        began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
         for outcome in outcomes:
             result.seconds = time.monotonic() - began
@@ -89,8 +88,8 @@ class MissionRun(Generic[RecordT]):
                 result.waited_s = engine.data_wait_s - waited
                 result.out_of_memory = engine.out_of_memory - out_of_memory
             self.record(outcome)
-            if result.failed - failed_before >= MAX_FAILURES_AT_START and not self.files.lines.done:
-                raise RunError(
-                    f"the first {MAX_FAILURES_AT_START} groups all failed. The last error: {outcome.faults[0].message}"
-                )
+            last = outcome.answer_error
+            unusable += last is not None
+            if last and unusable >= MAX_FAILURES_AT_START and not self.files.lines.done:
+                raise RunError(f"the first {MAX_FAILURES_AT_START} groups all failed. The last error: {last}")
         result.interrupted = interrupted() and result.written + result.skipped + result.failed < result.groups

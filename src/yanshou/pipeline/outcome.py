@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from yanshou.engines.base import Completion, Failure
-from yanshou.errors import GenerationError, GroupError
+from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
+from yanshou.thinking import LONGER, unfinished
 
 Answer = Completion | Failure
 AnswerCallback = Callable[[Answer], None]
@@ -16,6 +17,7 @@ RecordT = TypeVar("RecordT", bound=GroupRecord)
 RAISE_LIMIT = "raise --max-new-tokens (a resume allows it)"
 RAISE_LIMIT_OR_ACCEPT = f"{RAISE_LIMIT}, or accept such answers with --allow-truncated"
 PENALIZE = "set --repetition-penalty, e.g. 1.05, or look at the photo: many objects of one kind often cause repetition"
+ANSWER_ERRORS = (GenerationError, SummaryError, VerdictError)  # a photo or a folder has no part in them
 ENDING = 40  # characters of an answer's end in a message
 
 
@@ -33,6 +35,11 @@ class Outcome(Generic[RecordT]):
         return cls(key, None, ((None, error),))
 
     @property
+    def answer_error(self) -> GroupError | None:
+        """What is wrong with an answer of the model; None where photos or folders alone are at fault."""
+        return next((error for _, error in self.errors if isinstance(error, ANSWER_ERRORS)), None)
+
+    @property
     def faults(self) -> list[Fault]:
         return [_fault(self.key, error, photo) for photo, error in self.errors]
 
@@ -45,6 +52,8 @@ def completed(answer: Answer, *, allow_truncated: bool = False, advice: str = RA
     if isinstance(answer, Failure):
         raise answer.error
     ending = f"…{answer.text[-ENDING:]!r}"
+    if answer.finish_reason == "length" and unfinished(answer.text):
+        raise GenerationError(f"the model was still reasoning after {answer.tokens} tokens: {ending}", LONGER)
     if answer.finish_reason == "length" and not allow_truncated:
         raise GenerationError(f"the answer was cut off after {answer.tokens} tokens: {ending}", advice)
     if answer.finish_reason == "repetition":

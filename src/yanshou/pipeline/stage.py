@@ -57,6 +57,7 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
         self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
         self.warnings: list[str] = []
         self.error = ""  # why the mission cannot run
+        self.unknown_folders = 0  # beside the missions' folders, reported with this mission
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -108,6 +109,7 @@ class Stage:
     def _result(self, task: MissionTask[GroupT, RecordT]) -> MissionResult:
         groups = len(task.groups) + len(task.unusable)
         result = MissionResult(task.mission.name, groups=groups, warnings=list(task.warnings))
+        result.unknown_folders = task.unknown_folders
         with mission_errors(result, self.listener):
             self._run(task, result)
         return result
@@ -132,7 +134,7 @@ class Stage:
         """The mission's files, locked. The engine is planned in between: its environment depends on earlier ones."""
         settings = task.settings()
         with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
-            earlier = read_earlier(paths.run, paths.lines, settings, task.may_change)
+            earlier = read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             environment = task.environment(earlier.environments)
             with RunFiles.open(paths, task.record_type, task.mission.name, earlier, settings, environment) as files:
                 yield files
@@ -155,5 +157,6 @@ def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> It
             run.record(Outcome.failed(group.key, error))
         elif freshness is not None:
             run.result.skipped += 1
+            run.result.unbound += not freshness
         else:
             yield group

@@ -13,7 +13,7 @@ One line of `<mission>_verdicts.jsonl` (Stage-B); `p_pass` and `raw_text` are nu
     {"group_id": "QC-TEMP-20241022-0015062", "mission": "挡风板安装检查", "label": "pass", "verdict": "pass",
      "reason": "有图片_1 挡风板/华为,只显示部分,安装方向正确×1", "p_pass": 0.97,
      "raw_text": "通过\n理由: 有图片_1 挡风板/华为,只显示部分,安装方向正确×1<|im_end|>",
-     "timestamp": "2026-01-18T09:31:00+08:00"}
+     "timestamp": "2026-01-18T09:31:00+08:00", "summaries_sha256": "3c4b…"}
 
 One line of `<mission>_stage_a.errors.jsonl` and `<mission>_verdicts.errors.jsonl`, one per fault:
 
@@ -21,18 +21,24 @@ One line of `<mission>_stage_a.errors.jsonl` and `<mission>_verdicts.errors.json
      "message": "…/a.jpg: the file is empty (0 bytes)", "advice": "…", "timestamp": "2026-01-18T09:30:00+08:00"}
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from yanshou.errors import SummaryError
 from yanshou.text import excerpt, trimmed, truncate
+from yanshou.thinking import TAG as THINK_TAG
 
 EMPTY = "Look at the photo. If it shows something, try another prompt or checkpoint."
 INCOMPLETE = "Every photo needs one line, under 图片_1, 图片_2, … in the photos' order."
+REASONING = "Summarize the group again: reasoning is taken off before a line is written."
+
+OTHER_SUMMARIES = "its summaries are not those it was judged from"
 
 Label = Literal["pass", "fail"]
 TIME = "ISO 8601, seconds, local offset."  # describes every time in a file
@@ -66,13 +72,38 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def stale_verdict(summaries: str, verdict: str) -> str | None:
-    """The message about summaries that were written after their group's verdict; None where they were not."""
-    try:
-        later = datetime.fromisoformat(summaries) > datetime.fromisoformat(verdict)
-    except (ValueError, TypeError):  # another program's time, or one without an offset
-        return None
-    return f"its summaries were written at {summaries}, its verdict at {verdict}" if later else None
+def in_photo_order(per_image: dict[str, str]) -> dict[str, str]:
+    """The same summaries, 图片_1 first: a program that sorts keys writes 图片_10 before 图片_2.
+
+    Where keys are not those of photos, the order stays: the checks name such keys.
+    """
+    expected = [image_key(number) for number in range(1, len(per_image) + 1)]
+    if list(per_image) == expected or per_image.keys() != set(expected):
+        return per_image
+    return {key: per_image[key] for key in expected}
+
+
+PerImage = Annotated[dict[str, str], AfterValidator(in_photo_order)]  # 图片_i → summary line
+
+_compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def summaries_sha256(per_image: Mapping[str, str]) -> str:
+    """What binds a verdict to its summaries: the SHA-256 of `per_image` as compact JSON in UTF-8, in the photos' order.
+
+    A lone surrogate is hashed as its JSON escape, as it is in the file.
+    """
+    return sha256(_compact_json(per_image).encode("utf-8", errors="backslashreplace")).hexdigest()
+
+
+def unbound_warnings(unbound: int) -> list[str]:
+    """The warning about verdicts that do not name their summaries, if there are any."""
+    if not unbound:
+        return []
+    return [
+        f"{unbound} verdicts do not name the summaries they were judged from (key summaries_sha256): an earlier "
+        "version or another program wrote them. `yanshou judge --fresh` writes verdicts that name them"
+    ]
 
 
 class GroupRecord(Record):
@@ -96,7 +127,7 @@ class StageARecord(GroupRecord):
     """One group: its photos and what each of them shows."""
 
     images: list[str] = Field(min_length=1, description="Absolute paths of the photos, in natural order.")
-    per_image: dict[str, str] = Field(
+    per_image: PerImage = Field(
         description="One summary line per photo, under 图片_1, 图片_2, … in the order of `images`.",
         json_schema_extra={"propertyNames": {"pattern": "^图片_[1-9][0-9]*$"}},
     )
@@ -114,6 +145,11 @@ class StageARecord(GroupRecord):
         """The photos' names, between slashes, which no name holds."""
         return "/".join(Path(image).name for image in self.images)
 
+    @property
+    def summaries_sha256(self) -> str:
+        """What its verdict names."""
+        return summaries_sha256(self.per_image)
+
 
 class VerdictRecord(GroupRecord):
     """One group and its verdict."""
@@ -121,17 +157,26 @@ class VerdictRecord(GroupRecord):
     verdict: Label = Field(description="With a threshold, pass means p_pass ≥ threshold; without, the first line.")
     reason: str = Field(min_length=1, description="One line of Chinese.")
     p_pass: float | None = Field(
-        ge=0,
-        le=1,
-        description="P(通过) / (P(通过) + P(不通过)), each of the whole first line; null: a rule decided.",
-    )
+        ge=0, le=1,
+        description="P(通过) / (P(通过) + P(不通过)), each of the whole first line; null: a rule decided, or the model "
+        "reasoned before its verdict.",
+    )  # fmt: skip
     raw_text: str | None = Field(description="What the model wrote, special tokens included; null: a rule decided.")
     timestamp: str = Field(description=TIME)
+    summaries_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        description="SHA-256 of the Stage-A line's per_image, as compact JSON in UTF-8; null or missing: not known.",
+    )
 
     @property
     def freshness(self) -> str:
-        """The time of the verdict."""
-        return self.timestamp
+        """The summaries that were judged; "" where the line does not name them."""
+        return self.summaries_sha256 or ""
+
+    def belongs_to(self, summaries: StageARecord) -> bool:
+        """Whether these are the summaries that were judged. A verdict that does not name them is taken at its word."""
+        return self.summaries_sha256 in (None, summaries.summaries_sha256)
 
 
 class Fault(GroupRecord):
@@ -147,13 +192,15 @@ class Fault(GroupRecord):
 def check_group(
     images: Sequence[str], per_image: Mapping[str, str], raw_texts: Sequence[str], clean_texts: Sequence[str]
 ) -> None:
-    """Raises SummaryError, naming the first thing that a written group must not have."""
+    """Raises SummaryError, naming the first thing that a written group must not have. `per_image`: in photo order."""
     _check_keys(per_image, [image_key(number) for number in range(1, len(images) + 1)])
     for key, text in per_image.items():
         if not trimmed(text):
             raise SummaryError(f"{key} is empty: {text!r}", EMPTY)
         if len(text.splitlines()) > 1:
             raise SummaryError(f"{key} has several lines: {excerpt(text)}", INCOMPLETE)
+        if tag := THINK_TAG.search(text):
+            raise SummaryError(f"{key} holds {excerpt(tag[0])}, a tag of reasoning: {excerpt(text)}", REASONING)
     for name, texts in (("raw_texts", raw_texts), ("clean_texts", clean_texts)):
         if len(texts) != len(images):
             raise SummaryError(f"{name} has {len(texts)} texts for {len(images)} photos", INCOMPLETE)
@@ -166,18 +213,17 @@ def _check_keys(per_image: Mapping[str, str], expected: Sequence[str]) -> None:
     for key in expected:
         if key not in per_image:
             raise SummaryError(f"key {key} is missing", INCOMPLETE)
+    known = set(expected)  # a line may have thousands of photos
     for key in per_image:
-        if key not in expected:
+        if key not in known:
             raise SummaryError(f"key {excerpt(key)} does not belong to a photo", INCOMPLETE)
-    if list(per_image) != expected:
-        raise SummaryError(f"keys are out of order: {truncate(', '.join(per_image))}", INCOMPLETE)
 
 
 class TruthRecord(GroupRecord):
     """What the photos of one group really show: reference lines. The line of `truth.jsonl`."""
 
     label: Label
-    per_image: dict[str, str] = Field(min_length=1)
+    per_image: PerImage = Field(min_length=1)
 
     @model_validator(mode="after")
     def _numbered(self) -> Self:

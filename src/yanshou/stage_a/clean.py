@@ -3,9 +3,9 @@
     raw text      ```json⏎{"图片_1": "BBU设备/华为,显示完整,无需安装×1，⏎标签/无法识别×1"}⏎```<|im_end|>
     clean text    BBU设备/华为,显示完整,无需安装×1， 标签/无法识别×1
 
-`clean_text` removes what surrounds a summary: special tokens, the JSON wrapper that some checkpoints write, line
-breaks, invisible characters at the ends. It changes no word, and raises an error instead of guessing. The grammar
-(`yanshou.schema.summary`) decides whether the words make sense.
+`clean_text` removes what surrounds a summary: reasoning in front (`yanshou.thinking`), special tokens, the JSON wrapper
+that some checkpoints write, line breaks, invisible characters at the ends. It changes no word, and raises an error
+instead of guessing. The grammar (`yanshou.schema.summary`) decides whether the words make sense.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any
 
 from yanshou.errors import SummaryError
 from yanshou.schema.records import EMPTY
-from yanshou.text import SPECIAL_TOKEN, excerpt, trimmed
+from yanshou.text import excerpt, trimmed
+from yanshou.thinking import answer, without_special_tokens
 
 WRAPPER_BEGINS = re.compile(r"(```\w*\s*)?(\{\s*[\"'}]|\[\s*[\"'{\[\]])")  # no summary begins like that
 FENCED = re.compile(r"```(?:json)?\s*([{\[].*[}\]])\s*```", re.DOTALL | re.IGNORECASE)
@@ -24,11 +25,18 @@ ONE_LINE = 'Expected is one line of text, or the JSON {"图片_1": "…"} with o
 
 
 def clean_text(raw: str) -> str:
-    """The summary in one line. Raises SummaryError for an empty text, and for JSON that is not one text."""
+    """The summary in one line.
+
+    Raises SummaryError for an empty text, and for JSON that is not one text; GenerationError for a think block that is
+    not closed, or not in front.
+    """
     text = raw
     for _ in range(MAX_DEPTH):  # a wrapper may contain a token, and without its tokens a text may be a wrapper
         before = text
-        text = _unwrap(_one_line(SPECIAL_TOKEN.sub("", text)), raw)
+        text = without_special_tokens(text)
+        if not WRAPPER_BEGINS.match(text):
+            text = answer(text)
+        text = _unwrap(_one_line(text), raw)
         if not text:
             raise SummaryError(f"the summary is empty: the model wrote {excerpt(raw)}", EMPTY)
         if text == before:

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from yanshou.engines.base import Engine, RunPlan
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.discovery import Discovery, Group, discover, mission_folders
+from yanshou.inputs.layout import no_mission
+from yanshou.inputs.unknown_folders import UnknownFolder, unknown_folders
 from yanshou.missions import Mission, Missions, load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.pipeline.listener import Listener
@@ -21,6 +23,8 @@ from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, StageASettings
 from yanshou.stage_a.assembly import GroupAssembler
 from yanshou.storage.settings_diff import Change
+
+UNKNOWN_NAMED = 50  # warnings about unknown folders
 
 
 def summarize_directory(
@@ -38,13 +42,15 @@ def prepare(settings: StageASettings, engine: Engine | None = None, listener: Li
     """Finds the groups, and only then loads the checkpoint. The stage is ready to run."""
     from yanshou.engines import load_engine
 
-    missions = chosen(load_missions(settings.mission_files), settings)
+    known = load_missions(settings.mission_files)
+    missions = chosen(known, settings)
     discoveries = [_discover(mission, settings) for mission in missions]
     engine = engine or load_engine(settings.engine)
     tasks = [
         SummarizeTask(mission, found, settings, engine, error)
         for mission, (found, error) in zip(missions, discoveries, strict=True)
     ]
+    _report_unknown_folders(tasks, known, settings)
     return Stage(tasks, engine, settings.output_dir, fresh=settings.fresh, listener=listener)
 
 
@@ -55,8 +61,7 @@ def chosen(known: Missions, settings: StageASettings) -> list[Mission]:
         return list(named.values())
     found = [m for m in known if mission_folders(settings.input_dir, m.name, m.aliases)]
     if not found and not named:
-        names = ", ".join(mission.name for mission in known)
-        raise InputError(f"{settings.input_dir}: no folder of a known mission is here. Known missions: {names}.")
+        raise no_mission(settings.input_dir, known.names, settings.layout)
     return list(({mission.name: mission for mission in found} | named).values())
 
 
@@ -69,6 +74,25 @@ def _discover(mission: Mission, settings: StageASettings) -> tuple[Discovery, st
     if found.groups or found.faults:
         return found, ""
     return found, f"{mission.name}: no group of photos in {settings.input_dir}. Nothing to do."
+
+
+def _report_unknown_folders(tasks: Sequence["SummarizeTask"], known: Missions, settings: StageASettings) -> None:
+    """Warns about each unknown folder once: at the mission that it was probably meant for, else at the first one.
+
+    With named missions, only of the folders that were probably meant for one of them.
+    """
+    try:
+        folders, beside = unknown_folders(settings.input_dir, known)
+    except InputError:
+        return  # every mission says so
+    by_mission = {task.mission.name: task for task in tasks}
+    everywhere = ALL in settings.missions
+    for folder in folders:
+        task = by_mission.get(folder.near.name) if folder.near else None
+        if task or everywhere:
+            (task or tasks[0]).add_unknown(folder)
+    if everywhere:
+        tasks[0].warnings += beside.warnings()
 
 
 class SummarizeTask(MissionTask[Group, StageARecord]):
@@ -89,6 +113,14 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
         self.unusable = [Outcome.failed(fault.key, fault.error) for fault in found.faults]
         self.warnings, self.error = found.warnings(), error
         self._settings, self._engine = settings, engine
+
+    def add_unknown(self, folder: UnknownFolder) -> None:
+        """Counts a folder that is no mission's, and warns about the first ones."""
+        self.unknown_folders += 1
+        if self.unknown_folders <= UNKNOWN_NAMED:
+            self.warnings.append(folder.warning(self._settings.input_dir))
+        elif self.unknown_folders == UNKNOWN_NAMED + 1:
+            self.warnings.append(f"{self._settings.input_dir}: more folders are left out, which no mission knows")
 
     @cached_property
     def prompt(self) -> Prompt:

@@ -115,8 +115,9 @@ def build_card(
     val: Sequence[Example],
     files: Mapping[str, DataFile],
     left_out: Sequence[LeftOut],
+    warnings: Iterable[str] = (),
 ) -> Card:
-    """The card of a dataset with these two sides, at least one group in each."""
+    """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read."""
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
     parts: dict[str, DatasetFigures] = {}
     contradictions: list[Contradiction] = []
@@ -134,6 +135,7 @@ def build_card(
         contradictions=contradictions,
         left_out=list(left_out),
         warnings=[
+            *warnings,
             *chain.from_iterable(_warnings(*figures) for figures in parts.items()),
             *_dated([*train, *val]),
             *_omitted(left_out),

@@ -24,24 +24,24 @@ judges wrong are repeated in train.jsonl.
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from yanshou.errors import InputError
-from yanshou.missions import Missions, load_missions
+from yanshou.missions import load_missions
 from yanshou.missions.rules import LABEL_WORDS
-from yanshou.schema.records import GroupKey, VerdictRecord, stale_verdict
+from yanshou.schema.records import unbound_warnings
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
 from yanshou.stage_b.examples import Example, read_examples
+from yanshou.stage_b.misjudged import read_misjudged
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
-from yanshou.storage.lock import locked
-from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups
+from yanshou.storage.lock import Lock
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ def build_dataset(settings: DatasetSettings) -> Card:
     """
     missions = load_missions(settings.mission_files)
     examples = list(read_examples(settings.stage_a, missions))
-    wrong = misjudged(settings.verdicts, missions, {example.key: example.written for example in examples})
+    summaries = {example.key: example.summaries_sha256 for example in examples}
+    misjudged = read_misjudged(settings.verdicts, missions, summaries)
     kept, left_out = _sort_out(examples, settings)
     if not kept:
         first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
@@ -73,33 +74,13 @@ def build_dataset(settings: DatasetSettings) -> Card:
     }
     data, files = {}, {}
     for name, side in sides.items():
-        repeats = [settings.repeats if name == TRAIN and example.key in wrong else 1 for example in side]
+        repeats = [settings.repeats if name == TRAIN and example.key in misjudged.groups else 1 for example in side]
         data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
         files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out)
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, unbound_warnings(misjudged.unbound))
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     logger.info("%s: %s", settings.output_dir, {name: file.rows for name, file in files.items()})
     return card
-
-
-def misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str]) -> frozenset[GroupKey]:
-    """The groups whose verdict is not their label. `groups`: each with the time of its summaries.
-
-    Raises InputError where none of the verdicts is about these groups, and for one that is older than its summaries.
-    """
-    verdicts = {
-        record.key: (place, record) for place, record in read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN)
-    }
-    relevant = [record for key, (_, record) in verdicts.items() if key in groups]
-    for key, (place, record) in verdicts.items():
-        if key in groups and (outdated := stale_verdict(groups[key], record.timestamp)):
-            raise InputError(f"{place}: group {key}: {outdated}. Delete the verdict's line and judge it again.")
-    if paths and not relevant:
-        raise InputError(
-            f"{', '.join(map(str, paths))}: none of the {len(verdicts)} verdicts is about a group of the Stage-A "
-            "files. Give the verdicts that `yanshou judge` wrote for the same files."
-        )
-    return frozenset(record.key for record in relevant if record.verdict != record.label)
 
 
 def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[list[Example], list[LeftOut]]:
@@ -138,6 +119,6 @@ def _gives_away(example: Example) -> str:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    with locked(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
+    with Lock(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
         for name, data in files.items():
             replace_file(folder / name, data)

@@ -27,7 +27,7 @@ class Example:
     summaries: tuple[str, ...]  # of 图片_1…N
     image_paths: tuple[str, ...]
     prompt: Prompt
-    written: str  # the time of its Stage-A line
+    summaries_sha256: str  # of its Stage-A line
     tokens: int = 0  # of the prompt
 
     @property
@@ -60,7 +60,7 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
         summaries = tuple(map(escape_surrogates, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
         images = tuple(record.images)
-        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.timestamp)
+        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.summaries_sha256)
 
 
 def _check_length(place: str, record: StageARecord) -> None:

@@ -14,27 +14,15 @@ BATCH_SIZE = 256  # prompts per call of the tokenizer
 
 def count_tokens(prompts: Sequence[Prompt], checkpoint: str) -> list[int]:
     """Tokens of each prompt as the model reads it: system prompt, user prompt and the beginning of the answer."""
+    from yanshou.engines.loading import load_processor  # torch: only when there is something to count
+
     folder = locate(checkpoint)
-    processor = _processor(folder)
+    processor = load_processor(folder)
     return [
         count
         for begin in range(0, len(prompts), BATCH_SIZE)
         for count in _count(processor, prompts[begin:][:BATCH_SIZE], folder)
     ]
-
-
-def _processor(folder: Path) -> Any:
-    from transformers import AutoProcessor
-
-    from yanshou.engines.qwen3_vl import LOADING_ERRORS
-
-    try:
-        return AutoProcessor.from_pretrained(folder)
-    except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split())[:400]
-        raise CheckpointError(
-            f"{folder}: its tokenizer does not load: {reason} `yanshou doctor --checkpoint` says more."
-        ) from error
 
 
 def _count(processor: Any, prompts: Sequence[Prompt], folder: Path) -> list[int]:

@@ -4,12 +4,16 @@
     理由: 有图片_1 挡风板/华为,安装方向正确×1      reason  有图片_1 挡风板/华为,安装方向正确×1
 
 The colon is full-width or half-width. Nothing else is tolerated: 「通过。」 is not a verdict, nor are three lines.
-White space around a line and the stop token after the text are ignored.
+White space around a line, the stop token after the text and closed think blocks in front (`yanshou.thinking`) are
+ignored. With a think block that is not closed, or a tag of one anywhere else, a text is no verdict: the judge fails the
+group, and rewards give 0.
 """
 
 from dataclasses import dataclass
 
+from yanshou.errors import GenerationError
 from yanshou.text import SPECIAL_TOKEN
+from yanshou.thinking import answer
 
 PASS, FAIL = "通过", "不通过"
 VERDICT_WORDS = {PASS: True, FAIL: False}
@@ -31,7 +35,11 @@ class VerdictText:
 
 def read_verdict(text: str) -> VerdictText:
     """The parts of any text. Never raises."""
-    lines = [line.strip() for line in SPECIAL_TOKEN.sub("", text).strip().splitlines()] or [""]
+    try:
+        plain = answer(SPECIAL_TOKEN.sub("", answer(text)))  # twice: a token may lie inside a tag
+    except GenerationError:
+        return VerdictText(None, None)
+    lines = [line.strip() for line in plain.strip().splitlines()] or [""]
     return VerdictText(VERDICT_WORDS.get(lines[0]), _reason(lines[1]) if len(lines) == 2 else None)
 
 

@@ -1,7 +1,8 @@
 """How the groups of one mission get their verdicts: from the mission's rule, or from a model.
 
     RuleTask    the rule decides; p_pass and raw_text are null
-    ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is
+    ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is; p_pass is null where
+                the model reasoned first all the same
 
 An answer that is not the two lines of a verdict fails its group: it is never a pass. Another threshold rewrites the
 verdicts on disk from their p_pass; the model is not asked again.
@@ -12,15 +13,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from yanshou import thinking
 from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
-from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
+from yanshou.errors import GenerationError, GroupError, ResumeError, SummaryError, VerdictError
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
 from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.pipeline.stage import MissionTask
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord, now, stale_verdict
+from yanshou.schema.records import OTHER_SUMMARIES, Label, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
@@ -32,6 +34,9 @@ RULES = "rules"  # in the run file, in place of a checkpoint
 DECIMALS = 6  # of p_pass: differences between batch sizes are smaller
 NOT_SUMMARIZED = "no run writes such summaries: summarize the group again"
 TWO_LINES = "two lines are expected, 通过 or 不通过 and 理由: …; train the checkpoint for it (`yanshou train --sft`)"
+
+NO_P_PASS = "the model reasoned before its verdict, which was not the first line that p_pass is computed for"
+NO_THRESHOLD = "Leave --threshold out, or take a checkpoint and a chat template that answer without reasoning"
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +57,10 @@ class VerdictTask(MissionTask[StageARecord, VerdictRecord]):
         self._stage_a = [str(path.absolute()) for path in settings.stage_a]
 
     def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
-        """A verdict that is older than its group's summaries is an error."""
-        if freshness and (stale := stale_verdict(group.timestamp, freshness)):
+        """A verdict about other summaries than those that its group has now is an error."""
+        if freshness and freshness != group.summaries_sha256:
             return SummaryError(
-                stale, "delete the group's line from the verdicts and run again, or start over with --fresh"
+                OTHER_SUMMARIES, "delete the group's line from the verdicts and run again, or start over with --fresh"
             )
         return None
 
@@ -75,7 +80,7 @@ class RuleTask(VerdictTask):
             decision = decide(self.mission.rule, [parse(line) for line in _lines(record)])
             verdict = VerdictRecord(
                 **record.key._asdict(), verdict=_label(decision.passed), reason=decision.reason, p_pass=None,
-                raw_text=None, timestamp=now(),
+                raw_text=None, timestamp=now(), summaries_sha256=record.summaries_sha256,
             )  # fmt: skip
             yield Outcome(record.key, verdict)
 
@@ -126,7 +131,7 @@ class ModelTask(VerdictTask):
         finished = Reorder[Outcome[VerdictRecord]]()
         with closing_answers(self._engine, requests) as answers:
             for answer in answers:
-                finished.add(answer.id, self._outcome(pending[answer.id].key, answer))
+                finished.add(answer.id, self._outcome(pending[answer.id], answer))
                 on_answer(answer)
                 yield from finished.ready()
         yield from finished.rest()
@@ -139,22 +144,26 @@ class ModelTask(VerdictTask):
         key = "/".join((record.mission, record.label or "", record.group_id))
         return Request(number, prompt, None, key, candidates=(PASS, FAIL))
 
-    def _outcome(self, key: GroupKey, answer: Answer) -> Outcome[VerdictRecord]:
+    def _outcome(self, group: StageARecord, answer: Answer) -> Outcome[VerdictRecord]:
         try:
-            return Outcome(key, self._verdict(key, answer))
+            return Outcome(group.key, self._verdict(group, answer))
         except GroupError as error:
-            return Outcome.failed(key, error)
+            return Outcome.failed(group.key, error)
 
-    def _verdict(self, key: GroupKey, answer: Answer) -> VerdictRecord:
+    def _verdict(self, group: StageARecord, answer: Answer) -> VerdictRecord:
         """The group's line. Raises the GroupError that the group fails with."""
         completion = completed(answer)
+        thinking.answer(completion.text)  # names the cause where reasoning is
         read = read_verdict(completion.text)
         if read.passed is None or read.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(completion.text)}", TWO_LINES)
-        p_pass = _p_pass(*completion.logprobs)
+        p_pass = None if thinking.TAG.search(completion.text) else _p_pass(*completion.logprobs)
+        if p_pass is None and self._threshold is not None:
+            raise VerdictError(f"{NO_P_PASS}: it wrote {excerpt(completion.text)}", NO_THRESHOLD)
         return VerdictRecord(
-            **key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
+            **group.key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
             reason=escape_surrogates(read.reason), p_pass=p_pass, raw_text=completion.text, timestamp=now(),
+            summaries_sha256=group.summaries_sha256,
         )  # fmt: skip
 
 
@@ -170,14 +179,16 @@ def rewrite_verdicts(lines: LinesFile[VerdictRecord], threshold: float | None) -
 
 
 def _under_threshold(record: VerdictRecord, threshold: float | None) -> VerdictRecord:
-    if record.p_pass is None or record.raw_text is None:
+    if record.raw_text is None:
         return record
+    if record.p_pass is None and threshold is not None:
+        raise ResumeError(f"--threshold: group {record.key} has no p_pass: {NO_P_PASS}. {NO_THRESHOLD}.")
     passes = _passes(record.p_pass, bool(read_verdict(record.raw_text).passed), threshold)
     return record.model_copy(update={"verdict": _label(passes)})
 
 
-def _passes(p_pass: float, first_line: bool, threshold: float | None) -> bool:
-    return first_line if threshold is None else p_pass >= threshold
+def _passes(p_pass: float | None, first_line: bool, threshold: float | None) -> bool:
+    return first_line if threshold is None or p_pass is None else p_pass >= threshold
 
 
 def _p_pass(passing: float, failing: float) -> float:

@@ -1,14 +1,18 @@
 """Files that are replaced whole or moved aside, and the error for those that cannot be written."""
 
+import errno
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from yanshou.errors import OutputError
+from yanshou.storage.write_cures import cure
+from yanshou.text import printable
+
+NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +39,18 @@ def replace_file(path: Path, data: bytes) -> None:
     with replacing(path) as draft, draft.open("xb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file.fileno())
+
+
+def flush_to_disk(descriptor: int) -> bool:
+    """Waits until the file is safe on the disk. Returns False where the file system cannot do that: some of FUSE."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
+        return False
+    return True
 
 
 def move_aside(paths: Sequence[Path], folder: Path | None = None) -> None:
@@ -75,12 +90,5 @@ def write_errors(path: Path) -> Iterator[None]:
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
-    """The error for a file that cannot be written, with the free space on its disk."""
-    try:
-        free = f" ({shutil.disk_usage(path.parent).free / 2**30:.1f} GiB free there)"
-    except OSError:
-        free = ""
-    return OutputError(
-        f"{path}: cannot be written: {error.strerror or error}{free}. Make room or choose another folder, then run "
-        "again: what is already written is kept."
-    )
+    """The error for a file that cannot be written, with what to do about this cause."""
+    return OutputError(f"{printable(path)}: cannot be written: {error.strerror or error}. {cure(path, error)}")

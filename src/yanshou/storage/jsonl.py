@@ -1,15 +1,11 @@
-"""JSON Lines: a strict reader, and a writer whose lines survive a crash.
+"""JSON Lines: a strict reader, and the bytes of a line.
 
-    {"group_id": "QC-TEMP-20241022-0015062", …, "timestamp": "2026-01-18T09:30:00+08:00"}⏎   whole lines
+    {"group_id": "QC-TEMP-20241022-0015062", …, "timestamp": "2026-01-18T09:30:00+08:00"}⏎
     {"group_id": "QC-TEMP-20241022-0015063", …, "timestamp": "2026-01-18T09:30:02+08:00"}⏎
-    {"group_id": "QC-TEMP-202410                                                             torn: cut off at next open
 
 Reading refuses, naming file and line: bytes that are not UTF-8, blank lines, anything but one object per line, a
-repeated key in an object, NaN and infinities. Files are streamed; memory holds one line.
-
-Writing guarantees: after `append` returns, the operating system has the line, so it survives the end of the process,
-SIGKILL included. After a failed `append` (full disk) the file is as it was before. fsync is called every few seconds
-and at close, not after each line: a power cut loses the groups of those seconds, and the next run redoes them.
+repeated key in an object, NaN and infinities. Lines may end with CRLF. Files are streamed; memory holds one line.
+`file_end.py` says what may follow the last line break, `appender.py` writes.
 
 File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`). They are written as the JSON escape
 `\\udcff`, which reads back as the same string; every other character is written as itself.
@@ -17,55 +13,58 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 
 import codecs
 import json
-import logging
 import math
-import os
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Never, Self, TypeVar
+from typing import Any, Never, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from yanshou.errors import DamagedFileError, InputError, OutputError
-from yanshou.storage.atomic import write_error, write_errors
+from yanshou.errors import DamagedFileError, InputError
 from yanshou.text import excerpt, truncate
 from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
-logger = logging.getLogger(__name__)
 
 REDO = "Delete the line and run again: only that group is redone."
-SYNC_EVERY_S = 5.0  # seconds between two fsyncs while lines are appended
-BLOCK = 65_536  # bytes per read in the search for the last line break
 
 
-def read_lines(path: Path, advice: str = REDO) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number (from 1) and object of every line. `advice` ends the message of a DamagedFileError."""
+def read_lines(path: Path, advice: str = REDO, torn: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number (from 1) and object of every line.
+
+    `advice` ends the message of a DamagedFileError. `torn`: bytes at the end of the file that are left out.
+    """
+    with read_errors(path), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            last = torn and not line.endswith(b"\n")
+            if kept := line[: len(line) - torn] if last else line:
+                yield number, parse_object(kept, path, advice, number)
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Raises InputError, naming the file, for an OSError of the context."""
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                yield number, _parse_object(line, f"{path}:{number}", advice)
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
 
 
 def read_object(path: Path, advice: str) -> dict[str, Any]:
     """The one object of a JSON file, read as strictly as a line. `advice` ends the message of a DamagedFileError."""
-    try:
+    with read_errors(path):
         if path.exists() and not path.is_file():  # reading a pipe could wait for ever
             raise InputError(f"{path}: not a regular file. {advice}")
         data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
-    return _parse_object(data, str(path), advice)
+    return parse_object(data, path, advice)
 
 
-def read_records(path: Path, record_type: type[RecordT], advice: str = REDO) -> Iterator[tuple[int, RecordT]]:
+def read_records(
+    path: Path, record_type: type[RecordT], advice: str = REDO, torn: int = 0
+) -> Iterator[tuple[int, RecordT]]:
     """Line number (from 1) and record of every line, validated as strictly as when it was written."""
-    for number, line in read_lines(path, advice):
+    for number, line in read_lines(path, advice, torn):
         try:
             yield number, record_type.model_validate(line)
         except ValidationError as error:
@@ -84,86 +83,9 @@ def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values, allow_nan=False)))
 
 
-class Appender:
-    """A file that only grows, by whole lines.
-
-        with Appender(path) as file:
-            file.append({"group_id": "QC-20241022-1"})
-
-    Opening cuts off a torn last line. One process at a time: the caller holds a lock.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        cut_torn_line(path)
-        with write_errors(path):
-            self._file = path.open("ab", buffering=0)
-        self._synced = time.monotonic()
-
-    def append(self, record: BaseModel | Mapping[str, Any]) -> None:
-        """Appends one line."""
-        self.append_bytes(dump_line(record))
-
-    def append_bytes(self, lines: bytes) -> None:
-        """Appends several whole lines: all of them, or none."""
-        assert lines.endswith(b"\n")
-        begin = self._end()
-        try:
-            self._write(lines)
-            if time.monotonic() - self._synced > SYNC_EVERY_S:
-                self._sync()
-        except BaseException as error:  # Ctrl-C in the middle of a write leaves half a line, as a full disk does
-            self._truncate(begin)
-            if isinstance(error, OSError):
-                raise write_error(self.path, error) from error
-            raise
-
-    def _end(self) -> int:
-        stat = os.fstat(self._file.fileno())
-        if stat.st_nlink == 0:
-            raise OutputError(f"{self.path}: the file was deleted or replaced during the run. Run again.")
-        return stat.st_size
-
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:  # a disk that fills up takes a part, and refuses the rest in the next call
-            rest = rest[self._file.write(rest) :]
-
-    def _sync(self) -> None:
-        os.fsync(self._file.fileno())
-        self._synced = time.monotonic()
-
-    def _truncate(self, size: int) -> None:
-        with suppress(OSError):  # an unreachable disk: the first error is reported, and the next open cuts the line
-            self._file.truncate(size)
-
-    def close(self) -> None:
-        """Closes the file, its lines safe on the disk."""
-        if self._file.closed:
-            return
-        with write_errors(self.path), self._file:
-            self._sync()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def cut_torn_line(path: Path) -> None:
-    """Cuts off what follows the last line break. A missing file stays missing."""
-    if path.exists():
-        with write_errors(path), path.open("r+b") as file:
-            size, end = path.stat().st_size, _after_last_break(file)
-            file.truncate(end)
-            if end < size:
-                logger.info("%s: cut off %d bytes of an incomplete last line", path, size - end)
-
-
-def _parse_object(line: bytes, where: str, advice: str) -> dict[str, Any]:
+def parse_object(line: bytes, path: Path, advice: str, number: int | None = None) -> dict[str, Any]:
+    """The object that the bytes are. Raises DamagedFileError, which names the file and the line."""
+    where = f"{path}:{number}" if number else str(path)
     if line.startswith(codecs.BOM_UTF8):
         raise DamagedFileError(
             f"{where}: begins with a byte-order mark, which an editor put there. Save the file as UTF-8 without one."
@@ -234,16 +156,3 @@ def _locate(line: Mapping[str, Any]) -> str:
     if isinstance(images, list):
         parts.append(f"{len(images)} photo{'' if len(images) == 1 else 's'}")
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def _after_last_break(file: BinaryIO) -> int:
-    """The offset after the last line break, or 0. Reads backwards, because the file may be large."""
-    end = file.seek(0, os.SEEK_END)
-    while end > 0:
-        begin = max(end - BLOCK, 0)
-        file.seek(begin)
-        found = file.read(end - begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        end = begin
-    return 0

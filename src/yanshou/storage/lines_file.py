@@ -7,8 +7,10 @@ from typing import Generic, TypeVar
 
 from yanshou.errors import DamagedFileError
 from yanshou.schema.records import GroupKey, GroupRecord
-from yanshou.storage.atomic import replace_file, write_errors
-from yanshou.storage.jsonl import Appender, dump_line, read_records
+from yanshou.storage.appender import Appender
+from yanshou.storage.atomic import replace_file
+from yanshou.storage.file_end import FileEnd, find_end
+from yanshou.storage.jsonl import dump_line, read_errors, read_records
 from yanshou.text import excerpt
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -17,26 +19,30 @@ logger = logging.getLogger(__name__)
 
 
 class LinesFile(Generic[RecordT]):
-    """One mission's lines, open for writing. The caller holds the lock.
+    """One mission's lines. The caller holds the lock.
 
-    Opening cuts off a torn last line, then checks every line. Raises DamagedFileError for a line that no run writes,
-    for a line about another mission, and for a second line about one group.
+        lines = LinesFile(path, StageARecord, mission)        reads and checks every line, changes nothing
+        lines.open()                                          repairs the end of the file; from now on lines are written
+
+    Raises DamagedFileError for a line that no run writes, for a line about another mission, and for a second line
+    about one group.
     """
 
     def __init__(self, path: Path, record_type: type[RecordT], mission: str) -> None:
         self.path, self._record_type = path, record_type
-        self._file = Appender(path)
-        try:
-            self.done = self._read(mission)  # group → its record's `freshness`
-        except BaseException:
-            self.close()
-            raise
+        self.end = find_end(path, record_type)
+        self.done = self._read(mission)  # group → its record's `freshness`
+        self._file: Appender | None = None
         logger.info("%s: %d groups are done", path, len(self.done))
+
+    def open(self) -> None:
+        """Repairs the end of the file and opens it for writing. Raises OutputError."""
+        self._file = Appender(self.path, self.end)
 
     def append(self, record: RecordT) -> None:
         """Writes a group's line; from now on the group is done."""
         assert record.key not in self.done, record.key
-        self._file.append(record)
+        self._opened.append(record)
         self.done[record.key] = record.freshness
 
     def records(self) -> Iterator[RecordT]:
@@ -45,18 +51,31 @@ class LinesFile(Generic[RecordT]):
 
     def replace(self, records: Iterable[RecordT]) -> None:
         """Replaces all lines at once by others of the same groups."""
-        replace_file(self.path, b"".join(map(dump_line, records)))
-        self._file.close()
-        self._file = Appender(self.path)  # the old one would append to the old file
+        data = b"".join(map(dump_line, records))
+        self._opened.check()
+        replace_file(self.path, data)
+        self._opened.close()
+        self._file = Appender(self.path, FileEnd(len(data)))  # the old one would append to the old file
+
+    def sync(self) -> bool:
+        """Makes the lines safe on the disk. Returns False where the file system cannot do that."""
+        return self._opened.sync()
 
     def close(self) -> None:
         """Closes the file, its lines safe on the disk."""
-        self._file.close()
+        if self._file:
+            self._file.close()
+
+    @property
+    def _opened(self) -> Appender:
+        assert self._file, "open() comes first"
+        return self._file
 
     def _read(self, mission: str) -> dict[GroupKey, str]:
         done: dict[GroupKey, str] = {}
         numbers: dict[GroupKey, int] = {}
-        for number, record in read_records(self.path, self._record_type):
+        lines = read_records(self.path, self._record_type, torn=self.end.torn) if self.path.exists() else ()
+        for number, record in lines:
             if record.key.mission != mission:
                 raise DamagedFileError(
                     f"{self.path}:{number}: group {record.key.group_id} is of mission "
@@ -72,9 +91,11 @@ class LinesFile(Generic[RecordT]):
         return done
 
 
-def has_line(path: Path) -> bool:
-    """Whether the file holds a whole line. A torn first line does not count."""
+def has_line(path: Path, record_type: type[GroupRecord]) -> bool:
+    """Whether the file holds anything but a torn first line."""
     if not path.exists():
         return False
-    with write_errors(path), path.open("rb") as file:
-        return file.readline().endswith(b"\n")
+    with read_errors(path), path.open("rb") as file:
+        if file.readline().endswith(b"\n"):
+            return True
+    return find_end(path, record_type).keep > 0

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import DamagedFileError, ResumeError
-from yanshou.schema.records import now
+from yanshou.schema.records import GroupRecord, now
 from yanshou.schema.run_record import FORMAT, EarlierEnvironment, RunRecord, Status
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import as_json, dump_line, read_object
@@ -50,7 +50,11 @@ class EarlierRuns:
 
 
 def read_earlier(
-    run: Path, lines: Path, settings: Mapping[str, Any], may_change: Mapping[str, Change] | None = None
+    run: Path,
+    lines: Path,
+    record_type: type[GroupRecord],
+    settings: Mapping[str, Any],
+    may_change: Mapping[str, Change] | None = None,
 ) -> EarlierRuns:
     """Reads what earlier runs left, and writes nothing.
 
@@ -65,13 +69,13 @@ def read_earlier(
             )
         return EarlierRuns(None, has_lines=False)
     record = read_run_record(run)
-    if has_lines := has_line(lines):
+    if has_lines := has_line(lines, record_type):
         check_settings(run, record.settings, as_json(settings), may_change or {})
     return EarlierRuns(record, has_lines)
 
 
 class RunFile:
-    """The run file of this run: written when it begins and when it ends."""
+    """The run file of this run: written when it opens and when it ends."""
 
     def __init__(
         self, path: Path, earlier: EarlierRuns, settings: Mapping[str, Any], environment: Mapping[str, Any]
@@ -93,6 +97,9 @@ class RunFile:
         )
         if before and earlier.has_lines:
             self._compare(before)
+
+    def open(self) -> None:
+        """Writes that the run is running."""
         self._write()
 
     def finish(self, status: Status, counts: Mapping[str, int]) -> None:

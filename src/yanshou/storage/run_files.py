@@ -3,11 +3,11 @@
     out/挡风板安装检查_stage_a.jsonl          LinesFile    the groups that are done: one checked line each
     out/挡风板安装检查_stage_a.errors.jsonl   ErrorsFile   the groups that fail now: one line per fault
     out/挡风板安装检查_stage_a.run.json       RunFile      the settings and environments that made the lines
-    out/.挡风板安装检查_stage_a.lock          empty; one run at a time holds it
+    out/.挡风板安装检查_stage_a.lock          Lock         empty; one run at a time holds it
 
     with locked_run(output_dir, "挡风板安装检查_stage_a") as paths:
-        earlier = read_earlier(paths.run, paths.lines, settings)            # refuses other settings
-        environment = …                                                     # may depend on earlier.environments
+        earlier = read_earlier(paths.run, paths.lines, StageARecord, settings)   # refuses other settings
+        environment = …                                                        # may depend on earlier.environments
         with RunFiles.open(paths, StageARecord, mission, earlier, settings, environment) as files:
             files.append(record)
             files.finish("finished", {"written": 1})
@@ -27,7 +27,7 @@ from yanshou.schema.run_record import Status
 from yanshou.storage.atomic import move_aside
 from yanshou.storage.errors_file import ErrorsFile
 from yanshou.storage.lines_file import LinesFile
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 from yanshou.storage.run_file import EarlierRuns, RunFile
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -39,12 +39,12 @@ class RunPaths(NamedTuple):
     lines: Path
     errors: Path
     run: Path
-    lock: Path
+    lock: Lock
 
     @classmethod
     def of(cls, output_dir: Path, stem: str) -> Self:
         lines, errors, run = (output_dir / f"{stem}.{ending}" for ending in ("jsonl", "errors.jsonl", "run.json"))
-        return cls(lines, errors, run, output_dir / f".{stem}.lock")
+        return cls(lines, errors, run, Lock(output_dir / f".{stem}.lock", lines))
 
     @classmethod
     def beside(cls, lines: Path) -> Self:
@@ -59,7 +59,7 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
     Raises LockedError where another run holds the lock, OutputError where the folder cannot be written.
     """
     paths = RunPaths.of(output_dir, stem)
-    with locked(paths.lock, paths.lines):
+    with paths.lock:
         if fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
             move_aside([paths.lines, paths.errors, paths.run])
         yield paths
@@ -68,8 +68,9 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
 class RunFiles(Generic[RecordT]):
     """The open files of one run."""
 
-    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile) -> None:
-        self.lines, self.errors, self.run = lines, errors, run
+    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, lock: Lock) -> None:
+        self.lines, self.errors, self.run, self._lock = lines, errors, run, lock
+        self.warnings: list[str] = []  # what a resume repaired, and what is other than in earlier runs
 
     @classmethod
     def open(
@@ -81,27 +82,54 @@ class RunFiles(Generic[RecordT]):
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
     ) -> Self:
-        """Reads what is done and what fails, and writes that the run is running. The caller holds the lock."""
+        """Reads and checks what is done and what fails; then repairs their ends, and writes that the run is running.
+
+        The caller holds the lock.
+        """
         lines = LinesFile(paths.lines, record_type, mission)
+        errors = ErrorsFile(paths.errors, lines.done)
+        files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment), paths.lock)
         try:
-            return cls(lines, ErrorsFile(paths.errors, lines.done), RunFile(paths.run, earlier, settings, environment))
+            files._begin()
         except BaseException:
-            lines.close()
+            files.close()
             raise
+        return files
 
     def append(self, record: RecordT) -> None:
         """Writes a group's line: the group is done, and fails no longer."""
+        self._lock.check()
         self.lines.append(record)
         self.errors.forget(record.key)
 
     def fail(self, faults: Sequence[Fault]) -> None:
         """Writes everything that is wrong with one group."""
+        self._lock.check()
         self.errors.fail(faults)
 
     def finish(self, status: Status, counts: Mapping[str, int], present: Collection[GroupKey] | None = None) -> None:
         """Writes how the run ended. `present`: the groups in the input; the faults of others are dropped."""
+        self._lock.check()
         self.errors.finish(present)
         self.run.finish(status, counts)
+
+    def close(self) -> None:
+        """Closes the files, their lines safe on the disk."""
+        self.lines.close()
+        self.errors.close()
+
+    def _begin(self) -> None:
+        self._lock.check()
+        for file in (self.lines, self.errors):
+            self.warnings += file.end.repairs(file.path)
+            file.open()
+        if not self.lines.sync():
+            self.warnings.append(
+                f"{self.lines.path}: this file system cannot be told to write to the disk at once (fsync). After a "
+                "power cut the latest lines may be missing; the next run redoes them"
+            )
+        self.run.open()
+        self.warnings += self.run.warnings
 
     def __enter__(self) -> Self:
         return self
@@ -109,4 +137,4 @@ class RunFiles(Generic[RecordT]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.lines.close()
+        self.close()

@@ -26,7 +26,7 @@ from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
-from yanshou.storage.lock import locked
+from yanshou.storage.lock import Lock
 from yanshou.storage.settings_diff import START_OVER, check_settings
 from yanshou.train.command import train_args
 from yanshou.train.curves import draw, finished, read_curves, warning
@@ -95,7 +95,7 @@ class Training:
         """Trains, from the newest checkpoint where there is one, and makes the result."""
         self._check()
         check_installed()
-        with locked(self.folder.lock, self.folder.root):
+        with Lock(self.folder.lock, self.folder.root):
             self._begin()
             if self.folder.final.exists():
                 check_final(self.folder.final)

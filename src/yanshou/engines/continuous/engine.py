@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import Qwen3VLConfig
 
 from yanshou.engines.base import Completion, Failure, Request, RunPlan
 from yanshou.engines.batching import workers
@@ -27,6 +26,7 @@ from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.continuous.scheduler import ContinuousScheduler, Counters
+from yanshou.engines.loading import load_config
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
@@ -173,7 +173,7 @@ class ContinuousEngine(Qwen3VLBackend):
         """What the checkpoint may use of the device. Loads no weights."""
         total = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
         weight_bytes = self.parameter_count * self.dtype.itemsize  # the files may have another dtype
-        config = Qwen3VLConfig.from_pretrained(self.folder)
+        config = load_config(self.folder)
         return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory)
 
 

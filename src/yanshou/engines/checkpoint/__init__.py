@@ -1,0 +1,25 @@
+"""A checkpoint folder before it is loaded: where it is, what keeps it from loading, and its fingerprint.
+
+4B/ config.json · model-00001-of-00002.safetensors · … · tokenizer.json · preprocessor_config.json · chat_template.jinja
+"""
+
+from yanshou.engines.checkpoint.faults import check, faults, processor_faults
+from yanshou.engines.checkpoint.fingerprint import fingerprint
+from yanshou.engines.checkpoint.locate import DEMO, LOADED_FILES, inherit_permissions, locate
+from yanshou.engines.checkpoint.quantization import quantization
+from yanshou.engines.checkpoint.weight_files import TensorHeader, read_headers, weight_files
+
+__all__ = [
+    "DEMO",
+    "LOADED_FILES",
+    "TensorHeader",
+    "check",
+    "faults",
+    "fingerprint",
+    "inherit_permissions",
+    "locate",
+    "processor_faults",
+    "quantization",
+    "read_headers",
+    "weight_files",
+]

@@ -1,0 +1,91 @@
+"""Verdicts are bound to the summaries they were judged from: by content, whatever the clocks say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from support.judge_runs import command, faults, run, script, verdicts
+from support.lines import SHIELD, stage_a_line, write_lines
+
+from yanshou.cli import main
+from yanshou.schema.records import StageARecord
+from yanshou.storage.jsonl import read_lines, read_records
+
+OTHER = "its summaries are not those it was judged from"
+
+
+def judge(how: str, stage_a: Path, out: Path, *options: object) -> Result:
+    if how == "model":
+        return run(stage_a, out, script(out.parent, {"*": "通过\n理由: 齐全"}, confidence={"*": 0.8}), *options)
+    return CliRunner().invoke(main, command(stage_a, out, "--rules", *options))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [line for _, line in read_lines(path)]
+
+
+def unbind(out: Path) -> Path:
+    """Makes the verdicts those of an earlier version."""
+    path = out / f"{SHIELD}_verdicts.jsonl"
+    return write_lines(path, [{k: v for k, v in line.items() if k != "summaries_sha256"} for line in lines(path)])
+
+
+@pytest.mark.parametrize("how", ["rules", "model"])
+def test_a_verdict_names_its_summaries(stage_a: Path, tmp_path: Path, how: str) -> None:
+    assert judge(how, stage_a, tmp_path / "out").exit_code == 0
+    expected = [group.summaries_sha256 for _, group in read_records(stage_a, StageARecord)]
+    assert [line.summaries_sha256 for line in verdicts(tmp_path / "out")] == expected
+
+
+@pytest.mark.parametrize("how", ["rules", "model"])
+def test_a_verdict_about_other_summaries_is_an_error(stage_a: Path, tmp_path: Path, how: str) -> None:
+    """QC-4 has another summary at the same time; QC-5 has the same ones a century later."""
+    assert judge(how, stage_a, tmp_path / "out").exit_code == 0
+    changed = lines(stage_a)
+    texts = ["挡风板/华为,显示完整,安装方向错误×7"] * len(changed[4]["images"])
+    changed[4] |= stage_a_line("QC-4", "pass", *texts, mission=SHIELD, timestamp=changed[4]["timestamp"])
+    changed[5]["timestamp"] = "2126-01-01T00:00:00+08:00"
+    result = judge(how, write_lines(stage_a, changed), tmp_path / "out")
+    assert result.exit_code == 3
+    found = [(fault.group_id, fault.step, fault.message) for fault in faults(tmp_path / "out")]
+    assert found == [("QC-4", "check", OTHER)]
+
+
+def test_summaries_with_sorted_keys_are_the_same_summaries(tmp_path: Path) -> None:
+    """As `jq -S` writes a line: 图片_10 before 图片_2."""
+    line = stage_a_line("QC-1", "pass", *(f"标签/{number}×1" for number in range(1, 13)), mission=SHIELD)
+    stage_a, out = write_lines(tmp_path / "a.jsonl", [line]), tmp_path / "out"
+    assert judge("rules", stage_a, out).exit_code == 0
+    stage_a.write_text(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    assert "图片_10" in stage_a.read_text(encoding="utf-8").partition("图片_2")[0]
+    assert judge("rules", stage_a, out).exit_code == 0
+    assert judge("rules", stage_a, tmp_path / "other").exit_code == 0
+    assert verdicts(tmp_path / "other")[0].reason == verdicts(out)[0].reason
+
+
+@pytest.mark.parametrize("how", ["rules", "model"])
+def test_verdicts_that_name_no_summaries_are_kept_and_counted(stage_a: Path, tmp_path: Path, how: str) -> None:
+    out = tmp_path / "out"
+    assert judge(how, stage_a, out, "--limit", 5).exit_code == 0
+    before = unbind(out).read_bytes()
+    result = judge(how, stage_a, out, "--quiet")
+    assert (result.exit_code, len(verdicts(out))) == (0, 12)
+    assert f"warning: {SHIELD}: 5 verdicts do not name the summaries they were judged from" in result.stderr
+    assert (out / f"{SHIELD}_verdicts.jsonl").read_bytes().startswith(before)
+    assert json.loads((out / f"{SHIELD}_verdicts.run.json").read_text("utf-8"))["counts"]["unbound"] == 5
+    (row,) = json.loads(judge(how, stage_a, out, "--json").stdout)
+    assert (row["status"], row["skipped"], row["unbound"]) == (0, 12, 5)
+    assert "do not name" not in judge(how, stage_a, out, "--fresh").stderr
+
+
+def test_another_threshold_binds_nothing_and_keeps_what_is_bound(stage_a: Path, tmp_path: Path) -> None:
+    """What an old verdict was judged from cannot be known afterwards."""
+    out = tmp_path / "out"
+    assert judge("model", stage_a, out, "--limit", 5).exit_code == 0
+    unbind(out)
+    for threshold in (0.9, 0.7):
+        assert judge("model", stage_a, out, "--threshold", threshold).exit_code == 0
+        expected = [group.summaries_sha256 for _, group in read_records(stage_a, StageARecord)]
+        assert [line.summaries_sha256 for line in verdicts(out)] == [None] * 5 + expected[5:]
