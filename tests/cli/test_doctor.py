@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from support.checkpoints import HYBRID, THINKING, Spoil, prompt_end, edited, spoilt, without, write_tiny, written
+from support.checkpoints import HYBRID, THINKING, Spoil, edited, prompt_end, spoilt, without, write_tiny, written
 
 from yanshou.cli import doctor, main
 from yanshou.cli.doctor import REASONS, Finding, examine, report

@@ -51,6 +51,8 @@ def file_summary(results: Sequence[MissionResult]) -> list[str]:
     return [
         f"{result.written + result.skipped} of {result.groups} groups are in {result.lines}"
         + (f"; the other threshold changed {result.revised} verdicts" if result.revised else "")
+        + (f"; {result.elsewhere} lines in it are of other inputs" if result.elsewhere else "")
+        + (f"; {result.pruned} stale lines were moved to {result.removed}" if result.pruned else "")
         for result in results
         if result.lines
     ]
@@ -76,6 +78,7 @@ def final_messages(results: Sequence[MissionResult]) -> list[str]:
                 f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "
                 "Run the same command again to retry only these."
             )
+        messages += [f"warning: {warning}" for warning in result.late_warnings]
     return messages
 
 

@@ -16,17 +16,22 @@ NONE = "–"  # a share of nothing
 
 
 def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
-    """What a run did, one row per mission that was started. Speeds are left out where no model answered."""
+    """What a run did, one row per mission that was started. Left out: speeds where no model answered, stale lines where
+    there are none."""
     answered, photos = any(result.photos for result in results), unit == PHOTOS
     names = ["written", "failed", "skipped as done"]
     if answered:
         speed = per_second(unit)
         names += [unit, "rotated", speed, "waited for photos"] if photos else [unit, speed]
+    if stale := any(result.stale for result in results):
+        names.append("stale")
     table = figure_table(*names)
     for result in started(results):
         cells = [str(count) for count in (result.written, result.failed, result.skipped)]
         if answered:
             cells += _speeds(result, photos)
+        if stale:
+            cells.append(NONE if result.stale is None else str(result.stale))
         table.add_row(name_cell(result.mission), *cells)
     return table
 
