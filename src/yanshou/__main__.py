@@ -1,24 +1,6 @@
-"""`yanshou` and `python -m yanshou`: where the process begins.
+"""`python -m yanshou` is `yanshou`."""
 
-Ctrl-C and SIGTERM are handled before the commands are imported.
-"""
-
-from collections.abc import Sequence
-
-from yanshou.cli.signals import exit_on_signals
-
-
-def main(args: Sequence[str] | None = None, prog_name: str = "yanshou") -> None:
-    """Runs one command line, sys.argv's by default, and ends the process."""
-    exit_on_signals()
-    from yanshou.cli import main as commands
-
-    try:
-        commands(args, prog_name=prog_name)
-    except SystemExit as end:  # everything is printed and written
-        exit_on_signals(int(end.code or 0), message="")
-        raise
-
+from yanshou.cli.start import main
 
 if __name__ == "__main__":
     main()

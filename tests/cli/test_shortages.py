@@ -16,7 +16,7 @@ NO_THREADS = "error: the system lets this user start no more threads and process
 
 
 def started(program: str, *args: str) -> "subprocess.CompletedProcess[str]":
-    code = f"import os, sys, resource, threading\n{program}\nfrom yanshou.__main__ import main\nmain(sys.argv[1:])"
+    code = f"import os, sys, resource, threading\n{program}\nfrom yanshou.cli.start import main\nmain(sys.argv[1:])"
     return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False, timeout=60)
 
 

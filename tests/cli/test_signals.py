@@ -48,7 +48,7 @@ def send(name, number):
 def started(tmp_path: Path, program: str, *args: str) -> tuple[int, str, str]:
     """Status, stdout and stderr of a command line whose process does `program` first."""
     (tmp_path / "a.jsonl").touch()
-    code = f"{STARTED}{program}\nfrom yanshou.__main__ import main\nmain(sys.argv[1:])"
+    code = f"{STARTED}{program}\nfrom yanshou.cli.start import main\nmain(sys.argv[1:])"
     ran = subprocess.run(
         [sys.executable, "-c", code, *args], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60
     )

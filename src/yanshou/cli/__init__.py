@@ -4,7 +4,7 @@
     command.py    the shape of a command                          reporter.py           what a run prints
     progress.py   a bar, or a line now and then                   tables.py             every table
     messages.py, console.py, streams.py, verbosity.py             stdout and stderr, -v
-    signals.py                                                    Ctrl-C
+    start.py, signals.py                                          the begin of a process, Ctrl-C
 
 A command's module is imported for `--help`, so it imports what does the work inside the command; this package imports
 its commands only when they are asked for, because Ctrl-C is handled before that.

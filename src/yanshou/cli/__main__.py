@@ -1,6 +1,6 @@
 """`python -m yanshou.cli` is `yanshou`."""
 
-from yanshou.__main__ import main
+from yanshou.cli.start import main
 
 if __name__ == "__main__":
     main()
