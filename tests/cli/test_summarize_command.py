@@ -74,8 +74,9 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
     assert shield.pop("waited_s") >= 0
     assert shield == {
         "mission": SHIELD, "groups": 2, "written": 2, "failed": 0, "skipped": 0, "revised": 0, "photos": 3,
-        "rotated": 0, "out_of_memory": 0,
-        "warnings": [], "error": "", "interrupted": False, "status": 0,
+        "rotated": 0, "out_of_memory": 0, "unbound": 0, "unknown_folders": 0,
+        "stale": 0, "elsewhere": 0, "pruned": 0, "removed": None,
+        "warnings": [], "late_warnings": [], "error": "", "interrupted": False, "status": 0,
         "lines": f"{job['output-dir']}/{SHIELD}_stage_a.jsonl",
         "errors": f"{job['output-dir']}/{SHIELD}_stage_a.errors.jsonl",
     }  # fmt: skip
@@ -198,7 +199,9 @@ def test_a_mission_folder_given_as_input_is_refused_with_its_parent(job: Options
     parent = job["input-dir"]
     ran = summarize(job | {"input-dir": f"{parent}/{SHIELD}"}, "--quiet")
     assert ran.exit_code == 1
-    assert ran.stderr == f"error: {parent}/{SHIELD} is the mission's own folder: give its parent, {parent}.\n"
+    message, tree = ran.stderr.split(" Wanted:\n")
+    assert message == f"error: {parent}/{SHIELD} is the mission's own folder: give its parent, {parent}."
+    assert tree.splitlines()[-1] == f"  <mission>: {SHIELD}"
 
 
 def test_an_output_folder_that_cannot_be_made_is_status_1(job: Options, tmp_path: Path) -> None:

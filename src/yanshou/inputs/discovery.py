@@ -25,8 +25,12 @@ from pathlib import Path
 from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError, InputError
+from yanshou.inputs.label_folders import label_of, meant_label
+from yanshou.inputs.layout import labels_missing, mission_missing, quoted
 from yanshou.inputs.listing import (
     EMPTY_GROUP,
+    UNKNOWN_LABEL,
+    LeftOut,
     is_text,
     natural_key,
     not_a_photo,
@@ -37,14 +41,9 @@ from yanshou.inputs.listing import (
 )
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import Layout
-from yanshou.text import as_utf8, printable
+from yanshou.text import as_utf8
 
 GROUP_ID = re.compile(r"^(QC-[A-Za-z]+-[0-9]{8}-[0-9]+)")
-LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
-
-UNKNOWN_LABEL = "folder that is not a label"
-
-NAMES_SHOWN = 3  # in a warning; "…" for the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,45 +80,19 @@ class GroupFault:
     error: GroupFolderError
 
 
-@dataclass(slots=True)
-class Skipped:
-    """The number of things of one kind that are left out, and the first few names, relative to the mission's folder."""
-
-    count: int = 0
-    names: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
-class Discovery:
-    """What is in the folder of a mission."""
+class Discovery(LeftOut):
+    """What is in the folder of a mission. `where` is the mission's name."""
 
-    mission: str
     groups: list[Group] = field(default_factory=list)  # in natural order: the input order of a run
     faults: list[GroupFault] = field(default_factory=list)
-    skipped: dict[str, Skipped] = field(default_factory=dict)  # by kind
-    unlisted: list[Path] = field(default_factory=list)  # folders whose content is unknown: no permission, a lost disk
-
-    def skip(self, kind: str, name: str) -> None:
-        """Counts one thing that is left out."""
-        skipped = self.skipped.setdefault(kind, Skipped())
-        skipped.count += 1
-        if len(skipped.names) < NAMES_SHOWN:
-            skipped.names.append(printable(name))
-
-    def warnings(self) -> list[str]:
-        """One line per kind that is left out: `挡风板安装检查: left out 1 × folder that is not a label: 待定`."""
-        return [
-            f"{self.mission}: left out {skipped.count} × {kind}: {', '.join(skipped.names)}"
-            + (", …" if skipped.count > len(skipped.names) else "")
-            for kind, skipped in self.skipped.items()
-        ]
 
 
 def discover(input_dir: Path, name: str, aliases: Sequence[str] = (), layout: Layout = "labelled") -> Discovery:
     """All groups of the mission `name`, whose folder may also have the name of an alias."""
     missions = mission_folders(input_dir, name, aliases)
     if not missions:
-        raise _mission_missing(input_dir, name, aliases)
+        raise mission_missing(input_dir, (name, *aliases), layout)
     found = Discovery(name)
     groups = [
         group
@@ -139,19 +112,21 @@ def mission_folders(input_dir: Path, name: str, aliases: Sequence[str] = ()) -> 
 
 def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[tuple[Label | None, Path]]:
     folders = sub_folders(mission, found)
-    labels = {folder: LABELS[normalize("NFC", folder)] for folder in folders if normalize("NFC", folder) in LABELS}
+    labels = {folder: label for folder in folders if (label := label_of(folder))}
     if layout == "flat":
         if labels:
             raise InputError(f"{mission} has label folders ({', '.join(labels)}): read it with --layout labelled.")
         yield None, mission
         return
     if not labels:
-        raise _labels_missing(mission, folders)
+        raise labels_missing(mission, folders)
     for folder in folders:
         if folder in labels:
             yield labels[folder], mission / folder
         else:
             found.skip(UNKNOWN_LABEL, folder)
+            if meant := meant_label(folder):
+                found.hints.append(f"if {quoted([folder])} is the label {meant}, rename the folder")
 
 
 def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -> Iterator[Group]:
@@ -169,6 +144,8 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
             found.faults.append(GroupFault(key, not_utf8(folder / name)))
         elif first is None:
             found.skip(EMPTY_GROUP, where + name)
+            if not where and (meant := meant_label(name)):
+                found.hints.append(f"if {quoted([name])} is the label {meant}, rename it and use --layout labelled")
         else:
             match = GROUP_ID.match(first)
             yield Group(key._replace(group_id=match[1]) if match else key, folder, name)
@@ -199,29 +176,3 @@ def _sort_out_duplicates(groups: list[Group], found: Discovery) -> None:
         message = f"{key.group_id}: {len(places)} folders have this id: {', '.join(map(str, places))}"
         advice = "Merge the folders or remove all but one, then run again."
         found.faults.append(GroupFault(key, GroupFolderError(message, advice)))
-
-
-def _mission_missing(input_dir: Path, name: str, aliases: Sequence[str]) -> InputError:
-    called = " or ".join((name, *aliases))
-    if normalize("NFC", input_dir.name) in {normalize("NFC", known) for known in (name, *aliases)}:
-        return InputError(f"{input_dir} is the mission's own folder: give its parent, {input_dir.parent}.")
-    return InputError(f"{input_dir} holds no folder {called}, only {_listed(sub_folders(input_dir))}.")
-
-
-def _labels_missing(mission: Path, folders: list[str]) -> InputError:
-    message = f"{mission} holds no folder {' or '.join(LABELS)}, only {_listed(folders)}."
-    for folder in folders[:100]:
-        try:
-            holds_photos = any(not_a_photo(entry) is None for entry in scan(mission / folder))
-        except OSError:
-            continue
-        if holds_photos:
-            return InputError(
-                f"{message} {printable(folder)} holds photos: for groups without labels, use --layout flat."
-            )
-    return InputError(message)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(printable, names[:10]))
-    return (shown or "no folder at all") + (f", … ({len(names)} folders)" if len(names) > 10 else "")

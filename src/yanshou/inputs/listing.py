@@ -6,8 +6,8 @@ disk. Links are followed. Names that start with a dot, and folders that systems 
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from natsort import natsort_keygen
 
@@ -25,6 +25,9 @@ SYSTEM_FOLDERS = frozenset(
     }
 )  # fmt: skip
 
+NAMES_SHOWN = 3  # in a warning; "…" for the others
+
+UNKNOWN_LABEL = "folder that is not a label"
 EMPTY_GROUP = "group without photos"
 STRAY_FILE = "file outside a group folder"
 HIDDEN = "hidden file or folder"
@@ -34,15 +37,38 @@ OTHER_TYPE = "file that is not JPEG or PNG by its name"
 _natural = natsort_keygen()
 
 
-class LeftOut(Protocol):
-    """Takes note of what is not read."""
+@dataclass(slots=True)
+class Skipped:
+    """The number of things of one kind that are left out, and the first few names."""
 
-    @property
-    def unlisted(self) -> list[Path]:
-        """What may be a folder, with content that is unknown."""
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What was not read, by kind."""
+
+    where: str  # begins every warning; the names are relative to it
+    skipped: dict[str, Skipped] = field(default_factory=dict)  # by kind
+    hints: list[str] = field(default_factory=list)  # what to do about some of it
+    unlisted: list[Path] = field(default_factory=list)  # folders whose content is unknown: no permission, a lost disk
 
     def skip(self, kind: str, name: str) -> None:
         """Counts one thing that is left out."""
+        skipped = self.skipped.setdefault(kind, Skipped())
+        skipped.count += 1
+        if len(skipped.names) < NAMES_SHOWN:
+            skipped.names.append(printable(name))
+
+    def warnings(self) -> list[str]:
+        """One line per kind that is left out: `挡风板安装检查: left out 1 × folder that is not a label: 待定`."""
+        counted = [
+            f"{self.where}: left out {skipped.count} × {kind}: {', '.join(skipped.names)}"
+            + (", …" if skipped.count > len(skipped.names) else "")
+            for kind, skipped in self.skipped.items()
+        ]
+        return counted + [f"{self.where}: {hint}" for hint in self.hints]
 
 
 def natural_key(name: str) -> tuple[object, str]:

@@ -74,6 +74,11 @@ class Missions:
         known = ", ".join(map(_shown, self._missions))
         raise UsageError(f"unknown mission {excerpt(name)}. Known missions: {known}. --mission-file adds your own.")
 
+    @property
+    def names(self) -> list[str]:
+        """The names and aliases of all missions."""
+        return [name for mission in self._missions for name in _names(mission)]
+
     def __contains__(self, name: str) -> bool:
         return _key(name) in self._by_key
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yanshou.schema.run_record import COUNTS_OF_WHOLE_RUNS
+
 
 @dataclass(slots=True)
 class MissionResult:
@@ -18,14 +20,20 @@ class MissionResult:
     unbound: int = 0  # of the skipped: verdicts that do not name the summaries they were judged from
     photos: int = 0  # answered in this run; Stage-B: verdicts
     rotated: int = 0  # photos that were turned as their EXIF orientation says
+    unknown_folders: int = 0  # that no mission knows, in the input folder; each is counted with one mission
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
     out_of_memory: int = 0  # out-of-memory errors in this run
+    stale: int | None = None  # lines whose group is no longer in the input; None: only a whole run counts them
+    elsewhere: int | None = None  # lines of other inputs
+    pruned: int = 0  # stale lines that this run moved to the file of removed lines
     warnings: list[str] = field(default_factory=list)
+    late_warnings: list[str] = field(default_factory=list)  # what is known only at the end of the run
     error: str = ""  # why the mission could not run, or not to its end
     interrupted: bool = False
     lines: Path | None = None
     errors: Path | None = None
+    removed: Path | None = None  # the file of removed lines, if this run wrote it
 
     @property
     def images_per_s(self) -> float:
@@ -39,13 +47,17 @@ class MissionResult:
     @property
     def status(self) -> int:
         """The exit status of this mission alone."""
-        return 130 if self.interrupted else 1 if self.error else 3 if self.failed else 0
+        return 130 if self.interrupted else 1 if self.error else 3 if self.failed or self.stale else 0
 
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
-        names = ("groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory")
-        return {name: getattr(self, name) for name in names}
+        names = (
+            "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory",
+            "unknown_folders", "pruned",
+        )  # fmt: skip
+        whole = {name: getattr(self, name) for name in COUNTS_OF_WHOLE_RUNS}
+        return {name: getattr(self, name) for name in names} | {n: c for n, c in whole.items() if c is not None}
 
 
 def exit_status(results: Iterable[MissionResult]) -> int:

@@ -40,6 +40,23 @@ class RunSettings(MissionFileSettings):
         "groups.",
     )
     fresh: bool = Field(default=False, description="Start over. The old files are kept under another name.")
+    prune: bool = Field(
+        default=False,
+        description="Move stale lines, whose group is no longer in the input, to <file>.removed.jsonl. At most half of "
+        "a file's lines are moved. Default: they stay, are reported, and the exit status is 3.",
+    )
+    prune_all: bool = Field(default=False, description="As --prune, even where it moves more than half of the lines.")
+
+    @property
+    def prune_share(self) -> float:
+        """The largest share of a file's lines that may be moved because they are stale."""
+        return 1.0 if self.prune_all else 0.5 if self.prune else 0.0
+
+    @model_validator(mode="after")
+    def _prune_needs_all_groups(self) -> Self:
+        if self.prune_share and self.limit is not None:
+            raise ValueError("`prune` needs all groups of the input, and `limit` leaves some out. Give one of the two")
+        return self
 
 
 class StageASettings(RunSettings):

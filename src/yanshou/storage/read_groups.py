@@ -65,7 +65,7 @@ def _refuse_other_kind(path: Path, record_type: type[GroupRecord]) -> None:
     """Raises UsageError for files that `out/*.jsonl` matches, too: their lines are of another kind, not damaged."""
     what, ending = FILE_KINDS.get(record_type, ("", ""))
     others = {other for _, other in FILE_KINDS.values()} - {ending}
-    if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
+    if what and path.name.endswith((".errors.jsonl", ".removed.jsonl", ".run.json", ".csv", *others)):
         raise UsageError(f"{path} is not a file of {what}. Give <mission>{ending}; the files beside it are found.")
 
 
