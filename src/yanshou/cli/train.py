@@ -3,7 +3,7 @@
 import click
 
 from yanshou.cli.command import command, quiet_option
-from yanshou.cli.messages import say
+from yanshou.cli.messages import print_warnings, say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import TrainSettings
 
@@ -14,7 +14,6 @@ from yanshou.settings import TrainSettings
 @quiet_option
 def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
     """Trains a checkpoint to judge better, with ms-swift (extra "train"): GRPO, or SFT."""
-    from yanshou.cli.reporter import print_warnings
     from yanshou.cli.signals import interruptible
     from yanshou.cli.train_progress import TrainProgress
     from yanshou.train.run import Training
