@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 from support.lines import write_lines
+from support.quantized import write_fine_grained
 from support.training_rows import rows
 
 from yanshou.engines import checkpoint
@@ -252,3 +253,13 @@ def test_ms_swift_is_missed_where_yanshou_is_only_on_the_path(monkeypatch: pytes
 
     with pytest.raises(RunError, match=r"the package ms-swift, which is not installed: pip install"):
         preflight.check_installed()
+
+
+def test_weights_in_fp8_are_not_trained(settings: Build, tmp_path: Path) -> None:
+    folder = write_fine_grained(MODEL, tmp_path / "fp8")
+    with pytest.raises(CheckpointError) as refused:
+        Training(settings(checkpoint=str(folder))).run()
+    assert str(refused.value) == (
+        f"{folder}: its weights are in FP8, which cannot be trained. Take the checkpoint in 16 bits from which it was "
+        "quantized, or dequantize it and save that."
+    )

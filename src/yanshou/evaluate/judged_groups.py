@@ -35,6 +35,7 @@ from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
+from yanshou.storage.stale_counts import stale_warnings
 
 NOT_JUDGED = "not judged: there is neither a verdict nor a fault"
 MAX_NAMED = 5  # groups that warnings of one kind name
@@ -161,7 +162,8 @@ def read_judged(
         )
     unbound = sum(group.key in read.unbound for group in groups)
     warnings = [
-        *unfinished_warnings(verdict_files), *_outdated_warnings(groups, read), *unbound_warnings(unbound),
+        *unfinished_warnings(verdict_files), *stale_warnings([*verdict_files, *sources]),
+        *_outdated_warnings(groups, read), *unbound_warnings(unbound),
     ]  # fmt: skip
     if only:
         others = len(read.groups()) - len(groups)

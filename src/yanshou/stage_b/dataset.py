@@ -42,6 +42,7 @@ from yanshou.stage_b.tokens import count_tokens
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import Lock
+from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ def build_dataset(settings: DatasetSettings) -> Card:
         repeats = [settings.repeats if name == TRAIN and example.key in misjudged.groups else 1 for example in side]
         data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
         files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, unbound_warnings(misjudged.unbound))
+    warnings = [*stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound)]
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings)
     _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
     logger.info("%s: %s", settings.output_dir, {name: file.rows for name, file in files.items()})
     return card

@@ -35,6 +35,12 @@ def check_code(source: Path) -> None:
             )
 
 
+def check_trainable(source: Path) -> None:
+    """Raises CheckpointError for weights in 8 bits, which ms-swift would train wrongly or not at all."""
+    if checkpoint.fp8_scales(source):
+        raise CheckpointError(f"{source}: its weights are in FP8, which cannot be trained. {checkpoint.UNQUANTIZE}")
+
+
 def count_blocks(source: Path) -> int:
     """The number of blocks of the checkpoint's language model. Raises CheckpointError."""
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))

@@ -38,6 +38,7 @@ from yanshou.train.preflight import (
     check_final,
     check_inputs_stay,
     check_installed,
+    check_trainable,
     count_blocks,
 )
 from yanshou.train.progress_view import NullView, TrainView
@@ -110,6 +111,7 @@ class Training:
         """Checks everything that can be known before a trainer starts."""
         checkpoint.check(self.source)
         check_code(self.source)
+        check_trainable(self.source)
         check_files(self._files.values())
         if self.settings.fresh:
             check_inputs_stay(self.folder, [self.source, *self._files.values(), *self.settings.mission_files])
