@@ -177,6 +177,14 @@ def test_a_file_of_another_kind_given_for_the_verdicts_is_wrong_usage(tmp_path: 
         read(tmp_path / name)
 
 
+def test_an_unknown_mission_in_an_errors_file_is_named_with_file_and_line(judged: Judged) -> None:
+    file = judged([verdict("A")], None, [fault("A"), fault("B") | {"mission": "门禁检查"}])
+    with pytest.raises(InputError) as error:
+        read(file)
+    place = file.with_name(f"{GROUNDING}_verdicts.errors.jsonl:2")
+    assert str(error.value).startswith(f"{place}: group B (门禁检查, pass): unknown mission '门禁检查'. Known")
+
+
 def test_a_damaged_line_is_named(judged: Judged) -> None:
     with pytest.raises(DamagedFileError, match=r"_verdicts\.jsonl:1: key p_pass is 1\.5.*yanshou judge"):
         read(judged([verdict("QC-1", p=1.5)]))

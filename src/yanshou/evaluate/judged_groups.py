@@ -34,7 +34,7 @@ from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 from yanshou.storage.stale_counts import stale_warnings
 
@@ -189,20 +189,23 @@ def _read(
         verdicts=verdicts,
         faults=faults,
         written={record.key: record for _, record in lines},
-        missing=_read_faults(sources, missions),
+        missing=_read_faults(sources, missions, any_mission=True),
         judged=_judged_missions(verdict_files, [*verdicts, *faults], missions),
         missions=missions,
     )
     return read, sources
 
 
-def _read_faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
+def _read_faults(
+    paths: Iterable[Path], missions: Missions, *, any_mission: bool = False
+) -> dict[GroupKey, list[Fault]]:
     """The faults of the latest attempt at each group, from the errors files beside the files of lines."""
-    files = [RunPaths.beside(path).errors for path in unique_paths(paths)]
-    faults = (fault for file in files if exists(file) for fault in read_faults(file))
-    return latest_attempts(
-        fault.model_copy(update={"mission": canonical_key(fault.key, missions).mission}) for fault in faults
-    )
+    found: list[Fault] = []
+    for file in (RunPaths.beside(path).errors for path in unique_paths(paths)):
+        for number, fault in read_faults(file) if exists(file) else ():
+            key = fault.key if any_mission else known_key(fault.key, missions, f"{file}:{number}")
+            found.append(fault.model_copy(update={"mission": canonical_key(key, missions).mission}))
+    return latest_attempts(found)
 
 
 def _judged_missions(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> frozenset[str]:
