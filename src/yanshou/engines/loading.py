@@ -15,6 +15,7 @@ from transformers import AutoProcessor, Qwen3VLConfig, Qwen3VLForConditionalGene
 from transformers.utils import logging as transformers_logging
 
 from yanshou.engines import checkpoint
+from yanshou.engines.dequantize import apply_scales
 from yanshou.errors import CheckpointError
 
 # Everything that transformers and safetensors are known to raise for a damaged or incomplete folder.
@@ -31,19 +32,26 @@ def load_processor(folder: Path) -> Any:
 
 
 def load_config(folder: Path) -> Any:
-    """The configuration of the model."""
+    """The configuration of the model, without its quantization: weights are loaded into the dtype of the run."""
     with loading(folder):
-        return Qwen3VLConfig.from_pretrained(folder)
+        config = Qwen3VLConfig.from_pretrained(folder)
+    for part in (config, config.text_config):
+        for key in checkpoint.QUANTIZATION_KEYS:
+            vars(part).pop(key, None)
+    return config
 
 
 def load_weights(folder: Path, dtype: torch.dtype, attention: str) -> Any:
     """The model with its weights, on the CPU. Raises CheckpointError, also where some weights are missing."""
+    config, scales = load_config(folder), checkpoint.fp8_scales(folder)
     with loading(folder):
         model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, output_loading_info=True
-        )
+            folder, config=config, dtype=dtype, attn_implementation=attention, use_safetensors=True,
+            output_loading_info=True,
+        )  # fmt: skip
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(f"{folder}: {len(missing)} weights are missing, first {missing[0]}. Copy it again.")
+    apply_scales(model, scales)
     return model
 
 

@@ -20,6 +20,7 @@ Refused because it cannot be proven: arithmetic coding, where missing data is va
 """
 
 import io
+import struct
 from collections.abc import Iterator, Sequence
 
 from PIL import Image
@@ -32,7 +33,7 @@ from yanshou.inputs.limits import RECOPY, RESAVE, check_size
 MAGIC = b"\xff\xd8\xff"
 END = b"\xff\xd9"
 FILLER = b"\xff\x00" * 7  # 56 bits of ones, which are no code word; the decoder reads up to 56 bits ahead
-OTHER_FILLER = bytes.fromhex("5ac396b42dd269")  # as long, and other pixels where it is decoded
+OTHER_FILLERS = tuple(bytes([byte]) * 7 for byte in (0x00, 0x5A, 0xA5, 0x96))  # as long, and other pixels if decoded
 PROBE = b"\0"  # skipped before a marker, and too little for a decoder that waits in the middle of a block
 SECTOR = bytes(256)  # what is certainly zero where a sector of 512 bytes was lost; no photo compresses to this
 TAILS = (0, 1, 2)  # zero bytes of a padded end that may still be data
@@ -40,7 +41,7 @@ TAILS = (0, 1, 2)  # zero bytes of a padded end that may still be data
 
 def decode(data: bytes) -> Image.Image:
     """The decoded first picture. Raises PhotoError, or what Pillow raises for damaged data, if it is not whole."""
-    found = list(scans(data))
+    found = _structure(data)
     _check_process(found)
     start, end = found[-1].segments[-1]
     padding = end - start - len(data[start:end].rstrip(b"\0"))
@@ -61,9 +62,9 @@ def _without_end_mark(data: bytes) -> Image.Image:
 
     A cut photo has no end mark either. Its last blocks are missing if the pixels depend on what is put behind the data.
     """
-    found = list(scans(data))
+    found = _structure(data)
     image = _proven(data, found)
-    if image.tobytes() != _proven(data, found, OTHER_FILLER).tobytes():
+    if any(_proven(data, found, filler).tobytes() != image.tobytes() for filler in OTHER_FILLERS):
         raise PhotoError(_cut(found[-1]), RECOPY)
     return image
 
@@ -120,6 +121,13 @@ class _Coverage:
     @property
     def complete(self) -> bool:
         return all(bit == 0 for bits in self._lowest.values() for bit in bits)
+
+
+def _structure(data: bytes) -> list[Scan]:
+    try:
+        return list(scans(data))
+    except (struct.error, IndexError, KeyError, ValueError) as error:
+        raise PhotoError("the file ends early or is damaged in a header of the JPEG", RECOPY) from error
 
 
 def _check_process(found: Sequence[Scan]) -> None:

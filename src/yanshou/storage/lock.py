@@ -30,7 +30,7 @@ from yanshou.storage.write_cures import cure
 from yanshou.text import printable
 
 ENOTSUPP = 524  # the kernel's own number, which some network file systems pass on
-NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, ENOTSUPP}
+NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EPERM, ENOTSUPP}
 HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}  # what flock answers where another process has the lock
 OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # NFS locks only what is open for writing
 

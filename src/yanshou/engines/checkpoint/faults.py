@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.engines.checkpoint.files import read_json, read_start, reading
-from yanshou.engines.checkpoint.quantization import check_quantization
+from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
@@ -41,12 +41,16 @@ def _faults(folder: Path) -> Iterator[str]:
             f"{folder}: adapter_config.json lies beside whole weights; where peft is installed, loading would apply "
             "the adapter a second time. If it is merged already, delete the adapter_* files; otherwise merge it."
         )
+    found = [*_config_faults(folder), *_weight_faults(folder)]
+    yield from found or _caught(fp8_scales, folder)
+    yield from processor_faults(folder)
+
+
+def _config_faults(folder: Path) -> Iterator[str]:
     if not (folder / "config.json").exists():
         yield f"{folder}: config.json is missing. Give the folder that holds it."
     else:
         yield from _caught(_check_config, folder)
-    yield from _weight_faults(folder)
-    yield from processor_faults(folder)
 
 
 def processor_faults(folder: Path) -> Iterator[str]:
