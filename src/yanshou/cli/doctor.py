@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
 from pydantic import Field
 
 from yanshou.cli.command import command
+from yanshou.cli.messages import say
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
@@ -162,6 +162,6 @@ def report(findings: Iterator[Finding]) -> int:
     """Prints the findings as they come. Returns the exit status: 1 if one is a failure."""
     status = 0
     for finding in findings:
-        click.echo(f"{finding.level:<5} {finding.text}")
+        say(f"{finding.level:<5} {finding.text}")
         status = max(status, int(finding.level == "FAIL"))
     return status

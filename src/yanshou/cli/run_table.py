@@ -10,6 +10,7 @@ from rich.text import Text
 
 from yanshou.cli.run_progress import PHOTOS, per_second
 from yanshou.pipeline.mission_result import MissionResult
+from yanshou.text import printable
 
 NONE = "–"  # a share of nothing
 
@@ -31,7 +32,7 @@ def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
             cells += _speeds(result, photos)
         if stale:
             cells.append(NONE if result.stale is None else str(result.stale))
-        table.add_row(Text(result.mission), *cells)
+        table.add_row(name_cell(result.mission), *cells)
     return table
 
 
@@ -53,6 +54,11 @@ def _speeds(result: MissionResult, photos: bool) -> list[str]:
 def figure_table(*figures: str, min_width: int = 20) -> Table:
     """One row per mission, figures to its right."""
     return Table(mission_column(min_width), *right_columns(*figures), box=None, pad_edge=False)
+
+
+def name_cell(name: str) -> Text:
+    """A name from outside: no markup is read in it, and its width is that of its printable characters."""
+    return Text(printable(name))
 
 
 def mission_column(min_width: int) -> Column:
