@@ -161,7 +161,7 @@ def test_links_in_the_place_of_the_files_are_replaced_and_not_followed(judged: J
     verdicts, victim = judged([verdict("QC-1")]), tmp_path / "victim"
     victim.write_bytes(b"mine")
     (tmp_path / "out").mkdir()
-    for name in ("report.html", "groups.csv", ".report.html.tmp", ".groups.csv.tmp"):
+    for name in ("report.html", "groups.csv", ".report.html.new", ".groups.csv.new"):
         (tmp_path / "out" / name).symlink_to(victim)
     evaluate_files(EvaluateSettings(verdicts=(verdicts,), output_dir=tmp_path / "out"))
     assert victim.read_bytes() == b"mine"

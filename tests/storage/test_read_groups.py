@@ -59,7 +59,7 @@ def test_an_unknown_mission_is_named_with_its_place_or_kept(tmp_path: Path) -> N
 def test_files_of_another_kind_are_wrong_usage_not_damage(tmp_path: Path, record_type: type[GroupRecord]) -> None:
     endings = {StageARecord: ("_stage_a", "_verdicts"), VerdictRecord: ("_verdicts", "_stage_a")}
     own, other = endings[record_type]
-    for name in (f"a{own}.errors.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
+    for name in (f"a{own}.errors.jsonl", f"a{own}.removed.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
         file = groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass"))
         with pytest.raises(UsageError, match=rf"is not a file of .* Give <mission>{own}\.jsonl"):
             list(read_groups([file], record_type, KNOWN))

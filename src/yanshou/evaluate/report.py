@@ -14,7 +14,6 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +31,7 @@ from yanshou.evaluate.threshold import ThresholdChoice
 from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.evaluate.translations import translation
 from yanshou.schema.records import Label, now
-from yanshou.storage.atomic import replacing, write_draft
+from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__
 
 NAME = "report.html"
@@ -40,34 +39,29 @@ HERE = Path(__file__).parent
 
 
 def write_report(
-    evaluation: Evaluation, output_dir: Path, lang: str = "zh", *, progress: Progress | None = None
+    evaluation: Evaluation,
+    output_dir: Path,
+    lang: str = "zh",
+    *,
+    progress: Progress | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Writes `<output_dir>/report.html`, replacing an old one, and the missing thumbnails.
 
+    `beside`: files by name that are replaced together with it, so that those of two evaluations never lie side by side.
     `progress` is called after each photo with the numbers of finished photos and of all photos. Raises UsageError for
     an unknown language and OutputError if a file cannot be written. A photo that is missing or damaged gets a
     placeholder.
     """
-    with report_draft(evaluation, output_dir, lang, progress=progress):
-        return output_dir / NAME
-
-
-@contextmanager
-def report_draft(
-    evaluation: Evaluation, output_dir: Path, lang: str, *, progress: Progress | None = None
-) -> Iterator[None]:
-    """Makes the thumbnails and the page; the page takes the place of an old one when the context ends.
-
-    Thumbnails that the new page does not show are deleted after that. Raises as `write_report`.
-    """
     texts = translation(lang)
     photos = (photo for group in evaluation.groups for photo in group.images)
     thumbnails = make_thumbnails(photos, output_dir, progress)
+    path = output_dir / NAME
     html = page(evaluation, thumbnails, texts)
-    with replacing(output_dir / NAME) as draft:
-        write_draft(draft, html.encode("utf-8", errors="backslashreplace"))  # a lone surrogate becomes its escape
-        yield
+    content = {NAME: html.encode("utf-8", errors="backslashreplace"), **(beside or {})}  # a lone surrogate is escaped
+    replace_together({output_dir / name: data for name, data in content.items()})
     remove_others(output_dir, thumbnails.values())
+    return path
 
 
 def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ class AbsentLines:
     """The lines whose group is not in the input."""
 
     stale: Mapping[int, GroupKey] = field(default_factory=dict)  # by line number, from 1
-    moved: Mapping[GroupKey, GroupKey] = field(default_factory=dict)  # of the first NAMED: the group of its photos now
+    now: Mapping[GroupKey, str] = field(default_factory=dict)  # what became of the first NAMED, where that is known
     elsewhere: int = 0  # lines of other inputs
     unlisted: int = 0  # lines below folders that could not be listed
 
@@ -61,14 +61,13 @@ def first_named(stale: Mapping[int, GroupKey]) -> list[GroupKey]:
     return list(stale.values())[:NAMED]
 
 
-def _named(absent: AbsentLines) -> Iterable[str]:
-    for key in first_named(absent.stale):
-        now = absent.moved.get(key)
-        yield _short(key) + (f", whose photos are now in group {_short(now)}" if now else "")
-    if len(absent.stale) > NAMED:
-        yield f"{len(absent.stale) - NAMED} more"
-
-
-def _short(key: GroupKey) -> str:
+def short_name(key: GroupKey) -> str:
     """`QC-20241022-0015063 (fail)`: the mission is known."""
     return f"{truncate(key.group_id)} ({key.label or 'no label'})"
+
+
+def _named(absent: AbsentLines) -> Iterable[str]:
+    for key in first_named(absent.stale):
+        yield ", ".join(filter(None, (short_name(key), absent.now.get(key))))
+    if len(absent.stale) > NAMED:
+        yield f"{len(absent.stale) - NAMED} more"

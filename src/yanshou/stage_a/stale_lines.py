@@ -19,7 +19,7 @@ from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError
 from yanshou.inputs.discovery import Group
-from yanshou.pipeline.stale_lines import NAMED, AbsentLines
+from yanshou.pipeline.stale_lines import NAMED, AbsentLines, short_name
 from yanshou.schema.records import GroupKey, StageARecord
 from yanshou.storage.lines_file import LinesFile
 
@@ -89,8 +89,9 @@ def absent_lines(lines: LinesFile[StageARecord], present: set[GroupKey], tree: I
             stale[number] = record.key
             if len(first) < NAMED:
                 first.append(_Photos(record.key, place, _summaries(record)))
-    moved = {**_moved(first, lines.records(), present), **_in_place(first, tree)} if first else {}
-    return AbsentLines(stale, moved, elsewhere, unlisted)
+    groups = {**_moved(first, lines.records(), present), **_in_place(first, tree)} if first else {}
+    now = {key: f"whose photos are now in group {short_name(group)}" for key, group in groups.items()}
+    return AbsentLines(stale, now, elsewhere, unlisted)
 
 
 def _in_place(stale: Sequence[_Photos], tree: InputTree) -> Mapping[GroupKey, GroupKey]:

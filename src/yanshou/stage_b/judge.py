@@ -21,6 +21,7 @@ from yanshou.settings import JudgeSettings
 from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
 from yanshou.storage.read_groups import read_groups
+from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import printable
 
 
@@ -51,6 +52,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
         else RuleTask(known.get(name), records, settings)
         for name, records in groups.items()
     ]
+    tasks[0].warnings += stale_warnings(settings.stage_a)
     gone = _vanished([mission for mission in known if mission.name not in groups], settings)
     return Stage(
         [*tasks, *gone], engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share,

@@ -8,7 +8,7 @@ that was not given this time.
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from yanshou.pipeline.stale_lines import AbsentLines, first_named
+from yanshou.pipeline.stale_lines import AbsentLines, first_named, short_name
 from yanshou.schema.records import GroupKey, VerdictRecord
 from yanshou.storage.lines_file import LinesFile
 
@@ -19,7 +19,9 @@ def absent_verdicts(lines: LinesFile[VerdictRecord], present: Collection[GroupKe
     if not complete:
         return AbsentLines(elsewhere=len(absent))
     relabelled = {key: _other_labels(key, present) for key in first_named(absent)}
-    return AbsentLines(absent, {key: groups[0] for key, groups in relabelled.items() if len(groups) == 1})
+    return AbsentLines(
+        absent, {key: f"whose id it has as {short_name(one[0])}" for key, one in relabelled.items() if one}
+    )
 
 
 def reads_all(given: Iterable[str | Path], recorded: Iterable[str]) -> bool:

@@ -36,13 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replaces the file's content; the new content is safe on the disk before it takes the old one's place."""
-    with replacing(path) as draft:
-        write_draft(draft, data)
-
-
-def write_draft(draft: Path, data: bytes) -> None:
-    """Writes a new file and waits until it is safe on the disk."""
-    with draft.open("xb") as file:
+    with replacing(path) as draft, draft.open("xb") as file:
         file.write(data)
         file.flush()
         flush_to_disk(file.fileno())
