@@ -45,7 +45,8 @@ def test_verdicts_whose_group_left_the_file_are_stale_and_pruned(tmp_path: Path)
     assert (result.status, result.written, result.skipped, result.stale, result.elsewhere) == (3, 1, 2, 2, 0)
     assert result.late_warnings == [
         f"{out}/{SHIELD}_verdicts.jsonl: 2 lines are stale: the input no longer holds QC-2 (pass); QC-3 (pass), whose "
-        f"id it has as QC-3 (fail). Put the groups back, or move the lines to {SHIELD}_verdicts.removed.jsonl with --prune."
+        f"id it has as QC-3 (fail). Put the groups back, or move the lines to {SHIELD}_verdicts.removed.jsonl with "
+        "--prune."
     ]
     result = judge(out, file, prune=True)
     assert (result.status, result.stale, result.pruned) == (0, 0, 2)
