@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.lines import BAD, CABLES, GROUNDING, SHIELD, fault, stage_a_line, verdict, write_lines
+from support.training_rows import write_dataset
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
@@ -89,9 +90,8 @@ def test_an_evaluation_can_be_limited_to_the_groups_of_a_dataset(judged: Judged,
     """Several rows about a group count once. The same id with the other label is another group."""
     lines = [("QC-1", "pass"), ("QC-1", "fail"), ("QC-2", "pass"), ("QC-3", "fail")]
     file = judged([verdict(*line) for line in lines], [stage_a_line(*line) for line in lines])
-    train, val = write_lines(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
-    write_lines(val, [row("QC-1", "不通过")])
-
+    data = write_dataset(tmp_path / "data", train=[row("QC-2"), row("QC-2")], val=[row("QC-1", "不通过")])
+    train, val = data / "train.jsonl", data / "val.jsonl"
     found = read_judged([file], None, MISSIONS, [val])
     assert [(group.key.group_id, group.key.label) for group in found.groups] == [("QC-1", "fail")]
     assert found.warnings == (f"only the 1 groups of {val} are evaluated; 3 others are left out",)

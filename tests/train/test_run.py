@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from support.lines import write_lines
 from support.quantized import write_fine_grained
-from support.training_rows import rows
+from support.training_rows import rows, write_dataset
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
@@ -125,7 +125,7 @@ def test_a_training_without_its_settings_is_refused(settings: Build) -> None:
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()
-    write_lines(given.train_file, rows(13, 5))
+    write_dataset(given.train_file.parent, train=rows(13, 5), val=rows(2, 2))
     with pytest.raises(ResumeError, match="the training began with other settings:\n  train_file: file has "):
         Training(given).run()
 

@@ -3,7 +3,7 @@
 import click
 
 from yanshou.cli.command import command, quiet_option
-from yanshou.cli.messages import say
+from yanshou.cli.messages import print_warnings, say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import TrainSettings
 
@@ -21,6 +21,7 @@ def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
     training = Training(settings, None if quiet else TrainProgress())
     if dry_run:
         say(training.command_line())
+        print_warnings(training.warnings)
         return None
     with interruptible(training.interrupt):
         result = training.run()

@@ -31,6 +31,7 @@ from yanshou.schema.records import (
     unbound_warnings,
 )
 from yanshou.schema.summary import parse
+from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
@@ -149,6 +150,7 @@ def read_judged(
 
     `only`: dataset files, to whose groups the evaluation is limited.
     """
+    of_dataset = [warning for path in only for warning in check_dataset_file(path)]
     selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     read, sources = _read(verdict_files, stage_a_files, missions)
     _check_selected(only, selected, read)
@@ -162,7 +164,7 @@ def read_judged(
         )
     unbound = sum(group.key in read.unbound for group in groups)
     warnings = [
-        *unfinished_warnings(verdict_files), *stale_warnings([*verdict_files, *sources]),
+        *of_dataset, *unfinished_warnings(verdict_files), *stale_warnings([*verdict_files, *sources]),
         *_outdated_warnings(groups, read), *unbound_warnings(unbound),
     ]  # fmt: skip
     if only:

@@ -57,6 +57,7 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
         self.groups = groups[:limit]
         self.present = {group.key for group in groups}  # in the input, beyond the limit, too
         self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
+        self.sees_all = True  # False: other groups may be elsewhere, and their faults stay
         self.whole = limit is None  # a limited run says nothing about stale lines
         self.inputs: list[str] = []  # absolute paths of what the groups are read from
         self.warnings: list[str] = []
@@ -132,7 +133,7 @@ class Stage:
             raise InputError(task.error)
         with self._files(task) as files:
             result.revised = task.rewrite(files.lines)
-            with MissionRun(files, result, self.listener, task.present) as run:
+            with MissionRun(files, result, self.listener, task.present if task.sees_all else None) as run:
                 for outcome in task.unusable:
                     run.record(outcome)
                 pending = list(_pending(task, run))

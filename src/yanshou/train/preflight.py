@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
 from yanshou.requirements import installed, requirements
+from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import check_rows
+from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
 
 EXTRA = "train"
@@ -52,14 +54,32 @@ def count_blocks(source: Path) -> int:
         ) from error
 
 
-def check_files(files: Iterable[Path]) -> None:
-    """Checks every row of the training files. Raises InputError and DamagedFileError."""
-    for path in files:
+def check_files(files: Mapping[str, Path]) -> list[str]:
+    """Checks every row of the files, `train` and perhaps `val`; returns warnings.
+
+    Raises InputError and DamagedFileError.
+    """
+    warnings: list[str] = []
+    groups: dict[str, set[str]] = {}
+    for name, path in files.items():
+        warnings += check_dataset_file(path)
         if not path.is_file():  # a pipe: yanshou reads it for the run file, then swift reads it again
             raise InputError(
                 f"{path} is not a file that can be read several times. Write the rows into a regular file."
             )
-        check_rows(path)
+        groups[name] = check_rows(path)
+    return [*warnings, *_overlap(files, groups)]
+
+
+def _overlap(files: Mapping[str, Path], groups: Mapping[str, set[str]]) -> Iterable[str]:
+    """A warning about groups that are trained on and validated on."""
+    shared = groups["train"] & groups.get("val", set())
+    if shared:
+        yield (
+            f"{len(shared)} of the {len(groups['val'])} group ids in {printable(files['val'])} are in "
+            f"{printable(files['train'])}, too, for example {printable(min(shared))}: validation shows what was "
+            "memorized. Give the two files of one run of `yanshou dataset`"
+        )
 
 
 def check_inputs_stay(folder: TrainFolder, inputs: Iterable[Path]) -> None:

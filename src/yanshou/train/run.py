@@ -82,6 +82,7 @@ class Training:
         self.folder = TrainFolder(settings.output_dir.absolute())
         self.source = checkpoint.locate(settings.checkpoint)
         self.interrupted = False
+        self.warnings: list[str] = []  # about the files, as of the latest check
 
     def interrupt(self) -> None:
         """Ends the training; the newest checkpoint is kept. Safe from a signal handler."""
@@ -95,6 +96,8 @@ class Training:
     def run(self) -> TrainResult:
         """Trains, from the newest checkpoint where there is one, and makes the result."""
         self._check()
+        for message in self.warnings:
+            self.view.say(f"warning: {message}")
         check_installed()
         with Lock(self.folder.lock, self.folder.root):
             self._begin()
@@ -112,7 +115,7 @@ class Training:
         checkpoint.check(self.source)
         check_code(self.source)
         check_trainable(self.source)
-        check_files(self._files.values())
+        self.warnings = check_files(self._files)
         if self.settings.fresh:
             check_inputs_stay(self.folder, [self.source, *self._files.values(), *self.settings.mission_files])
 
@@ -140,8 +143,8 @@ class Training:
 
     def _train(self, trainer: TrainerProcess) -> None:
         if self.settings.sft:
-            for name, path in self._files.items():
-                write_rows(path, self.folder.rows(name), load_missions(self.settings.mission_files))
+            rows = {self.folder.rows(name): path for name, path in self._files.items()}
+            write_rows(rows, load_missions(self.settings.mission_files))
         for incomplete in self.folder.incomplete():
             with write_errors(incomplete):
                 shutil.rmtree(incomplete)
@@ -160,7 +163,7 @@ class Training:
 
     def _result(self) -> TrainResult:
         curves = read_curves(self.folder.logging)
-        result = TrainResult(step=curves.step, interrupted=self.interrupted)
+        result = TrainResult(step=curves.step, interrupted=self.interrupted, warnings=list(self.warnings))
         if curves.train:
             draw(curves, self.folder.curves)
             result.curves = self.folder.curves
