@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from support.checkpoints import edited
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -286,4 +287,15 @@ def test_weights_in_fp8_are_not_trained(settings: Build, tmp_path: Path) -> None
     assert str(refused.value) == (
         f"{folder}: its weights are in FP8, which cannot be trained. Take the checkpoint in 16 bits from which it was "
         "quantized, or dequantize it and save that."
+    )
+
+
+def test_a_mixture_of_experts_is_not_trained(settings: Build, tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL, tmp_path / "moe")
+    edited("config.json", model_type="qwen3_vl_moe")(folder)
+    with pytest.raises(CheckpointError) as refused:
+        Training(settings(checkpoint=str(folder))).run()
+    assert str(refused.value) == (
+        f"{folder}: a mixture of experts (MoE), which is not trained here. Take a dense Qwen3-VL checkpoint, or train "
+        "with ms-swift itself; its result can be run."
     )
