@@ -165,11 +165,17 @@ def test_an_empty_folder_name_is_wrong_usage_and_never_the_working_folder(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("missing", ["checkpoint", "input-dir", "output-dir", "mission"])
+@pytest.mark.parametrize("missing", ["checkpoint", "output-dir", "mission"])
 def test_a_missing_option_is_named(job: Options, missing: str) -> None:
     del job[missing]
     ran = summarize(job)
     assert (ran.exit_code, f"Missing option '--{missing}'" in ran.stderr) == (2, True)
+
+
+def test_photos_or_a_folder_of_missions_is_needed(job: Options) -> None:
+    del job["input-dir"]
+    ran = summarize(job)
+    assert (ran.exit_code, "Missing option --input-dir or --photos: " in ran.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
