@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
 from yanshou.storage import atomic
+from yanshou.storage.lock import Lock
 from yanshou.train import preflight, trainer_process
 from yanshou.train import run as launcher
 from yanshou.train.run import Training
@@ -216,6 +218,28 @@ def test_two_trainings_in_one_folder_are_refused(settings: Build) -> None:
     training.folder.root.mkdir()
     with FileLock(training.folder.lock), pytest.raises(LockedError, match="another run is writing it"):
         training.run()
+
+
+def test_a_training_ends_where_another_took_the_lock_that_was_deleted(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "hang")
+    training = Training(settings())
+    other = Lock(training.folder.lock, training.folder.root)
+
+    def take() -> None:
+        while not (training.folder.swift / "checkpoint-2").exists():
+            time.sleep(0.02)
+        while other.file.exists():  # the training takes it again where it comes first
+            other.file.unlink()
+            with suppress(LockedError):
+                other.acquire()
+                return
+
+    threading.Thread(target=take, daemon=True).start()
+    with pytest.raises(LockedError, match=r"\.train\.lock was deleted during this run, and another run has taken"):
+        training.run()
+    other.release()
 
 
 def test_a_dry_run_writes_nothing(settings: Build) -> None:
