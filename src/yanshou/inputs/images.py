@@ -43,9 +43,10 @@ OTHER_TYPES = (
     (re.compile(rb"BM....\0\0\0\0", re.DOTALL), "a BMP picture"),
     (re.compile(rb"II\*\0|MM\0\*"), "a TIFF picture"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture"),
+    (re.compile(rb"\x89PNG|\xef\xbf\xbd(PNG|.*JFIF|.*Exif)", re.DOTALL), "a file that was transferred as text"),
     (re.compile(rb"%PDF"), "a PDF document"),
     (re.compile(rb"PK\x03\x04"), "a ZIP archive or an Office document"),
-    (re.compile(rb"\s*<(!doctype html|html)", re.IGNORECASE), "an HTML page"),
+    (re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html)", re.IGNORECASE), "an HTML page"),
     (re.compile(rb"\0+\Z"), "nothing but zero bytes"),
     (re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc2-\xf4][\x80-\xbf]{1,3})+[\xc2-\xf4]?[\x80-\xbf]{0,2}\Z"), "text"),
 )

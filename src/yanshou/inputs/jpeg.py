@@ -11,15 +11,17 @@ Each segment of data is handed to the decoder without the marker behind it, foll
 the decoder skips the filler as it looks for the marker. If the segment is cut, the decoder waits for more data in the
 middle of a block, and bytes are left over. So nothing is decoded twice, and no end mark is needed.
 
-Proven: every segment is whole but for its last one or two blocks of 8×8 pixels, and without an end mark the photo is
-whole to its last bit; no restart marker is missing or out of
-order; every component and, in progressive files, every bit of every coefficient has its scan; no lost sector of zero
-bytes lies in sequential data, unless its codes have zeros for areas of one colour.
-Not proven: anything about flipped bits and overwritten bytes inside the data, which has no checksums.
+Proven: every segment is whole but for its last one or two blocks of 8×8 pixels, and a file that ends with its data to
+the last pixel; no restart marker is missing or out of order; every component and, in progressive files, every bit
+of every coefficient has its scan; no lost sector of zero bytes lies in the data, unless zeros are codes for areas of
+one colour; line breaks were not converted.
+Not proven: bytes in the middle of the data that were changed, inserted or lost otherwise. The data has no checksums,
+and its codes soon fall into step again.
 Refused because it cannot be proven: arithmetic coding, where missing data is valid data, and lossless JPEG.
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -36,11 +38,14 @@ FILLER = b"\xff\x00" * 7  # 56 bits of ones, which are no code word; the decoder
 OTHER_FILLERS = tuple(bytes([byte]) * 7 for byte in (0x00, 0x5A, 0xA5, 0x96))  # as long, and other pixels if decoded
 PROBE = b"\0"  # skipped before a marker, and too little for a decoder that waits in the middle of a block
 SECTOR = bytes(256)  # what is certainly zero where a sector of 512 bytes was lost; no photo compresses to this
+LINE_FEED = re.compile(rb"(?<!\r)\n")
+MANY_LINES = 4  # line feeds; by chance, one in 256 follows a carriage return
 TAILS = (0, 1, 2)  # zero bytes of a padded end that may still be data
 
 
 def decode(data: bytes) -> Image.Image:
     """The decoded first picture. Raises PhotoError, or what Pillow raises for damaged data, if it is not whole."""
+    _check_line_breaks(data)
     found = _structure(data)
     _check_process(found)
     start, end = found[-1].segments[-1]
@@ -123,6 +128,12 @@ class _Coverage:
         return all(bit == 0 for bits in self._lowest.values() for bit in bits)
 
 
+def _check_line_breaks(data: bytes) -> None:
+    """Raises PhotoError for a file that was transferred as text: every line feed has got a carriage return in front."""
+    if not LINE_FEED.search(data) and data.count(b"\n") >= MANY_LINES:
+        raise PhotoError("the photo's data is damaged: it was transferred as text, with converted line breaks", RECOPY)
+
+
 def _structure(data: bytes) -> list[Scan]:
     try:
         return list(scans(data))
@@ -185,7 +196,7 @@ def _check_segments(data: bytes, scan: Scan) -> None:
     if not scan.in_order:
         raise PhotoError("the photo's data is damaged: its restart markers are out of order", RECOPY)
     start, end = scan.segments[0][0], scan.segments[-1][1]
-    if scan.frame.process in SEQUENTIAL and not scan.zeros_are_flat and data.find(SECTOR, start, end) >= 0:
+    if not scan.zeros_are_data and data.find(SECTOR, start, end) >= 0:
         raise PhotoError("the photo's data is damaged: there is a lost sector, all zero bytes, inside it", RECOPY)
 
 

@@ -47,7 +47,7 @@ class Scan:
     band: tuple[int, int]  # first and last coefficient; progressive files only
     approximation: tuple[int, int]  # lowest bit of the coefficients before and after the scan; progressive files only
     intervals: int  # number of segments that the restart interval asks for
-    zeros_are_flat: bool  # zero bytes may be data: areas of one colour
+    zeros_are_data: bool  # many zero bytes may be data: areas of one colour
     segments: tuple[tuple[int, int], ...]  # start and end of the data between two markers
     restarts: bytes  # kinds of the markers between the segments
     behind: int | None  # kind of the marker behind the data; None: the file ends
@@ -87,9 +87,19 @@ class _Tables:
         return Scan(
             self.frame, components, (first, last), (bits >> 4, bits & 15),
             _ceil(self.frame.units(components), self.interval) if self.interval else 1,
-            all(not self.zeros.get(table >> 4) and not self.zeros.get(16 + (table & 15)) for _, table in parts),
+            self._zeros_are_data(tuple(table for _, table in parts), first, bits >> 4),
             segments, restarts, behind,
         )  # fmt: skip
+
+    def _zeros_are_data(self, tables: tuple[int, ...], first: int, refined: int) -> bool:
+        """Whether codes of zeros stand for blocks without change (symbol 0), or the scan has bits without codes."""
+        assert self.frame is not None
+        if self.frame.process == PROGRESSIVE and refined:
+            return True
+        direct = self.frame.process != PROGRESSIVE or first == 0  # the scan has DC coefficients
+        others = self.frame.process != PROGRESSIVE or first > 0  # the scan has AC coefficients
+        needed = {table >> 4 for table in tables if direct} | {16 + (table & 15) for table in tables if others}
+        return not any(self.zeros.get(number) for number in needed)
 
 
 def scans(data: bytes) -> Iterator[Scan]:

@@ -15,6 +15,7 @@ from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
 
 EXTRA = "train"
+TAKE_DENSE = "Take a dense Qwen3-VL checkpoint, or train with ms-swift itself; its result can be run."
 INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
 
 
@@ -38,7 +39,9 @@ def check_code(source: Path) -> None:
 
 
 def check_trainable(source: Path) -> None:
-    """Raises CheckpointError for weights in 8 bits, which ms-swift would train wrongly or not at all."""
+    """Raises CheckpointError for what the training's settings do not fit: weights in 8 bits, a mixture of experts."""
+    if checkpoint.is_moe(source):
+        raise CheckpointError(f"{source}: a mixture of experts (MoE), which is not trained here. {TAKE_DENSE}")
     if checkpoint.fp8_scales(source):
         raise CheckpointError(f"{source}: its weights are in FP8, which cannot be trained. {checkpoint.UNQUANTIZE}")
 
