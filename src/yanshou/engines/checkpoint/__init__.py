@@ -7,14 +7,17 @@ from yanshou.engines.checkpoint.faults import check, faults, processor_faults
 from yanshou.engines.checkpoint.fingerprint import fingerprint
 from yanshou.engines.checkpoint.locate import DEMO, LOADED_FILES, inherit_permissions, locate
 from yanshou.engines.checkpoint.quantization import quantization
+from yanshou.engines.checkpoint.source import Source, find
 from yanshou.engines.checkpoint.weight_files import TensorHeader, read_headers, weight_files
 
 __all__ = [
     "DEMO",
     "LOADED_FILES",
+    "Source",
     "TensorHeader",
     "check",
     "faults",
+    "find",
     "fingerprint",
     "inherit_permissions",
     "locate",
