@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the checkout's o
 
 if __name__ == "__main__":
     try:
-        from yanshou.cli import main
+        from yanshou.cli.start import main
 
         given = sys.argv[1:]
         if given[:1] != ["summarize"]:  # the usage line shows this word, so users may write it

@@ -1,6 +1,6 @@
 """`python -m yanshou` is `yanshou`."""
 
-from yanshou.cli import main
+from yanshou.cli.start import main
 
 if __name__ == "__main__":
-    main(prog_name="yanshou")
+    main()

@@ -35,6 +35,11 @@ def truncate(text: str, longest: int = 60) -> str:
     return printable(text if len(text) <= longest else text[: longest - 1] + "…")
 
 
+def printable_lines(text: str) -> str:
+    """The text with its line breaks (`\\n`) kept, and every line printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def escape_surrogates(text: str) -> str:
     """Escapes lone surrogates (of names that are not UTF-8), which Arrow, tokenizers and pydantic refuse."""
     return text.encode(errors="backslashreplace").decode()

@@ -214,7 +214,7 @@ def test_each_help_text_can_be_read_alone(name: str) -> None:
             assert "Default: " in text or param.name in ("max_false_release", "engine__checkpoint"), option
 
 
-@pytest.mark.parametrize("default", ["0", "256", "mission-focus", "labelled"])
+@pytest.mark.parametrize("default", ["0", "256", "mission-focus", "apply"])
 def test_help_shows_defaults(default: str) -> None:
     page = CliRunner().invoke(main, ["summarize", "--help"], terminal_width=200).stdout
     assert f"[default: {default}]" in page

@@ -75,7 +75,8 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
     assert shield == {
         "mission": SHIELD, "groups": 2, "written": 2, "failed": 0, "skipped": 0, "revised": 0, "photos": 3,
         "rotated": 0, "out_of_memory": 0, "unbound": 0, "unknown_folders": 0,
-        "warnings": [], "error": "", "interrupted": False, "status": 0,
+        "stale": 0, "elsewhere": 0, "pruned": 0, "removed": None,
+        "warnings": [], "late_warnings": [], "error": "", "interrupted": False, "status": 0,
         "lines": f"{job['output-dir']}/{SHIELD}_stage_a.jsonl",
         "errors": f"{job['output-dir']}/{SHIELD}_stage_a.errors.jsonl",
     }  # fmt: skip
@@ -164,11 +165,17 @@ def test_an_empty_folder_name_is_wrong_usage_and_never_the_working_folder(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("missing", ["checkpoint", "input-dir", "output-dir", "mission"])
+@pytest.mark.parametrize("missing", ["checkpoint", "output-dir", "mission"])
 def test_a_missing_option_is_named(job: Options, missing: str) -> None:
     del job[missing]
     ran = summarize(job)
     assert (ran.exit_code, f"Missing option '--{missing}'" in ran.stderr) == (2, True)
+
+
+def test_photos_or_a_folder_of_missions_is_needed(job: Options) -> None:
+    del job["input-dir"]
+    ran = summarize(job)
+    assert (ran.exit_code, "Missing option --input-dir or --photos: " in ran.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

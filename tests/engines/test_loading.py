@@ -161,7 +161,7 @@ FAULTS: dict[str, tuple[list[Spoil], str]] = {
     "names of a wrapper": (
         [weights(lambda tensors: {f"_orig_mod.{name}": one for name, one in tensors.items()})],
         ": 63 weights are missing, first model.language_model.embed_tokens.weight, and 63 of other names are "
-        "there, first _orig_mod.model.language_model.embed_tokens.weight: another program saved them, or config.json belongs to",
+        "there, first _orig_mod.model.language_model.embed_tokens.weight: another program saved them",
     ),
 }  # fmt: skip
 
@@ -181,7 +181,7 @@ def test_a_fault_is_named_by_loading(tiny: Path, tmp_path: Path, kind: str) -> N
     ("change", "fault"),
     [
         (cut_in_half, "model.safetensors: not a whole safetensors file ("),
-        (without("model.safetensors"), ": no safetensors weights: copy model.safetensors."),
+        (without("model.safetensors"), "model.safetensors: there is no such file. Copy the"),
         (
             written("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"),
             "model.safetensors: this is a Gi",

@@ -75,8 +75,8 @@ def not_finite(weights: Tensors) -> Tensors:
     [
         (
             other_layers, {},
-            "28 of its 28 tensors have no place in its base, first base_model.model.model.layers.0.mlp.down_proj.lora_"
-            "A.weight (names there are like base_model.model.model.language_model.layers.0.mlp.down_proj.lora_A.weight)",
+            "28 of its 28 tensors have no place in its base, first base_model.model.model.layers.0.mlp.down_proj."
+            "lora_A.weight (names there are like base_model.model.model.language_model.layers.0.mlp.down_proj.lora_A.w",
         ),
         (some_missing, {}, "2 of 28 tensors are missing, first base_model.model.model.language_model.layers.0.mlp."),
         (one_more, {}, "1 of its 29 tensors have no place in its base, first base_model.model.model.visual.merger."),

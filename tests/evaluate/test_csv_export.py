@@ -36,10 +36,27 @@ def test_each_group_is_one_row_with_everything_known_about_it(judged: Judged, tm
     assert (second["fault"], second["photos"]) == ("generate: out of memory", "0")
 
 
-@pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "\u3000@x"])
+@pytest.mark.parametrize(
+    "reason",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1", "\u3000@x", "\u200b=1", "\ufeff+1", "\xa0-1"],
+)
 def test_a_formula_becomes_text(judged: Judged, tmp_path: Path, reason: str) -> None:
     (row,) = written(judged([verdict("QC-1", reason=reason)]), tmp_path)
     assert row["reason"] == "'" + reason
+
+
+def test_every_cell_is_quoted_and_numbers_stay_numbers(judged: Judged, tmp_path: Path) -> None:
+    path = write_groups(evaluate([judged([verdict("QC-1", p=0.97)])], None, load_missions()).groups, tmp_path / "new")
+    header, row = path.read_text(encoding="utf-8-sig").split("\n")[:2]
+    assert header.startswith('"mission","label","group_id","outcome"')
+    assert row.startswith(f'"{GROUNDING}","pass","QC-1","release","pass","0.97","')
+
+
+def test_line_breaks_and_separators_begin_no_cell_of_their_own(judged: Judged, tmp_path: Path) -> None:
+    reason, image = 'a"\n=1;=1\t=1,"=1', '/photos/\n"=HYPERLINK("x")\r\n,=1.jpg'
+    line = stage_a_line("QC-1", images=[image])
+    (row,) = written(judged([verdict("QC-1", reason=reason)], [line]), tmp_path)
+    assert (row["reason"], row["images"]) == (reason, image)
 
 
 def test_punctuation_in_text_stays_unchanged(judged: Judged, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.lines import BAD, CABLES, GROUNDING, SHIELD, fault, stage_a_line, verdict, write_lines
+from support.training_rows import write_dataset
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
@@ -89,9 +90,8 @@ def test_an_evaluation_can_be_limited_to_the_groups_of_a_dataset(judged: Judged,
     """Several rows about a group count once. The same id with the other label is another group."""
     lines = [("QC-1", "pass"), ("QC-1", "fail"), ("QC-2", "pass"), ("QC-3", "fail")]
     file = judged([verdict(*line) for line in lines], [stage_a_line(*line) for line in lines])
-    train, val = write_lines(tmp_path / "train.jsonl", [row("QC-2"), row("QC-2")]), tmp_path / "val.jsonl"
-    write_lines(val, [row("QC-1", "不通过")])
-
+    data = write_dataset(tmp_path / "data", train=[row("QC-2"), row("QC-2")], val=[row("QC-1", "不通过")])
+    train, val = data / "train.jsonl", data / "val.jsonl"
     found = read_judged([file], None, MISSIONS, [val])
     assert [(group.key.group_id, group.key.label) for group in found.groups] == [("QC-1", "fail")]
     assert found.warnings == (f"only the 1 groups of {val} are evaluated; 3 others are left out",)
@@ -175,6 +175,14 @@ def test_a_group_judged_twice_is_refused_with_both_places(judged: Judged) -> Non
 def test_a_file_of_another_kind_given_for_the_verdicts_is_wrong_usage(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is not a file of verdicts"):
         read(tmp_path / name)
+
+
+def test_an_unknown_mission_in_an_errors_file_is_named_with_file_and_line(judged: Judged) -> None:
+    file = judged([verdict("A")], None, [fault("A"), fault("B") | {"mission": "门禁检查"}])
+    with pytest.raises(InputError) as error:
+        read(file)
+    place = file.with_name(f"{GROUNDING}_verdicts.errors.jsonl:2")
+    assert str(error.value).startswith(f"{place}: group B (门禁检查, pass): unknown mission '门禁检查'. Known")
 
 
 def test_a_damaged_line_is_named(judged: Judged) -> None:

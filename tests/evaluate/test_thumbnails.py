@@ -13,8 +13,11 @@ from support.lines import GOOD, stage_a_line, verdict
 from support.parsed_page import report
 from support.photos import photo_file
 
+from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate, write_report
+from yanshou.evaluate.files import evaluate_files
 from yanshou.missions import load_missions
+from yanshou.settings import EvaluateSettings
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
@@ -23,6 +26,12 @@ Judged = Callable[..., Path]
 def with_photos(judged: Judged, *photos: Path | str, **more: Any) -> Path:
     line = stage_a_line("QC-1", "pass", *[GOOD] * len(photos), images=list(map(str, photos)), **more)
     return judged([verdict("QC-1")], [line])
+
+
+def shown_files(output_dir: Path) -> dict[str, int]:
+    """The files in the folder of thumbnails, but for its mark, and when they were written."""
+    files = (output_dir / "thumbnails").iterdir()
+    return {path.name: path.stat().st_mtime_ns for path in files if path.name != ".yanshou-thumbnails"}
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (320, 213)), (6, (320, 480)), (3, (320, 213)), (8, (320, 480))])
@@ -81,7 +90,7 @@ def test_thumbnails_are_made_once_and_again_after_a_change(judged: Judged, tmp_p
 
     def thumbnails() -> dict[str, int]:
         report([file], output_dir)
-        return {path.name: path.stat().st_mtime_ns for path in (output_dir / "thumbnails").iterdir()}
+        return shown_files(output_dir)
 
     first = thumbnails()
     assert thumbnails() == first
@@ -99,3 +108,61 @@ def test_progress_is_called_for_every_photo(judged: Judged, tmp_path: Path) -> N
     calls: list[tuple[int, int]] = []
     write_report(evaluate([file], None, MISSIONS), tmp_path, progress=lambda *counts: calls.append(counts))
     assert calls == [(1, 2), (2, 2)]
+
+
+def test_a_folder_of_that_name_that_somebody_else_filled_is_refused_and_nothing_is_touched(
+    judged: Judged, tmp_path: Path
+) -> None:
+    output_dir = tmp_path / "report"
+    kept = photo_file(output_dir / "thumbnails" / f"{'0' * 32}.jpg")
+    with pytest.raises(OutputError, match=r"thumbnails holds files that are not of this report: its \.yanshou-thumb"):
+        report([with_photos(judged, photo_file(tmp_path / "1.jpg"))], output_dir)
+    assert [path for path in output_dir.rglob("*") if path.is_file()] == [kept]
+
+
+@pytest.mark.parametrize("inside", [[], ["holiday.jpg"], [".yanshou-thumbnails"]])
+def test_a_link_of_that_name_is_refused_and_not_followed(judged: Judged, tmp_path: Path, inside: list[str]) -> None:
+    album, output_dir = tmp_path / "album", tmp_path / "report"
+    for folder in (album, output_dir):
+        folder.mkdir()
+    for name in inside:
+        (album / name).touch()
+    (output_dir / "thumbnails").symlink_to(album)
+    with pytest.raises(OutputError, match="thumbnails is a link, and thumbnails are only written into a folder"):
+        report([with_photos(judged, photo_file(tmp_path / "1.jpg"))], output_dir)
+    assert [path.name for path in album.iterdir()] == inside
+    assert [path.name for path in output_dir.iterdir()] == ["thumbnails"]
+
+
+def test_an_empty_folder_of_that_name_is_used(judged: Judged, tmp_path: Path) -> None:
+    (tmp_path / "report" / "thumbnails").mkdir(parents=True)
+    file = with_photos(judged, photo_file(tmp_path / "1.jpg"))
+    for _ in range(2):
+        report([file], tmp_path / "report")
+    assert len(shown_files(tmp_path / "report")) == 1
+
+
+def test_a_link_in_the_place_of_a_thumbnail_is_replaced_and_not_followed(judged: Judged, tmp_path: Path) -> None:
+    file, output_dir = with_photos(judged, photo_file(tmp_path / "1.jpg")), tmp_path / "report"
+    report([file], output_dir)
+    (thumbnail,) = shown_files(output_dir)
+    made = (output_dir / "thumbnails" / thumbnail).read_bytes()
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    for name in (thumbnail, f".{thumbnail}.tmp", f"{'a' * 32}.jpg"):
+        (output_dir / "thumbnails" / name).unlink(missing_ok=True)
+        (output_dir / "thumbnails" / name).symlink_to(victim)
+    report([file], output_dir)
+    assert shown_files(output_dir) == {thumbnail: (output_dir / "thumbnails" / thumbnail).stat().st_mtime_ns}
+    assert ((output_dir / "thumbnails" / thumbnail).read_bytes(), victim.read_bytes()) == (made, b"mine")
+
+
+def test_links_in_the_place_of_the_files_are_replaced_and_not_followed(judged: Judged, tmp_path: Path) -> None:
+    verdicts, victim = judged([verdict("QC-1")]), tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / "out").mkdir()
+    for name in ("report.html", "groups.csv", ".report.html.new", ".groups.csv.new"):
+        (tmp_path / "out" / name).symlink_to(victim)
+    evaluate_files(EvaluateSettings(verdicts=(verdicts,), output_dir=tmp_path / "out"))
+    assert victim.read_bytes() == b"mine"
+    assert not any(path.is_symlink() for path in (tmp_path / "out").iterdir())

@@ -122,6 +122,14 @@ def test_a_bad_file_is_named_with_key_and_value_in_one_line(tmp_path: Path, more
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("encoding", ["gbk", "utf-16", "utf-16-be"])
+def test_a_file_in_another_encoding_is_named_with_its_cure(tmp_path: Path, encoding: str) -> None:
+    path = mission_file(tmp_path)
+    path.write_bytes(path.read_text(encoding="utf-8").encode(encoding))
+    with pytest.raises(InputError, match=r"the whole file is (GBK|UTF-16|UTF-16BE), not UTF-8: convert it back with"):
+        load_missions([path])
+
+
 def test_unreadable_paths_are_errors(tmp_path: Path) -> None:
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'name = "\xe9"')

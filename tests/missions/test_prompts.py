@@ -83,7 +83,7 @@ def test_a_byte_order_mark_is_not_part_of_the_prompt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), (b"\xff\xfe", "cannot be read"), (b" \n", "is empty"), (b"\xef\xbb\xbf\n", "is empty")],
+    [(None, "cannot be read"), (b"a\xff", "cannot be read"), (b" \n", "is empty"), (b"\xef\xbb\xbf\n", "is empty")],
 )
 def test_an_empty_or_unreadable_prompt_file_is_an_error(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "prompt.txt"
@@ -92,3 +92,13 @@ def test_an_empty_or_unreadable_prompt_file_is_an_error(tmp_path: Path, content:
     with pytest.raises(InputError, match=message) as caught:
         summary_prompt(MISSIONS[0], PromptSettings(system_prompt=path))
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16", "utf-16-le"])
+def test_a_prompt_in_another_encoding_is_named_with_its_cure(tmp_path: Path, encoding: str) -> None:
+    text = "看图，𠮷。" if encoding == "gb18030" else "Look: 看图，写一行。\n"
+    path = tmp_path / "prompt.txt"
+    path.write_bytes(text.encode(encoding))
+    named = encoding.upper().replace("-LE", "LE")
+    with pytest.raises(InputError, match=rf"prompt.txt: the prompt file is {named}, not UTF-8: convert it back with"):
+        summary_prompt(MISSIONS[0], PromptSettings(system_prompt=path))

@@ -65,6 +65,15 @@ def test_keys_that_are_not_those_of_photos_are_named(keys: list[str], message: s
         StageARecord.model_validate({**line, "per_image": dict.fromkeys(keys, GOOD)})
 
 
+def test_a_line_of_many_photos_is_checked_in_time_in_proportion() -> None:
+    """Comparing every key with every other would take hours."""
+    line = stage_a_line("QC-1", "pass", *(f"标签/{number}×1" for number in range(200_000)))
+    record = StageARecord.model_validate({**line, "per_image": dict(reversed(line["per_image"].items()))})
+    assert list(record.per_image.values()) == line["clean_texts"]
+    with pytest.raises(ValidationError, match="key '图片_0' does not belong to a photo"):
+        StageARecord.model_validate({**line, "per_image": {**line["per_image"], "图片_0": GOOD}})
+
+
 def unbound(said: VerdictRecord) -> dict[str, Any]:
     """The line as earlier versions wrote it."""
     return said.model_dump(exclude={"summaries_sha256"})

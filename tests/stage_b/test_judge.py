@@ -298,7 +298,7 @@ def test_a_checkpoint_does_not_continue_rule_verdicts_and_the_message_is_short(t
         f"error: {out}/{SHIELD}_verdicts.run.json: the lines so far were made with other settings:",
         '  checkpoint: file has "rules", this run has "…"',
         "  only the file has rule; only this run has dtype, sampling, prompts",
-        "Use the same settings, choose another --output-dir, or start over with --fresh, which keeps the old files "
+        "  Use the same settings, choose another --output-dir, or start over with --fresh, which keeps the old files "
         "under another name.",
     ]
     assert len(refused.stderr.splitlines()) == 8

@@ -161,10 +161,10 @@ CHANGES = {
     appended: f"was changed by another program during the run. It has {len(ONE) + 15} bytes; this run left {len(ONE)}.",
     truncated: f"was changed by another program during the run. It has 5 bytes; this run left {len(ONE)}.",
     edited_in_place: f"was changed by another program during the run. It has {len(ONE) - 6} bytes",
-    replaced: "was deleted, moved or replaced during the run.",
-    moved: "was deleted, moved or replaced during the run.",
-    Path.unlink: "was deleted, moved or replaced during the run.",
-    replaced_by_another_kind: "was deleted, moved or replaced during the run.",
+    replaced: "was replaced during the run.",
+    moved: "was deleted or moved during the run.",
+    Path.unlink: "was deleted or moved during the run.",
+    replaced_by_another_kind: "was replaced during the run.",
 }
 
 

@@ -53,6 +53,15 @@ def test_a_file_name_that_is_not_utf8_survives_writing_and_reading(tmp_path: Pat
     assert list(read_records(tmp_path / "a.jsonl", StageARecord)) == [(1, odd)]
 
 
+def test_a_repeated_key_among_many_is_found_in_time_in_proportion(tmp_path: Path) -> None:
+    """Counting each key among all others would take hours."""
+    path = tmp_path / "a.jsonl"
+    keys = ", ".join(f'"图片_{number}": ""' for number in [*range(200_000), 199_999])
+    path.write_text(f'{{"per_image": {{{keys}}}}}\n', encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"a\.jsonl:1: key 图片_199999 occurs twice"):
+        list(read_lines(path))
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [

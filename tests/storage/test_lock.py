@@ -123,7 +123,7 @@ def test_a_folder_that_was_deleted_is_not_made_again(tmp_path: Path) -> None:
 # --- file systems without flock
 
 
-@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, 524])
+@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EPERM, 524])
 def without_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(request.param, os.strerror(request.param))

@@ -59,7 +59,7 @@ def test_an_unknown_mission_is_named_with_its_place_or_kept(tmp_path: Path) -> N
 def test_files_of_another_kind_are_wrong_usage_not_damage(tmp_path: Path, record_type: type[GroupRecord]) -> None:
     endings = {StageARecord: ("_stage_a", "_verdicts"), VerdictRecord: ("_verdicts", "_stage_a")}
     own, other = endings[record_type]
-    for name in (f"a{own}.errors.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
+    for name in (f"a{own}.errors.jsonl", f"a{own}.removed.jsonl", f"a{own}.run.json", f"a{other}.jsonl", "groups.csv"):
         file = groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass"))
         with pytest.raises(UsageError, match=rf"is not a file of .* Give <mission>{own}\.jsonl"):
             list(read_groups([file], record_type, KNOWN))
@@ -68,7 +68,7 @@ def test_files_of_another_kind_are_wrong_usage_not_damage(tmp_path: Path, record
 def test_a_byte_order_mark_is_named_and_no_line_has_to_be_deleted(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "BBU线缆布放", "pass"))
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    with pytest.raises(DamagedFileError, match=r"/a:1: begins with a byte-order mark.* Save the file as UTF-8 without"):
+    with pytest.raises(DamagedFileError, match=r"/a: the whole file is UTF-8 with a byte-order mark: save it"):
         read(file)
 
 

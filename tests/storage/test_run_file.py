@@ -48,7 +48,7 @@ def test_other_settings_are_refused_showing_each_difference_and_nothing_is_touch
         "  sampling.temperature: file has 0.0, this run has 0.7\n"
         "  sampling.top_p: file has nothing, this run has 0.9\n"
         '  prompt: file has …看不清的写 需复核。只写这一行。", this run has …看不清的写 需复核。写两行。"\n'
-        "Use the same settings, choose another --output-dir, or start over with --fresh, which keeps the old files "
+        "  Use the same settings, choose another --output-dir, or start over with --fresh, which keeps the old files "
         "under another name."
     )
     assert snapshot(tmp_path) == before

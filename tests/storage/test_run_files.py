@@ -1,5 +1,6 @@
 """Guarantees of `yanshou.storage.run_files`: the files on disk, whatever happens to a run."""
 
+import errno
 import random
 import resource
 import time
@@ -22,7 +23,8 @@ from support.storage_runs import (
     written,
 )
 
-from yanshou.errors import LockedError, OutputError
+from yanshou.errors import DamagedFileError, LockedError, OutputError, ResumeError
+from yanshou.storage.jsonl import dump_line
 
 # --- what a run leaves, and how the next one continues
 
@@ -92,6 +94,88 @@ def test_fresh_moves_the_old_files_aside_and_never_over_older_ones(tmp_path: Pat
         assert len(list(tmp_path.glob(f"{STEM}.{kind}.*.old"))) == 3
 
 
+# --- a run that is refused changes nothing
+
+
+ARRAY = b"[" + b", ".join(written(number)[:-1] for number in (1, 2, 3)) + b"]"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (f"{STEM}.jsonl", ARRAY),
+        (f"{STEM}.jsonl", written(1, 2, 3).replace(b"\n", b"\r")),
+        (f"{STEM}.jsonl", written(1) + b"[]\n" + written(2)[:50]),  # a torn line behind a damaged one
+        (f"{STEM}.jsonl", written(1, 1) + written(2)[:50]),
+        (f"{STEM}.jsonl", written(1) + b"what is this"),
+        (f"{STEM}.errors.jsonl", b"{}\n"),
+        (f"{STEM}.errors.jsonl", dump_line(fault(4)) + b"what is this"),
+        (f"{STEM}.run.json", b"{}"),
+    ],
+)
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+def test_a_refused_run_leaves_every_file_as_it_was(tmp_path: Path, name: str, data: bytes, link: str | None) -> None:
+    write_groups(tmp_path, 1, 2)
+    (tmp_path / f"{STEM}.jsonl").write_bytes(written(1, 2) + written(3)[:40])  # what would be cut
+    (tmp_path / f"{STEM}.errors.jsonl").write_bytes(dump_line(fault(5))[:40])
+    (tmp_path / name).write_bytes(data)
+    if link:
+        (tmp_path / name).rename(tmp_path / "linked")
+        getattr(tmp_path / name, link)(tmp_path / "linked")
+    before = snapshot(tmp_path)
+    for settings in (SETTINGS, SETTINGS | {"checkpoint": "other"}):
+        with pytest.raises((DamagedFileError, ResumeError)), open_run(tmp_path, settings=settings):
+            pass
+        assert snapshot(tmp_path) == before
+        assert (tmp_path / name).is_symlink() == (link == "symlink_to")
+
+
+@pytest.mark.parametrize("data", [ARRAY, written(1, 2).replace(b"\n", b"\r"), written(1)[:-1]])
+def test_lines_without_a_line_break_do_not_bypass_the_check_of_settings(tmp_path: Path, data: bytes) -> None:
+    write_groups(tmp_path, 1)
+    (tmp_path / f"{STEM}.jsonl").write_bytes(data)
+    with (
+        pytest.raises(ResumeError, match="made with other settings"),
+        open_run(tmp_path, settings=SETTINGS | {"prompt": "?"}),
+    ):
+        pass
+    assert lines(tmp_path) == data
+
+
+# --- what is repaired is said
+
+
+def test_what_a_resume_repairs_is_a_warning(tmp_path: Path) -> None:
+    write_groups(tmp_path, 1)
+    (tmp_path / f"{STEM}.jsonl").write_bytes(written(1) + written(2)[:60])
+    (tmp_path / f"{STEM}.errors.jsonl").write_bytes(dump_line(fault(3))[:-1])
+    with open_run(tmp_path) as files:
+        assert files.warnings == [
+            f"{tmp_path}/{STEM}.jsonl: cut off 60 bytes of an incomplete last line (group QC-2), left by a killed run",
+            f"{tmp_path}/{STEM}.errors.jsonl: the last line (group QC-3) had no line break, which is added",
+        ]
+        files.append(record(2))
+    assert lines(tmp_path) == written(1, 2)
+    assert failing(tmp_path) == [("QC-3", fault(3).message)]
+    with open_run(tmp_path) as files:
+        assert files.warnings == []
+
+
+def test_a_file_system_without_fsync_is_a_warning_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with open_run(tmp_path) as files:
+        for number in (1, 2):
+            files.append(record(number))
+        files.fail([fault(3)])
+        files.finish("finished", {})
+        assert len(files.warnings) == 1
+        assert "cannot be told to write to the disk at once (fsync)" in files.warnings[0]
+    assert lines(tmp_path) == written(1, 2)
+
+
 # --- two runs, and runs that are killed
 
 
@@ -116,6 +200,54 @@ def test_a_second_run_on_the_same_file_is_refused_and_other_missions_are_not_dis
         files.append(record(2))
     assert lines(tmp_path) == written(1, 2)
     assert (tmp_path / f"{other}.jsonl").read_bytes() == written(7)
+
+
+def lock_file(folder: Path) -> Path:
+    return folder / f".{STEM}.lock"
+
+
+def second_run(folder: Path) -> str:
+    """What a run in another process that writes groups 2 and 3 is told; "" where it ends well."""
+
+    def run() -> str:
+        try:
+            write_groups(folder, 2, 3)
+        except (LockedError, OutputError) as error:
+            return str(error)
+        return ""
+
+    return str(in_child(run))
+
+
+def test_a_deleted_lock_file_lets_no_second_run_in_once_the_first_has_written(tmp_path: Path) -> None:
+    with open_run(tmp_path) as files:
+        lock_file(tmp_path).unlink()
+        files.append(record(1))
+        assert "another run is writing it" in second_run(tmp_path)
+        lock_file(tmp_path).unlink()
+        files.fail([fault(9)])
+        assert "another run is writing it" in second_run(tmp_path)
+        files.append(record(2))
+    assert lines(tmp_path) == written(1, 2)
+
+
+def test_a_run_stops_where_a_second_one_came_in_through_a_deleted_lock(tmp_path: Path) -> None:
+    with open_run(tmp_path) as files:
+        files.append(record(1))
+        lock_file(tmp_path).unlink()
+        assert second_run(tmp_path) == ""
+        after = snapshot(tmp_path)
+        for write in (
+            lambda: files.append(record(2)),
+            lambda: files.append(record(4)),
+            lambda: files.fail([fault(5)]),
+            lambda: files.finish("stopped", {}),
+        ):
+            with pytest.raises(OutputError, match="during the run"):
+                write()
+        assert snapshot(tmp_path) == after
+    assert lines(tmp_path) == written(1, 2, 3)
+    assert run_file(tmp_path)["status"] == "finished"
 
 
 def test_the_lock_is_free_again_after_a_run_that_ended_in_an_error(tmp_path: Path) -> None:

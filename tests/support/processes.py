@@ -1,8 +1,12 @@
 """Work in a process of its own."""
 
+import itertools
 import multiprocessing
 import os
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 FORK = multiprocessing.get_context("fork")
@@ -23,3 +27,33 @@ def in_child(work: Callable[[], Any]) -> Any:
         result = receiving.recv()
     child.join()
     return result
+
+
+CHANGES = {"open", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink"}  # Python's audit events
+
+
+def killed_before_each_change(folder: Path, work: Callable[[], Any]) -> Iterator[int]:
+    """Runs `work` in forked processes: each is killed one step later, before it opens, renames or removes a file.
+
+    Only files below `folder` count. Yields the number of steps that were done, after each kill; the caller looks at
+    what is on the disk, and puts it back. Ends with the process that ran to its end.
+    """
+    for done in itertools.count():
+        child = FORK.Process(target=_killed_before, args=(done, folder, work))
+        child.start()
+        child.join()
+        if child.exitcode == 0:
+            return
+        assert child.exitcode == -signal.SIGKILL, child.exitcode
+        yield done
+
+
+def _killed_before(step: int, folder: Path, work: Callable[[], Any]) -> None:
+    steps = itertools.count()
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in CHANGES and str(arguments[0]).startswith(str(folder)) and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    work()

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.lines import write_lines
-from support.training_rows import rows
+from support.training_rows import rows, write_dataset
 
 from yanshou.settings import TrainSettings
 
@@ -14,10 +13,10 @@ from yanshou.settings import TrainSettings
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., TrainSettings]:
     def build(**changes: Any) -> TrainSettings:
+        data = write_dataset(tmp_path, train=rows(12, 1), val=rows(2, 2))
         given = {
             "checkpoint": "demo", "output_dir": tmp_path / "out", "device": "cpu",
-            "train_file": write_lines(tmp_path / "train.jsonl", rows(12, 1)),
-            "val_file": write_lines(tmp_path / "val.jsonl", rows(2, 2)),
+            "train_file": data / "train.jsonl", "val_file": data / "val.jsonl",
         }  # fmt: skip
         return TrainSettings(**(given | changes))
 

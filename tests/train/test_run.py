@@ -13,8 +13,10 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 from support.adapters import write_adapter
+from support.checkpoints import edited
 from support.lines import write_lines
-from support.training_rows import rows
+from support.quantized import write_fine_grained
+from support.training_rows import rows, write_dataset
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
@@ -153,7 +155,7 @@ def test_a_training_without_its_settings_is_refused(settings: Build) -> None:
 def test_a_training_file_that_changed_is_refused(settings: Build) -> None:
     given = settings()
     Training(given).run()
-    write_lines(given.train_file, rows(13, 5))
+    write_dataset(given.train_file.parent, train=rows(13, 5), val=rows(2, 2))
     with pytest.raises(ResumeError, match="the training began with other settings:\n  train_file: file has "):
         Training(given).run()
 
@@ -281,3 +283,24 @@ def test_ms_swift_is_missed_where_yanshou_is_only_on_the_path(monkeypatch: pytes
 
     with pytest.raises(RunError, match=r"the package ms-swift, which is not installed: pip install"):
         preflight.check_installed()
+
+
+def test_weights_in_fp8_are_not_trained(settings: Build, tmp_path: Path) -> None:
+    folder = write_fine_grained(MODEL, tmp_path / "fp8")
+    with pytest.raises(CheckpointError) as refused:
+        Training(settings(checkpoint=str(folder))).run()
+    assert str(refused.value) == (
+        f"{folder}: its weights are in FP8, which cannot be trained. Take the checkpoint in 16 bits from which it was "
+        "quantized, or dequantize it and save that."
+    )
+
+
+def test_a_mixture_of_experts_is_not_trained(settings: Build, tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL, tmp_path / "moe")
+    edited("config.json", model_type="qwen3_vl_moe")(folder)
+    with pytest.raises(CheckpointError) as refused:
+        Training(settings(checkpoint=str(folder))).run()
+    assert str(refused.value) == (
+        f"{folder}: a mixture of experts (MoE), which is not trained here. Take a dense Qwen3-VL checkpoint, or train "
+        "with ms-swift itself; its result can be run."
+    )

@@ -18,8 +18,10 @@ GOOD = "BBU设备/华为,显示完整,无需安装×1"
 
 def answers(tmp_path: Path, lines: list[dict[str, object]]) -> list[str]:
     target = tmp_path / "sft.jsonl"
-    assert write_rows(write_lines(tmp_path / "rows.jsonl", lines), target, load_missions()) == len(lines)
-    return [json.loads(line)["messages"][-1]["content"] for line in target.read_text(encoding="utf-8").splitlines()]
+    write_rows({target: write_lines(tmp_path / "rows.jsonl", lines)}, load_missions())
+    written = target.read_text(encoding="utf-8").splitlines()
+    assert len(written) == len(lines)
+    return [json.loads(line)["messages"][-1]["content"] for line in written]
 
 
 def row(solution: str, **changes: object) -> dict[str, object]:

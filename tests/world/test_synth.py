@@ -18,7 +18,8 @@ from PIL.ExifTags import Base
 
 from yanshou.errors import InputError, OutputError, UsageError
 from yanshou.inputs.discovery import discover
-from yanshou.inputs.images import TURNS, load_photo
+from yanshou.inputs.images import load_photo
+from yanshou.inputs.orientation import TURNS
 from yanshou.missions import Missions, load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.records import GroupKey, TruthRecord

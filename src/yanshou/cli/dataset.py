@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
 from yanshou.cli.command import command, json_option
+from yanshou.cli.messages import print_json, print_warnings, say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import DatasetSettings
 
@@ -20,7 +19,7 @@ LISTED = 20  # groups left out of a dataset that are printed
 @json_option
 def dataset(settings: DatasetSettings, as_json: bool) -> None:
     """Builds Stage-B's training data from labelled Stage-A files: train.jsonl and val.jsonl for ms-swift."""
-    from yanshou.cli.reporter import print_json, print_tables, print_warnings
+    from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import dataset_tables
     from yanshou.stage_b.dataset import build_dataset
 
@@ -31,7 +30,7 @@ def dataset(settings: DatasetSettings, as_json: bool) -> None:
         return
     print_tables(dataset_tables(card))
     for line in _lines(card, settings):
-        click.echo(line)
+        say(line)
 
 
 def _lines(card: "Card", settings: DatasetSettings) -> Iterator[str]:

@@ -9,7 +9,7 @@ demo/report/report.html, groups.csv                            every verdict, be
 import shutil
 from pathlib import Path
 
-from yanshou.cli.console import console
+from yanshou.cli.messages import say
 from yanshou.cli.reporter import final_messages, print_tables
 from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.run_progress import RunProgress
@@ -37,27 +37,23 @@ PHOTOS, STAGE_A, VERDICTS, REPORT = "photos", "stage_a", "verdicts", "report"
 def run(output_dir: Path) -> int:
     """Draws, summarizes, scores, judges and evaluates; prints where everything is. Returns the worst exit status."""
     _clear(output_dir)
-    _say(f"drawing {GROUPS} groups …")
+    say(f"drawing {GROUPS} groups …")
     truth = synthesize(output_dir / PHOTOS, GROUPS, SEED, list(load_missions()))
     summarized = _summarize(output_dir)
     stage_a = [result.lines for result in summarized if result.lines]
     print_tables([run_table(summarized), *score_tables(score(truth, stage_a, load_missions()))])
-    _say(f"one of the photos and its line:\n  {_example(stage_a)}")
+    say(f"one of the photos and its line:\n  {_example(stage_a)}")
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
     if verdicts := [result.lines for result in judged if result.lines]:
         _evaluate(output_dir, verdicts)
-    _say(
-        f"photos and truth: {output_dir / PHOTOS}\nsummaries:        {output_dir / STAGE_A}\n"
-        f"verdicts:         {output_dir / VERDICTS}\nreport:           {output_dir / REPORT}/report.html"
-    )
+    say(f"photos and truth: {output_dir / PHOTOS}")
+    say(f"summaries:        {output_dir / STAGE_A}")
+    say(f"verdicts:         {output_dir / VERDICTS}")
+    say(f"report:           {output_dir / REPORT}/report.html")
     results = [*summarized, *judged]
     for message in final_messages(results):
-        _say(message)
+        say(message)
     return exit_status(results)
-
-
-def _say(message: str) -> None:
-    console().print(message, markup=False)
 
 
 def _summarize(output_dir: Path) -> list[MissionResult]:

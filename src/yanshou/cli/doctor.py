@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import click
 from pydantic import Field, model_validator
 
 from yanshou.cli.command import command
+from yanshou.cli.messages import say
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
@@ -122,6 +122,10 @@ def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
         yield Finding("ok", f"{source.weights}: a complete Qwen3-VL checkpoint, {_size(source.weights)}")
+        if checkpoint.is_moe(source.weights):
+            yield Finding(
+                "note", f"{source.weights}: a mixture of experts (MoE), which the transformers engine runs, slower"
+            )
         yield from _adapter(source)
         yield from _unread(source)
         yield from _processor(EngineSettings(checkpoint=name, base_checkpoint=base, device="cpu"))
@@ -196,6 +200,6 @@ def report(findings: Iterator[Finding]) -> int:
     """Prints the findings as they come. Returns the exit status: 1 if one is a failure."""
     status = 0
     for finding in findings:
-        click.echo(f"{finding.level:<5} {finding.text}")
+        say(f"{finding.level:<5} {finding.text}")
         status = max(status, int(finding.level == "FAIL"))
     return status

@@ -1,8 +1,7 @@
 """`yanshou evaluate`."""
 
-import click
-
 from yanshou.cli.command import command, json_option, quiet_option
+from yanshou.cli.messages import print_json, print_warnings, say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import EvaluateSettings
 
@@ -15,7 +14,7 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
     """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
     baselines, the rules and always-pass (every group passes)."""
     from yanshou.cli.progress import progress
-    from yanshou.cli.reporter import print_json, print_tables, print_warnings
+    from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
     from yanshou.evaluate import csv_export, report
     from yanshou.evaluate.files import evaluate_files
@@ -28,5 +27,6 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
     elif not quiet:
         print_tables(evaluation_tables(result))
         if result.choice:
-            click.echo(result.choice.explanation)
-        click.echo(f"report: {settings.output_dir / report.NAME}\nevery group: {settings.output_dir / csv_export.NAME}")
+            say(result.choice.explanation)
+        say(f"report: {settings.output_dir / report.NAME}")
+        say(f"every group: {settings.output_dir / csv_export.NAME}")

@@ -12,8 +12,10 @@ from yanshou.cli.demo import demo
 from yanshou.cli.doctor import doctor
 from yanshou.cli.evaluate import evaluate
 from yanshou.cli.judge import judge
+from yanshou.cli.messages import one_message, printable_usage_errors, say
 from yanshou.cli.score import score
-from yanshou.cli.signals import interruptible
+from yanshou.cli.shortages import shortages
+from yanshou.cli.signals import INTERRUPTED
 from yanshou.cli.streams import guarded_streams
 from yanshou.cli.summarize import summarize
 from yanshou.cli.synth import synth
@@ -42,24 +44,24 @@ class Main(click.Group):
 
     def invoke(self, ctx: click.Context) -> None:
         try:
-            with interruptible(_interrupt):  # SIGTERM ends a command as Ctrl-C does, also where it does not listen
-                _check_locale()
-                for name, value in ENVIRONMENT.items():
-                    os.environ.setdefault(name, value)
+            _check_locale()
+            for name, value in ENVIRONMENT.items():
+                os.environ.setdefault(name, value)
+            with printable_usage_errors(), shortages():
                 status = super().invoke(ctx)
         except UsageError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(one_message(str(error))) from error
         except YanshouError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             status = 1
-        except KeyboardInterrupt:  # before the run began, or for the second time
-            click.echo("interrupted", err=True)
-            status = 130
+        except KeyboardInterrupt:  # the second interrupt of a run
+            say("interrupted", err=True)
+            status = INTERRUPTED
         ctx.exit(status or 0)
 
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with printable_usage_errors():
+            return super().make_context(*args, **options)
 
 
 def _check_locale() -> None:

@@ -5,11 +5,22 @@ from typing import Any
 
 import click
 
-FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-FILE_OR_FOLDER = click.Path(path_type=Path, exists=True)
+from yanshou.settings.local_path import refuse_address
+from yanshou.text import printable
 
 
-class _Folder(click.Path):
+class _LocalPath(click.Path):
+    """A path of this machine. An address (s3://…) is refused as it was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            refuse_address(value)
+        except ValueError as error:
+            self.fail(f"'{printable(value)}': {error}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Folder(_LocalPath):
     """A folder, existing or not. An empty name is a script's unset variable, and would be the working folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -18,6 +29,8 @@ class _Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
+FILE = _LocalPath(path_type=Path, dir_okay=False, exists=True)
+FILE_OR_FOLDER = _LocalPath(path_type=Path, exists=True)
 FOLDER = _Folder(path_type=Path, file_okay=False)
 
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from yanshou.cli.console import console as shared_console
+from yanshou.cli.messages import one_message
+from yanshou.text import printable
 
 EVERY_S = 30.0  # seconds between two lines of a log
 
@@ -27,7 +29,7 @@ class ProgressMeter:
         self._started = self._printed = time.monotonic()
         if self.console.is_terminal:
             self._bar = _bar(self.console)
-            self._task = self._bar.add_task(self.name, total=total, text=self._text(details))
+            self._task = self._bar.add_task(printable(self.name), total=total, text=self._text(details))
             self._bar.start()
 
     def update(self, done: int, total: int | None, details: Sequence[str] = (), skipped: int = 0) -> None:
@@ -47,7 +49,7 @@ class ProgressMeter:
 
     def say(self, message: str) -> None:
         """Prints one line, above the bar if there is one."""
-        self.console.print(message, markup=False, emoji=False)
+        self.console.print(one_message(message), markup=False, emoji=False)
 
     def _text(self, details: Sequence[str]) -> str:
         return " · ".join((self.unit, *details))

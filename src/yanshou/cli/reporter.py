@@ -3,15 +3,14 @@
 Results go to stdout, everything else to stderr. A run's results are its files, so its table is not on stdout.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
 from rich.table import Table
 
 from yanshou.cli.console import console
+from yanshou.cli.messages import print_json, say
 from yanshou.cli.run_progress import PHOTOS, VERDICTS, RunProgress
 from yanshou.cli.run_table import run_table, started
 from yanshou.pipeline.listener import Listener, NullListener
@@ -19,7 +18,7 @@ from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.schema.records import unbound_warnings
 
 __all__ = [
-    "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_json", "print_tables", "print_warnings",
+    "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_tables",
 ]  # fmt: skip
 
 
@@ -35,24 +34,16 @@ class RunReporter:
         if self.as_json:
             print_json(list(_rows(results)))
         elif not self.quiet and started(results):
-            page = console(stderr=True)
-            page.print(run_table(results, self.unit), *file_summary(results), sep="\n", markup=False)
+            console(stderr=True).print(run_table(results, self.unit))
+            for line in file_summary(results):
+                say(line, err=True)
         for message in final_messages(results):
-            click.echo(message, err=True)
+            say(message, err=True)
         return exit_status(results)
-
-
-def print_json(result: object) -> None:
-    click.echo(json.dumps(result, ensure_ascii=False, indent=1, default=str))
 
 
 def print_tables(tables: Iterable[Table]) -> None:
     console().print(*tables, sep="\n")
-
-
-def print_warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
 
 
 def file_summary(results: Sequence[MissionResult]) -> list[str]:
@@ -60,6 +51,8 @@ def file_summary(results: Sequence[MissionResult]) -> list[str]:
     return [
         f"{result.written + result.skipped} of {result.groups} groups are in {result.lines}"
         + (f"; the other threshold changed {result.revised} verdicts" if result.revised else "")
+        + (f"; {result.elsewhere} lines in it are of other inputs" if result.elsewhere else "")
+        + (f"; {result.pruned} stale lines were moved to {result.removed}" if result.pruned else "")
         for result in results
         if result.lines
     ]
@@ -85,6 +78,7 @@ def final_messages(results: Sequence[MissionResult]) -> list[str]:
                 f"{result.mission}: {result.failed} of {result.groups} groups failed: see {result.errors}. "
                 "Run the same command again to retry only these."
             )
+        messages += [f"warning: {warning}" for warning in result.late_warnings]
     return messages
 
 

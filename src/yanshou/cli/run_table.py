@@ -10,23 +10,29 @@ from rich.text import Text
 
 from yanshou.cli.run_progress import PHOTOS, per_second
 from yanshou.pipeline.mission_result import MissionResult
+from yanshou.text import printable
 
 NONE = "–"  # a share of nothing
 
 
 def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
-    """What a run did, one row per mission that was started. Speeds are left out where no model answered."""
+    """What a run did, one row per mission that was started. Left out: speeds where no model answered, stale lines where
+    there are none."""
     answered, photos = any(result.photos for result in results), unit == PHOTOS
     names = ["written", "failed", "skipped as done"]
     if answered:
         speed = per_second(unit)
         names += [unit, "rotated", speed, "waited for photos"] if photos else [unit, speed]
+    if stale := any(result.stale for result in results):
+        names.append("stale")
     table = figure_table(*names)
     for result in started(results):
         cells = [str(count) for count in (result.written, result.failed, result.skipped)]
         if answered:
             cells += _speeds(result, photos)
-        table.add_row(Text(result.mission), *cells)
+        if stale:
+            cells.append(NONE if result.stale is None else str(result.stale))
+        table.add_row(name_cell(result.mission), *cells)
     return table
 
 
@@ -48,6 +54,11 @@ def _speeds(result: MissionResult, photos: bool) -> list[str]:
 def figure_table(*figures: str, min_width: int = 20) -> Table:
     """One row per mission, figures to its right."""
     return Table(mission_column(min_width), *right_columns(*figures), box=None, pad_edge=False)
+
+
+def name_cell(name: str) -> Text:
+    """A name from outside: no markup is read in it, and its width is that of its printable characters."""
+    return Text(printable(name))
 
 
 def mission_column(min_width: int) -> Column:

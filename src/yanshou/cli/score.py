@@ -6,6 +6,7 @@ import click
 from pydantic import Field
 
 from yanshou.cli.command import command, json_option
+from yanshou.cli.messages import print_json, print_warnings
 from yanshou.cli.param_types import FILE
 from yanshou.cli.settings_options import SettingArgument, settings_options
 from yanshou.settings import MissionFileSettings
@@ -31,7 +32,7 @@ class ScoreSettings(MissionFileSettings):
 @click.argument("more", type=FILE, nargs=-1, metavar="[FILE...]", cls=SettingArgument, text="Further Stage-A files.")
 def score(settings: ScoreSettings, more: tuple[Path, ...], as_json: bool) -> None:
     """Compares summaries with reference summaries: share of identical lines; precision, recall and F1 of entries."""
-    from yanshou.cli.reporter import print_json, print_tables, print_warnings
+    from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import score_tables
     from yanshou.evaluate import summaries
     from yanshou.missions import load_missions

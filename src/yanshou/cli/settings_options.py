@@ -207,7 +207,7 @@ def _type(name: str, kind: Any) -> Any:
         return kind
     if name.endswith("_dir"):
         return FOLDER
-    return FILE_OR_FOLDER if name == "mission_files" else FILE
+    return FILE_OR_FOLDER if name in {"mission_files", "photos"} else FILE
 
 
 # ---- values → model ----

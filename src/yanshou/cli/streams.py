@@ -1,5 +1,8 @@
 """Standard output and standard error: on a full disk, with a closed pipe, in an encoding without Chinese.
 
+Whatever is written here by anybody (click, a library's warning) is shown without control characters; line breaks stay.
+Tables and bars are written behind this (`unescaped`), because they hold the control sequences of rich.
+
 A result that cannot be written to stdout is a run-level error. Progress and warnings on stderr are not results: if
 they cannot be written, a run continues without them and its exit status is the same.
 """
@@ -12,6 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
+
+from yanshou.text import printable_lines
 
 
 class _Stream:
@@ -50,15 +55,36 @@ class _Stream:
             )
 
 
+class _Printable:
+    """A text stream that shows control characters as their escapes."""
+
+    def __init__(self, stream: Any) -> None:
+        self.rich_proxied_file = stream  # rich's name for the stream behind a stream
+
+    def write(self, text: str) -> int:
+        self.rich_proxied_file.write(printable_lines(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rich_proxied_file, name)
+
+
+def unescaped(stream: Any) -> Any:
+    """The stream that shows text as it is, behind those that escape it or that rich put in front."""
+    while (behind := getattr(stream, "rich_proxied_file", None)) is not None:
+        stream = behind
+    return stream
+
+
 @contextmanager
 def guarded_streams() -> Iterator[None]:
     """Guards stdout and stderr. A closed stream (None) stays closed."""
     before = sys.stdout, sys.stderr
     with _escaping(sys.stdout), _escaping(sys.stderr):
         if sys.stdout is not None:
-            sys.stdout = _Stream(sys.stdout, needed=True)
+            sys.stdout = _Printable(_Stream(sys.stdout, needed=True))
         if sys.stderr is not None:
-            sys.stderr = _Stream(sys.stderr, needed=False)
+            sys.stderr = _Printable(_Stream(sys.stderr, needed=False))
         try:
             yield
         finally:

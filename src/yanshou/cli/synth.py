@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import click
 from pydantic import Field
 
 from yanshou.cli.command import command, quiet_option
+from yanshou.cli.messages import say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import ALL, MissionFileSettings
 
@@ -43,4 +43,4 @@ def synth(settings: SynthSettings, quiet: bool) -> None:
             progress=lambda record: meter.update(next(drawn), settings.groups),
         )  # fmt: skip
     if not quiet:
-        click.echo(f"{settings.groups} groups and their truth: {truth}")
+        say(f"{settings.groups} groups and their truth: {truth}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.table import Table
 from rich.text import Text
 
-from yanshou.cli.run_table import NONE, figure_table, mission_column, percent, right_columns
+from yanshou.cli.run_table import NONE, figure_table, mission_column, name_cell, percent, right_columns
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
@@ -20,11 +20,11 @@ def score_tables(score: Score) -> list[Table]:
     for name, part in (*score.missions.items(), ("all", score.overall)):
         sizes = map(str, (part.groups, part.unwritten, part.photos))
         odd = map(str, (part.unknown, part.odd_counts))
-        missions.add_row(Text(name), *sizes, percent(part.identical_share), *_entry_shares(part.entries), *odd)
+        missions.add_row(name_cell(name), *sizes, percent(part.identical_share), *_entry_shares(part.entries), *odd)
     categories = Table("类别", *right_columns("entries", "written", *shares[1:]), box=None, pad_edge=False)
     for name in ordered_categories(score.overall.categories):
         tally = score.overall.categories[name]
-        categories.add_row(name, str(tally.true), str(tally.written), *_entry_shares(tally))
+        categories.add_row(name_cell(name), str(tally.true), str(tally.written), *_entry_shares(tally))
     return [missions, categories]
 
 
@@ -37,10 +37,10 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     for name, part in (*evaluation.missions.items(), ("all", evaluation.overall)):
         judge = part.judge
         whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
-        counted.add_row(Text(name), *map(str, whole))
+        counted.add_row(name_cell(name), *map(str, whole))
         for who, counts in part.rows().items():
             cells = _verdict_shares(counts, evaluation.confidence)
-            figures.add_row(Text(name if who == "judge" else ""), who, *map(Text, cells))
+            figures.add_row(name_cell(name if who == "judge" else ""), who, *map(Text, cells))
     return [counted, figures]
 
 
@@ -51,8 +51,8 @@ def dataset_tables(card: Card) -> list[Table]:
     )
     lessons = figure_table("prompt tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy")
     for name, part in (*card.missions.items(), ("all", card.overall)):
-        contents.add_row(Text(name), *_contents(part))
-        lessons.add_row(Text(name), *_lessons(part))
+        contents.add_row(name_cell(name), *_contents(part))
+        lessons.add_row(name_cell(name), *_lessons(part))
     return [contents, lessons]
 
 

@@ -3,6 +3,7 @@
 import click
 
 from yanshou.cli.command import command, quiet_option
+from yanshou.cli.messages import print_warnings, say
 from yanshou.cli.settings_options import settings_options
 from yanshou.settings import TrainSettings
 
@@ -19,10 +20,11 @@ def train(settings: TrainSettings, dry_run: bool, quiet: bool) -> int | None:
 
     training = Training(settings, None if quiet else TrainProgress())
     if dry_run:
-        click.echo(training.command_line())
+        say(training.command_line())
+        print_warnings(training.warnings)
         return None
     with interruptible(training.interrupt):
         result = training.run()
     for message in result.final_messages():
-        click.echo(message, err=True)
+        say(message, err=True)
     return result.status

@@ -8,6 +8,8 @@ import logging
 
 import click
 
+from yanshou.cli.messages import one_message
+
 COUNT = "yanshou.verbosity"  # in the context's `meta`, which a command shares with the group
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOGGER = logging.getLogger("yanshou")
@@ -19,7 +21,7 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from yanshou.cli.console import console
 
-        console(stderr=True).print(self.format(record), markup=False, emoji=False)
+        console(stderr=True).print(one_message(self.format(record)))
 
 
 def verbose_option() -> click.Option:

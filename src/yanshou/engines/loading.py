@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoProcessor, GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
 from yanshou.engines import checkpoint
+from yanshou.engines.dequantize import apply_scales
 from yanshou.engines.weight_names import empty_model, name_faults
 from yanshou.errors import CheckpointError
 
@@ -56,9 +57,13 @@ def _tokenizer_template(folder: Path, found: str | dict[str, str] | None) -> str
 
 
 def load_config(folder: Path) -> Any:
-    """The configuration of the model."""
+    """The configuration of the model, without its quantization: weights are loaded into the dtype of the run."""
     with loading(folder):
-        return Qwen3VLConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    for part in (config, config.text_config):
+        for key in checkpoint.QUANTIZATION_KEYS:
+            vars(part).pop(key, None)
+    return config
 
 
 def load_stop_tokens(folder: Path) -> Any:
@@ -80,15 +85,18 @@ def load_model(source: checkpoint.Source, dtype: torch.dtype, attention: str) ->
 
 def load_weights(folder: Path, dtype: torch.dtype, attention: str) -> Any:
     """The model with its weights, on the CPU. Raises CheckpointError, also where some weights are missing."""
+    config, scales = load_config(folder), checkpoint.fp8_scales(folder)
     with loading(folder, _all_faults):
-        model, report = Qwen3VLForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, output_loading_info=True
-        )
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            folder, config=config, dtype=dtype, attn_implementation=attention, use_safetensors=True,
+            output_loading_info=True,
+        )  # fmt: skip
     if report["missing_keys"] or report["unexpected_keys"]:
-        for fault in name_faults(folder, load_config(folder)):
+        for fault in name_faults(folder, config):
             raise CheckpointError(fault)
         assert not report["missing_keys"], report["missing_keys"]
         logger.info("%s: %s are not part of the model", folder, sorted(report["unexpected_keys"])[:3])
+    apply_scales(model, scales)
     return model
 
 

@@ -29,7 +29,7 @@ from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.device import pick_attention, pick_device, pick_dtype
 from yanshou.engines.loading import load_config, load_model, load_processor, load_stop_tokens
 from yanshou.errors import CheckpointError, PhotoError
-from yanshou.inputs.images import load_photo
+from yanshou.inputs.images import decoded_photo
 from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
 from yanshou.text import excerpt
@@ -53,7 +53,7 @@ class ModelInput:
 
 
 class Qwen3VLBackend:
-    """Processor, weights and input preparation of any dense Qwen3-VL checkpoint, on one device."""
+    """Processor, weights and input preparation of any Qwen3-VL checkpoint, on one device."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
@@ -153,15 +153,15 @@ class Qwen3VLBackend:
         ids = self.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
             return ModelInput(request, torch.tensor(ids), None, None, False, self.max_new_tokens(request))
-        photo = load_photo(request.photo, self.settings.photo.exif)
-        try:
-            pixels, grid = self.patches(photo.image)
-        except ValueError as error:  # the photo is narrower than the processor allows
-            name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
-            raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
-        visual_tokens = int(grid.prod()) // self.processor.image_processor.merge_size**2
-        expanded, prefix_len = chat.expand_image_token(ids, self.image_token, visual_tokens)
-        self._check_against_processor(request, photo.image, expanded)
+        with decoded_photo(request.photo, self.settings.photo.exif) as photo:
+            try:
+                pixels, grid = self.patches(photo.image)
+            except ValueError as error:  # the photo is narrower than the processor allows
+                name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
+                raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
+            visual_tokens = int(grid.prod()) // self.processor.image_processor.merge_size**2
+            expanded, prefix_len = chat.expand_image_token(ids, self.image_token, visual_tokens)
+            self._check_against_processor(request, photo.image, expanded)
         return ModelInput(
             request, torch.tensor(expanded), pixels, grid, photo.rotated, self.max_new_tokens(request), prefix_len
         )

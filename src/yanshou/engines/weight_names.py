@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText
 
 from yanshou.engines.checkpoint import TensorHeader, read_headers, weight_files
 
 OF_THE_MODEL = ("model.", "lm_head.")
 BASE_PREFIX = "model."  # of a folder that was saved without its output matrix
+EXPERTS = ".mlp.experts."
 OUTPUT = "lm_head.weight"
-COMPUTED = [r"rotary_emb\.inv_freq"]  # old saves hold it
+LEFT_OUT = [
+    r"rotary_emb\.inv_freq",  # computed; old saves hold it
+    r"_scale(_inv)?$", r"_zero_point$",  # of weights in 8 bits, which have been checked, and of activations
+]  # fmt: skip
 
 
 def empty_model(config: Any) -> Any:
     """The model of a configuration, without memory for its weights."""
     with torch.device("meta"):
-        return Qwen3VLForConditionalGeneration(config)
+        return AutoModelForImageTextToText.from_config(config)
 
 
 def name_faults(folder: Path, config: Any) -> Iterator[str]:
@@ -33,7 +37,7 @@ def name_faults(folder: Path, config: Any) -> Iterator[str]:
     wanted = {name: (*tensor.shape,) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings and OUTPUT not in found:
         del wanted[OUTPUT]
-    ignored = re.compile("|".join(COMPUTED + (model._keys_to_ignore_on_load_unexpected or [])))
+    ignored = re.compile("|".join(LEFT_OUT + (model._keys_to_ignore_on_load_unexpected or [])))
     missing = sorted(wanted.keys() - found.keys())
     strange = sorted(name for name in found.keys() - wanted.keys() if not ignored.search(name))
     if missing == [OUTPUT]:
@@ -58,13 +62,18 @@ def name_faults(folder: Path, config: Any) -> Iterator[str]:
 
 
 def _shape_faults(folder: Path, found: dict[str, TensorHeader], wanted: dict[str, tuple[int, ...]]) -> Iterator[str]:
-    other = [name for name, shape in wanted.items() if name in found and found[name].shape != shape]
+    other = [name for name, shape in wanted.items() if name in found and not _fits(name, found[name].shape, shape)]
     if other:
         name = other[0]
         yield (
             f"{folder}: {len(other)} weights have another shape than config.json says, first {name}: "
             f"{[*found[name].shape]}, not {[*wanted[name]]}. Copy config.json and weights from one save."
         )
+
+
+def _fits(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Experts may be stored transposed."""
+    return found == wanted or (EXPERTS in name and found == (wanted[0], *wanted[:0:-1]))
 
 
 def _full(name: str) -> str:

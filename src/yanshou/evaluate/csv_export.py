@@ -3,10 +3,11 @@
     mission,label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
     挡风板安装检查,fail,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
 
-The file is UTF-8 with a byte-order mark, because without one Excel shows wrong characters for Chinese. Text that a
-spreadsheet would read as a formula (it begins with `=`, `+`, `-` or `@`, full-width or not, a tab, or a line break)
-gets a leading apostrophe: model answers and file names are untrusted, and a formula can send neighbouring cells to a
-stranger.
+The file is UTF-8 with a byte-order mark, because without one Excel shows wrong characters for Chinese. Every cell is
+quoted, so that no line break and no separator in a text begins a cell of its own; spreadsheets still read a quoted
+number as a number. Text that a spreadsheet would read as a formula (it begins with `=`, `+`, `-` or `@`, full-width or
+not, perhaps after invisible characters, or with a tab or a line break) gets a leading apostrophe: model answers and
+file names are untrusted, and a formula can send neighbouring cells to a stranger.
 """
 
 import codecs
@@ -18,9 +19,10 @@ from pathlib import Path
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import image_key
 from yanshou.storage.atomic import replace_file, write_error
+from yanshou.text import trimmed
 
 NAME = "groups.csv"
-FORMULA = tuple("=+-@＝＋－＠\t\r\n")
+FORMULA, CONTROL = tuple("=+-@＝＋－＠"), tuple("\t\r\n")
 COLUMNS = (
     "mission", "label", "group_id", "outcome", "verdict", "p_pass", "reason", "rules", "rules_reason", "fault",
     "photos", "images", "summaries",
@@ -41,7 +43,7 @@ def write_groups(groups: Iterable[JudgedGroup], output_dir: Path) -> Path:
 def to_csv(groups: Iterable[JudgedGroup]) -> bytes:
     """The file's content."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
     writer.writerows([_without_formula(cell) for cell in _row(group)] for group in groups)
     # A lone surrogate, from a file name that is not UTF-8, is written as its escape.
@@ -61,5 +63,4 @@ def _without_formula(cell: object) -> object:
     """Text that a spreadsheet shows as text. Numbers stay numbers; none is negative."""
     if not isinstance(cell, str):
         return cell
-    first = cell.lstrip(" \u3000")
-    return f"'{cell}" if first.startswith(FORMULA) else cell
+    return f"'{cell}" if cell.startswith(CONTROL) or trimmed(cell).startswith(FORMULA) else cell

@@ -1,6 +1,6 @@
 """One `yanshou evaluate` as a function: figures, and the files of a report."""
 
-from yanshou.evaluate.csv_export import write_groups
+from yanshou.evaluate import csv_export
 from yanshou.evaluate.evaluation import Evaluation, evaluate
 from yanshou.evaluate.report import write_report
 from yanshou.evaluate.thumbnails import Progress
@@ -22,6 +22,6 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
         threshold=settings.threshold, max_false_release=settings.max_false_release, confidence=settings.confidence,
     )  # fmt: skip
     with Lock(settings.output_dir / LOCK, settings.output_dir):  # a second run would delete thumbnails of this one
-        write_groups(evaluation.groups, settings.output_dir)
-        write_report(evaluation, settings.output_dir, settings.lang, progress=progress)
+        table = {csv_export.NAME: csv_export.to_csv(evaluation.groups)}
+        write_report(evaluation, settings.output_dir, settings.lang, progress=progress, beside=table)
     return evaluation

@@ -31,10 +31,12 @@ from yanshou.schema.records import (
     unbound_warnings,
 )
 from yanshou.schema.summary import parse
+from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.storage.errors_file import latest_attempts, read_faults
-from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, read_groups, unique_paths
+from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
+from yanshou.storage.stale_counts import stale_warnings
 
 NOT_JUDGED = "not judged: there is neither a verdict nor a fault"
 MAX_NAMED = 5  # groups that warnings of one kind name
@@ -148,6 +150,7 @@ def read_judged(
 
     `only`: dataset files, to whose groups the evaluation is limited.
     """
+    of_dataset = [warning for path in only for warning in check_dataset_file(path)]
     selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     read, sources = _read(verdict_files, stage_a_files, missions)
     _check_selected(only, selected, read)
@@ -161,7 +164,8 @@ def read_judged(
         )
     unbound = sum(group.key in read.unbound for group in groups)
     warnings = [
-        *unfinished_warnings(verdict_files), *_outdated_warnings(groups, read), *unbound_warnings(unbound),
+        *of_dataset, *unfinished_warnings(verdict_files), *stale_warnings([*verdict_files, *sources]),
+        *_outdated_warnings(groups, read), *unbound_warnings(unbound),
     ]  # fmt: skip
     if only:
         others = len(read.groups()) - len(groups)
@@ -185,20 +189,23 @@ def _read(
         verdicts=verdicts,
         faults=faults,
         written={record.key: record for _, record in lines},
-        missing=_read_faults(sources, missions),
+        missing=_read_faults(sources, missions, any_mission=True),
         judged=_judged_missions(verdict_files, [*verdicts, *faults], missions),
         missions=missions,
     )
     return read, sources
 
 
-def _read_faults(paths: Iterable[Path], missions: Missions) -> dict[GroupKey, list[Fault]]:
+def _read_faults(
+    paths: Iterable[Path], missions: Missions, *, any_mission: bool = False
+) -> dict[GroupKey, list[Fault]]:
     """The faults of the latest attempt at each group, from the errors files beside the files of lines."""
-    files = [RunPaths.beside(path).errors for path in unique_paths(paths)]
-    faults = (fault for file in files if exists(file) for fault in read_faults(file))
-    return latest_attempts(
-        fault.model_copy(update={"mission": canonical_key(fault.key, missions).mission}) for fault in faults
-    )
+    found: list[Fault] = []
+    for file in (RunPaths.beside(path).errors for path in unique_paths(paths)):
+        for number, fault in read_faults(file) if exists(file) else ():
+            key = fault.key if any_mission else known_key(fault.key, missions, f"{file}:{number}")
+            found.append(fault.model_copy(update={"mission": canonical_key(key, missions).mission}))
+    return latest_attempts(found)
 
 
 def _judged_missions(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> frozenset[str]:

@@ -31,7 +31,7 @@ from yanshou.evaluate.threshold import ThresholdChoice
 from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.evaluate.translations import translation
 from yanshou.schema.records import Label, now
-from yanshou.storage.atomic import replace_file
+from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__
 
 NAME = "report.html"
@@ -39,10 +39,16 @@ HERE = Path(__file__).parent
 
 
 def write_report(
-    evaluation: Evaluation, output_dir: Path, lang: str = "zh", *, progress: Progress | None = None
+    evaluation: Evaluation,
+    output_dir: Path,
+    lang: str = "zh",
+    *,
+    progress: Progress | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Writes `<output_dir>/report.html`, replacing an old one, and the missing thumbnails.
 
+    `beside`: files by name that are replaced together with it, so that those of two evaluations never lie side by side.
     `progress` is called after each photo with the numbers of finished photos and of all photos. Raises UsageError for
     an unknown language and OutputError if a file cannot be written. A photo that is missing or damaged gets a
     placeholder.
@@ -52,7 +58,8 @@ def write_report(
     thumbnails = make_thumbnails(photos, output_dir, progress)
     path = output_dir / NAME
     html = page(evaluation, thumbnails, texts)
-    replace_file(path, html.encode("utf-8", errors="backslashreplace"))  # a lone surrogate becomes its escape
+    content = {NAME: html.encode("utf-8", errors="backslashreplace"), **(beside or {})}  # a lone surrogate is escaped
+    replace_together({output_dir / name: data for name, data in content.items()})
     remove_others(output_dir, thumbnails.values())
     return path
 

@@ -1,12 +1,14 @@
 """Thumbnails for the report: `DIR/thumbnails/<digest>.jpg`, upright, without EXIF, each made once.
 
+    thumbnails/.yanshou-thumbnails
+                                makes the folder one of yanshou's own, in which it may delete files
     thumbnails/3f9c…e1.jpg      digest of the photo's path, size and modification time: a changed photo gets a new
                                 thumbnail, an unchanged one keeps it
 
 Neither name nor file reveals anything about the photo except its pixels: the file is encoded from bare pixels, without
 position, camera or time. A watermark in the pixels stays. A photo that is missing or cannot be read completely has no
 thumbnail. Thumbnails that the report no longer uses are deleted, because a person who deletes a photo expects it to be
-gone.
+gone. A folder of that name that somebody else filled, or a link, is refused.
 """
 
 import hashlib
@@ -21,11 +23,14 @@ from typing import Literal
 
 from PIL.Image import Resampling
 
-from yanshou.errors import PhotoError
+from yanshou.errors import OutputError, PhotoError
 from yanshou.inputs.images import load_photo
-from yanshou.storage.atomic import replacing, write_error
+from yanshou.storage.atomic import replace_file, replacing, write_errors
+from yanshou.text import printable
 
 FOLDER = "thumbnails"
+MARKER = ".yanshou-thumbnails"
+MARK = b"yanshou made this folder. It deletes the thumbnails in it that report.html no longer shows.\n"
 MAX_SIZE = (320, 480)  # width × height in pixels; a phone's portrait photo becomes 233 × 480, about 15 kB
 JPEG_QUALITY = 75
 FILE_NAME = re.compile(r"[0-9a-f]{32}\.jpg|\.[0-9a-f]{32}\.jpg\.tmp")  # complete, or the draft of a killed run
@@ -49,10 +54,7 @@ def make_thumbnails(
 ) -> Mapping[str, Thumbnail]:
     """Makes the missing thumbnails. Returns those of all photos. Raises OutputError if one cannot be written."""
     folder, wanted = output_dir / FOLDER, list(dict.fromkeys(photos))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder, error) from error
+    own_folder(output_dir)
     made: dict[str, Thumbnail] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
@@ -66,13 +68,42 @@ def make_thumbnails(
     return made
 
 
+def own_folder(output_dir: Path) -> None:
+    """Makes and marks `<output_dir>/thumbnails`. Raises OutputError where it is a link or was filled by somebody else.
+
+    A folder of yanshou 0.2 has no mark, either: it may be deleted, because all of it is made again.
+    """
+    folder = output_dir / FOLDER
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink():
+            raise _refusal(folder, "is a link, and thumbnails are only written into a folder of their own")
+        if _is_own(folder / MARKER):
+            return
+        if any(folder.iterdir()):
+            raise _refusal(folder, f"holds files that are not of this report: its {MARKER} is missing")
+        replace_file(folder / MARKER, MARK)
+
+
 def remove_others(output_dir: Path, used: Iterable[Thumbnail]) -> None:
     """Deletes the thumbnails that are not used. Files with other names stay."""
     names = {thumbnail.name for thumbnail in used}
     with suppress(OSError):
         for file in (output_dir / FOLDER).iterdir():
-            if FILE_NAME.fullmatch(file.name) and file.name not in names:
+            if FILE_NAME.fullmatch(file.name) and file.name not in names and not file.is_dir():
                 file.unlink()
+
+
+def _refusal(folder: Path, why: str) -> OutputError:
+    return OutputError(
+        f"{printable(folder)} {why}. Choose another --output-dir, or move it away (delete it where an earlier version "
+        "of yanshou made it), and run again."
+    )
+
+
+def _is_own(file: Path) -> bool:
+    """Whether it is a file, and no link."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _thumbnail(photo: str, folder: Path) -> Thumbnail:
@@ -85,7 +116,7 @@ def _thumbnail(photo: str, folder: Path) -> Thumbnail:
     identity = b"\0".join((os.fsencode(path), b"%d" % found.st_size, b"%d" % found.st_mtime_ns, b"%d" % MAX_SIZE[0]))
     file = folder / f"{hashlib.sha256(identity).hexdigest()[:32]}.jpg"
     try:
-        if not file.exists():
+        if not _is_own(file):
             _write(path, file)
     except PhotoError:
         return Thumbnail("unreadable")

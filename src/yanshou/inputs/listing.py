@@ -33,6 +33,9 @@ STRAY_FILE = "file outside a group folder"
 HIDDEN = "hidden file or folder"
 SUB_FOLDER = "folder inside a group"
 OTHER_TYPE = "file that is not JPEG or PNG by its name"
+EMPTY_FOLDER = "folder without photos"
+REPEATED_FOLDER = "folder that was read already"
+REPEATED_PHOTO = "photo that its group has already"
 
 _natural = natsort_keygen()
 

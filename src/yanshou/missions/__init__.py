@@ -12,6 +12,7 @@ A name or an alias belongs to one mission only. Names are compared in Unicode NF
 """
 
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -23,6 +24,7 @@ from natsort import natsorted
 from pydantic import AfterValidator, ValidationError
 
 from yanshou.errors import InputError, UsageError
+from yanshou.file_kind import find_kind
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
 from yanshou.settings import ALL, Settings
 from yanshou.text import excerpt
@@ -115,13 +117,16 @@ def _tomls(path: Path) -> list[Path]:
 
 def _read(file: Traversable | Path) -> Mission:
     try:
-        return Mission.model_validate(tomllib.loads(file.read_bytes().decode("utf-8-sig")))
+        data = file.read_bytes()
+        return Mission.model_validate(tomllib.loads(data.decode("utf-8-sig")))
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}. Check the path.") from error
     except ValidationError as error:
         raise InputError(f"{file}: {'; '.join(validation_messages(error))}. Correct the file.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{file}: not a TOML file in UTF-8: {error}. Correct the file.") from error
+        kind = find_kind(data.removeprefix(BOM_UTF8))
+        what = f"the whole file is {kind.what}: {kind.cure}" if kind else f"{error}. Correct the file"
+        raise InputError(f"{file}: not a TOML file in UTF-8: {what}.") from error
 
 
 def _names(mission: Mission) -> tuple[str, ...]:

@@ -8,10 +8,12 @@
 A prompt never contains a path, an id or the name of a label folder: a photo's path contains its label.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from pathlib import Path
 
 from yanshou.errors import InputError
+from yanshou.file_kind import find_kind
 from yanshou.missions import Mission
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import image_key
@@ -56,7 +58,10 @@ def verdict_prompt(mission: Mission, summaries: Sequence[str]) -> Prompt:
 
 def _file(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig").strip()
+        data = path.read_bytes().removeprefix(BOM_UTF8)
+        if kind := find_kind(data):
+            raise InputError(f"{path}: the prompt file is {kind.what}: {kind.cure}.")
+        text = data.decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the prompt file cannot be read ({error}). Give a UTF-8 text file.") from error
     if not text:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yanshou.schema.run_record import COUNTS_OF_WHOLE_RUNS
+
 
 @dataclass(slots=True)
 class MissionResult:
@@ -22,11 +24,16 @@ class MissionResult:
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
     out_of_memory: int = 0  # out-of-memory errors in this run
+    stale: int | None = None  # lines whose group is no longer in the input; None: only a whole run counts them
+    elsewhere: int | None = None  # lines of other inputs
+    pruned: int = 0  # stale lines that this run moved to the file of removed lines
     warnings: list[str] = field(default_factory=list)
+    late_warnings: list[str] = field(default_factory=list)  # what is known only at the end of the run
     error: str = ""  # why the mission could not run, or not to its end
     interrupted: bool = False
     lines: Path | None = None
     errors: Path | None = None
+    removed: Path | None = None  # the file of removed lines, if this run wrote it
 
     @property
     def images_per_s(self) -> float:
@@ -40,16 +47,17 @@ class MissionResult:
     @property
     def status(self) -> int:
         """The exit status of this mission alone."""
-        return 130 if self.interrupted else 1 if self.error else 3 if self.failed else 0
+        return 130 if self.interrupted else 1 if self.error else 3 if self.failed or self.stale else 0
 
     @property
     def counts(self) -> dict[str, int]:
         """The counts that the run file records."""
         names = (
             "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory",
-            "unknown_folders",
+            "unknown_folders", "pruned",
         )  # fmt: skip
-        return {name: getattr(self, name) for name in names}
+        whole = {name: getattr(self, name) for name in COUNTS_OF_WHOLE_RUNS}
+        return {name: getattr(self, name) for name in names} | {n: c for n, c in whole.items() if c is not None}
 
 
 def exit_status(results: Iterable[MissionResult]) -> int:

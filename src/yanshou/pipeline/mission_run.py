@@ -44,7 +44,11 @@ class MissionRun(Generic[RecordT]):
     """Files, counts and listener of one mission. The context begins the run, and writes how it ended."""
 
     def __init__(
-        self, files: RunFiles[RecordT], result: MissionResult, listener: Listener, present: Collection[GroupKey]
+        self,
+        files: RunFiles[RecordT],
+        result: MissionResult,
+        listener: Listener,
+        present: Collection[GroupKey] | None,
     ) -> None:
         self.files, self.result, self.listener, self.present = files, result, listener, present
         result.warnings += files.warnings

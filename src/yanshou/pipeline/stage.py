@@ -2,7 +2,8 @@
 
     tasks ──► Stage.run ──► one MissionResult per task          interrupt() ends the run after the current batch
                  │
-                 └─ per mission: lock · read what is there · plan the engine · open the files · record the outcomes
+                 └─ per mission: lock · read what is there · plan the engine · open the files · record the outcomes ·
+                                 report the stale lines
 
 A mission that cannot run (locked, damaged, other settings) does not keep the others from running.
 """
@@ -22,6 +23,7 @@ from yanshou.pipeline.listener import Listener, NullListener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.mission_run import MissionRun, mission_errors
 from yanshou.pipeline.outcome import AnswerCallback, Outcome
+from yanshou.pipeline.stale_lines import AbsentLines, settle
 from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.run_file import read_earlier
@@ -55,6 +57,9 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
         self.groups = groups[:limit]
         self.present = {group.key for group in groups}  # in the input, beyond the limit, too
         self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
+        self.sees_all = True  # False: other groups may be elsewhere, and their faults stay
+        self.whole = limit is None  # a limited run says nothing about stale lines
+        self.inputs: list[str] = []  # absolute paths of what the groups are read from
         self.warnings: list[str] = []
         self.error = ""  # why the mission cannot run
         self.unknown_folders = 0  # beside the missions' folders, reported with this mission
@@ -75,13 +80,20 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
     def outcomes(self, pending: Sequence[GroupT], on_answer: AnswerCallback) -> Iterator[Outcome[RecordT]]:
         """Works on the groups: at most one outcome per group, in input order. A stopped engine leaves some out."""
 
+    @abstractmethod
+    def absent(self, lines: LinesFile[RecordT], inputs: Sequence[str]) -> AbsentLines:
+        """Sorts the lines whose group is not in the input. `inputs`: what all lines on disk were made from."""
+
     def rewrite(self, lines: LinesFile[RecordT]) -> int:
         """Brings the lines on disk to this run's settings. Returns how many changed."""
         return 0
 
 
 class Stage:
-    """One engine over several missions. `engine` is None where no model is asked."""
+    """One engine over several missions. `engine` is None where no model is asked.
+
+    `prune_share`: stale lines are moved away if they are at most this share of their file.
+    """
 
     def __init__(
         self,
@@ -90,9 +102,11 @@ class Stage:
         output_dir: Path,
         *,
         fresh: bool = False,
+        prune_share: float = 0.0,
         listener: Listener | None = None,
     ) -> None:
-        self.tasks, self.engine, self.output_dir, self.fresh = tasks, engine, output_dir, fresh
+        self.tasks, self.engine, self.output_dir = tasks, engine, output_dir
+        self.fresh, self.prune_share = fresh, prune_share
         self.listener = listener or NullListener()
         self.interrupted = False
 
@@ -119,7 +133,7 @@ class Stage:
             raise InputError(task.error)
         with self._files(task) as files:
             result.revised = task.rewrite(files.lines)
-            with MissionRun(files, result, self.listener, task.present) as run:
+            with MissionRun(files, result, self.listener, task.present if task.sees_all else None) as run:
                 for outcome in task.unusable:
                     run.record(outcome)
                 pending = list(_pending(task, run))
@@ -128,6 +142,8 @@ class Stage:
                     task.mission.name, result.groups, result.skipped, len(pending),
                 )  # fmt: skip
                 run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+                if task.whole and not result.interrupted:
+                    settle(_absent(task, files), run, self.prune_share)
 
     @contextmanager
     def _files(self, task: MissionTask[GroupT, RecordT]) -> Iterator[RunFiles[RecordT]]:
@@ -136,7 +152,9 @@ class Stage:
         with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
             earlier = read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             environment = task.environment(earlier.environments)
-            with RunFiles.open(paths, task.record_type, task.mission.name, earlier, settings, environment) as files:
+            with RunFiles.open(
+                paths, task.record_type, task.mission.name, earlier, settings, environment, task.inputs
+            ) as files:
                 yield files
 
     def _outcomes(
@@ -146,6 +164,12 @@ class Stage:
             return iter(())
         outcomes = task.outcomes(pending, run.on_answer)
         return outcomes if self.engine else takewhile(lambda _: not self.interrupted, outcomes)
+
+
+def _absent(task: MissionTask[Any, RecordT], files: RunFiles[RecordT]) -> AbsentLines:
+    """The lines whose group is not in the input. The file is read again only where there are such lines."""
+    lines = files.lines
+    return AbsentLines() if lines.done.keys() <= task.present else task.absent(lines, files.run.inputs)
 
 
 def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> Iterator[GroupT]:

@@ -29,7 +29,7 @@ class _WithoutFieldTitles(GenerateJsonSchema):
 def render(name: str) -> str:
     """The text of one schema file."""
     title, model = SCHEMAS[name]
-    schema = model.model_json_schema(schema_generator=_WithoutFieldTitles)
+    schema = model.model_json_schema(schema_generator=_WithoutFieldTitles, mode="serialization")
     return json.dumps({"$schema": DIALECT, **schema, "title": title}, ensure_ascii=False, indent=2) + "\n"
 
 

@@ -25,7 +25,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -143,7 +142,7 @@ class StageARecord(GroupRecord):
     @property
     def freshness(self) -> str:
         """The photos' names, between slashes, which no name holds."""
-        return "/".join(Path(image).name for image in self.images)
+        return "/".join(image.rstrip("/").rpartition("/")[2] for image in self.images)
 
     @property
     def summaries_sha256(self) -> str:

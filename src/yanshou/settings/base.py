@@ -1,9 +1,11 @@
 """What all settings models share."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from yanshou.settings.local_path import refuse_address
 
 # Descriptions of settings that several models have.
 A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
@@ -23,6 +25,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     heading: ClassVar[str] = "Input and output"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_on_this_machine(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if Path in (annotation, *get_args(annotation)):
+            for path in value if isinstance(value, list | tuple) else [value]:
+                refuse_address(path)
+        return value
 
 
 class MissionFileSettings(Settings):

@@ -40,28 +40,68 @@ class RunSettings(MissionFileSettings):
         "groups.",
     )
     fresh: bool = Field(default=False, description="Start over. The old files are kept under another name.")
+    prune: bool = Field(
+        default=False,
+        description="Move stale lines, whose group is no longer in the input, to <file>.removed.jsonl. At most half of "
+        "a file's lines are moved. Default: they stay, are reported, and the exit status is 3.",
+    )
+    prune_all: bool = Field(default=False, description="As --prune, even where it moves more than half of the lines.")
+
+    @property
+    def prune_share(self) -> float:
+        """The largest share of a file's lines that may be moved because they are stale."""
+        return 1.0 if self.prune_all else 0.5 if self.prune else 0.0
+
+    @model_validator(mode="after")
+    def _prune_needs_all_groups(self) -> Self:
+        if self.prune_share and self.limit is not None:
+            raise ValueError("`prune` needs all groups of the input, and `limit` leaves some out. Give one of the two")
+        return self
 
 
 class StageASettings(RunSettings):
     """One `yanshou summarize`."""
 
-    input_dir: Path = Field(description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg.")
+    input_dir: Path | None = Field(
+        default=None,
+        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos.",
+    )
+    photos: tuple[Path, ...] = Field(
+        default=(),
+        description="In place of --input-dir, for one --mission: a photo, or a folder that is searched with all its "
+        "sub-folders. The id in a photo's name makes the group, else the name of its folder; there are no labels. May "
+        "be repeated.",
+    )
     output_dir: Path = Field(description="Folder for <mission>_stage_a.jsonl; an unfinished run in it is resumed.")
     missions: tuple[str, ...] = Field(
         min_length=1,
         description='Mission to summarize, by name or alias; "all" takes every known mission that has a folder. '
         "May be repeated.",
     )
-    layout: Layout = Field(
-        default="labelled",
+    layout: Layout | None = Field(
+        default=None,
         description="Folders under --input-dir. labelled: <mission>/<label>/<group>/. flat: new jobs without labels, "
-        "<mission>/<group>/.",
+        "<mission>/<group>/. Default: labelled.",
     )
     allow_truncated: bool = Field(
         default=False, description="Accept answers cut off at --max-new-tokens instead of failing their groups."
     )
     engine: EngineSettings
     prompts: PromptSettings = PromptSettings()
+
+    @model_validator(mode="after")
+    def _one_input(self) -> Self:
+        if self.input_dir is None and not self.photos:
+            raise ValueError("Missing option `input_dir` or `photos`: a folder of missions, or photos of one mission")
+        if self.input_dir is not None and self.photos:
+            raise ValueError("`input_dir` holds folders of missions, and `photos` has none. Give one of the two")
+        if self.photos and self.layout is not None:
+            raise ValueError("`layout` is about folders of missions, and `photos` has none. Leave it out")
+        if self.photos and self.prune_share:
+            raise ValueError("`prune` needs all groups of the input, and `photos` are some. Leave it out")
+        if self.photos and (len(self.missions) != 1 or ALL in self.missions):
+            raise ValueError("`photos` are photos of one mission: give exactly one `missions`, by its name")
+        return self
 
 
 class JudgeSettings(RunSettings):

@@ -1,4 +1,4 @@
-"""Stage-A: mission folders in, `<mission>_stage_a.jsonl` out.
+"""Stage-A: mission folders or loose photos in, `<mission>_stage_a.jsonl` out.
 
 results = summarize_directory(StageASettings(input_dir=…, output_dir=…, missions=("all",), engine=…))
 """
@@ -6,25 +6,28 @@ results = summarize_directory(StageASettings(input_dir=…, output_dir=…, miss
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 from yanshou.engines.base import Engine, RunPlan
-from yanshou.errors import GroupFolderError, InputError
-from yanshou.inputs.discovery import Discovery, Group, discover, mission_folders
-from yanshou.inputs.layout import no_mission
-from yanshou.inputs.unknown_folders import UnknownFolder, unknown_folders
-from yanshou.missions import Mission, Missions, load_missions
+from yanshou.errors import GroupFolderError
+from yanshou.inputs.discovery import Group
+from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.outcome import AnswerCallback, Outcome
 from yanshou.pipeline.stage import MissionTask, Stage
+from yanshou.pipeline.stale_lines import AbsentLines
+from yanshou.pipeline.vanished import vanished
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, StageASettings
 from yanshou.stage_a.assembly import GroupAssembler
+from yanshou.stage_a.mission_inputs import MissionInput, mission_inputs
+from yanshou.stage_a.stale_lines import InputTree, absent_lines, is_same_folder
+from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
-
-UNKNOWN_NAMED = 50  # warnings about unknown folders
+from yanshou.text import printable
 
 
 def summarize_directory(
@@ -43,56 +46,30 @@ def prepare(settings: StageASettings, engine: Engine | None = None, listener: Li
     from yanshou.engines import load_engine
 
     known = load_missions(settings.mission_files)
-    missions = chosen(known, settings)
-    discoveries = [_discover(mission, settings) for mission in missions]
+    inputs = mission_inputs(known, settings)
     engine = engine or load_engine(settings.engine)
-    tasks = [
-        SummarizeTask(mission, found, settings, engine, error)
-        for mission, (found, error) in zip(missions, discoveries, strict=True)
-    ]
-    _report_unknown_folders(tasks, known, settings)
-    return Stage(tasks, engine, settings.output_dir, fresh=settings.fresh, listener=listener)
+    inputs += _vanished([mission for mission in known if mission not in [read.mission for read in inputs]], settings)
+    tasks = [SummarizeTask(read, settings, engine) for read in inputs]
+    return Stage(
+        tasks, engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share, listener=listener
+    )
 
 
-def chosen(known: Missions, settings: StageASettings) -> list[Mission]:
-    """The missions to run, each once. "all" is every known one that has a folder; others may be named beside it."""
-    named = {mission.name: mission for mission in (known.get(name) for name in settings.missions if name != ALL)}
-    if ALL not in settings.missions:
-        return list(named.values())
-    found = [m for m in known if mission_folders(settings.input_dir, m.name, m.aliases)]
-    if not found and not named:
-        raise no_mission(settings.input_dir, known.names, settings.layout)
-    return list(({mission.name: mission for mission in found} | named).values())
+def _vanished(missions: Sequence[Mission], settings: StageASettings) -> Iterator[MissionInput]:
+    """The missions that "all" passes over although there are lines from this input folder, each with an error."""
+    input_dir = settings.input_dir
+    if input_dir is None or ALL not in settings.missions or settings.limit is not None:
+        return
 
+    def came_from_here(inputs: Sequence[str]) -> bool:
+        return any(is_same_folder(path, input_dir) for path in inputs)
 
-def _discover(mission: Mission, settings: StageASettings) -> tuple[Discovery, str]:
-    """What the mission's folder holds, and why it cannot be used, or ""."""
-    try:
-        found = discover(settings.input_dir, mission.name, mission.aliases, settings.layout)
-    except InputError as error:
-        return Discovery(mission.name), str(error)
-    if found.groups or found.faults:
-        return found, ""
-    return found, f"{mission.name}: no group of photos in {settings.input_dir}. Nothing to do."
-
-
-def _report_unknown_folders(tasks: Sequence["SummarizeTask"], known: Missions, settings: StageASettings) -> None:
-    """Warns about each unknown folder once: at the mission that it was probably meant for, else at the first one.
-
-    With named missions, only of the folders that were probably meant for one of them.
-    """
-    try:
-        folders, beside = unknown_folders(settings.input_dir, known)
-    except InputError:
-        return  # every mission says so
-    by_mission = {task.mission.name: task for task in tasks}
-    everywhere = ALL in settings.missions
-    for folder in folders:
-        task = by_mission.get(folder.near.name) if folder.near else None
-        if task or everywhere:
-            (task or tasks[0]).add_unknown(folder)
-    if everywhere:
-        tasks[0].warnings += beside.warnings()
+    for mission, lines in vanished(missions, settings.output_dir, SummarizeTask, came_from_here):
+        yield MissionInput.without_groups(
+            mission,
+            f"{printable(lines)} has lines from {printable(input_dir)}, where {mission.name} is no longer a "
+            "folder. Put the folder back, or move the lines and the files beside them to another folder.",
+        )
 
 
 class SummarizeTask(MissionTask[Group, StageARecord]):
@@ -105,22 +82,16 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
         "allow_truncated": "any",
     }
 
-    def __init__(
-        self, mission: Mission, found: Discovery, settings: StageASettings, engine: Engine, error: str = ""
-    ) -> None:
-        super().__init__(mission, found.groups, settings.limit)
-        self.present |= {fault.key for fault in found.faults}
-        self.unusable = [Outcome.failed(fault.key, fault.error) for fault in found.faults]
-        self.warnings, self.error = found.warnings(), error
-        self._settings, self._engine = settings, engine
-
-    def add_unknown(self, folder: UnknownFolder) -> None:
-        """Counts a folder that is no mission's, and warns about the first ones."""
-        self.unknown_folders += 1
-        if self.unknown_folders <= UNKNOWN_NAMED:
-            self.warnings.append(folder.warning(self._settings.input_dir))
-        elif self.unknown_folders == UNKNOWN_NAMED + 1:
-            self.warnings.append(f"{self._settings.input_dir}: more folders are left out, which no mission knows")
+    def __init__(self, read: MissionInput, settings: StageASettings, engine: Engine) -> None:
+        super().__init__(read.mission, read.found.groups, settings.limit)
+        self.present |= {fault.key for fault in read.found.faults}
+        self.unusable = [Outcome.failed(fault.key, fault.error) for fault in read.found.faults]
+        self.warnings, self.error, self.unknown_folders = read.warnings, read.error, read.unknown_folders
+        if settings.input_dir is None:
+            self.whole = self.sees_all = False  # loose photos are a choice
+        else:
+            self.inputs = [str(settings.input_dir.absolute())]
+        self._settings, self._engine, self._found = settings, engine, read.found
 
     @cached_property
     def prompt(self) -> Prompt:
@@ -138,7 +109,18 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
 
     def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         self._engine.prepare_run(RunPlan(self.prompt, photos=True, earlier=earlier))
-        return {"input_dir": str(self._settings.input_dir.absolute()), **self._engine.environment()}
+        given = self._settings
+        place = {"input_dir": str(given.input_dir.absolute())} if given.input_dir else {"photos": self._photos()}
+        return {**place, **self._engine.environment()}
+
+    def _photos(self) -> list[str]:
+        return [str(path.absolute()) for path in self._settings.photos]
+
+    def absent(self, lines: LinesFile[StageARecord], inputs: Sequence[str]) -> AbsentLines:
+        assert self._settings.input_dir is not None  # nothing is absent from loose photos
+        names = frozenset(normalize("NFC", name) for name in (self.mission.name, *self.mission.aliases))
+        tree = InputTree(self._settings.input_dir, names, self._found.groups, self._found.unlisted)
+        return absent_lines(lines, self.present, tree)
 
     def check(self, group: Group, freshness: str | None) -> GroupFolderError | None:
         """A line whose photos are no longer those on disk is an error."""

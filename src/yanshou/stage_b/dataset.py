@@ -16,7 +16,8 @@ This keeps them as text:
 
 A photo's path contains its label, and ids are easily memorised, so messages contain neither. Summaries are copied
 unchanged. A group whose summaries contain a label's folder, a path, the id or a token of the chat template is left out
-and listed in `dataset.card.json`. The card is written last and holds the files' checksums.
+and listed in `dataset.card.json`. The card holds the files' checksums. A killed run leaves the old files or the new
+ones, or a set without its card (`storage/file_set.py`), which `train` and `evaluate` refuse.
 
 Groups that the checkpoint always judges right teach it nothing. Given the checkpoint's verdicts, the groups that it
 judges wrong are repeated in train.jsonl.
@@ -27,7 +28,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
@@ -35,18 +35,20 @@ from yanshou.missions.rules import LABEL_WORDS
 from yanshou.schema.records import unbound_warnings
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
+from yanshou.stage_b.dataset_files import CARD, TRAIN, VAL
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.misjudged import read_misjudged
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
-from yanshou.storage.atomic import replace_file
+from yanshou.storage.file_set import replace_together
 from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import Lock
+from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import SPECIAL_TOKEN, excerpt
 
 logger = logging.getLogger(__name__)
 
-TRAIN, VAL, CARD, LOCK = "train.jsonl", "val.jsonl", "dataset.card.json", ".dataset.lock"
+LOCK = ".dataset.lock"
 ID_LENGTH = 8  # characters; a shorter id ("1") may occur in a summary by chance
 SWIFT_TAG = re.compile(r"<(?:image|video|audio|bbox|ref-object)>")  # ms-swift replaces these
 
@@ -77,8 +79,11 @@ def build_dataset(settings: DatasetSettings) -> Card:
         repeats = [settings.repeats if name == TRAIN and example.key in misjudged.groups else 1 for example in side]
         data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
         files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, unbound_warnings(misjudged.unbound))
-    _write(settings.output_dir, {**data, CARD: dump_line(card, indent=1)})
+    warnings = [*stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound)]
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings)
+    data[CARD] = dump_line(card, indent=1)
+    with Lock(settings.output_dir / LOCK, settings.output_dir):
+        replace_together({settings.output_dir / name: content for name, content in data.items()})
     logger.info("%s: %s", settings.output_dir, {name: file.rows for name, file in files.items()})
     return card
 
@@ -110,7 +115,7 @@ def _gives_away(example: Example) -> str:
     for word in LABEL_WORDS:
         if word in text:
             return f"its prompt contains {word}, a label's folder"
-    if any(path in text for path in example.image_paths if path):
+    if _contains_a_path(text, example.image_paths):
         return "its prompt contains the path of a photo"
     if len(example.group_id) >= ID_LENGTH and example.group_id in text:
         return "its prompt contains its id"
@@ -119,7 +124,6 @@ def _gives_away(example: Example) -> str:
     return ""
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    with Lock(folder / LOCK, folder):  # otherwise two runs could leave files of two seeds
-        for name, data in files.items():
-            replace_file(folder / name, data)
+def _contains_a_path(text: str, paths: Sequence[str]) -> bool:
+    folders = {path.rpartition("/")[0] for path in paths}  # one for thousands of photos, so that each is not searched
+    return any(folder in text for folder in folders) and any(path in text for path in paths if path)

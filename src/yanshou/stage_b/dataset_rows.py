@@ -46,6 +46,7 @@ class TrainRow(BaseModel):
 
     messages: Annotated[list[Message], AfterValidator(_question)]
     solution: Literal["通过", "不通过"]  # the human label
+    group_id: Any = None  # rows of another program may lack it
 
     @model_validator(mode="before")
     @classmethod
@@ -80,6 +81,6 @@ def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     yield from read_records(path, row_type, REBUILD)
 
 
-def check_rows(path: Path) -> int:
-    """Checks every row for GRPO, and returns their number."""
-    return sum(1 for _ in read_rows(path, TrainRow))
+def check_rows(path: Path) -> set[str]:
+    """Checks every row for GRPO, and returns the ids of the groups, as far as the rows have them."""
+    return {row.group_id for _, row in read_rows(path, TrainRow) if isinstance(row.group_id, str)}

@@ -7,16 +7,22 @@
 Files, resuming and interrupting work as in Stage-A.
 """
 
+from collections.abc import Sequence
+
 from yanshou.engines.base import Engine
 from yanshou.errors import InputError
-from yanshou.missions import load_missions
+from yanshou.missions import Mission, load_missions
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.stage import Stage
+from yanshou.pipeline.vanished import vanished
 from yanshou.schema.records import StageARecord
 from yanshou.settings import JudgeSettings
+from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
 from yanshou.storage.read_groups import read_groups
+from yanshou.storage.stale_counts import stale_warnings
+from yanshou.text import printable
 
 
 def judge_files(
@@ -46,4 +52,26 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
         else RuleTask(known.get(name), records, settings)
         for name, records in groups.items()
     ]
-    return Stage(tasks, engine, settings.output_dir, fresh=settings.fresh, listener=listener)
+    tasks[0].warnings += stale_warnings(settings.stage_a)
+    gone = _vanished([mission for mission in known if mission.name not in groups], settings)
+    return Stage(
+        [*tasks, *gone], engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share,
+        listener=listener,
+    )  # fmt: skip
+
+
+def _vanished(missions: Sequence[Mission], settings: JudgeSettings) -> list[RuleTask]:
+    """A task that only fails, for each of the missions whose verdicts came from these files, where no group is left."""
+    if settings.limit is not None:
+        return []
+    tasks = []
+    for mission, lines in vanished(
+        missions, settings.output_dir, RuleTask, lambda made: reads_all(settings.stage_a, made)
+    ):
+        task = RuleTask(mission, [], settings)
+        task.error = (
+            f"{printable(lines)}: the Stage-A files of these verdicts hold no group of this mission any more. Put the "
+            f"groups back, or move the verdicts and the files beside them to another folder."
+        )
+        tasks.append(task)
+    return tasks

@@ -22,9 +22,11 @@ from yanshou.missions.rules import decide
 from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.pipeline.stage import MissionTask
+from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.schema.records import OTHER_SUMMARIES, Label, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
+from yanshou.stage_b.stale_verdicts import absent_verdicts, reads_all
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
@@ -54,7 +56,10 @@ class VerdictTask(MissionTask[StageARecord, VerdictRecord]):
 
     def __init__(self, mission: Mission, groups: Sequence[StageARecord], settings: JudgeSettings) -> None:
         super().__init__(mission, groups, settings.limit)
-        self._stage_a = [str(path.absolute()) for path in settings.stage_a]
+        self._stage_a = self.inputs = [str(path.absolute()) for path in settings.stage_a]
+
+    def absent(self, lines: LinesFile[VerdictRecord], inputs: Sequence[str]) -> AbsentLines:
+        return absent_verdicts(lines, self.present, reads_all(self.inputs, inputs))
 
     def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
         """A verdict about other summaries than those that its group has now is an error."""

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Never, Self
 
 from pydantic import BaseModel
 
@@ -44,6 +44,7 @@ class Appender:
         self._line_break = end.line_break
         with write_errors(path):
             self._file = path.open("a+b", buffering=0)
+            self._identity = os.fstat(self._file.fileno())
         self._synced = time.monotonic()
         try:
             self._repair(end)
@@ -66,16 +67,16 @@ class Appender:
 
     def check(self) -> None:
         """Raises OutputError where the file is no longer as this writer left it."""
-        with write_errors(self.path):
-            own = os.fstat(self._file.fileno())
-            try:
-                there = self.path.stat()
-            except FileNotFoundError:
-                there = None
-        if there is None or not os.path.samestat(own, there):
-            self._stop("was deleted, moved or replaced", "")
-        if own.st_size != self.size:
-            self._stop("was changed by another program", f" It has {own.st_size} bytes; this run left {self.size}.")
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            self._stop("was deleted or moved", "")
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        if not os.path.samestat(self._identity, there):
+            self._stop("was replaced", "")
+        if there.st_size != self.size:
+            self._stop("was changed by another program", f" It has {there.st_size} bytes; this run left {self.size}.")
 
     def sync(self) -> bool:
         """Makes the lines safe on the disk. Returns False where the file system cannot do that."""
@@ -122,7 +123,7 @@ class Appender:
             if 0 < length <= len(data) and os.pread(descriptor, length, self.size) == data[:length]:
                 self._file.truncate(self.size)
 
-    def _stop(self, what: str, sizes: str) -> None:
+    def _stop(self, what: str, sizes: str) -> Never:
         raise OutputError(
             f"{printable(self.path)}: the file {what} during the run.{sizes} Nothing was overwritten. Look at the end "
             "of the file, let nothing else write it, and run again: what is there is kept."

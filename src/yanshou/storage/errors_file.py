@@ -18,14 +18,13 @@ ADVICE = "Delete the line: the group is tried again in any case."
 logger = logging.getLogger(__name__)
 
 
-def read_faults(path: Path, torn: int = 0) -> Iterator[Fault]:
-    """The faults in the file's order; none where there is no file. Raises DamagedFileError.
+def read_faults(path: Path, torn: int = 0) -> Iterator[tuple[int, Fault]]:
+    """Line number (from 1) and fault of every line; none where there is no file. Raises DamagedFileError.
 
     `torn`: bytes at the end of the file that are left out.
     """
     if path.exists():
-        for _, fault in read_records(path, Fault, ADVICE, torn):
-            yield fault
+        yield from read_records(path, Fault, ADVICE, torn)
 
 
 def latest_attempts(faults: Iterable[Fault]) -> dict[GroupKey, list[Fault]]:
@@ -51,7 +50,7 @@ class ErrorsFile:
     def __init__(self, path: Path, done: Collection[GroupKey]) -> None:
         self.path = path
         self.end = find_end(path, Fault)
-        faults = latest_attempts(read_faults(path, self.end.torn))
+        faults = latest_attempts(fault for _, fault in read_faults(path, self.end.torn))
         self._failing = {key: found for key, found in faults.items() if key not in done}
         self._file: Appender | None = None
         if self._failing:

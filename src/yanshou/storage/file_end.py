@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import from_json
 
-from yanshou.errors import DamagedFileError
-from yanshou.storage.jsonl import parse_object, read_errors
+from yanshou.storage.jsonl import is_cut, parse, read_errors
 from yanshou.text import printable, truncate
 
 BLOCK = 65_536  # bytes per read in the search for the last line break
@@ -103,21 +102,18 @@ def _classify(tail: bytes, end: FileEnd, record_type: type[BaseModel]) -> FileEn
 def _group_of_whole(line: bytes, record_type: type[BaseModel]) -> str:
     """The group of a whole and valid record; "" for anything else."""
     try:
-        record = record_type.model_validate(parse_object(line, Path(), ""))
-    except (DamagedFileError, ValidationError):
+        record = record_type.model_validate(parse(line))
+    except (ValueError, RecursionError):  # a ValidationError is a ValueError, too
         return ""
     return str(getattr(record, "group_id", "")) or "?"
 
 
 def _partial_object(text: bytes) -> dict[str, Any] | None:
     """The values of a JSON object that is not at its end; None for anything that is no beginning of one."""
-    try:
-        from_json(text)
-    except ValueError as error:
-        if str(error).startswith("EOF while parsing"):  # and not a mistake, nor something behind the object
-            value = from_json(text, allow_partial="trailing-strings")
-            return value if isinstance(value, dict) else None
-    return None
+    if not is_cut(text):
+        return None
+    value = from_json(text, allow_partial="trailing-strings")
+    return value if isinstance(value, dict) else None
 
 
 def _after_last_break(file: BinaryIO) -> int:

@@ -14,20 +14,27 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 import codecs
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Never, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.storage.conversions import find_conversion
 from yanshou.text import excerpt, truncate
 from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 REDO = "Delete the line and run again: only that group is redone."
+PANDAS = "pandas rewrote the file, and turns texts into times and numbers unless convert_dates=False, dtype=False"
+FOREIGN = "the file is of another kind, or another program rewrote it"
+MAX_COMPARED = 1_000  # lines that are compared to see whether all have the same fault
 
 
 def read_lines(path: Path, advice: str = REDO, torn: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -39,7 +46,7 @@ def read_lines(path: Path, advice: str = REDO, torn: int = 0) -> Iterator[tuple[
         for number, line in enumerate(file, 1):
             last = torn and not line.endswith(b"\n")
             if kept := line[: len(line) - torn] if last else line:
-                yield number, parse_object(kept, path, advice, number)
+                yield number, _parse_object(kept, path, advice, number)
 
 
 @contextmanager
@@ -57,7 +64,7 @@ def read_object(path: Path, advice: str) -> dict[str, Any]:
         if path.exists() and not path.is_file():  # reading a pipe could wait for ever
             raise InputError(f"{path}: not a regular file. {advice}")
         data = path.read_bytes()
-    return parse_object(data, path, advice)
+    return _parse_object(data, path, advice)
 
 
 def read_records(
@@ -68,7 +75,20 @@ def read_records(
         try:
             yield number, record_type.model_validate(line)
         except ValidationError as error:
-            raise DamagedFileError(f"{path}:{number}: {validation_message(error)}{_locate(line)}. {advice}") from error
+            what = f"{path}:{number}: {validation_message(error)}{_locate(line)}"
+            cure = _cure_of_every_line(path, record_type, error, line) if number == 1 else ""
+            raise DamagedFileError(f"{what}. {cure or advice}") from error
+
+
+def is_cut(text: bytes) -> bool:
+    """Whether the bytes are the beginning of a JSON value without a mistake, but not a whole one."""
+    if not text.strip():
+        return False
+    try:
+        from_json(text)
+    except ValueError as error:
+        return str(error).startswith("EOF while parsing")
+    return False
 
 
 def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) -> bytes:
@@ -83,22 +103,26 @@ def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values, allow_nan=False)))
 
 
-def parse_object(line: bytes, path: Path, advice: str, number: int | None = None) -> dict[str, Any]:
-    """The object that the bytes are. Raises DamagedFileError, which names the file and the line."""
-    where = f"{path}:{number}" if number else str(path)
-    if line.startswith(codecs.BOM_UTF8):
-        raise DamagedFileError(
-            f"{where}: begins with a byte-order mark, which an editor put there. Save the file as UTF-8 without one."
-        )
+def _parse_object(line: bytes, path: Path, advice: str, number: int | None = None) -> dict[str, Any]:
+    """The object that the bytes are: line `number`, or the whole file. Raises DamagedFileError, which names both.
+
+    Where the first line fails because the file as a whole was converted, the message says so instead.
+    """
     try:
-        return _parse(line)
+        return parse(line)
     except (ValueError, RecursionError) as error:
+        if number in (None, 1) and (conversion := find_conversion(path, lines=number is not None)):
+            raise DamagedFileError(f"{path}: {conversion}.") from error
+        where = f"{path}:{number}" if number else str(path)
         raise DamagedFileError(f"{where}: {_describe_parse_error(error, line)}. {advice}") from error
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def parse(line: bytes) -> dict[str, Any]:
+    """The object that the bytes are. Raises ValueError and RecursionError."""
     if not line.strip():
         raise ValueError("blank")
+    if line.startswith(codecs.BOM_UTF8):
+        raise ValueError("begins with a byte-order mark")
     value = json.loads(
         line.decode("utf-8"),
         object_pairs_hook=_object,
@@ -113,8 +137,7 @@ def _parse(line: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"key {truncate(twice)} occurs twice")
     return value
 
@@ -131,7 +154,7 @@ def _finite(digits: str) -> float:
 
 
 def _describe_parse_error(error: Exception, line: bytes) -> str:
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not line.endswith(b"\n"):
+    if not line.endswith(b"\n") and is_cut(line):
         return f"incomplete, because the run that wrote it was killed: {excerpt(_beginning(line))}"
     match error:
         case json.JSONDecodeError():
@@ -143,6 +166,47 @@ def _describe_parse_error(error: Exception, line: bytes) -> str:
             return f"nested too deeply: {excerpt(_beginning(line))}"
         case _:
             return str(error)
+
+
+def _cure_of_every_line(
+    path: Path, record_type: type[BaseModel], error: ValidationError, line: Mapping[str, Any]
+) -> str:
+    """What to do where every line has the first line's fault; "" where it is one line's fault alone."""
+    if _is_table(line):
+        return (
+            "The whole file is one object of columns, as pandas writes it: write it with orient='records', lines=True, "
+            "or restore the file as yanshou wrote it."
+        )
+    pandas = isinstance(line.get("timestamp"), int)  # milliseconds: no run and no editor writes the time so
+    with read_errors(path), path.open("rb") as file:
+        others = list(islice(file, 1, MAX_COMPARED))
+    if not (others or pandas) or not all(_has_fault(other, record_type, _kind(error)) for other in others):
+        return ""
+    return (
+        f"Every line has this fault: {PANDAS if pandas else FOREIGN}. Give another file, or restore this one as "
+        "yanshou wrote it."
+    )
+
+
+def _is_table(line: Mapping[str, Any]) -> bool:
+    """Whether the object is a whole table of pandas: by columns, or in the orients split and table."""
+    return isinstance(line.get("group_id"), dict | list) or ("data" in line and ("columns" in line or "schema" in line))
+
+
+def _has_fault(line: bytes, record_type: type[BaseModel], kind: tuple[object, str]) -> bool:
+    try:
+        record_type.model_validate(parse(line))
+    except ValidationError as error:
+        return _kind(error) == kind
+    except (ValueError, RecursionError):  # in this order: a ValidationError is a ValueError, too
+        return False
+    return False
+
+
+def _kind(error: ValidationError) -> tuple[object, str]:
+    """The key and the kind of the first finding."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return first["loc"][:1], first["type"]
 
 
 def _beginning(line: bytes) -> str:

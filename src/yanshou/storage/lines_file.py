@@ -1,7 +1,7 @@
 """The file of lines: the groups that are done. It is the only memory of what is done, and it only grows."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,6 +11,7 @@ from yanshou.storage.appender import Appender
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.file_end import FileEnd, find_end
 from yanshou.storage.jsonl import dump_line, read_errors, read_records
+from yanshou.storage.removed_lines import move_lines
 from yanshou.text import excerpt
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -47,7 +48,20 @@ class LinesFile(Generic[RecordT]):
 
     def records(self) -> Iterator[RecordT]:
         """The records on disk, in the file's order."""
-        return (record for _, record in read_records(self.path, self._record_type))
+        return (record for _, record in self.numbered())
+
+    def numbered(self) -> Iterator[tuple[int, RecordT]]:
+        """Line number (from 1) and record of every line on disk."""
+        return read_records(self.path, self._record_type)
+
+    def remove(self, groups: Mapping[int, GroupKey], removed: Path) -> None:
+        """Moves the lines of these groups, by line number, to the end of the file `removed`."""
+        self._opened.check()
+        move_lines(self.path, removed, groups, self._record_type)
+        self._opened.close()
+        self._file = Appender(self.path, find_end(self.path, self._record_type))
+        for key in groups.values():
+            del self.done[key]
 
     def replace(self, records: Iterable[RecordT]) -> None:
         """Replaces all lines at once by others of the same groups."""

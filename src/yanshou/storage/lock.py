@@ -20,7 +20,7 @@ import fcntl
 import logging
 import os
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from filelock import SoftFileLock, Timeout
 
@@ -30,22 +30,11 @@ from yanshou.storage.write_cures import cure
 from yanshou.text import printable
 
 ENOTSUPP = 524  # the kernel's own number, which some network file systems pass on
-NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, ENOTSUPP}
+NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EPERM, ENOTSUPP}
 HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}  # what flock answers where another process has the lock
 OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # NFS locks only what is open for writing
 
 logger = logging.getLogger(__name__)
-
-
-class _Identity(NamedTuple):
-    """Which file a path leads to."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> "_Identity":
-        return cls(stat.st_dev, stat.st_ino)
 
 
 class Lock:
@@ -55,7 +44,7 @@ class Lock:
         self.file, self.written = file, written
         self._descriptor: int | None = None
         self._holder: SoftFileLock | None = None
-        self._identity: _Identity | None = None
+        self._identity: os.stat_result | None = None  # of the lock file
         self._path = file  # of the file that is the lock: `file`, or the one beside it that names the holder
 
     def acquire(self) -> None:
@@ -100,7 +89,7 @@ class Lock:
 
     def _is_in_place(self) -> bool:
         try:
-            return _Identity.of(self._path.lstat()) == self._identity
+            return self._identity is not None and os.path.samestat(os.lstat(self._path), self._identity)
         except OSError:  # deleted, or its folder was
             return False
 
@@ -131,7 +120,7 @@ class Lock:
                     logger.info("%s: no flock here: %s", self.file, error.strerror)
                     return False
                 raise
-            self._descriptor, self._identity = descriptor, _Identity.of(os.fstat(descriptor))
+            self._descriptor, self._identity = descriptor, os.fstat(descriptor)
             if not self._is_in_place():  # deleted between the two calls: the lock would be on nothing
                 self.release()
         return True
@@ -147,7 +136,7 @@ class Lock:
                 f"{_read_holder(self._path)} is writing it, or was killed there: {printable(self._path)}. If that "
                 "process has ended, delete this file"
             ) from error
-        self._holder, self._identity = holder, _Identity.of(self._path.lstat())
+        self._holder, self._identity = holder, self._path.lstat()
 
     def _held_by(self, what: str) -> LockedError:
         return LockedError(f"{printable(self.written)}: {what}. Wait until that ends, or choose another --output-dir.")

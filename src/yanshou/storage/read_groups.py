@@ -46,7 +46,7 @@ def read_groups(
         _refuse_other_kind(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
-            key = canonical_key(record.key, known) if any_mission else _known(record.key, known, place)
+            key = canonical_key(record.key, known) if any_mission else known_key(record.key, known, place)
             if first := places.get(key):
                 raise DamagedFileError(
                     f"{place}: group {key} is already at {first}. Keep one of the two lines, or give the files of "
@@ -65,7 +65,7 @@ def _refuse_other_kind(path: Path, record_type: type[GroupRecord]) -> None:
     """Raises UsageError for files that `out/*.jsonl` matches, too: their lines are of another kind, not damaged."""
     what, ending = FILE_KINDS.get(record_type, ("", ""))
     others = {other for _, other in FILE_KINDS.values()} - {ending}
-    if what and path.name.endswith((".errors.jsonl", ".run.json", ".csv", *others)):
+    if what and path.name.endswith((".errors.jsonl", ".removed.jsonl", ".run.json", ".csv", *others)):
         raise UsageError(f"{path} is not a file of {what}. Give <mission>{ending}; the files beside it are found.")
 
 
@@ -74,7 +74,8 @@ def canonical_key(key: GroupKey, known: Missions) -> GroupKey:
     return key._replace(mission=known.get(key.mission).name) if key.mission in known else key
 
 
-def _known(key: GroupKey, known: Missions, place: str) -> GroupKey:
+def known_key(key: GroupKey, known: Missions, place: str) -> GroupKey:
+    """The group under its mission's own name. Raises InputError, naming the `file:line`, for an unknown mission."""
     try:
         return key._replace(mission=known.get(key.mission).name)
     except UsageError as error:

@@ -1,7 +1,7 @@
 """The run file: it decides whether a run may continue the lines on disk, and says how the last run ended."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import GroupRecord, now
-from yanshou.schema.run_record import FORMAT, EarlierEnvironment, RunRecord, Status
+from yanshou.schema.run_record import COUNTS_OF_WHOLE_RUNS, FORMAT, EarlierEnvironment, RunRecord, Status
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lines_file import has_line
@@ -48,6 +48,11 @@ class EarlierRuns:
         """The environments of the lines so far, the latest first."""
         return self.record.environments() if self.record and self.has_lines else []
 
+    @property
+    def inputs(self) -> list[str]:
+        """What the groups of the lines so far were read from."""
+        return self.record.known_inputs() if self.record and self.has_lines else []
+
 
 def read_earlier(
     run: Path,
@@ -78,7 +83,12 @@ class RunFile:
     """The run file of this run: written when it opens and when it ends."""
 
     def __init__(
-        self, path: Path, earlier: EarlierRuns, settings: Mapping[str, Any], environment: Mapping[str, Any]
+        self,
+        path: Path,
+        earlier: EarlierRuns,
+        settings: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        inputs: Sequence[str] = (),
     ) -> None:
         before, moment = earlier.record, now()
         self.path = path
@@ -94,6 +104,7 @@ class RunFile:
             settings=as_json(settings),
             environment=as_json(environment),
             earlier_environments=before.earlier_environments if before and earlier.has_lines else [],
+            inputs=list(dict.fromkeys([*earlier.inputs, *inputs])),
         )
         if before and earlier.has_lines:
             self._compare(before)
@@ -102,9 +113,16 @@ class RunFile:
         """Writes that the run is running."""
         self._write()
 
+    @property
+    def inputs(self) -> list[str]:
+        """What the groups of all lines were read from, in this run and in those before it."""
+        return self._record.inputs
+
     def finish(self, status: Status, counts: Mapping[str, int]) -> None:
-        """Writes how the run ended."""
-        self._record = self._record.model_copy(update={"status": status, "counts": dict(counts), "updated": now()})
+        """Writes how the run ended. Counts that only a whole run takes are kept until the next whole run."""
+        kept = {name: count for name, count in self._record.counts.items() if name in COUNTS_OF_WHOLE_RUNS}
+        counts = {**kept, **counts}
+        self._record = self._record.model_copy(update={"status": status, "counts": counts, "updated": now()})
         self._write()
 
     def _compare(self, before: RunRecord) -> None:

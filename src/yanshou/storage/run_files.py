@@ -3,6 +3,7 @@
     out/挡风板安装检查_stage_a.jsonl          LinesFile    the groups that are done: one checked line each
     out/挡风板安装检查_stage_a.errors.jsonl   ErrorsFile   the groups that fail now: one line per fault
     out/挡风板安装检查_stage_a.run.json       RunFile      the settings and environments that made the lines
+    out/挡风板安装检查_stage_a.removed.jsonl               only where lines were removed: see removed_lines.py
     out/.挡风板安装检查_stage_a.lock          Lock         empty; one run at a time holds it
 
     with locked_run(output_dir, "挡风板安装检查_stage_a") as paths:
@@ -39,12 +40,14 @@ class RunPaths(NamedTuple):
     lines: Path
     errors: Path
     run: Path
+    removed: Path  # only where lines were removed
     lock: Lock
 
     @classmethod
     def of(cls, output_dir: Path, stem: str) -> Self:
-        lines, errors, run = (output_dir / f"{stem}.{ending}" for ending in ("jsonl", "errors.jsonl", "run.json"))
-        return cls(lines, errors, run, Lock(output_dir / f".{stem}.lock", lines))
+        endings = ("jsonl", "errors.jsonl", "run.json", "removed.jsonl")
+        lines, errors, run, removed = (output_dir / f"{stem}.{ending}" for ending in endings)
+        return cls(lines, errors, run, removed, Lock(output_dir / f".{stem}.lock", lines))
 
     @classmethod
     def beside(cls, lines: Path) -> Self:
@@ -61,15 +64,16 @@ def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[
     paths = RunPaths.of(output_dir, stem)
     with paths.lock:
         if fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
-            move_aside([paths.lines, paths.errors, paths.run])
+            move_aside([paths.lines, paths.errors, paths.run, paths.removed])
         yield paths
 
 
 class RunFiles(Generic[RecordT]):
     """The open files of one run."""
 
-    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, lock: Lock) -> None:
-        self.lines, self.errors, self.run, self._lock = lines, errors, run, lock
+    def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, paths: RunPaths) -> None:
+        self.lines, self.errors, self.run = lines, errors, run
+        self.removed, self._lock = paths.removed, paths.lock
         self.warnings: list[str] = []  # what a resume repaired, and what is other than in earlier runs
 
     @classmethod
@@ -81,14 +85,16 @@ class RunFiles(Generic[RecordT]):
         earlier: EarlierRuns,
         settings: Mapping[str, Any],
         environment: Mapping[str, Any],
+        inputs: Sequence[str] = (),
     ) -> Self:
         """Reads and checks what is done and what fails; then repairs their ends, and writes that the run is running.
 
-        The caller holds the lock.
+        The caller holds the lock. `inputs`: absolute paths of what the groups are read from; the run file collects
+        those of all lines.
         """
         lines = LinesFile(paths.lines, record_type, mission)
         errors = ErrorsFile(paths.errors, lines.done)
-        files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment), paths.lock)
+        files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths)
         try:
             files._begin()
         except BaseException:
@@ -106,6 +112,11 @@ class RunFiles(Generic[RecordT]):
         """Writes everything that is wrong with one group."""
         self._lock.check()
         self.errors.fail(faults)
+
+    def remove(self, groups: Mapping[int, GroupKey]) -> None:
+        """Moves the lines of these groups, by line number, to the file of removed lines."""
+        self._lock.check()
+        self.lines.remove(groups, self.removed)
 
     def finish(self, status: Status, counts: Mapping[str, int], present: Collection[GroupKey] | None = None) -> None:
         """Writes how the run ended. `present`: the groups in the input; the faults of others are dropped."""

@@ -51,7 +51,7 @@ def check_settings(
     """Raises ResumeError, showing every difference that a resume may not make, where `path` has the file's settings."""
     if changes := refused_changes(list(differences(file, run)), may_change):
         raise ResumeError(
-            f"{path}: {made} with other settings:{format_changes(changes)}\nUse the same settings, {START_OVER}"
+            f"{path}: {made} with other settings:{format_changes(changes)}\n  Use the same settings, {START_OVER}"
         )
 
 

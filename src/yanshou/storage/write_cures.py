@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 AGAIN = "then run again: what is already written is kept."
@@ -13,7 +12,7 @@ FOREIGN = f"The account that runs this may not write there. Change the owner or 
 FAULTY = f"The disk or its network reports a fault (see dmesg). {ON_ANOTHER}"
 NO_SERVER = "The file system lost its server or was unmounted. Mount it again, "
 UNSUPPORTED = f"This file system cannot do that; object storage and some network mounts cannot. {ON_ANOTHER}"
-TOO_MANY_OPEN = "Too many files are open at once. Raise the limit (ulimit -n), "
+TOO_MANY_OPEN = "Raise the limit (ulimit -n), "
 IN_USE = "Another program uses it. Close that, "
 
 CURES = {
@@ -60,9 +59,10 @@ def _make_room(path: Path, error: OSError) -> str:
     if error.errno == errno.EDQUOT:
         return "Your quota there is used up. Make room or choose another folder, "
     try:
-        free, stat = shutil.disk_usage(path.parent).free / 2**30, os.statvfs(path.parent)
+        disk = os.statvfs(path.parent)
     except OSError:
         return "Make room or choose another folder, "
-    if stat.f_files and not stat.f_favail:
+    if disk.f_files and not disk.f_favail:
         return "The disk takes no further files (df -i). Delete some or choose another folder, "
+    free = disk.f_bavail * disk.f_frsize / 2**30
     return f"{free:.1f} GiB are free there. Make room or choose another folder, "

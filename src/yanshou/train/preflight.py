@@ -2,17 +2,20 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
 from yanshou.requirements import installed, requirements
+from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import check_rows
+from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
 
 EXTRA = "train"
+TAKE_DENSE = "Take a dense Qwen3-VL checkpoint, or train with ms-swift itself; its result can be run."
 INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
 
 
@@ -35,6 +38,14 @@ def check_code(source: Path) -> None:
             )
 
 
+def check_trainable(source: Path) -> None:
+    """Raises CheckpointError for what the training's settings do not fit: weights in 8 bits, a mixture of experts."""
+    if checkpoint.is_moe(source):
+        raise CheckpointError(f"{source}: a mixture of experts (MoE), which is not trained here. {TAKE_DENSE}")
+    if checkpoint.fp8_scales(source):
+        raise CheckpointError(f"{source}: its weights are in FP8, which cannot be trained. {checkpoint.UNQUANTIZE}")
+
+
 def count_blocks(source: Path) -> int:
     """The number of blocks of the checkpoint's language model. Raises CheckpointError."""
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
@@ -46,14 +57,32 @@ def count_blocks(source: Path) -> int:
         ) from error
 
 
-def check_files(files: Iterable[Path]) -> None:
-    """Checks every row of the training files. Raises InputError and DamagedFileError."""
-    for path in files:
+def check_files(files: Mapping[str, Path]) -> list[str]:
+    """Checks every row of the files, `train` and perhaps `val`; returns warnings.
+
+    Raises InputError and DamagedFileError.
+    """
+    warnings: list[str] = []
+    groups: dict[str, set[str]] = {}
+    for name, path in files.items():
+        warnings += check_dataset_file(path)
         if not path.is_file():  # a pipe: yanshou reads it for the run file, then swift reads it again
             raise InputError(
                 f"{path} is not a file that can be read several times. Write the rows into a regular file."
             )
-        check_rows(path)
+        groups[name] = check_rows(path)
+    return [*warnings, *_overlap(files, groups)]
+
+
+def _overlap(files: Mapping[str, Path], groups: Mapping[str, set[str]]) -> Iterable[str]:
+    """A warning about groups that are trained on and validated on."""
+    shared = groups["train"] & groups.get("val", set())
+    if shared:
+        yield (
+            f"{len(shared)} of the {len(groups['val'])} group ids in {printable(files['val'])} are in "
+            f"{printable(files['train'])}, too, for example {printable(min(shared))}: validation shows what was "
+            "memorized. Give the two files of one run of `yanshou dataset`"
+        )
 
 
 def check_inputs_stay(folder: TrainFolder, inputs: Iterable[Path]) -> None:

@@ -38,6 +38,7 @@ from yanshou.train.preflight import (
     check_final,
     check_inputs_stay,
     check_installed,
+    check_trainable,
     count_blocks,
 )
 from yanshou.train.progress_view import NullView, TrainView
@@ -81,6 +82,7 @@ class Training:
         self.folder = TrainFolder(settings.output_dir.absolute())
         self.source = checkpoint.find(settings.checkpoint, settings.base_checkpoint)
         self.interrupted = False
+        self.warnings: list[str] = []  # about the files, as of the latest check
 
     def interrupt(self) -> None:
         """Ends the training; the newest checkpoint is kept. Safe from a signal handler."""
@@ -94,6 +96,8 @@ class Training:
     def run(self) -> TrainResult:
         """Trains, from the newest checkpoint where there is one, and makes the result."""
         self._check()
+        for message in self.warnings:
+            self.view.say(f"warning: {message}")
         check_installed()
         with Lock(self.folder.lock, self.folder.root):
             self._begin()
@@ -111,7 +115,8 @@ class Training:
         self.source.check()
         for path in self.source.folders:
             check_code(path)
-        check_files(self._files.values())
+        check_trainable(self.source.weights)
+        self.warnings = check_files(self._files)
         if self.settings.fresh:
             check_inputs_stay(self.folder, [*self.source.folders, *self._files.values(), *self.settings.mission_files])
 
@@ -142,8 +147,8 @@ class Training:
 
     def _train(self, trainer: TrainerProcess) -> None:
         if self.settings.sft:
-            for name, path in self._files.items():
-                write_rows(path, self.folder.rows(name), load_missions(self.settings.mission_files))
+            rows = {self.folder.rows(name): path for name, path in self._files.items()}
+            write_rows(rows, load_missions(self.settings.mission_files))
         for incomplete in self.folder.incomplete():
             with write_errors(incomplete):
                 shutil.rmtree(incomplete)
@@ -162,7 +167,7 @@ class Training:
 
     def _result(self) -> TrainResult:
         curves = read_curves(self.folder.logging)
-        result = TrainResult(step=curves.step, interrupted=self.interrupted)
+        result = TrainResult(step=curves.step, interrupted=self.interrupted, warnings=list(self.warnings))
         if curves.train:
             draw(curves, self.folder.curves)
             result.curves = self.folder.curves

@@ -6,7 +6,7 @@
 The first line is always the human label. The reason is the rule's if the rule gives the same verdict.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_rows import ReasonedRow, read_rows
 from yanshou.stage_b.verdict import VERDICT_WORDS, write_verdict
-from yanshou.storage.atomic import replace_file
+from yanshou.storage.file_set import replace_together
 from yanshou.storage.jsonl import dump_line
 
 GENERAL_REASONS = {  # where the rule contradicts the label
@@ -25,11 +25,11 @@ GENERAL_REASONS = {  # where the rule contradicts the label
 }
 
 
-def write_rows(source: Path, target: Path, missions: Missions) -> int:
-    """Writes the rows of a training file with their answers; returns their number."""
-    lines = [dump_line(row) for row in _answered(source, missions)]
-    replace_file(target, b"".join(lines))
-    return len(lines)
+def write_rows(targets: Mapping[Path, Path], missions: Missions) -> None:
+    """Writes the rows of training files with their answers. `targets`: by target, the file with its rows."""
+    replace_together(
+        {target: b"".join(map(dump_line, _answered(source, missions))) for target, source in targets.items()}
+    )
 
 
 def answer(row: ReasonedRow, mission: Mission) -> str:

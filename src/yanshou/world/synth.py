@@ -28,8 +28,8 @@ from PIL.ExifTags import Base
 from PIL.Image import Transpose
 
 from yanshou.errors import OutputError, RunError, UsageError
-from yanshou.inputs.images import TURNS
 from yanshou.inputs.label_folders import LABELS
+from yanshou.inputs.orientation import TURNS
 from yanshou.missions import Mission
 from yanshou.schema.records import Label, TruthRecord, image_key
 from yanshou.storage.atomic import replace_file

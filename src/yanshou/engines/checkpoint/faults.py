@@ -9,14 +9,14 @@ from typing import Any
 
 from yanshou.engines.checkpoint.adapter import CONFIG as ADAPTER_CONFIG
 from yanshou.engines.checkpoint.adapter import is_adapter, merge_command
+from yanshou.engines.checkpoint.architecture import check_architecture, check_expert_names
 from yanshou.engines.checkpoint.files import read_json, read_start, reading
 from yanshou.engines.checkpoint.fingerprint import PROCESSOR_FILES
-from yanshou.engines.checkpoint.quantization import check_quantization
+from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
 
-MODEL_TYPE = "qwen3_vl"
 NUMERIC_KEYS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists
 STEP = re.compile(r"checkpoint-(\d+)")  # the folders that trainers save
 
@@ -45,15 +45,19 @@ def _faults(folder: Path) -> Iterator[str]:
             f"{folder}: {ADAPTER_CONFIG} lies beside whole weights, so it is unclear whether they are merged. If they "
             "are, delete the adapter_* files; if not, move the adapter to a folder of its own."
         )
+    if not (folder / "config.json").exists() and (inside := _checkpoint_inside(folder)):
+        yield f"{folder} holds no checkpoint, but {inside} does: give that one."
+        return
+    found = [*_config_faults(folder), *_weight_faults(folder)]
+    yield from found or _caught(fp8_scales, folder)
+    yield from processor_faults(folder)
+
+
+def _config_faults(folder: Path) -> Iterator[str]:
     if not (folder / "config.json").exists():
-        if inside := _checkpoint_inside(folder):
-            yield f"{folder} holds no checkpoint, but {inside} does: give that one."
-            return
         yield f"{folder}: config.json is missing. Give the folder that holds it."
     else:
         yield from _caught(_check_config, folder)
-    yield from _weight_faults(folder)
-    yield from processor_faults(folder)
 
 
 def processor_faults(folder: Path) -> Iterator[str]:
@@ -96,12 +100,8 @@ def _caught(step: Any, *values: Any) -> Iterator[str]:
 
 
 def _check_config(folder: Path) -> None:
-    path = folder / "config.json"
-    config = read_json(path)
-    if (kind := config.get("model_type")) != MODEL_TYPE:
-        raise CheckpointError(
-            f"{path}: model_type is {kind!r}, expected {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
-        )
+    config = read_json(folder / "config.json")
+    check_architecture(folder, config)
     check_quantization(folder, config)
 
 
@@ -154,6 +154,7 @@ def _second_set(folder: Path, read: list[Path]) -> list[Path]:
 def _check_headers(folder: Path, files: list[Path]) -> None:
     """The tensors of the files, against the index where one was read."""
     tensors = read_headers(files)
+    check_expert_names(folder, tensors)
     if files != [folder / WHOLE] and (folder / INDEX).exists():
         for name, file in read_index(folder / INDEX).items():
             if name not in tensors or tensors[name].file.name != Path(file).name:

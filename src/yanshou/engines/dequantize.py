@@ -1,0 +1,42 @@
+"""FP8 weights in the dtype of the run: stored value × scale, in float32, rounded once. As transformers dequantizes.
+
+Loading stores the FP8 values in the dtype of the run, which holds each of them exactly. They are multiplied in place,
+one by one, so a checkpoint never needs the memory of two copies.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from yanshou.engines.checkpoint.fp8 import Block, Scale
+from yanshou.errors import CheckpointError
+
+
+@torch.no_grad()
+def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
+    """Multiplies every weight by its scale. Raises CheckpointError for a weight that the model does not have."""
+    for name, scale in scales.items():
+        try:
+            weight = model.get_parameter(name)
+        except AttributeError as error:
+            raise CheckpointError(
+                f"{scale.header.file}: {name} is in FP8, and the model has no such weight. Copy the checkpoint again."
+            ) from error
+        weight.copy_(weight.float().mul_(_per_value(_read(scale), weight.shape, scale.block)))
+
+
+def _read(scale: Scale) -> Tensor:
+    with safe_open(scale.header.file, "pt") as file:
+        tensor: Tensor = file.get_tensor(scale.name)
+    return tensor.float()
+
+
+def _per_value(scale: Tensor, shape: torch.Size, block: Block | None) -> Tensor:
+    """The scale in a shape that multiplies weights (rows, columns). The last blocks may be narrower."""
+    rows, columns = shape
+    if block is None:
+        return scale.reshape(-1, 1)
+    return scale.repeat_interleave(block[0], 0)[:rows].repeat_interleave(block[1], 1)[:, :columns]

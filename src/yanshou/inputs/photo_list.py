@@ -1,0 +1,212 @@
+"""Photos that are in no mission's folder: files and folders, as groups without labels.
+
+    现场/QC-A-20241022-1_1.jpg      group QC-A-20241022-1: the id in the photo's name, in whatever folder it lies
+    备份/QC-A-20241022-1_2.jpg      the same group; that its photos come from two folders is reported
+    现场/站点一/1.jpg                no id in the name, so the folder's name is the id: group 站点一
+    别处/站点一/1.jpg                a fault, together with the one above: two folders of one name may be two jobs
+
+A folder is searched with everything below it, each folder once, links followed. The same photo, by its file or by its
+name and content, is in a group once. Groups and photos are in natural order, whatever the order of the paths given.
+"""
+
+import filecmp
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from yanshou.errors import GroupFolderError, InputError
+from yanshou.inputs.discovery import GROUP_ID, Discovery, Group, GroupFault
+from yanshou.inputs.label_folders import LABELS, label_of
+from yanshou.inputs.listing import (
+    EMPTY_FOLDER,
+    HIDDEN,
+    NAMES_SHOWN,
+    OTHER_TYPE,
+    REPEATED_FOLDER,
+    REPEATED_PHOTO,
+    is_folder,
+    is_hidden,
+    is_photo_name,
+    is_text,
+    natural_key,
+    not_utf8,
+    scan,
+    unreadable,
+)
+from yanshou.schema.records import GroupKey
+from yanshou.text import as_utf8, printable
+
+FileId = tuple[int, int]  # device, inode
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGroup(Group):
+    """A group whose photos are known one by one. Its folder is that of the first photo."""
+
+    files: tuple[Path, ...] = ()
+
+    def photos(self) -> list[Path]:
+        for photo in self.files:
+            if not is_text(photo.name):
+                raise not_utf8(photo)
+        return list(self.files)
+
+
+def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
+    """The groups of all photos in `paths`, files or folders. Raises InputError for a path that cannot be used."""
+    found = Discovery(mission)
+    groups: dict[GroupKey, list[Path]] = {}
+    for photo in _photos(paths, found):
+        groups.setdefault(GroupKey(mission, None, _group_id(photo)), []).append(photo)
+    _refuse_labels({photo.parent for photos in groups.values() for photo in photos})
+    scattered = {}
+    for key in sorted(groups, key=lambda key: natural_key(key.group_id)):
+        photos = _without_repeats(groups[key], found)
+        folders = sorted({str(photo.parent) for photo in photos}, key=natural_key)
+        if error := _fault(key, photos):
+            found.faults.append(GroupFault(key, error))
+            continue
+        found.groups.append(ListedGroup(key, photos[0].parent.parent, photos[0].parent.name, tuple(photos)))
+        if len(folders) > 1:
+            scattered[key.group_id] = folders
+    _report_scattered(scattered, found)
+    return found
+
+
+def _photos(paths: Iterable[Path], found: Discovery) -> Iterator[Path]:
+    """Every photo, those of a folder included; what is no photo is counted."""
+    seen: set[FileId] = set()
+    for path in sorted(paths, key=lambda path: natural_key(str(path))):
+        if path.is_dir():
+            yield from _of_folder(_absolute(path), seen, found)
+        elif not os.path.lexists(path):
+            raise InputError(f"{printable(path)}: no such file or folder. Check the path.")
+        elif not is_photo_name(path.name):
+            raise InputError(
+                f"{printable(path)} is not a photo by its name (.jpg, .jpeg, .png). Convert it, or leave it out."
+            )
+        else:
+            yield _absolute(path)
+
+
+def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]:
+    """The photos of a folder that was given, and of all folders below it, each folder once."""
+    if _seen(top, seen):
+        found.skip(REPEATED_FOLDER, str(top))
+        return
+    folders, photos = [top], 0
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(scan(folder), key=lambda entry: natural_key(entry.name))
+        except OSError as error:
+            _note_unreadable(folder, error, top, found)
+            continue
+        inner = []
+        for entry in entries:
+            if is_hidden(entry.name):
+                found.skip(HIDDEN, str(folder / entry.name))
+            elif is_folder(entry):
+                inner.append(folder / entry.name)
+            elif is_photo_name(entry.name):
+                photos += 1
+                yield folder / entry.name
+            else:
+                found.skip(OTHER_TYPE, str(folder / entry.name))
+        folders += reversed(list(_unseen(inner, seen, found)))
+    if not photos:
+        found.skip(EMPTY_FOLDER, str(top))
+
+
+def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Iterator[Path]:
+    for folder in folders:
+        if _seen(folder, seen):
+            found.skip(REPEATED_FOLDER, str(folder))
+        else:
+            yield folder
+
+
+def _note_unreadable(folder: Path, error: OSError, top: Path, found: Discovery) -> None:
+    """A folder that was given must be readable; one below it is a fault."""
+    if folder == top:
+        raise InputError(f"{printable(folder)} cannot be read as a folder ({error.strerror or error}).") from error
+    key = GroupKey(found.where, None, normalize("NFC", as_utf8(folder.name)))
+    found.faults.append(GroupFault(key, unreadable(folder, error)))
+    found.unlisted.append(folder)
+
+
+def _seen(folder: Path, seen: set[FileId]) -> bool:
+    """Whether the folder was read before: given twice, or reached by a link that leads back."""
+    status = folder.stat()
+    known = (status.st_dev, status.st_ino) in seen
+    seen.add((status.st_dev, status.st_ino))
+    return known
+
+
+def _absolute(path: Path) -> Path:
+    """The path with a name for every folder: `..` would be none."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def _group_id(photo: Path) -> str:
+    match = GROUP_ID.match(photo.name)
+    return match[1] if match else normalize("NFC", as_utf8(photo.parent.name))
+
+
+def _without_repeats(photos: list[Path], found: Discovery) -> list[Path]:
+    """The photos in natural order, each once."""
+    kept: list[Path] = []
+    files: set[FileId] = set()
+    for photo in sorted(photos, key=lambda photo: (natural_key(photo.name), natural_key(str(photo.parent)))):
+        same_name = [other for other in kept if other.name == photo.name]
+        if _same_file(photo, files) or any(_same_content(photo, other) for other in same_name):
+            found.skip(REPEATED_PHOTO, str(photo))
+        else:
+            kept.append(photo)
+    return kept
+
+
+def _same_file(photo: Path, files: set[FileId]) -> bool:
+    try:
+        return _seen(photo, files)
+    except OSError:  # a link to nowhere: the engine says what is wrong with the photo
+        return False
+
+
+def _same_content(photo: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(photo, other, shallow=False)
+    except OSError:
+        return False
+
+
+def _fault(key: GroupKey, photos: Sequence[Path]) -> GroupFolderError | None:
+    """Why the photos are not one group: their folders only share a name."""
+    if any(not is_text(photo.parent.name) for photo in photos if not GROUP_ID.match(photo.name)):
+        return not_utf8(photos[0].parent)
+    folders = sorted({str(photo.parent) for photo in photos if not GROUP_ID.match(photo.name)}, key=natural_key)
+    if len(folders) <= 1:
+        return None
+    return GroupFolderError(
+        f"{key.group_id}: {len(folders)} folders have this name, and their photos no id: {', '.join(folders)}",
+        "Rename the folders after their jobs, or put all photos of one job into one folder, then run again.",
+    )
+
+
+def _refuse_labels(folders: Iterable[Path]) -> None:
+    """Photos under both labels would be mixed in one group: a job that failed once and passed later."""
+    labels = {part for folder in folders for part in folder.parts if label_of(part)}
+    if len(labels) == len(LABELS):
+        raise InputError(
+            f"the photos are in folders of both labels ({', '.join(sorted(labels))}), which --photos does not read. "
+            "Give the folder above the mission with --input-dir, or the photos of one label."
+        )
+
+
+def _report_scattered(scattered: dict[str, list[str]], found: Discovery) -> None:
+    if scattered:
+        first = [f"{group_id} ({', '.join(folders)})" for group_id, folders in scattered.items()][:NAMES_SHOWN]
+        more = ", …" if len(scattered) > NAMES_SHOWN else ""
+        found.hints.append(f"{len(scattered)} × group with photos of several folders: {', '.join(first)}{more}")

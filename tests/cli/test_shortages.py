@@ -1,0 +1,57 @@
+"""Promises of `yanshou.cli.shortages`: a machine that has too little is one line and status 1."""
+
+import errno
+import resource
+import subprocess
+import sys
+
+import pytest
+from support.cli_runs import Options, arguments, written
+from support.lines import SHIELD
+
+from yanshou.cli.shortages import shortages
+from yanshou.errors import RunError
+
+NO_THREADS = "error: the system lets this user start no more threads and processes"
+
+
+def started(program: str, *args: str) -> "subprocess.CompletedProcess[str]":
+    code = f"import os, sys, resource, threading\n{program}\nfrom yanshou.cli.start import main\nmain(sys.argv[1:])"
+    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_no_thread_for_the_photos_is_one_line_and_the_next_run_does_them(job: Options) -> None:
+    """What pthread_create reports under `ulimit -u`, which does not bind the superfuser of a test machine."""
+    refused = (
+        'def refuse(*args):\n    raise RuntimeError("can\'t start new thread")\nthreading._start_new_thread = refuse'
+    )
+    ran = started(refused, "summarize", *arguments(job, "--quiet"))
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
+    assert ran.stderr.startswith(NO_THREADS)
+    assert started("", "summarize", *arguments(job, "--quiet")).returncode == 0
+    assert written(job["output-dir"]) == {SHIELD: 2}
+
+
+def test_no_memory_is_one_line(job: Options) -> None:
+    ran = started(
+        "import yanshou.stage_a.summarize as run\nrun.prepare = lambda *args, **options: bytearray(1 << 60)",
+        "summarize", *arguments(job, "--quiet"),
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1)
+    assert ran.stderr.startswith("error: this process can allocate no more memory. Free some")
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't start new thread"), BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")]
+)
+def test_the_message_names_the_limit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 100))
+    with pytest.raises(RunError, match=r"\(ulimit -u: 50\). End other programs, or raise that limit"), shortages():
+        raise error
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    for error in (RuntimeError("a bug"), BlockingIOError(errno.EWOULDBLOCK + 1000, "locked"), OSError("disk")):
+        with pytest.raises(type(error)) as raised, shortages():
+            raise error
+        assert raised.value is error

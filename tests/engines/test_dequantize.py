@@ -1,0 +1,78 @@
+"""FP8 folders in the dtype of the run: the values of transformers' own dequantization, in both engines."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support.checkpoints import WEIGHTS, settings, spoilt, write_tiny
+from support.quantized import FINE_GRAINED, write_fine_grained, write_per_channel
+from support.requests import answers, continuous, mixed
+from torch import Tensor
+from transformers import FineGrainedFP8Config, Qwen3VLForConditionalGeneration
+
+from yanshou.engines import checkpoint
+from yanshou.engines.dequantize import apply_scales
+from yanshou.engines.loading import load_weights
+from yanshou.engines.transformers.engine import TransformersEngine
+from yanshou.errors import CheckpointError
+
+UP = "model.language_model.layers.1.mlp.up_proj.weight"
+DTYPES = [torch.bfloat16, torch.float16, torch.float32]
+
+
+def parameters(model: torch.nn.Module) -> dict[str, Tensor]:
+    return dict(model.named_parameters())
+
+
+def test_all_weights_are_those_of_transformers_bit_for_bit(tmp_path: Path) -> None:
+    folder = write_fine_grained(checkpoint.locate("demo"), tmp_path / "fp8")
+    ours = parameters(load_weights(folder, torch.bfloat16, "sdpa"))
+    dequantize = FineGrainedFP8Config(dequantize=True, weight_block_size=FINE_GRAINED["weight_block_size"])
+    theirs = parameters(
+        Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16, quantization_config=dequantize)
+    )
+    assert len(checkpoint.fp8_scales(folder)) == 42
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert ours.keys() == theirs.keys()
+    assert {weight.dtype for weight in ours.values()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_last_narrower_block_has_its_own_scale(tmp_path: Path, dtype: torch.dtype) -> None:
+    folder = write_fine_grained(write_tiny(tmp_path / "tiny", intermediate_size=320), tmp_path / "fp8")
+    stored = load_file(folder / WEIGHTS)
+    values, scale = stored[UP].float(), stored[f"{UP}_scale_inv"].float()
+    wanted = torch.cat([values[start : start + 128] * scale[start // 128, 0] for start in (0, 128, 256)])
+    assert torch.equal(load_weights(folder, dtype, "sdpa").get_parameter(UP), wanted.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_channel_has_its_own_scale(tmp_path: Path, dtype: torch.dtype) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    stored = load_file(folder / WEIGHTS)
+    rows = zip(stored[UP].float(), stored[f"{UP}_scale"].float(), strict=True)
+    wanted = torch.stack([row * scale for row, scale in rows])
+    assert torch.equal(load_weights(folder, dtype, "sdpa").get_parameter(UP), wanted.to(dtype))
+
+
+@pytest.mark.parametrize("write", [write_fine_grained, write_per_channel])
+def test_both_engines_answer_as_from_the_dequantized_weights(
+    tmp_path: Path, write: Callable[[Path, Path], Path]
+) -> None:
+    tiny = write_tiny(tmp_path / "tiny")
+    fp8, whole = write(tiny, tmp_path / "fp8"), spoilt(tiny, tmp_path / "whole")
+    load_weights(fp8, torch.float32, "sdpa").save_pretrained(whole)
+    wanted = answers(TransformersEngine(settings(whole)), mixed())
+    assert answers(TransformersEngine(settings(fp8)), mixed()) == wanted
+    assert continuous(fp8, mixed()) == wanted
+    assert answers(TransformersEngine(settings(tiny)), mixed()) != wanted
+
+
+def test_a_weight_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    scales = {name.replace("layers.1", "layers.9"): scale for name, scale in checkpoint.fp8_scales(folder).items()}
+    model = load_weights(tmp_path / "tiny", torch.float32, "sdpa")
+    with pytest.raises(CheckpointError, match=r"layers\.9\.\S+ is in FP8, and the model has no such weight"):
+        apply_scales(model, scales)

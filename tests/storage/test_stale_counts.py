@@ -1,0 +1,44 @@
+"""What a run counted as stale is repeated by every command that reads the file."""
+
+import shutil
+from pathlib import Path
+
+from click.testing import CliRunner
+from support.lines import SHIELD
+from support.stage_a_runs import FAIL, PASS, PhotoTree, Script, jobs, lines_file, run
+
+from yanshou.cli import main
+from yanshou.storage.stale_counts import stale_warnings
+
+WARNING = (
+    "{}: the last whole run counted {} no longer in the input. Run the command that wrote the file again with --prune"
+)
+
+
+def test_readers_of_a_file_with_stale_lines_warn(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    root, path, out = photo_tree(jobs(6, label=FAIL) | jobs(6, label=PASS)), script(), tmp_path / "out"
+    run(root, path, out)
+    shutil.rmtree(root / SHIELD / FAIL / "QC-2")
+    file = run(root, path, out).lines
+    assert file == lines_file(out)
+    warned = f"warning: {WARNING.format(file, '1 stale line, whose group is')}"
+    verdicts = tmp_path / f"{SHIELD}_verdicts.jsonl"
+    commands = (
+        ["judge", "--rules", "--output-dir", str(tmp_path), str(file)],
+        ["dataset", "--output-dir", str(tmp_path / "data"), str(file)],
+        ["evaluate", "--output-dir", str(tmp_path / "report"), str(verdicts)],
+    )
+    for command in commands:
+        ran = CliRunner().invoke(main, command)
+        assert (ran.exit_code, ran.stderr.count(warned)) == (0, 1), ran.stderr
+    run(root, path, out, prune=True)
+    assert list(stale_warnings([file])) == []
+    ran = CliRunner().invoke(main, commands[0])
+    assert ran.exit_code == 3
+    assert "stale: the input no longer holds QC-2 (fail), whose id it has as QC-2 (pass)" in ran.stderr
+    assert list(stale_warnings([file, verdicts])) == [WARNING.format(verdicts, "1 stale line, whose group is")]
+
+
+def test_nothing_is_said_about_files_of_which_nothing_is_known(tmp_path: Path) -> None:
+    (tmp_path / "b.run.json").write_text("damaged", encoding="utf-8")
+    assert list(stale_warnings([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])) == []
