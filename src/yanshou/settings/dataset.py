@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from yanshou.settings.base import A_BASE, MissionFileSettings
+from yanshou.settings.base import A_BASE, SHARED_PHOTOS, MissionFileSettings
 
 
 class DatasetSettings(MissionFileSettings):
@@ -40,3 +40,4 @@ class DatasetSettings(MissionFileSettings):
         le=100,
         description="How often a group that is judged wrong in --verdicts appears in train.jsonl.",
     )
+    allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
