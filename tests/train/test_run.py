@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from support.checkpoints import edited
+from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -299,3 +299,12 @@ def test_a_mixture_of_experts_is_not_trained(settings: Build, tmp_path: Path) ->
         f"{folder}: a mixture of experts (MoE), which is not trained here. Take a dense Qwen3-VL checkpoint, or train "
         "with ms-swift itself; its result can be run."
     )
+
+
+def test_a_thinking_template_is_not_trained_and_one_with_a_switch_is(settings: Build, tmp_path: Path) -> None:
+    thinking, hybrid = (
+        spoilt(MODEL, tmp_path / name, prompt_end(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
+    )
+    with pytest.raises(CheckpointError, match=rf"^{thinking}: its chat template opens a <think> block, .*Instruct"):
+        Training(settings(checkpoint=str(thinking))).command_line()
+    assert str(hybrid) in Training(settings(checkpoint=str(hybrid))).command_line()
