@@ -86,9 +86,8 @@ def _encoding(head: bytes, whole: bool) -> FileKind | None:
 def _wide(head: bytes) -> str:
     """UTF-16 without a mark, which shows in the zeros of its ASCII characters; "" for anything else."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    if (
-        max(even, odd) < len(head) / 20 or min(even, odd) > max(even, odd) / 4
-    ):  # 一 is U+4E00: a zero at the other place
+    most, least = max(even, odd), min(even, odd)
+    if most <= len(head) / 20 or least > most / 4:  # a few at the other place: 一 is U+4E00
         return ""
     return "UTF-16LE" if odd > even else "UTF-16BE"
 

@@ -54,7 +54,10 @@ def test_an_engine_is_planned_with_the_environments_of_the_lines_so_far(
     assert len(run_file(out)["earlier_environments"]) == 2
 
 
-def test_a_plan_that_fails_leaves_every_file_as_it_was(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_plan_that_fails_leaves_every_file_as_it_was(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path, fresh: bool
+) -> None:
     root, path, out = photo_tree(jobs(2)), script(), tmp_path / "out"
     run(root, path, out, limit=1)
     before = {file.name: file.read_bytes() for file in out.iterdir()}
@@ -63,7 +66,7 @@ def test_a_plan_that_fails_leaves_every_file_as_it_was(photo_tree: PhotoTree, sc
         raise CheckpointError("no memory")
 
     with pytest.raises(CheckpointError, match="no memory"):
-        summarize_directory(settings(root, path, out), planning(path, fail))
+        summarize_directory(settings(root, path, out, fresh=fresh), planning(path, fail))
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 

@@ -34,7 +34,7 @@ def stage_a_line(group: str, label: str | None = "pass", *texts: str, mission: s
     folder = f"/photos/{mission}/{LABEL_DIRS[label]}/{group}"
     return {
         **key(group, label, mission),
-        "images": [f"{folder}/{number}.jpg" for number in range(1, len(texts) + 1)],
+        "images": [f"{folder}/{label or 'new'}_{number}.jpg" for number in range(1, len(texts) + 1)],
         "per_image": per_image(*texts),
         "raw_texts": [f"{text}<|im_end|>" for text in texts],
         "clean_texts": list(texts),

@@ -9,7 +9,7 @@ from typing import Any
 from support.lines import SHIELD, stage_a_line
 from yanshou.schema.records import Fault, StageARecord
 from yanshou.storage.jsonl import dump_line, read_lines
-from yanshou.storage.run_file import read_earlier
+from yanshou.storage.run_file import EarlierRuns, read_earlier
 from yanshou.storage.run_files import RunFiles, locked_run
 from yanshou.storage.settings_diff import Change
 
@@ -49,8 +49,12 @@ def open_run(
     fresh: bool = False,
 ) -> Iterator[RunFiles[StageARecord]]:
     """A run's files, from the lock to the end of the context."""
-    with locked_run(folder, stem, fresh=fresh) as paths:
-        earlier = read_earlier(paths.run, paths.lines, StageARecord, settings, MAY_CHANGE)
+    with locked_run(folder, stem) as paths:
+        earlier = (
+            EarlierRuns(None, has_lines=False, fresh=True)
+            if fresh
+            else read_earlier(paths.run, paths.lines, StageARecord, settings, MAY_CHANGE)
+        )
         with RunFiles.open(paths, StageARecord, mission, earlier, settings, environment) as files:
             yield files
 

@@ -6,12 +6,14 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -20,6 +22,7 @@ from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
 from yanshou.storage import atomic
+from yanshou.storage.lock import Lock
 from yanshou.train import preflight, trainer_process
 from yanshou.train import run as launcher
 from yanshou.train.run import Training
@@ -217,6 +220,28 @@ def test_two_trainings_in_one_folder_are_refused(settings: Build) -> None:
         training.run()
 
 
+def test_a_training_ends_where_another_took_the_lock_that_was_deleted(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "hang")
+    training = Training(settings())
+    other = Lock(training.folder.lock, training.folder.root)
+
+    def take() -> None:
+        while not (training.folder.swift / "checkpoint-2").exists():
+            time.sleep(0.02)
+        while other.file.exists():  # the training takes it again where it comes first
+            other.file.unlink()
+            with suppress(LockedError):
+                other.acquire()
+                return
+
+    threading.Thread(target=take, daemon=True).start()
+    with pytest.raises(LockedError, match=r"\.train\.lock was deleted during this run, and another run has taken"):
+        training.run()
+    other.release()
+
+
 def test_a_dry_run_writes_nothing(settings: Build) -> None:
     assert Training(settings()).command_line().startswith("swift rlhf --rlhf_type grpo --model ")
     assert not settings().output_dir.exists()
@@ -263,3 +288,23 @@ def test_weights_in_fp8_are_not_trained(settings: Build, tmp_path: Path) -> None
         f"{folder}: its weights are in FP8, which cannot be trained. Take the checkpoint in 16 bits from which it was "
         "quantized, or dequantize it and save that."
     )
+
+
+def test_a_mixture_of_experts_is_not_trained(settings: Build, tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL, tmp_path / "moe")
+    edited("config.json", model_type="qwen3_vl_moe")(folder)
+    with pytest.raises(CheckpointError) as refused:
+        Training(settings(checkpoint=str(folder))).run()
+    assert str(refused.value) == (
+        f"{folder}: a mixture of experts (MoE), which is not trained here. Take a dense Qwen3-VL checkpoint, or train "
+        "with ms-swift itself; its result can be run."
+    )
+
+
+def test_a_thinking_template_is_not_trained_and_one_with_a_switch_is(settings: Build, tmp_path: Path) -> None:
+    thinking, hybrid = (
+        spoilt(MODEL, tmp_path / name, prompt_end(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
+    )
+    with pytest.raises(CheckpointError, match=rf"^{thinking}: its chat template opens a <think> block, .*Instruct"):
+        Training(settings(checkpoint=str(thinking))).command_line()
+    assert str(hybrid) in Training(settings(checkpoint=str(hybrid))).command_line()

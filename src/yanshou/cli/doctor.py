@@ -115,6 +115,8 @@ def _checkpoint(name: str) -> Iterator[Finding]:
             yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
             return
         yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
+        if checkpoint.is_moe(folder):
+            yield Finding("note", f"{folder}: a mixture of experts (MoE), which the transformers engine runs, slower")
         yield from _processor(folder, name)
 
 

@@ -9,7 +9,7 @@ from yanshou.settings import EngineSettings
 
 __all__ = ["ENGINES", "Completion", "Engine", "Failure", "Prompt", "Request", "load_engine"]
 
-AUTO = "auto"  # the continuous engine on CUDA, the transformers engine on a CPU
+AUTO = "auto"  # the continuous engine for a dense checkpoint on CUDA, else the transformers engine
 ENGINES = {
     "continuous": "yanshou.engines.continuous.engine:ContinuousEngine",  # continuous batching: the fast one
     "transformers": "yanshou.engines.transformers.engine:TransformersEngine",  # plain transformers: the reference
@@ -21,9 +21,11 @@ def load_engine(settings: EngineSettings) -> Engine:
     """The engine named by the settings. Raises UsageError for an unknown name, CheckpointError for a bad folder."""
     name = settings.engine
     if name == AUTO:
+        from yanshou.engines.checkpoint import is_moe, locate
         from yanshou.engines.device import pick_device
 
-        name = "continuous" if pick_device(settings.device).type == "cuda" else "transformers"
+        on_cuda = pick_device(settings.device).type == "cuda"
+        name = "continuous" if on_cuda and not is_moe(locate(settings.checkpoint)) else "transformers"
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}. Known engines: {AUTO}, {', '.join(ENGINES)}.")
     engine: Engine = resolve_name(ENGINES[name])(settings)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoProcessor, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.utils import logging as transformers_logging
 
 from yanshou.engines import checkpoint
@@ -34,7 +34,7 @@ def load_processor(folder: Path) -> Any:
 def load_config(folder: Path) -> Any:
     """The configuration of the model, without its quantization: weights are loaded into the dtype of the run."""
     with loading(folder):
-        config = Qwen3VLConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     for part in (config, config.text_config):
         for key in checkpoint.QUANTIZATION_KEYS:
             vars(part).pop(key, None)
@@ -45,7 +45,7 @@ def load_weights(folder: Path, dtype: torch.dtype, attention: str) -> Any:
     """The model with its weights, on the CPU. Raises CheckpointError, also where some weights are missing."""
     config, scales = load_config(folder), checkpoint.fp8_scales(folder)
     with loading(folder):
-        model, report = Qwen3VLForConditionalGeneration.from_pretrained(
+        model, report = AutoModelForImageTextToText.from_pretrained(
             folder, config=config, dtype=dtype, attn_implementation=attention, use_safetensors=True,
             output_loading_info=True,
         )  # fmt: skip

@@ -52,7 +52,7 @@ class ModelInput:
 
 
 class Qwen3VLBackend:
-    """Processor, weights and input preparation of any dense Qwen3-VL checkpoint, on one device."""
+    """Processor, weights and input preparation of any Qwen3-VL checkpoint, on one device."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings

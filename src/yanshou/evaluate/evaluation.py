@@ -92,14 +92,16 @@ def evaluate(
     max_false_release: float | None = None,
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
+    allow_shared_photos: bool = False,
 ) -> Evaluation:
     """Reads the files and computes the figures. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. Raises UsageError for impossible
-    options, and InputError or DamagedFileError for files that cannot be used.
+    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `allow_shared_photos`: lines of two
+    labels may name the same photo, with a warning. Raises UsageError for impossible options, and InputError or
+    DamagedFileError for files that cannot be used.
     """
     settings = _settings(threshold, max_false_release, confidence)
-    read = read_judged(verdict_files, stage_a_files, missions, only)
+    read = read_judged(verdict_files, stage_a_files, missions, only, allow_shared_photos=allow_shared_photos)
     choice = None
     if settings.max_false_release is not None:
         choice = _choose_threshold(read.groups, settings.max_false_release, settings.confidence)

@@ -33,6 +33,7 @@ from yanshou.schema.records import (
 from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_files import check_dataset_file
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
+from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
@@ -145,14 +146,20 @@ def read_judged(
     stage_a_files: Sequence[Path] | None,
     missions: Missions,
     only: Sequence[Path] = (),
+    *,
+    allow_shared_photos: bool = False,
 ) -> JudgedGroups:
     """Reads all files. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files, to whose groups the evaluation is limited.
+    `only`: dataset files, to whose groups the evaluation is limited. Raises InputError where lines of two labels name
+    the same photo, unless that is allowed.
     """
     of_dataset = [warning for path in only for warning in check_dataset_file(path)]
     selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
-    read, sources = _read(verdict_files, stage_a_files, missions)
+    read, sources, photos = _read(verdict_files, stage_a_files, missions)
+    shared = check_shared_photos(
+        [group for group in photos if group.key.mission in read.judged], allowed=allow_shared_photos
+    )
     _check_selected(only, selected, read)
     groups = read.groups(selected if only else None)
     if not groups:
@@ -165,7 +172,7 @@ def read_judged(
     unbound = sum(group.key in read.unbound for group in groups)
     warnings = [
         *of_dataset, *unfinished_warnings(verdict_files), *stale_warnings([*verdict_files, *sources]),
-        *_outdated_warnings(groups, read), *unbound_warnings(unbound),
+        *_outdated_warnings(groups, read), *unbound_warnings(unbound), *shared,
     ]  # fmt: skip
     if only:
         others = len(read.groups()) - len(groups)
@@ -178,13 +185,14 @@ def read_judged(
 
 def _read(
     verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions
-) -> tuple[JudgedSet, Sequence[Path]]:
-    """The files' content, and the Stage-A files."""
+) -> tuple[JudgedSet, Sequence[Path], list[PhotosOfGroup]]:
+    """The files' content, the Stage-A files, and the photos of their lines."""
     # Verdicts first: a file of another kind is refused before its run file is looked for.
     verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
     faults = _read_faults(verdict_files, missions)
     sources = find_stage_a_files(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
-    lines = read_groups(sources, StageARecord, missions, any_mission=True)  # some missions may not have been judged
+    # Some missions may not have been judged.
+    lines = list(read_groups(sources, StageARecord, missions, any_mission=True))
     read = JudgedSet(
         verdicts=verdicts,
         faults=faults,
@@ -193,7 +201,7 @@ def _read(
         judged=_judged_missions(verdict_files, [*verdicts, *faults], missions),
         missions=missions,
     )
-    return read, sources
+    return read, sources, [PhotosOfGroup.of(*line) for line in lines]
 
 
 def _read_faults(

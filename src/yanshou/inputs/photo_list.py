@@ -11,8 +11,10 @@ name and content, is in a group once. Groups and photos are in natural order, wh
 
 import filecmp
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from unicodedata import normalize
 
@@ -39,6 +41,7 @@ from yanshou.schema.records import GroupKey
 from yanshou.text import as_utf8, printable
 
 FileId = tuple[int, int]  # device, inode
+MANY_PHOTOS = 100  # a group with more is reported: jobs in the field have up to 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
     for photo in _photos(paths, found):
         groups.setdefault(GroupKey(mission, None, _group_id(photo)), []).append(photo)
     _refuse_labels({photo.parent for photos in groups.values() for photo in photos})
-    scattered = {}
+    scattered: dict[str, str] = {}
+    large: dict[str, str] = {}
     for key in sorted(groups, key=lambda key: natural_key(key.group_id)):
         photos = _without_repeats(groups[key], found)
         folders = sorted({str(photo.parent) for photo in photos}, key=natural_key)
@@ -70,8 +74,11 @@ def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
             continue
         found.groups.append(ListedGroup(key, photos[0].parent.parent, photos[0].parent.name, tuple(photos)))
         if len(folders) > 1:
-            scattered[key.group_id] = folders
-    _report_scattered(scattered, found)
+            scattered[key.group_id] = ", ".join(folders)
+        if len(photos) > MANY_PHOTOS:
+            large[key.group_id] = f"{len(photos)} photos"
+    _report("group with photos of several folders", scattered, found)
+    _report(f"group of more than {MANY_PHOTOS} photos, which may be several jobs", large, found)
     return found
 
 
@@ -100,7 +107,7 @@ def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]
     while folders:
         folder = folders.pop()
         try:
-            entries = sorted(scan(folder), key=lambda entry: natural_key(entry.name))
+            entries = sorted(scan(folder), key=attrgetter("name"))
         except OSError as error:
             _note_unreadable(folder, error, top, found)
             continue
@@ -115,6 +122,7 @@ def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]
                 yield folder / entry.name
             else:
                 found.skip(OTHER_TYPE, str(folder / entry.name))
+        inner.sort(key=lambda path: natural_key(path.name))
         folders += reversed(list(_unseen(inner, seen, found)))
     if not photos:
         found.skip(EMPTY_FOLDER, str(top))
@@ -157,15 +165,15 @@ def _group_id(photo: Path) -> str:
 
 def _without_repeats(photos: list[Path], found: Discovery) -> list[Path]:
     """The photos in natural order, each once."""
-    kept: list[Path] = []
+    kept: dict[str, list[Path]] = {}  # by name
     files: set[FileId] = set()
-    for photo in sorted(photos, key=lambda photo: (natural_key(photo.name), natural_key(str(photo.parent)))):
-        same_name = [other for other in kept if other.name == photo.name]
+    for photo in sorted(photos, key=lambda photo: (natural_key(photo.name), str(photo.parent))):
+        same_name = kept.setdefault(photo.name, [])
         if _same_file(photo, files) or any(_same_content(photo, other) for other in same_name):
             found.skip(REPEATED_PHOTO, str(photo))
         else:
-            kept.append(photo)
-    return kept
+            same_name.append(photo)
+    return [photo for photos in kept.values() for photo in photos]
 
 
 def _same_file(photo: Path, files: set[FileId]) -> bool:
@@ -205,8 +213,9 @@ def _refuse_labels(folders: Iterable[Path]) -> None:
         )
 
 
-def _report_scattered(scattered: dict[str, list[str]], found: Discovery) -> None:
-    if scattered:
-        first = [f"{group_id} ({', '.join(folders)})" for group_id, folders in scattered.items()][:NAMES_SHOWN]
-        more = ", …" if len(scattered) > NAMES_SHOWN else ""
-        found.hints.append(f"{len(scattered)} × group with photos of several folders: {', '.join(first)}{more}")
+def _report(what: str, groups: Mapping[str, str], found: Discovery) -> None:
+    """One warning about all groups of a kind: their ids, each with a detail."""
+    if groups:
+        first = [f"{group_id} ({detail})" for group_id, detail in islice(groups.items(), NAMES_SHOWN)]
+        more = ", …" if len(groups) > NAMES_SHOWN else ""
+        found.hints.append(f"{len(groups)} × {what}: {', '.join(first)}{more}")

@@ -26,7 +26,7 @@ from yanshou.pipeline.outcome import AnswerCallback, Outcome
 from yanshou.pipeline.stale_lines import AbsentLines, settle
 from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.storage.lines_file import LinesFile
-from yanshou.storage.run_file import read_earlier
+from yanshou.storage.run_file import EarlierRuns, read_earlier
 from yanshou.storage.run_files import RunFiles, locked_run
 from yanshou.storage.settings_diff import Change
 
@@ -149,8 +149,12 @@ class Stage:
     def _files(self, task: MissionTask[GroupT, RecordT]) -> Iterator[RunFiles[RecordT]]:
         """The mission's files, locked. The engine is planned in between: its environment depends on earlier ones."""
         settings = task.settings()
-        with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}", fresh=self.fresh) as paths:
-            earlier = read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
+        with locked_run(self.output_dir, f"{task.mission.name}_{task.kind}") as paths:
+            earlier = (
+                EarlierRuns(None, has_lines=False, fresh=True)
+                if self.fresh
+                else read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
+            )
             environment = task.environment(earlier.environments)
             with RunFiles.open(
                 paths, task.record_type, task.mission.name, earlier, settings, environment, task.inputs

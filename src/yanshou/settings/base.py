@@ -11,6 +11,10 @@ from yanshou.settings.local_path import refuse_address
 A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
 TOP_P = "Nucleus sampling: keep the smallest set of tokens with this probability mass; 1 keeps all."
 P_PASS = "The verdict is pass exactly when p_pass, the probability of 通过, is at least this (0 to 1)."
+SHARED_PHOTOS = (
+    "Accept photos that lines of both labels name, and count them. Default: such lines are refused, because one of the "
+    "labels is wrong."
+)
 
 VERDICT_TOKENS = 128  # max_new_tokens of a verdict
 MIN_TEMPERATURE = 0.01  # the lowest temperature that is not greedy: below it, scores divided by it overflow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from yanshou.settings.base import MissionFileSettings
+from yanshou.settings.base import SHARED_PHOTOS, MissionFileSettings
 
 
 class DatasetSettings(MissionFileSettings):
@@ -39,3 +39,4 @@ class DatasetSettings(MissionFileSettings):
         le=100,
         description="How often a group that is judged wrong in --verdicts appears in train.jsonl.",
     )
+    allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)

@@ -75,7 +75,8 @@ class EngineSettings(Settings):
     checkpoint: str = Field(description=f"Qwen3-VL checkpoint: {A_CHECKPOINT}")
     engine: str = Field(
         default="auto",
-        description="auto, continuous, transformers or scripted. auto: continuous on CUDA, transformers on the CPU. "
+        description="auto, continuous, transformers or scripted. "
+        "auto: continuous for a dense checkpoint on CUDA, else transformers. "
         "scripted answers from a JSON file, for tests.",
     )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N. auto: the first GPU, else the CPU.")

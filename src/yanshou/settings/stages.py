@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from yanshou.settings.base import P_PASS, MissionFileSettings, Settings
+from yanshou.settings.base import P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
 from yanshou.settings.engine import EngineSettings, VerdictEngineSettings
 
 Layout = Literal["labelled", "flat"]
@@ -112,6 +112,7 @@ class JudgeSettings(RunSettings):
     threshold: float | None = Field(
         default=None, ge=0, le=1, description=f"{P_PASS} Default: the verdict is the first line of the answer."
     )
+    allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     engine: VerdictEngineSettings | EngineSettings | None  # None: the missions' rules, no model
 
     @model_validator(mode="after")

@@ -38,6 +38,7 @@ from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
 from yanshou.stage_b.dataset_files import CARD, TRAIN, VAL
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.misjudged import read_misjudged
+from yanshou.stage_b.shared_photos import check_shared_photos, twice_under_one_label
 from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.storage.file_set import replace_together
@@ -61,6 +62,8 @@ def build_dataset(settings: DatasetSettings) -> Card:
     """
     missions = load_missions(settings.mission_files)
     examples = list(read_examples(settings.stage_a, missions))
+    photos = [example.photos for example in examples]
+    shared = check_shared_photos(photos, allowed=settings.allow_shared_photos)
     summaries = {example.key: example.summaries_sha256 for example in examples}
     misjudged = read_misjudged(settings.verdicts, missions, summaries)
     kept, left_out = _sort_out(examples, settings)
@@ -79,7 +82,10 @@ def build_dataset(settings: DatasetSettings) -> Card:
         repeats = [settings.repeats if name == TRAIN and example.key in misjudged.groups else 1 for example in side]
         data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
         files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
-    warnings = [*stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound)]
+    warnings = [
+        *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
+        *twice_under_one_label(photos),
+    ]  # fmt: skip
     card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings)
     data[CARD] = dump_line(card, indent=1)
     with Lock(settings.output_dir / LOCK, settings.output_dir):

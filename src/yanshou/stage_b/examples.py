@@ -10,6 +10,7 @@ from yanshou.missions import Missions
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, verdict_prompt
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label, StageARecord
+from yanshou.stage_b.shared_photos import PhotosOfGroup
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 from yanshou.text import escape_surrogates
@@ -29,10 +30,15 @@ class Example:
     prompt: Prompt
     summaries_sha256: str  # of its Stage-A line
     tokens: int = 0  # of the prompt
+    place: str = ""  # of its Stage-A line: file:line
 
     @property
     def key(self) -> GroupKey:
         return GroupKey(self.mission, self.label, self.group_id)
+
+    @property
+    def photos(self) -> PhotosOfGroup:
+        return PhotosOfGroup(self.place, self.key, self.image_paths, self.summaries)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -60,7 +66,16 @@ def read_examples(paths: Sequence[Path], missions: Missions) -> Iterator[Example
         summaries = tuple(map(escape_surrogates, record.per_image.values()))
         prompt = verdict_prompt(missions.get(record.mission), summaries)
         images = tuple(record.images)
-        yield Example(record.mission, record.label, record.group_id, summaries, images, prompt, record.summaries_sha256)
+        yield Example(
+            record.mission,
+            record.label,
+            record.group_id,
+            summaries,
+            images,
+            prompt,
+            record.summaries_sha256,
+            place=place,
+        )
 
 
 def _check_length(place: str, record: StageARecord) -> None:

@@ -18,6 +18,7 @@ from yanshou.pipeline.stage import Stage
 from yanshou.pipeline.vanished import vanished
 from yanshou.schema.records import StageARecord
 from yanshou.settings import JudgeSettings
+from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
 from yanshou.storage.read_groups import read_groups
@@ -41,10 +42,13 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
 
     known = load_missions(settings.mission_files)
     groups: dict[str, list[StageARecord]] = {}
-    for _, record in read_groups(settings.stage_a, StageARecord, known):
+    photos: list[PhotosOfGroup] = []
+    for place, record in read_groups(settings.stage_a, StageARecord, known):
         groups.setdefault(record.mission, []).append(record)
+        photos.append(PhotosOfGroup.of(place, record))
     if not groups:
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to judge. Run `yanshou summarize` first.")
+    shared = check_shared_photos(photos, allowed=settings.allow_shared_photos)
     engine = None if settings.engine is None else engine or load_engine(settings.engine)
     tasks = [
         ModelTask(known.get(name), records, settings, engine)
@@ -52,7 +56,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
         else RuleTask(known.get(name), records, settings)
         for name, records in groups.items()
     ]
-    tasks[0].warnings += stale_warnings(settings.stage_a)
+    tasks[0].warnings += [*stale_warnings(settings.stage_a), *shared]
     gone = _vanished([mission for mission in known if mission.name not in groups], settings)
     return Stage(
         [*tasks, *gone], engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share,

@@ -42,6 +42,7 @@ class EarlierRuns:
 
     record: RunRecord | None
     has_lines: bool
+    fresh: bool = False  # whatever they left is moved aside
 
     @property
     def environments(self) -> list[dict[str, Any]]:

@@ -56,15 +56,13 @@ class RunPaths(NamedTuple):
 
 
 @contextmanager
-def locked_run(output_dir: Path, stem: str, *, fresh: bool = False) -> Iterator[RunPaths]:
-    """Holds the lock of the run's files. With `fresh`, moves those of earlier runs aside.
+def locked_run(output_dir: Path, stem: str) -> Iterator[RunPaths]:
+    """Holds the lock of the run's files.
 
     Raises LockedError where another run holds the lock, OutputError where the folder cannot be written.
     """
     paths = RunPaths.of(output_dir, stem)
     with paths.lock:
-        if fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
-            move_aside([paths.lines, paths.errors, paths.run, paths.removed])
         yield paths
 
 
@@ -89,9 +87,13 @@ class RunFiles(Generic[RecordT]):
     ) -> Self:
         """Reads and checks what is done and what fails; then repairs their ends, and writes that the run is running.
 
+        With `earlier.fresh`, moves the files of earlier runs aside.
+
         The caller holds the lock. `inputs`: absolute paths of what the groups are read from; the run file collects
         those of all lines.
         """
+        if earlier.fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
+            move_aside([paths.lines, paths.errors, paths.run, paths.removed])
         lines = LinesFile(paths.lines, record_type, mission)
         errors = ErrorsFile(paths.errors, lines.done)
         files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths)

@@ -99,13 +99,13 @@ class Training:
         for message in self.warnings:
             self.view.say(f"warning: {message}")
         check_installed()
-        with Lock(self.folder.lock, self.folder.root):
+        with Lock(self.folder.lock, self.folder.root) as lock:
             self._begin()
             if self.folder.final.exists():
                 check_final(self.folder.final)
                 self.view.say(f"{self.folder.final} is trained already. --fresh starts over.")
             else:
-                self._train_and_merge()
+                self._train_and_merge(lock)
             return self._result()
 
     # ---- the steps ----
@@ -134,8 +134,8 @@ class Training:
         else:
             replace_file(run, dump_line(identity, indent=1))
 
-    def _train_and_merge(self) -> None:
-        trainer = TrainerProcess(self.folder, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted)
+    def _train_and_merge(self, lock: Lock) -> None:
+        trainer = TrainerProcess(self.folder, lock, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted)
         if not finished(self.folder.logging):
             self._train(trainer)
         if not self.interrupted:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from yanshou.errors import RunError
 from yanshou.storage.atomic import write_errors
+from yanshou.storage.lock import Lock
 from yanshou.text import excerpt
 from yanshou.train.command import environment
 from yanshou.train.curves import CurveReader
@@ -32,14 +33,18 @@ logger = logging.getLogger(__name__)
 class TrainerProcess:
     """Runs `swift`, one command at a time."""
 
-    def __init__(self, folder: TrainFolder, *, cpu: bool, view: TrainView, interrupted: Callable[[], bool]) -> None:
-        self._folder, self._cpu, self._view, self._interrupted = folder, cpu, view, interrupted
+    def __init__(
+        self, folder: TrainFolder, lock: Lock, *, cpu: bool, view: TrainView, interrupted: Callable[[], bool]
+    ) -> None:
+        self._folder, self._lock = folder, lock
+        self._cpu, self._view, self._interrupted = cpu, view, interrupted
         self._curves = CurveReader(folder.logging)
 
     def run(self, args: list[str]) -> bool:
         """Runs `swift` with these arguments to its end; False where it was interrupted.
 
-        Raises RunError, with the trainer's own error, where it fails, and OutputError where its log cannot be written.
+        Raises RunError, with the trainer's own error, where it fails; OutputError where its log cannot be written;
+        LockedError where another training took the lock, because somebody deleted the lock file.
         """
         logger.info("swift %s", " ".join(args))
         with write_errors(self._folder.log):
@@ -68,6 +73,7 @@ class TrainerProcess:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(KILL_AFTER_S)
                 return
+            self._lock.check()
             self._view.update(self._curves.read())
             time.sleep(POLL_S)
         self._view.update(self._curves.read())

@@ -65,11 +65,11 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
         ([], {"config__json": "[" * 100_000}, "{}/config.json: cannot be read as JSON ("),
         (
             [], {"config__json": '{"model_type": ["qwen3_vl"]}'},
-            "{}/config.json: model_type is ['qwen3_vl'], expected 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+            "{}/config.json: model_type is ['qwen3_vl'], expected 'qwen3_vl' or 'qwen3_vl_moe': this is not a Qwen3-VL",
         ),
         (
             [], {"config__json": '{"model_type": "qwen2_5_vl"}'},
-            "{}/config.json: model_type is 'qwen2_5_vl', expected 'qwen3_vl': this is not a dense Qwen3-VL checkpoint.",
+            "{}/config.json: model_type is 'qwen2_5_vl', expected 'qwen3_vl' or 'qwen3_vl_moe': this is not a Qwen3-VL",
         ),
         (
             [], {"tokenizer_config__json": '{"model_max_length": "x"}'},

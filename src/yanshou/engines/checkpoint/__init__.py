@@ -3,6 +3,7 @@
 4B/ config.json · model-00001-of-00002.safetensors · … · tokenizer.json · preprocessor_config.json · chat_template.jinja
 """
 
+from yanshou.engines.checkpoint.architecture import is_moe
 from yanshou.engines.checkpoint.faults import check, faults, processor_faults
 from yanshou.engines.checkpoint.fingerprint import fingerprint
 from yanshou.engines.checkpoint.locate import DEMO, LOADED_FILES, inherit_permissions, locate
@@ -20,6 +21,7 @@ __all__ = [
     "fingerprint",
     "fp8_scales",
     "inherit_permissions",
+    "is_moe",
     "locate",
     "processor_faults",
     "quantization",

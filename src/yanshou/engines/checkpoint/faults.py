@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yanshou.engines.checkpoint.architecture import check_architecture, check_expert_names
 from yanshou.engines.checkpoint.files import read_json, read_start, reading
 from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
 
-MODEL_TYPE = "qwen3_vl"
 NUMERIC_KEYS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists
 MERGE_COMMAND = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
 
@@ -70,12 +70,8 @@ def _caught(step: Any, *values: Any) -> Iterator[str]:
 
 
 def _check_config(folder: Path) -> None:
-    path = folder / "config.json"
-    config = read_json(path)
-    if (kind := config.get("model_type")) != MODEL_TYPE:
-        raise CheckpointError(
-            f"{path}: model_type is {kind!r}, expected {MODEL_TYPE!r}: this is not a dense Qwen3-VL checkpoint."
-        )
+    config = read_json(folder / "config.json")
+    check_architecture(folder, config)
     check_quantization(folder, config)
 
 
@@ -136,6 +132,7 @@ def _second_set(folder: Path, read: list[Path]) -> list[Path]:
 def _check_headers(folder: Path, files: list[Path]) -> None:
     """The tensors of the files, against the index where one was read."""
     tensors = read_headers(files)
+    check_expert_names(folder, tensors)
     if files != [folder / WHOLE] and (folder / INDEX).exists():
         for name, file in read_index(folder / INDEX).items():
             if name not in tensors or tensors[name].file.name != Path(file).name:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from yanshou.engines.base import Completion, Failure, Request, RunPlan
 from yanshou.engines.batching import workers
+from yanshou.engines.checkpoint import is_moe
 from yanshou.engines.continuous.capacity import (
     PATCHES_PER_TOKEN,
     Capacity,
@@ -68,6 +69,11 @@ class ContinuousEngine(Qwen3VLBackend):
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
+        if is_moe(self.folder):
+            raise CheckpointError(
+                f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
+                "Use --engine transformers."
+            )
         self.planner = CapacityPlanner(self.memory_budget)
         self._counters = Counters()
         self._runner: ContinuousRunner | None = None

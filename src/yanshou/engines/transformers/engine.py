@@ -22,7 +22,7 @@ from yanshou.settings import BATCH_SIZE, EngineSettings
 
 
 class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
-    """Any dense Qwen3-VL checkpoint on one device, batch by batch."""
+    """Any Qwen3-VL checkpoint, dense or a mixture of experts, on one device, batch by batch."""
 
     def __init__(self, settings: EngineSettings) -> None:
         Qwen3VLBackend.__init__(self, settings)
