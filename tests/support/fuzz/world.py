@@ -59,7 +59,7 @@ def build(folder: Path) -> None:
         place = Path("in") / MISSION / LABEL_DIRS[label] / group
         place.mkdir(parents=True)
         for number in range(1, len(texts) + 1):
-            (place / f"{number}.jpg").touch()
+            (place / f"{number}.jpg").write_text(f"{group} {number}")
     answers = {f"{group}/{n}.jpg": text for group, (_, texts) in GROUPS.items() for n, text in enumerate(texts, 1)}
     del answers["QC-6/1.jpg"]
     _write("script.json", {"answers": answers, "decode": False})
