@@ -64,21 +64,17 @@ def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
     for photo in _photos(paths, found):
         groups.setdefault(GroupKey(mission, None, _group_id(photo)), []).append(photo)
     _refuse_labels({photo.parent for photos in groups.values() for photo in photos})
-    scattered: dict[str, str] = {}
-    large: dict[str, str] = {}
+    listed = []
     for key in sorted(groups, key=lambda key: natural_key(key.group_id)):
         photos = _without_repeats(groups[key], found)
-        folders = sorted({str(photo.parent) for photo in photos}, key=natural_key)
         if error := _fault(key, photos):
             found.faults.append(GroupFault(key, error))
-            continue
-        found.groups.append(ListedGroup(key, photos[0].parent.parent, photos[0].parent.name, tuple(photos)))
-        if len(folders) > 1:
-            scattered[key.group_id] = ", ".join(folders)
-        if len(photos) > MANY_PHOTOS:
-            large[key.group_id] = f"{len(photos)} photos"
-    _report("group with photos of several folders", scattered, found)
-    _report(f"group of more than {MANY_PHOTOS} photos, which may be several jobs", large, found)
+        else:
+            first = photos[0].parent
+            listed.append(ListedGroup(key, first.parent, first.name, tuple(photos)))
+    found.groups.extend(listed)
+    _report_scattered(listed, found)
+    _report_large(listed, found)
     return found
 
 
@@ -103,29 +99,35 @@ def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]
     if _seen(top, seen):
         found.skip(REPEATED_FOLDER, str(top))
         return
-    folders, photos = [top], 0
+    folders, some = [top], False
     while folders:
         folder = folders.pop()
         try:
-            entries = sorted(scan(folder), key=attrgetter("name"))
+            photos, inner = _sorted(folder, found)
         except OSError as error:
             _note_unreadable(folder, error, top, found)
             continue
-        inner = []
-        for entry in entries:
-            if is_hidden(entry.name):
-                found.skip(HIDDEN, str(folder / entry.name))
-            elif is_folder(entry):
-                inner.append(folder / entry.name)
-            elif is_photo_name(entry.name):
-                photos += 1
-                yield folder / entry.name
-            else:
-                found.skip(OTHER_TYPE, str(folder / entry.name))
-        inner.sort(key=lambda path: natural_key(path.name))
+        yield from photos
+        some = some or bool(photos)
         folders += reversed(list(_unseen(inner, seen, found)))
-    if not photos:
+    if not some:
         found.skip(EMPTY_FOLDER, str(top))
+
+
+def _sorted(folder: Path, found: Discovery) -> tuple[list[Path], list[Path]]:
+    """The photos of a folder, by plain name, and its sub-folders, in natural order. Counts everything else."""
+    photos, inner = [], []
+    for entry in sorted(scan(folder), key=attrgetter("name")):
+        path = folder / entry.name
+        if is_hidden(entry.name):
+            found.skip(HIDDEN, str(path))
+        elif is_folder(entry):
+            inner.append(path)
+        elif is_photo_name(entry.name):
+            photos.append(path)
+        else:
+            found.skip(OTHER_TYPE, str(path))
+    return photos, sorted(inner, key=lambda path: natural_key(path.name))
 
 
 def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Iterator[Path]:
@@ -211,6 +213,20 @@ def _refuse_labels(folders: Iterable[Path]) -> None:
             f"the photos are in folders of both labels ({', '.join(sorted(labels))}), which --photos does not read. "
             "Give the folder above the mission with --input-dir, or the photos of one label."
         )
+
+
+def _report_scattered(groups: Iterable[ListedGroup], found: Discovery) -> None:
+    several = {}
+    for group in groups:
+        folders = {str(photo.parent) for photo in group.files}
+        if len(folders) > 1:
+            several[group.key.group_id] = ", ".join(sorted(folders, key=natural_key))
+    _report("group with photos of several folders", several, found)
+
+
+def _report_large(groups: Iterable[ListedGroup], found: Discovery) -> None:
+    large = {group.key.group_id: f"{len(group.files)} photos" for group in groups if len(group.files) > MANY_PHOTOS}
+    _report(f"group of more than {MANY_PHOTOS} photos, which may be several jobs", large, found)
 
 
 def _report(what: str, groups: Mapping[str, str], found: Discovery) -> None:
