@@ -8,7 +8,6 @@ Both kinds of scales multiply the stored values, in spite of the first one's nam
 for the KV cache is left out: both run in the dtype of the run.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,10 +34,6 @@ CONVERTED = (
     "If the folder was converted to 16 bits, delete quantization_config from config.json; otherwise copy the "
     "checkpoint again."
 )
-
-
-# Tensors of a quantized folder that are no weights: scales, of weights and of what runs through the layers.
-BESIDE_WEIGHTS = re.compile(r"\.(weight_scale(_inv)?|(input|output|activation)_scale|[qkv]_scale|kv_scale)\Z")
 
 
 class Scale(NamedTuple):
