@@ -4,14 +4,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.adapters import edit_config, edit_weights, write_adapter
 from support.checkpoints import HYBRID, THINKING, Spoil, edited, prompt_end, spoilt, without, write_tiny, written
 
 from yanshou.cli import doctor, main
 from yanshou.cli.doctor import REASONS, Finding, examine, report
+from yanshou.engines.qwen3_vl import Qwen3VLBackend
+from yanshou.errors import CheckpointError
 from yanshou.requirements import installed
+from yanshou.settings import EngineSettings
 
 TEXT_FIRST = """\
 {%- for m in messages -%}<|im_start|>{{ m.role }}
@@ -27,8 +32,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
-def findings(checkpoint: Path | str, level: str) -> list[str]:
-    return [finding.text for finding in examine(str(checkpoint)) if finding.level == level]
+def findings(checkpoint: Path | str, level: str, base: Path | None = None) -> list[str]:
+    found = examine(str(checkpoint), str(base) if base else None)
+    return [finding.text for finding in found if finding.level == level]
 
 
 def sharded(folder: Path) -> None:
@@ -36,11 +42,6 @@ def sharded(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
     shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": shards}))
-
-
-def adapter(folder: Path) -> None:
-    (folder / "config.json").rename(folder / "adapter_config.json")
-    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
 
 
 def test_a_good_folder_has_no_fault(tiny: Path) -> None:
@@ -54,7 +55,6 @@ def test_a_good_folder_has_no_fault(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (adapter, "{} is an adapter, not a whole checkpoint; merge it first: swift export --adapters {} --merge_lora"),
         (sharded, "{}: 1 of 2 weight files are missing, first model-00002-of-00002.safetensors. Copy them."),
         (without("tokenizer.json"), "{}: tokenizer.json is missing. Copy it"),
         (without("chat_template.jinja"), "{}: no chat template. Copy chat_template.jinja from the base checkpoint."),
@@ -77,6 +77,66 @@ def test_a_fault_is_reported_with_its_cure(tiny: Path, tmp_path: Path, spoil: Sp
     folder = spoilt(tiny, tmp_path / "spoilt", spoil)
     (fault_found,) = findings(folder, "FAIL")
     assert fault_found.startswith(fault.replace("{}", str(folder)))
+
+
+def quantized(method: str, **settings: Any) -> Spoil:
+    return edited("config.json", quantization_config={"quant_method": method} | settings)
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "awq", "gptq", "mxfp4"])
+def test_weights_quantized_to_few_bits_are_refused_by_doctor_and_run(tiny: Path, tmp_path: Path, method: str) -> None:
+    folder = spoilt(tiny, tmp_path / "quantized", quantized(method, bits=4))
+    (fault,) = findings(folder, "FAIL")
+    assert fault == (
+        f"{folder}: its weights are quantized ({method}), which yanshou cannot run. Take the checkpoint in 16 bits "
+        "from which it was quantized, or dequantize it and save that."
+    )
+    with pytest.raises(CheckpointError) as caught:
+        Qwen3VLBackend(EngineSettings(checkpoint=str(folder), device="cpu"))
+    assert str(caught.value) == fault
+
+
+def test_stop_tokens_and_names_of_weights_are_checked_without_loading(tiny: Path, tmp_path: Path) -> None:
+    odd = edited("generation_config.json", eos_token_id=99_999)
+    (fault,) = findings(spoilt(tiny, tmp_path / "stop", odd), "FAIL")
+    assert "generation_config.json: eos_token_id is 99999, expected a token id" in fault
+    deep = edited("config.json", text_config__num_hidden_layers=3)
+    (fault,) = findings(spoilt(tiny, tmp_path / "deep", deep), "FAIL")
+    assert "11 weights are missing, first model.language_model.layers.2." in fault
+
+
+def test_files_of_weights_that_are_not_read_are_a_note(tiny: Path, tmp_path: Path) -> None:
+    others = [written(name, "x") for name in ("optimizer.pt", "consolidated.safetensors", "training_args.bin")]
+    (note,) = [note for note in findings(spoilt(tiny, tmp_path / "all", *others), "note") if "not read" in note]
+    assert note.endswith(": consolidated.safetensors, optimizer.pt, training_args.bin")
+
+
+def test_an_adapter_is_checked_with_its_base(tiny: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(tiny, tmp_path / "lora")
+    assert findings(adapter, "FAIL") == []
+    fine = findings(adapter, "ok")
+    assert f"{adapter}: a LoRA adapter that fits it" in fine
+    assert [line.rpartition(" ")[0] for line in fine[-2:]] == ["fingerprint", "adapter fingerprint"]
+    base = write_tiny(tmp_path / "wide", hidden_size=128)
+    (fault,) = findings(adapter, "FAIL", base)
+    assert "and its base and config want [4, 128]: the adapter belongs to another base" in fault
+
+
+def test_an_adapter_that_changes_nothing_or_names_another_base_is_a_note(tiny: Path, tmp_path: Path) -> None:
+    adapter = edit_weights(
+        write_adapter(tiny, tmp_path / "lora"), lambda weights: {name: one * 0 for name, one in weights.items()}
+    )
+    base = spoilt(tiny, tmp_path / "other")
+    notes = findings(edit_config(adapter, base_model_name_or_path="Qwen/Qwen3-VL-4B-Instruct"), "note", base)
+    assert f"{adapter} changes nothing: all of its B matrices are zero, as before a training" in notes
+    assert "the adapter names Qwen/Qwen3-VL-4B-Instruct as its base" in notes
+
+
+def test_a_base_needs_an_adapter(tiny: Path) -> None:
+    ran = CliRunner().invoke(main, ["doctor", "--base-checkpoint", str(tiny)])
+    assert (ran.exit_code, "--base-checkpoint needs an adapter. Give it with --checkpoint" in ran.output) == (2, True)
+    (fault,) = findings(tiny, "FAIL", tiny)
+    assert fault == f"--base-checkpoint is for an adapter, and {tiny} is none. Leave it out."
 
 
 def test_what_does_not_prevent_a_run_is_a_note(tiny: Path, tmp_path: Path) -> None:

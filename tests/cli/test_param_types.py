@@ -37,6 +37,22 @@ def test_a_file_address_is_refused_with_its_path(job: Options) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("1.JPG", "Photos are given with --photos."),
+        ("bbu.zip", "Unpack the archive, and give the folder."),
+    ],
+)
+def test_a_file_in_place_of_the_input_folder(job: Options, tmp_path: Path, name: str, cure: str) -> None:
+    (tmp_path / name).touch()
+    ran = summarize(job | {"input-dir": str(tmp_path / name)})
+    assert (ran.exit_code, ran.stderr.splitlines()[-1]) == (
+        2,
+        f"Error: Invalid value for '--input-dir': '{tmp_path / name}' is a file. {cure}",
+    )
+
+
 def test_a_folder_with_a_colon_is_a_folder(job: Options, tmp_path: Path) -> None:
     (tmp_path / "a:").mkdir()
     Path(job["input-dir"]).rename(tmp_path / "a:" / "in")

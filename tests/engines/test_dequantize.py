@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from support.checkpoints import WEIGHTS, settings, spoilt, write_tiny
-from support.quantized import FINE_GRAINED, write_fine_grained, write_per_channel
+from safetensors.torch import load_file, save_file
+from support.checkpoints import EMBEDDING, WEIGHTS, settings, spoilt, write_tiny
+from support.quantized import FINE_GRAINED, by_channel, write_fine_grained, write_per_channel
 from support.requests import answers, continuous, mixed
 from torch import Tensor
 from transformers import FineGrainedFP8Config, Qwen3VLForConditionalGeneration
@@ -19,6 +19,7 @@ from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 
 UP = "model.language_model.layers.1.mlp.up_proj.weight"
+HEAD = "lm_head.weight"
 DTYPES = [torch.bfloat16, torch.float16, torch.float32]
 
 
@@ -70,9 +71,30 @@ def test_both_engines_answer_as_from_the_dequantized_weights(
     assert answers(TransformersEngine(settings(tiny)), mixed()) != wanted
 
 
+def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    weights = load_file(folder / WEIGHTS)
+    weights[f"{UP}_scale"][7] = float("nan")
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"{UP}_scale holds inf or NaN\. Copy the checkpoint again\.$"):
+        load_weights(folder, torch.float32, "sdpa")
+
+
+def test_an_output_matrix_in_fp8_is_not_multiplied_into_the_embeddings(tmp_path: Path) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    weights = load_file(folder / WEIGHTS)
+    values, scale = by_channel(weights[EMBEDDING])
+    save_file(weights | {HEAD: values, f"{HEAD}_scale": scale}, folder / WEIGHTS, metadata={"format": "pt"})
+    model = load_weights(folder, torch.float32, "sdpa")
+    assert torch.equal(model.get_parameter(EMBEDDING), weights[EMBEDDING].float())
+    assert torch.equal(model.get_parameter(HEAD), values.float() * scale.float())
+
+
 def test_a_weight_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
     folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
     scales = {name.replace("layers.1", "layers.9"): scale for name, scale in checkpoint.fp8_scales(folder).items()}
     model = load_weights(tmp_path / "tiny", torch.float32, "sdpa")
-    with pytest.raises(CheckpointError, match=r"layers\.9\.\S+ is in FP8, and the model has no such weight"):
+    with pytest.raises(
+        CheckpointError, match=r"layers\.9\.\S+ is in FP8, and the model of config.json has no such weight of its own"
+    ):
         apply_scales(model, scales)

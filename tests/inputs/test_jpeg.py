@@ -39,7 +39,8 @@ def saved(request):
 
 def test_whole_photo_needs_no_end_mark_and_may_be_padded(saved):
     expected = by_pillow(saved)
-    for tail in (END, b"", END + b"trailer", bytes(1), bytes(512), bytes(5000), bytes(512) + END, b"\xff" * 16 + END):
+    ends = (END, b"", b"\xff", END + b"trailer", b"\xff" * 16 + END, b"\xff" * 600)
+    for tail in (*ends, bytes(1), bytes(512), bytes(5000), bytes(512) + END):
         assert decoded(saved[:-2] + tail) == expected, tail[:4]
 
 
@@ -59,6 +60,13 @@ def test_without_end_mark_not_one_pixel_may_be_missing(saved):
         except PhotoError:
             refused += 1
     assert refused >= 57  # some files end with a byte that nothing depends on
+
+
+def test_data_that_ends_in_a_stuffed_byte_is_not_taken_for_padding():
+    wanted = (seed for seed in range(2000) if encoded(noise(seed, 16, 16), quality=95)[-4:-2] == b"\xff\0")
+    contents = encoded(noise(next(wanted), 16, 16), quality=95)
+    for tail in (END, b"", bytes(600)):
+        assert decoded(contents[:-2] + tail) == by_pillow(contents)
 
 
 @pytest.mark.parametrize("cut", range(1, 10))
@@ -153,6 +161,14 @@ def test_processes_of_which_no_part_can_be_proven_are_refused_in_words(marker, c
     assert "Save it as JPEG" in caught.value.advice
     with pytest.raises(PhotoError, match="12 bits per colour"):
         decoded(encoded(PHOTO).replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"))
+
+
+def test_file_of_endless_scans_is_refused_before_it_is_decoded():
+    contents = encoded(PHOTO, progressive=True)
+    starts = scan_starts(contents)
+    repeated = contents[starts[-1] : -2] * 300  # refines the same bits again and again
+    with pytest.raises(PhotoError, match="more than 256 scans"):
+        decoded(contents[: starts[0]] + repeated + contents[starts[0] :])
 
 
 def test_garbage_between_segments_and_comments_behind_the_data_do_not_matter():

@@ -118,6 +118,15 @@ def test_a_path_that_cannot_be_used_is_an_error(photo_tree: PhotoTree, name: str
     assert str(caught.value) == complaint.format(root / name)
 
 
+def test_a_heap_of_photos_without_ids_is_one_group_and_reported(photo_tree: PhotoTree) -> None:
+    root = photo_tree({"inbox": 101, "b": 100})
+    found = list_photos([root], SHIELD)
+    assert {group.key.group_id: len(group.photos()) for group in found.groups} == {"b": 100, "inbox": 101}
+    assert found.warnings() == [
+        f"{SHIELD}: 1 × group of more than 100 photos, which may be several jobs: inbox (101 photos)"
+    ]
+
+
 def test_a_copy_of_a_whole_folder_is_the_same_group(photo_tree: PhotoTree) -> None:
     root = photo_tree({"站点一": 2, "备份/站点一": 2})
     found = list_photos([root], SHIELD)

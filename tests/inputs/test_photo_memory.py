@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from PIL import _imaging
 from support.hostile import png_bomb
 from support.photos import encoded, picture
 
@@ -103,6 +104,10 @@ def test_photo_holds_its_memory_until_the_block_ends(tmp_path, monkeypatch):
     with pytest.raises(PhotoError, match="text"):
         load_photo(path)
     assert memory._used == 0
+
+
+def test_freed_pictures_go_back_to_the_machine():
+    assert _imaging.get_block_size() == photo_memory.PICTURE_BLOCK > 32 * 2**20  # glibc's largest threshold
 
 
 def test_large_photo_is_refused_where_it_does_not_fit(tmp_path, monkeypatch):

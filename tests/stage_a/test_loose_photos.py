@@ -75,6 +75,13 @@ def test_groups_that_are_not_clear_fail_and_the_others_are_written(
     assert faults(tmp_path / "out")[0][2].startswith("照片: 2 folders have this name, and their photos no id: ")
 
 
+def test_many_paths_are_not_all_recorded(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    root = photo_tree({"a": 50})
+    assert read(script(), tmp_path / "out", *root.glob("a/*.jpg")).written == 1
+    recorded = run_file(tmp_path / "out")["environment"]["photos"]
+    assert (len(recorded), recorded[-1]) == (21, "… 50 paths")
+
+
 def test_no_photo_at_all_is_an_error(tmp_path: Path, script: Script) -> None:
     (tmp_path / "empty").mkdir()
     result = read(script(), tmp_path / "out", tmp_path / "empty")

@@ -6,7 +6,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
-from support.lines import CABLES, SHIELD
+from support.lines import CABLES, SHIELD, stage_a_line
 from support.stage_a_runs import (
     FAIL,
     PASS,
@@ -24,6 +24,8 @@ from support.stage_a_runs import (
 
 from yanshou.cli.reporter import file_summary, final_messages
 from yanshou.pipeline.mission_result import MissionResult
+from yanshou.schema.records import StageARecord
+from yanshou.stage_a.stale_lines import InputTree
 from yanshou.stage_a.summarize import summarize_directory
 
 
@@ -241,3 +243,17 @@ def test_all_missions_of_another_input_folder_are_not_missed(
     summarize_directory(settings(photo_tree(jobs(2, mission=CABLES), "a"), path, out, "all"))
     (result,) = summarize_directory(settings(photo_tree(jobs(2), "b"), path, out, "all"))
     assert (result.mission, result.status) == (SHIELD, 0)
+
+
+PLACE = f"{SHIELD}/{PASS}/QC-1/1.jpg"
+
+
+@pytest.mark.parametrize("image", ["", "1.jpg", PLACE, f"/{PASS}/QC-1/1.jpg", "/", f"/\0/{PLACE}", f"/\ud800/{PLACE}"])
+def test_paths_that_no_run_writes_are_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    (tmp_path / SHIELD / PASS / "QC-1").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    tree = InputTree(tmp_path, frozenset({SHIELD}), [])
+    line = stage_a_line("QC-1", "pass", mission=SHIELD)
+    assert tree.place(StageARecord(**{**line, "images": [image]})) is None
+    here = StageARecord(**{**line, "images": [f"{tmp_path}/{PLACE}"]})
+    assert tree.place(here) == (SHIELD, PASS, "QC-1")

@@ -53,6 +53,14 @@ def test_what_systems_leave_beside_missions_is_counted_and_no_folder(
     assert result.unknown_folders == 0
 
 
+def test_the_runs_own_output_folder_is_not_unknown(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    root = photo_tree({**jobs(1), "logs": 0})
+    (root / "out").mkdir()
+    (tmp_path / "elsewhere").symlink_to(root / "out")
+    result = run(root, script(), tmp_path / "elsewhere", "all")
+    assert (result.unknown_folders, "'logs'" in result.warnings[0]) == (1, True)
+
+
 def test_many_unknown_folders_are_counted_and_not_all_named(
     photo_tree: PhotoTree, script: Script, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ TOKENS = "yanshou.stage_b.dataset.count_tokens"
 
 def build(folder: Path, *lines: Any, **options: Any) -> Card:
     """The dataset of these lines, with characters counted as tokens: the checkpoint takes seconds to load."""
-    with mock.patch(TOKENS, lambda prompts, checkpoint: [len(prompt.user) for prompt in prompts]):
+    with mock.patch(TOKENS, lambda prompts, *_: [len(prompt.user) for prompt in prompts]):
         return build_from([write_lines(folder / "stage_a.jsonl", lines)], folder / "out", **options)
 
 

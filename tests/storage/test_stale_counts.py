@@ -16,7 +16,8 @@ WARNING = (
 
 
 def test_readers_of_a_file_with_stale_lines_warn(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
-    root, path, out = photo_tree(jobs(6, label=FAIL) | jobs(6, label=PASS)), script(), tmp_path / "out"
+    resubmitted = {f"{SHIELD}/{PASS}/QC-{number}": [f"new {number}.jpg"] for number in range(1, 7)}
+    root, path, out = photo_tree(jobs(6, label=FAIL) | resubmitted), script(), tmp_path / "out"
     run(root, path, out)
     shutil.rmtree(root / SHIELD / FAIL / "QC-2")
     file = run(root, path, out).lines

@@ -11,9 +11,8 @@ def weights(*names: str, data: str = "~") -> str:
         for name, at in zip(names, range(0, 2 * len(names), 2), strict=True)
     }
     text = json.dumps(header, separators=(",", ":"))
-    lines = -(-len(text) // 64)
-    assert lines == 1 or lines % 2 == 0, "other lengths are not ASCII"
-    return chr(lines * 64 % 256) + chr(lines * 64 // 256) + "\0" * 6 + text.ljust(lines * 64) + data * 2 * len(names)
+    length = 64 if len(text) <= 64 else 320  # its bytes are ASCII
+    return chr(length % 256) + chr(length // 256) + "\0" * 6 + text.ljust(length) + data * 2 * len(names)
 
 
 INDEX = "model.safetensors.index.json"

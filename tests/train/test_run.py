@@ -13,7 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
-from support.checkpoints import edited
+from support.adapters import write_adapter
+from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -62,6 +63,34 @@ def test_a_training_ends_with_a_folder_that_loads_as_a_checkpoint(settings: Buil
     assert result.final_messages() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
     assert result.curves == settings().output_dir / "curves.png"
     assert result.curves.exists()
+
+
+def test_an_adapter_is_trained_on_from_its_merged_weights(settings: Build, tmp_path: Path) -> None:
+    adapter = write_adapter(MODEL, tmp_path / "lora", target_modules=r".*layers\.1\.self_attn\.q_proj")
+    training = Training(settings(checkpoint=str(adapter)))
+    start = training.folder.start
+    assert f"--model {start}" in training.command_line()
+    assert not start.exists(), "a dry run writes nothing"
+    assert training.run().status == 0
+    checkpoint.check(start)
+    assert checkpoint.fingerprint(start) != checkpoint.fingerprint(MODEL)
+    run = json.loads(training.folder.run.read_text(encoding="utf-8"))
+    assert {name: run[name] for name in ("checkpoint", "adapter")} == checkpoint.find(str(adapter)).fingerprints()
+
+
+def test_a_training_is_not_resumed_with_another_adapter_or_base(settings: Build, tmp_path: Path) -> None:
+    first, second = (
+        write_adapter(MODEL, tmp_path / f"lora-{seed}", seed, target_modules=r".*layers\.1\.self_attn\.q_proj")
+        for seed in (1, 2)
+    )
+    assert Training(settings(checkpoint=str(first))).run().status == 0
+    moved = shutil.copytree(MODEL, tmp_path / "moved")
+    assert Training(settings(checkpoint=str(first), base_checkpoint=str(moved))).run().status == 0
+    with pytest.raises(ResumeError, match="adapter: file has"):
+        Training(settings(checkpoint=str(second))).run()
+    (moved / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(ResumeError, match="checkpoint: file has"):
+        Training(settings(checkpoint=str(first), base_checkpoint=str(moved))).run()
 
 
 def test_an_interrupted_training_resumes_from_the_newest_complete_checkpoint(
@@ -299,3 +328,12 @@ def test_a_mixture_of_experts_is_not_trained(settings: Build, tmp_path: Path) ->
         f"{folder}: a mixture of experts (MoE), which is not trained here. Take a dense Qwen3-VL checkpoint, or train "
         "with ms-swift itself; its result can be run."
     )
+
+
+def test_a_thinking_template_is_not_trained_and_one_with_a_switch_is(settings: Build, tmp_path: Path) -> None:
+    thinking, hybrid = (
+        spoilt(MODEL, tmp_path / name, prompt_end(end)) for name, end in (("thinking", THINKING), ("hybrid", HYBRID))
+    )
+    with pytest.raises(CheckpointError, match=rf"^{thinking}: its chat template opens a <think> block, .*Instruct"):
+        Training(settings(checkpoint=str(thinking))).command_line()
+    assert str(hybrid) in Training(settings(checkpoint=str(hybrid))).command_line()

@@ -2,30 +2,32 @@
 
     ok    torch 2.14.1
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
-    FAIL  /models/lora is an adapter, not a whole checkpoint; merge it first: swift export --adapters …
+    FAIL  /models/4B: 1 weights are missing, first lm_head.weight. Copy it again.
 
-No weights are loaded, so a run may still find that one is missing.
+Weights are not loaded: the names and shapes in their files are compared with config.json, an adapter with its base.
 """
 
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from yanshou.cli.command import command
 from yanshou.cli.messages import say
 from yanshou.cli.settings_options import settings_options
 from yanshou.errors import YanshouError
 from yanshou.requirements import installed, requirements
-from yanshou.settings import A_CHECKPOINT, EngineSettings, Settings
+from yanshou.settings import A_BASE, A_CHECKPOINT, EngineSettings, Settings
 from yanshou.thinking import OPENED
 from yanshou.version import __version__
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+
+    from yanshou.engines.checkpoint import Source
 
 OPTIONAL = {"flash-attn": "FlashAttention 2 for --attn; SDPA is used without it"}
 REASONS = (
@@ -43,15 +45,23 @@ class DoctorSettings(Settings):
 
     checkpoint: str | None = Field(
         default=None,
-        description=f"Checkpoint to check as well: {A_CHECKPOINT} Default: only the machine is checked.",
+        description=f"Checkpoint or LoRA adapter to check as well: {A_CHECKPOINT} Default: only the machine is "
+        "checked.",
     )
+    base_checkpoint: str | None = Field(default=None, description=A_BASE)
+
+    @model_validator(mode="after")
+    def _base_of_something(self) -> Self:
+        if self.base_checkpoint is not None and self.checkpoint is None:
+            raise ValueError("`base_checkpoint` needs an adapter. Give it with `checkpoint`")
+        return self
 
 
 @command("Checks the machine and a checkpoint.")
 @settings_options(DoctorSettings)
 def doctor(settings: DoctorSettings) -> int:
     """Checks that this machine can run yanshou and that a checkpoint is complete. Says for each problem what to do."""
-    return report(examine(settings.checkpoint))
+    return report(examine(settings.checkpoint, settings.base_checkpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +72,13 @@ class Finding:
     text: str
 
 
-def examine(checkpoint: str | None = None) -> Iterator[Finding]:
+def examine(checkpoint: str | None = None, base_checkpoint: str | None = None) -> Iterator[Finding]:
     """All findings that need no weights."""
     yield Finding("ok", f"yanshou {__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
     yield from _devices()
     if checkpoint is not None:
-        yield from _checkpoint(checkpoint)
+        yield from _checkpoint(checkpoint, base_checkpoint)
 
 
 def _packages() -> Iterator[Finding]:
@@ -100,24 +110,31 @@ def _devices() -> Iterator[Finding]:
     yield Finding("ok", f"cpu, {torch.get_num_threads()} threads")
 
 
-def _checkpoint(name: str) -> Iterator[Finding]:
+def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
     from yanshou.engines import checkpoint
 
     try:
-        folder = checkpoint.locate(name)
+        source = checkpoint.find(name, base)
     except YanshouError as error:
         yield Finding("FAIL", str(error))
         return
-    faults = list(checkpoint.faults(folder))
+    faults = list(source.faults()) or _weight_faults(source)
     yield from (Finding("FAIL", fault) for fault in faults)
     if not faults:
-        if not checkpoint.read_headers(checkpoint.weight_files(folder)):
-            yield Finding("FAIL", f"{folder}: its safetensors files hold no weights. Copy them again.")
-            return
-        yield Finding("ok", f"{folder}: a complete Qwen3-VL checkpoint, {_size(folder)}")
-        if checkpoint.is_moe(folder):
-            yield Finding("note", f"{folder}: a mixture of experts (MoE), which the transformers engine runs, slower")
-        yield from _processor(folder, name)
+        yield Finding("ok", f"{source.weights}: a complete Qwen3-VL checkpoint, {_size(source.weights)}")
+        if checkpoint.is_moe(source.weights):
+            yield Finding(
+                "note", f"{source.weights}: a mixture of experts (MoE), which the transformers engine runs, slower"
+            )
+        yield from _adapter(source)
+        yield from _unread(source)
+        yield from _processor(EngineSettings(checkpoint=name, base_checkpoint=base, device="cpu"))
+
+
+def _weight_faults(source: "Source") -> list[str]:
+    from yanshou.engines.loading import weight_faults
+
+    return list(weight_faults(source))
 
 
 def _size(folder: Path) -> str:
@@ -127,21 +144,42 @@ def _size(folder: Path) -> str:
     return f"{sum(path.stat().st_size for path in files) / GIB:.2f} GiB of weights in {len(files)} file(s)"
 
 
-def _processor(folder: Path, name: str) -> Iterator[Finding]:
+def _adapter(source: "Source") -> Iterator[Finding]:
+    if source.adapter is None:
+        return
+    from yanshou.engines import lora
+    from yanshou.engines.checkpoint.adapter import named_base
+
+    yield Finding("ok", f"{source.adapter}: a LoRA adapter that fits it")
+    if lora.changes_nothing(source.adapter):
+        yield Finding("note", f"{source.adapter} changes nothing: all of its B matrices are zero, as before a training")
+    if (named := named_base(source.adapter)) and Path(named).name != source.weights.name:
+        yield Finding("note", f"the adapter names {named} as its base")
+
+
+def _unread(source: "Source") -> Iterator[Finding]:
+    if unread := source.unread_weights():
+        yield Finding("note", f"not read, because loading has no use for them: {', '.join(unread)}")
+
+
+def _processor(settings: EngineSettings) -> Iterator[Finding]:
     """Loads the processor and renders a prompt with it, as a run does."""
     from yanshou.engines.qwen3_vl import Qwen3VLBackend
     from yanshou.schema.prompt import Prompt
 
     try:
-        engine = Qwen3VLBackend(EngineSettings(checkpoint=name, device="cpu"))
+        engine = Qwen3VLBackend(settings)
         text = engine.render(Prompt("系统", "用户"))
+        engine.check_stop_tokens()
+        fingerprints = engine.fingerprints
     except YanshouError as error:
         yield Finding("FAIL", str(error))
         return
     yield Finding("ok", f"the processor loads: {type(engine.processor).__name__}, and its chat template renders")
     yield from _template(text)
     yield from _tokenizer(engine.processor.tokenizer)
-    yield Finding("ok", f"fingerprint {engine.fingerprint}")
+    for name, fingerprint in fingerprints.items():
+        yield Finding("ok", f"{'adapter ' if name == 'adapter' else ''}fingerprint {fingerprint}")
 
 
 def _template(text: str) -> Iterator[Finding]:

@@ -26,7 +26,19 @@ class _Folder(_LocalPath):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("the name is empty. Is a variable of the script not set?", param, ctx)
+        if param and param.name == "input_dir" and (cure := _cure_of_file(value)):
+            self.fail(f"'{printable(value)}' is a file. {cure}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def _cure_of_file(path: str) -> str:
+    """What to do about a file in place of the folder of missions; "" for another file, or none."""
+    kind = Path(path).suffix.lower()
+    if kind in {".jpg", ".jpeg", ".png"} and Path(path).is_file():
+        return "Photos are given with --photos."
+    if kind in {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"} and Path(path).is_file():
+        return "Unpack the archive, and give the folder."
+    return ""
 
 
 FILE = _LocalPath(path_type=Path, dir_okay=False, exists=True)

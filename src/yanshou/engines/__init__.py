@@ -21,11 +21,12 @@ def load_engine(settings: EngineSettings) -> Engine:
     """The engine named by the settings. Raises UsageError for an unknown name, CheckpointError for a bad folder."""
     name = settings.engine
     if name == AUTO:
-        from yanshou.engines.checkpoint import is_moe, locate
+        from yanshou.engines.checkpoint import find, is_moe
         from yanshou.engines.device import pick_device
 
         on_cuda = pick_device(settings.device).type == "cuda"
-        name = "continuous" if on_cuda and not is_moe(locate(settings.checkpoint)) else "transformers"
+        weights = find(settings.checkpoint, settings.base_checkpoint).weights
+        name = "continuous" if on_cuda and not is_moe(weights) else "transformers"
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}. Known engines: {AUTO}, {', '.join(ENGINES)}.")
     engine: Engine = resolve_name(ENGINES[name])(settings)

@@ -18,19 +18,22 @@ from yanshou.errors import CheckpointError
 @torch.no_grad()
 def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
     """Multiplies every weight by its scale. Raises CheckpointError for a weight that the model does not have."""
+    weights = dict(model.named_parameters())  # an output matrix that is tied to the embeddings is not among them
     for name, scale in scales.items():
-        try:
-            weight = model.get_parameter(name)
-        except AttributeError as error:
+        if name not in weights:
             raise CheckpointError(
-                f"{scale.header.file}: {name} is in FP8, and the model has no such weight. Copy the checkpoint again."
-            ) from error
+                f"{scale.header.file}: {name} is in FP8, and the model of config.json has no such weight of its own. "
+                "Copy the checkpoint again."
+            )
+        weight = weights[name]
         weight.copy_(weight.float().mul_(_per_value(_read(scale), weight.shape, scale.block)))
 
 
 def _read(scale: Scale) -> Tensor:
     with safe_open(scale.header.file, "pt") as file:
         tensor: Tensor = file.get_tensor(scale.name)
+    if not tensor.isfinite().all():
+        raise CheckpointError(f"{scale.header.file}: {scale.name} holds inf or NaN. Copy the checkpoint again.")
     return tensor.float()
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from transformers import GenerationConfig
 from yanshou.engines import chat, checkpoint
 from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.device import pick_attention, pick_device, pick_dtype
-from yanshou.engines.loading import load_config, load_processor, load_weights
+from yanshou.engines.loading import load_config, load_model, load_processor, load_stop_tokens
 from yanshou.errors import CheckpointError, PhotoError
 from yanshou.inputs.images import decoded_photo
 from yanshou.schema.prompt import Prompt
@@ -56,8 +57,10 @@ class Qwen3VLBackend:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
-        self.folder = checkpoint.locate(settings.checkpoint)
-        checkpoint.check(self.folder)
+        self.source = checkpoint.find(settings.checkpoint, settings.base_checkpoint)
+        self.source.check()
+        self.folder = self.source.weights
+        self._stamp = self.source.stamp()
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = pick_attention(settings.attn, self.device, self.dtype)
@@ -69,17 +72,21 @@ class Qwen3VLBackend:
     # ---- what run.json records ----
 
     def identity(self) -> dict[str, Any]:
-        return {"checkpoint": self.fingerprint, "dtype": str(self.dtype).removeprefix("torch.")}
+        return {**self.fingerprints, "dtype": str(self.dtype).removeprefix("torch.")}
 
     def environment(self) -> dict[str, Any]:
         packages = {name: version(name) for name in ("torch", "torchvision", "transformers")}
         device = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        return {"checkpoint_folder": str(self.folder), "device": device, **packages}
+        folders = {"checkpoint_folder": str(self.folder)}
+        if self.source.adapter:
+            folders["adapter_folder"], packages["peft"] = str(self.source.adapter), version("peft")
+        return {**folders, "device": device, **packages}
 
     @cached_property
-    def fingerprint(self) -> str:
-        with _timed("fingerprint of %s", self.folder):
-            return checkpoint.fingerprint(self.folder)
+    def fingerprints(self) -> dict[str, str]:
+        """`checkpoint`: of the whole weights. `adapter`: where there is one."""
+        with _timed("fingerprint of %s", self.source):
+            return self.source.fingerprints()
 
     # ---- the checkpoint ----
 
@@ -90,9 +97,9 @@ class Qwen3VLBackend:
 
     @cached_property
     def processor(self) -> Any:
-        processor = load_processor(self.folder)
+        processor = load_processor(self.source.processor)
         for fault in _processor_faults(processor, load_config(self.folder)):
-            raise CheckpointError(f"{self.folder}: {fault}")
+            raise CheckpointError(f"{self.source.processor}: {fault}")
         return processor
 
     @cached_property
@@ -103,11 +110,17 @@ class Qwen3VLBackend:
 
     @cached_property
     def model(self) -> Any:
-        with _timed("%s loaded: %s, %s, %s attention", self.folder, self.device, self.dtype, self.attn_implementation):
+        with _timed("%s loaded: %s, %s, %s attention", self.source, self.device, self.dtype, self.attn_implementation):
             return self._load()
 
     def _load(self) -> Any:
-        model = load_weights(self.folder, self.dtype, self.attn_implementation)
+        model = load_model(self.source, self.dtype, self.attn_implementation)
+        for now, then in zip_longest(self.source.stamp(), self._stamp):
+            if now != then:
+                raise CheckpointError(
+                    f"{(now or then)[0]} changed while it was being read. Wait until the checkpoint is complete, and "
+                    "run the same command again."
+                )
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)
         if self.device.type == "cuda" and self.dtype == torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
@@ -118,6 +131,10 @@ class Qwen3VLBackend:
                 f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
                 "another --device."
             ) from error
+
+    def check_stop_tokens(self) -> None:
+        """Raises CheckpointError where generation_config.json names no usable stop tokens. Loads no weights."""
+        self._generation_config(load_stop_tokens(self.folder))
 
     def _generation_config(self, stop: object) -> GenerationConfig:
         """Only the checkpoint's stop tokens; `generate` would take missing settings from the checkpoint's config."""

@@ -37,6 +37,7 @@ END = b"\xff\xd9"
 FILLER = b"\xff\x00" * 7  # 56 bits of ones, which are no code word; the decoder reads up to 56 bits ahead
 OTHER_FILLERS = tuple(bytes([byte]) * 7 for byte in (0x00, 0x5A, 0xA5, 0x96))  # as long, and other pixels if decoded
 PROBE = b"\0"  # skipped before a marker, and too little for a decoder that waits in the middle of a block
+MAX_SCANS = 256  # encoders write up to a few dozen; a scan of a few bytes can cost as much time as a photo
 SECTOR = bytes(256)  # what is certainly zero where a sector of 512 bytes was lost; no photo compresses to this
 LINE_FEED = re.compile(rb"(?<!\r)\n")
 MANY_LINES = 4  # line feeds; by chance, one in 256 follows a carriage return
@@ -48,25 +49,34 @@ def decode(data: bytes) -> Image.Image:
     _check_line_breaks(data)
     found = _structure(data)
     _check_process(found)
-    start, end = found[-1].segments[-1]
-    padding = end - start - len(data[start:end].rstrip(b"\0"))
-    if padding >= len(SECTOR) or (padding and found[-1].behind is None):
+    (start, end), ends_early = found[-1].segments[-1], found[-1].behind is None
+    unpadded = _without_padding(data, start, end)
+    if end - unpadded >= len(SECTOR) or (unpadded < end and ends_early):
         for tail in TAILS:
             try:
-                return _without_end_mark(data[: end - padding + tail])
+                return _without_end_mark(data[: unpadded + tail])
             except PhotoError:
                 continue
-        if found[-1].behind is None:
-            cause = f"the file ends in {padding:,} zero bytes, and the photo in front of them cannot be proven whole"
-            raise PhotoError(cause, RECOPY)
-    return _proven(data, found) if found[-1].behind is not None else _without_end_mark(data)
+        if ends_early:
+            cause = (
+                f"its last {end - unpadded:,} bytes are zeros, and the photo in front of them cannot be proven whole"
+            )
+            raise PhotoError(f"the file ends early: {cause}", RECOPY)
+    return _without_end_mark(data) if ends_early else _proven(data, found)
+
+
+def _without_padding(data: bytes, start: int, end: int) -> int:
+    """Where the zeros at the end of a segment begin. A zero behind FF is part of it."""
+    unpadded = start + len(data[start:end].rstrip(b"\0"))
+    return min(end, unpadded + (data[unpadded - 1 : unpadded] == b"\xff"))
 
 
 def _without_end_mark(data: bytes) -> Image.Image:
-    """The decoded picture of a file that ends with its data, proven to the last bit.
+    """The decoded picture of a file that ends with its data, or with half of an end mark, proven to the last pixel.
 
     A cut photo has no end mark either. Its last blocks are missing if the pixels depend on what is put behind the data.
     """
+    data = data.rstrip(b"\xff")
     found = _structure(data)
     image = _proven(data, found)
     if any(_proven(data, found, filler).tobytes() != image.tobytes() for filler in OTHER_FILLERS):
@@ -146,9 +156,11 @@ def _check_process(found: Sequence[Scan]) -> None:
         raise PhotoError("the file ends early: the JPEG has no compressed data", RECOPY)
     frame = found[0].frame
     check_size(frame.width, frame.height)
+    if len(found) > MAX_SCANS:
+        raise PhotoError(f"a JPEG with more than {MAX_SCANS} scans, each of which would be decoded", RESAVE)
     if frame.process not in (*SEQUENTIAL, PROGRESSIVE):
         what = "arithmetic coding" if frame.process > 0xC8 else "a lossless or hierarchical process"
-        raise PhotoError(f"a JPEG with {what}, of which nobody can tell whether it is whole", RESAVE)
+        raise PhotoError(f"a JPEG with {what}, which cannot be proven whole", RESAVE)
     if frame.bits != 8:
         raise PhotoError(f"a JPEG with {frame.bits} bits per colour, not 8", RESAVE)
 

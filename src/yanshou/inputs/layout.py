@@ -130,7 +130,7 @@ def _other_content(input_dir: Path, folders: Collection[str], known: Collection[
 
 def _near(folders: Collection[str], known: Collection[str]) -> str:
     """Which folders are probably those of missions."""
-    pairs = [(folder, near.name) for folder in folders if (near := guess(folder, known))]
+    pairs = [(folder, near.name) for folder in islice(folders, 10 * LOOKED_AT) if (near := guess(folder, known))]
     return " ".join(f"If {quoted([folder])} is {name}, rename it." for folder, name in pairs[:10])
 
 

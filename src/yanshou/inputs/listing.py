@@ -14,7 +14,7 @@ from natsort import natsort_keygen
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.text import as_utf8, printable
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})  # compared without case
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")  # compared without case
 SYSTEM_FOLDERS = frozenset(
     {
         "__MACOSX",  # a zip archive made by macOS
@@ -90,9 +90,10 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
     names = []
     try:
         for entry in scan(folder):
-            if is_hidden(entry.name) or not is_folder(entry):
+            hidden = is_hidden(entry.name)
+            if hidden or not is_folder(entry):
                 if left_out:
-                    left_out.skip(HIDDEN if is_hidden(entry.name) else STRAY_FILE, prefix + entry.name)
+                    left_out.skip(HIDDEN if hidden else STRAY_FILE, prefix + entry.name)
                     if not _is_known(entry):
                         left_out.unlisted.append(folder / entry.name)
             else:
@@ -109,11 +110,11 @@ def not_a_photo(entry: os.DirEntry[str]) -> str | None:
         return HIDDEN
     if is_folder(entry):
         return SUB_FOLDER
-    return None if is_photo_name(entry.name) else OTHER_TYPE
+    return None if entry.name.lower().endswith(PHOTO_SUFFIXES) else OTHER_TYPE
 
 
 def is_photo_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES  # noqa: PTH122 (speed)
+    return name.lower().endswith(PHOTO_SUFFIXES)
 
 
 def is_hidden(name: str) -> bool:

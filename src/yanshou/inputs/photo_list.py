@@ -11,8 +11,10 @@ name and content, is in a group once. Groups and photos are in natural order, wh
 
 import filecmp
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from unicodedata import normalize
 
@@ -39,6 +41,7 @@ from yanshou.schema.records import GroupKey
 from yanshou.text import as_utf8, printable
 
 FileId = tuple[int, int]  # device, inode
+MANY_PHOTOS = 100  # a group with more is reported: jobs in the field have up to 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,17 @@ def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
     for photo in _photos(paths, found):
         groups.setdefault(GroupKey(mission, None, _group_id(photo)), []).append(photo)
     _refuse_labels({photo.parent for photos in groups.values() for photo in photos})
-    scattered = {}
+    listed = []
     for key in sorted(groups, key=lambda key: natural_key(key.group_id)):
         photos = _without_repeats(groups[key], found)
-        folders = sorted({str(photo.parent) for photo in photos}, key=natural_key)
         if error := _fault(key, photos):
             found.faults.append(GroupFault(key, error))
-            continue
-        found.groups.append(ListedGroup(key, photos[0].parent.parent, photos[0].parent.name, tuple(photos)))
-        if len(folders) > 1:
-            scattered[key.group_id] = folders
-    _report_scattered(scattered, found)
+        else:
+            first = photos[0].parent
+            listed.append(ListedGroup(key, first.parent, first.name, tuple(photos)))
+    found.groups.extend(listed)
+    _report_scattered(listed, found)
+    _report_large(listed, found)
     return found
 
 
@@ -96,28 +99,35 @@ def _of_folder(top: Path, seen: set[FileId], found: Discovery) -> Iterator[Path]
     if _seen(top, seen):
         found.skip(REPEATED_FOLDER, str(top))
         return
-    folders, photos = [top], 0
+    folders, some = [top], False
     while folders:
         folder = folders.pop()
         try:
-            entries = sorted(scan(folder), key=lambda entry: natural_key(entry.name))
+            photos, inner = _sorted(folder, found)
         except OSError as error:
             _note_unreadable(folder, error, top, found)
             continue
-        inner = []
-        for entry in entries:
-            if is_hidden(entry.name):
-                found.skip(HIDDEN, str(folder / entry.name))
-            elif is_folder(entry):
-                inner.append(folder / entry.name)
-            elif is_photo_name(entry.name):
-                photos += 1
-                yield folder / entry.name
-            else:
-                found.skip(OTHER_TYPE, str(folder / entry.name))
+        yield from photos
+        some = some or bool(photos)
         folders += reversed(list(_unseen(inner, seen, found)))
-    if not photos:
+    if not some:
         found.skip(EMPTY_FOLDER, str(top))
+
+
+def _sorted(folder: Path, found: Discovery) -> tuple[list[Path], list[Path]]:
+    """The photos of a folder, by plain name, and its sub-folders, in natural order. Counts everything else."""
+    photos, inner = [], []
+    for entry in sorted(scan(folder), key=attrgetter("name")):
+        path = folder / entry.name
+        if is_hidden(entry.name):
+            found.skip(HIDDEN, str(path))
+        elif is_folder(entry):
+            inner.append(path)
+        elif is_photo_name(entry.name):
+            photos.append(path)
+        else:
+            found.skip(OTHER_TYPE, str(path))
+    return photos, sorted(inner, key=lambda path: natural_key(path.name))
 
 
 def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Iterator[Path]:
@@ -157,15 +167,15 @@ def _group_id(photo: Path) -> str:
 
 def _without_repeats(photos: list[Path], found: Discovery) -> list[Path]:
     """The photos in natural order, each once."""
-    kept: list[Path] = []
+    kept: dict[str, list[Path]] = {}  # by name
     files: set[FileId] = set()
-    for photo in sorted(photos, key=lambda photo: (natural_key(photo.name), natural_key(str(photo.parent)))):
-        same_name = [other for other in kept if other.name == photo.name]
+    for photo in sorted(photos, key=lambda photo: (natural_key(photo.name), str(photo.parent))):
+        same_name = kept.setdefault(photo.name, [])
         if _same_file(photo, files) or any(_same_content(photo, other) for other in same_name):
             found.skip(REPEATED_PHOTO, str(photo))
         else:
-            kept.append(photo)
-    return kept
+            same_name.append(photo)
+    return [photo for photos in kept.values() for photo in photos]
 
 
 def _same_file(photo: Path, files: set[FileId]) -> bool:
@@ -205,8 +215,23 @@ def _refuse_labels(folders: Iterable[Path]) -> None:
         )
 
 
-def _report_scattered(scattered: dict[str, list[str]], found: Discovery) -> None:
-    if scattered:
-        first = [f"{group_id} ({', '.join(folders)})" for group_id, folders in scattered.items()][:NAMES_SHOWN]
-        more = ", …" if len(scattered) > NAMES_SHOWN else ""
-        found.hints.append(f"{len(scattered)} × group with photos of several folders: {', '.join(first)}{more}")
+def _report_scattered(groups: Iterable[ListedGroup], found: Discovery) -> None:
+    several = {}
+    for group in groups:
+        folders = {str(photo.parent) for photo in group.files}
+        if len(folders) > 1:
+            several[group.key.group_id] = ", ".join(sorted(folders, key=natural_key))
+    _report("group with photos of several folders", several, found)
+
+
+def _report_large(groups: Iterable[ListedGroup], found: Discovery) -> None:
+    large = {group.key.group_id: f"{len(group.files)} photos" for group in groups if len(group.files) > MANY_PHOTOS}
+    _report(f"group of more than {MANY_PHOTOS} photos, which may be several jobs", large, found)
+
+
+def _report(what: str, groups: Mapping[str, str], found: Discovery) -> None:
+    """One warning about all groups of a kind: their ids, each with a detail."""
+    if groups:
+        first = [f"{group_id} ({detail})" for group_id, detail in islice(groups.items(), NAMES_SHOWN)]
+        more = ", …" if len(groups) > NAMES_SHOWN else ""
+        found.hints.append(f"{len(groups)} × {what}: {', '.join(first)}{more}")

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import _imaging
+
 from yanshou.errors import PhotoError
 from yanshou.inputs import jpeg, jpeg_structure, png
 from yanshou.inputs.limits import check_size
@@ -26,6 +28,10 @@ SHARE = 0.5  # of the available memory
 # Measured: Pillow's picture, its copy in RGB, its upright copy, and what scaling down takes, of which some overlap.
 BYTES_PER_PIXEL = 16
 FILE_COPIES = 3  # of the file's content, that a decoder holds at a time
+
+# Pillow stores a picture in blocks. Blocks above 32 MiB go back to the machine as soon as they are freed. Smaller ones
+# would stay with the thread that freed them: six threads kept six photos, one after the other.
+PICTURE_BLOCK = 64 * 2**20  # bytes
 
 MEMINFO, OWN_GROUPS, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # Control groups of version 2 and of version 1, by their controllers: names of the limit, of the usage, and in
@@ -136,4 +142,5 @@ def _room(group: Path, limit: str, usage: str, droppable: str) -> Iterator[int]:
     yield max(0, most - used + int(pages[1] if pages else 0))
 
 
+_imaging.set_block_size(PICTURE_BLOCK)
 DECODING = DecodingMemory(available_bytes)

@@ -46,7 +46,7 @@ def decode(data: bytes) -> Image.Image:
         raise PhotoError("the photo's data is damaged: the palette of the PNG is missing", RECOPY)
     interlaced = bool(image.info.get("interlace"))
     image.load()
-    if (interlaced or _last_row_is_blank(image)) and _inflated(chunks) < _expected(chunks[0]):
+    if (interlaced or _last_row_is_blank(image)) and not _inflates_to(_expected(chunks[0]), chunks):
         raise PhotoError("the photo's data ends early: rows of the PNG are missing", RECOPY)
     _check_palette(image)
     return image
@@ -87,15 +87,15 @@ def _last_row_is_blank(image: Image.Image) -> bool:
     return image.crop((0, height - 1, width, height)).getbbox(alpha_only=False) is None
 
 
-def _inflated(chunks: list[bytes]) -> int:
-    """Number of bytes that the pixels unpack to."""
+def _inflates_to(expected: int, chunks: list[bytes]) -> bool:
+    """Whether the pixels unpack to this number of bytes or more."""
     unpacker, total = zlib.decompressobj(), 0
     for chunk in chunks:
         packed = chunk[8:-4] if chunk[4:8] == b"IDAT" else b""
-        while packed and not unpacker.eof:
+        while packed and not unpacker.eof and total < expected:
             total += len(unpacker.decompress(packed, BLOCK))
             packed = unpacker.unconsumed_tail
-    return total + len(unpacker.flush())
+    return total + len(unpacker.flush(BLOCK)) >= expected
 
 
 def _expected(header: bytes) -> int:

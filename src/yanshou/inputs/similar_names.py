@@ -11,7 +11,7 @@ A guess is for a message only: nothing is read by it.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import NamedTuple
 from unicodedata import category, normalize
@@ -40,14 +40,14 @@ class Guess(NamedTuple):
 
 def guess(name: str, known: Iterable[str]) -> Guess | None:
     """The known name that is nearest; None where none is near."""
-    wanted = {other: plain(other) for other in known}
+    forms = {plain(reading): garbled for reading, garbled in reversed(list(readings(name)))}  # as it is comes last
     rated = [
-        (_nearness(plain(reading), other_plain), not garbled, other)
-        for reading, garbled in readings(name)
-        for other, other_plain in wanted.items()
+        (nearness, not garbled, other) for other in known for garbled, nearness in _near_forms(forms, plain(other))
     ]
-    nearness, as_it_is, other = max(rated, default=(0.0, True, ""))
-    return Guess(other, not as_it_is) if nearness >= NEAR else None
+    if not rated:
+        return None
+    _, as_it_is, other = max(rated)
+    return Guess(other, not as_it_is)
 
 
 def readings(name: str) -> Iterator[tuple[str, bool]]:
@@ -62,17 +62,23 @@ def readings(name: str) -> Iterator[tuple[str, bool]]:
         yield unescaped, True
 
 
-def _nearness(name: str, known: str) -> float:
-    """From 0 to 1. Other letters mean other equipment: an RRU is no BBU."""
-    if not name or _other_equipment(name, known):
-        return 0.0
-    if known in name:
-        return 0.9 + 0.1 * len(known) / len(name)
-    matcher = SequenceMatcher(None, name, known, autojunk=False)
-    return matcher.ratio() if matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR else 0.0
+def _near_forms(forms: Mapping[str, bool], known: str) -> Iterator[tuple[bool, float]]:
+    """The forms of a name that are near the known one: whether they are garbled, and how near, up to 1."""
+    matcher = SequenceMatcher(b=known, autojunk=False)
+    for form, garbled in forms.items():
+        if known in form:
+            nearness = 0.9 + 0.1 * len(known) / len(form)
+        elif 2 * min(len(form), len(known)) < NEAR * (len(form) + len(known)):  # the most that the ratio can be
+            continue
+        else:
+            matcher.set_seq1(form)
+            nearness = matcher.ratio() if matcher.quick_ratio() >= NEAR else 0.0
+        if nearness >= NEAR and not _other_equipment(form, known):
+            yield garbled, nearness
 
 
 def _other_equipment(name: str, known: str) -> bool:
+    """Whether the letters are others: an RRU is no BBU."""
     letters, known_letters = "".join(LETTERS.findall(name)), "".join(LETTERS.findall(known))
     if not letters or not known_letters or known_letters in letters:
         return False
@@ -82,4 +88,6 @@ def _other_equipment(name: str, known: str) -> bool:
 def plain(name: str) -> str:
     """Without case, width, invisible characters, and a dot at the end."""
     folded = normalize("NFKC", name).casefold()
+    if folded.isalnum():
+        return folded
     return "".join(character for character in folded if category(character) not in INVISIBLE).rstrip(".")

@@ -8,8 +8,10 @@
 A stage sorts its absent lines (`MissionTask.absent`), because only it knows where its groups come from.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from yanshou.pipeline.mission_run import MissionRun
@@ -59,6 +61,14 @@ def settle(absent: AbsentLines, run: MissionRun[Any], prune_share: float) -> Non
 def first_named(stale: Mapping[int, GroupKey]) -> list[GroupKey]:
     """The groups that a message names."""
     return list(stale.values())[:NAMED]
+
+
+def real_path(path: str | Path) -> str:
+    """The path with its links resolved; unchanged if no file can have such a path (another program's line)."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return str(path)
 
 
 def short_name(key: GroupKey) -> str:

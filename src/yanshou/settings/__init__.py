@@ -9,6 +9,7 @@ A model's own check names fields in backticks; on the command line they become o
 """
 
 from yanshou.settings.base import (
+    A_BASE,
     A_CHECKPOINT,
     MIN_TEMPERATURE,
     P_PASS,
@@ -39,6 +40,7 @@ from yanshou.settings.train import (
 
 __all__ = [
     "ALL",
+    "A_BASE",
     "A_CHECKPOINT",
     "BATCH_SIZE",
     "GRPO_LEARNING_RATE",

@@ -9,6 +9,10 @@ from yanshou.settings.local_path import refuse_address
 
 # Descriptions of settings that several models have.
 A_CHECKPOINT = 'a folder, a Hugging Face Hub id, or "demo", the small one that ships with yanshou.'
+A_BASE = (
+    "Checkpoint on which the adapter given as --checkpoint was trained: a folder or a Hugging Face Hub id. Default: "
+    "the folder that the adapter names."
+)
 TOP_P = "Nucleus sampling: keep the smallest set of tokens with this probability mass; 1 keeps all."
 P_PASS = "The verdict is pass exactly when p_pass, the probability of 通过, is at least this (0 to 1)."
 SHARED_PHOTOS = (

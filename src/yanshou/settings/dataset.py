@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from yanshou.settings.base import SHARED_PHOTOS, MissionFileSettings
+from yanshou.settings.base import A_BASE, SHARED_PHOTOS, MissionFileSettings
 
 
 class DatasetSettings(MissionFileSettings):
@@ -28,6 +28,7 @@ class DatasetSettings(MissionFileSettings):
     checkpoint: str = Field(
         default="demo", description="Checkpoint whose chat template and tokenizer count prompt tokens."
     )
+    base_checkpoint: str | None = Field(default=None, description=A_BASE)
     verdicts: tuple[Path, ...] = Field(
         default=(),
         description="File of verdicts on these groups, by the checkpoint to be trained. Groups that it judges wrong "

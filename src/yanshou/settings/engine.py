@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from yanshou.settings.base import A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, Settings
+from yanshou.settings.base import A_BASE, A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, Settings
 
 ExifMode = Literal["apply", "ignore"]
 
@@ -72,7 +72,8 @@ class EngineSettings(Settings):
 
     heading = "Model"
 
-    checkpoint: str = Field(description=f"Qwen3-VL checkpoint: {A_CHECKPOINT}")
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint or LoRA adapter: {A_CHECKPOINT}")
+    base_checkpoint: str | None = Field(default=None, description=A_BASE)
     engine: str = Field(
         default="auto",
         description="auto, continuous, transformers or scripted. "

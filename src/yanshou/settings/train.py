@@ -5,7 +5,15 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from yanshou.settings.base import A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, MissionFileSettings, Settings
+from yanshou.settings.base import (
+    A_BASE,
+    A_CHECKPOINT,
+    MIN_TEMPERATURE,
+    TOP_P,
+    VERDICT_TOKENS,
+    MissionFileSettings,
+    Settings,
+)
 
 GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
 
@@ -87,7 +95,8 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
 
     heading = "Input and output"
 
-    checkpoint: str = Field(description=f"Qwen3-VL checkpoint to train: {A_CHECKPOINT}")
+    checkpoint: str = Field(description=f"Qwen3-VL checkpoint or LoRA adapter to train: {A_CHECKPOINT}")
+    base_checkpoint: str | None = Field(default=None, description=A_BASE)
     train_file: Path = Field(description="train.jsonl of `yanshou dataset`.")
     val_file: Path | None = Field(
         default=None, description="val.jsonl of `yanshou dataset`, evaluated at every save. Default: no validation."

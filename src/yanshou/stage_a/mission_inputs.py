@@ -4,6 +4,7 @@
 --photos inbox --mission NAME        one MissionInput
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ def mission_inputs(known: Missions, settings: StageASettings) -> list[MissionInp
     if settings.input_dir is None:
         return [_loose(known.get(settings.missions[0]), settings.photos)]
     inputs = [_in_folders(mission, settings.input_dir, settings) for mission in _chosen(known, settings)]
-    _report_unknown_folders(inputs, known, settings.input_dir, everything=ALL in settings.missions)
+    _report_unknown_folders(inputs, known, settings)
     return inputs
 
 
@@ -82,21 +83,22 @@ def _chosen(known: Missions, settings: StageASettings) -> list[Mission]:
     return list(({mission.name: mission for mission in found} | named).values())
 
 
-def _report_unknown_folders(
-    inputs: Sequence[MissionInput], known: Missions, input_dir: Path, *, everything: bool
-) -> None:
+def _report_unknown_folders(inputs: Sequence[MissionInput], known: Missions, settings: StageASettings) -> None:
     """Warns about each unknown folder once: at the mission that it was probably meant for, else at the first one.
 
     Unless everything is to be read, only of the folders that were probably meant for one of these missions.
     """
+    input_dir, everything = settings.input_dir, ALL in settings.missions
+    assert input_dir is not None, settings
     try:
         folders, beside = unknown_folders(input_dir, known)
     except InputError:
         return  # every mission says so
+    own = os.path.realpath(settings.output_dir)
     by_mission = {read.mission.name: read for read in inputs}
     for folder in folders:
         near = by_mission.get(folder.near.name) if folder.near else None
-        if near or everything:
+        if near or (everything and os.path.realpath(input_dir / folder.name) != own):
             (near or inputs[0]).add_unknown(folder.warning(input_dir), input_dir)
     if everything:
         inputs[0].warnings += beside.warnings()

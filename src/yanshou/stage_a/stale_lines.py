@@ -10,7 +10,6 @@ The group that has the photos now is the one in the same folder; otherwise the o
 and summaries, if only one has them, or only one whose folder has the same name.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError
 from yanshou.inputs.discovery import Group
-from yanshou.pipeline.stale_lines import NAMED, AbsentLines, short_name
+from yanshou.pipeline.stale_lines import NAMED, AbsentLines, real_path, short_name
 from yanshou.schema.records import GroupKey, StageARecord
 from yanshou.storage.lines_file import LinesFile
 
@@ -61,7 +60,7 @@ def is_same_folder(recorded: str, folder: Path) -> bool:
     """Whether an absolute path of an earlier run is the folder, or leads to it."""
     if _nfc(recorded) == _nfc(str(folder.absolute())):
         return True
-    return Path(recorded).is_absolute() and _nfc(os.path.realpath(recorded)) == _nfc(os.path.realpath(folder))
+    return Path(recorded).is_absolute() and _nfc(real_path(recorded)) == _nfc(real_path(folder))
 
 
 class _Photos(NamedTuple):

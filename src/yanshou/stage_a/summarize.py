@@ -29,6 +29,8 @@ from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
 from yanshou.text import printable
 
+PATHS_RECORDED = 20  # of loose photos
+
 
 def summarize_directory(
     settings: StageASettings, engine: Engine | None = None, listener: Listener | None = None
@@ -114,7 +116,10 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
         return {**place, **self._engine.environment()}
 
     def _photos(self) -> list[str]:
-        return [str(path.absolute()) for path in self._settings.photos]
+        """The paths that were given, for the run file; each line names its photos."""
+        given = self._settings.photos
+        more = [f"… {len(given)} paths"] if len(given) > PATHS_RECORDED else []
+        return [str(path.absolute()) for path in given[:PATHS_RECORDED]] + more
 
     def absent(self, lines: LinesFile[StageARecord], inputs: Sequence[str]) -> AbsentLines:
         assert self._settings.input_dir is not None  # nothing is absent from loose photos

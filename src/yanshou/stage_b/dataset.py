@@ -98,7 +98,8 @@ def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[l
     """The examples with their tokens counted, and the groups that cannot be used, both in input order."""
     faults = [_gives_away(example) for example in examples]
     fitting = [example for example, fault in zip(examples, faults, strict=True) if not fault]
-    counts = iter(count_tokens([example.prompt for example in fitting], settings.checkpoint))
+    prompts = [example.prompt for example in fitting]
+    counts = iter(count_tokens(prompts, settings.checkpoint, settings.base_checkpoint))
     kept: list[Example] = []
     left_out: list[LeftOut] = []
     for example, fault in zip(examples, faults, strict=True):

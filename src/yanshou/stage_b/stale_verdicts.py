@@ -8,7 +8,7 @@ that was not given this time.
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from yanshou.pipeline.stale_lines import AbsentLines, first_named, short_name
+from yanshou.pipeline.stale_lines import AbsentLines, first_named, real_path, short_name
 from yanshou.schema.records import GroupKey, VerdictRecord
 from yanshou.storage.lines_file import LinesFile
 
@@ -26,7 +26,7 @@ def absent_verdicts(lines: LinesFile[VerdictRecord], present: Collection[GroupKe
 
 def reads_all(given: Iterable[str | Path], recorded: Iterable[str]) -> bool:
     """Whether the files given hold all files recorded, links resolved."""
-    return {Path(path).resolve() for path in recorded} <= {Path(path).resolve() for path in given}
+    return set(map(real_path, recorded)) <= set(map(real_path, given))
 
 
 def _other_labels(key: GroupKey, present: Collection[GroupKey]) -> list[GroupKey]:

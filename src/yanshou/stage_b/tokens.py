@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.engines.chat import render
-from yanshou.engines.checkpoint import locate
+from yanshou.engines.checkpoint import find
 from yanshou.errors import CheckpointError
 from yanshou.schema.prompt import Prompt
 
 BATCH_SIZE = 256  # prompts per call of the tokenizer
 
 
-def count_tokens(prompts: Sequence[Prompt], checkpoint: str) -> list[int]:
+def count_tokens(prompts: Sequence[Prompt], checkpoint: str, base_checkpoint: str | None = None) -> list[int]:
     """Tokens of each prompt as the model reads it: system prompt, user prompt and the beginning of the answer."""
     from yanshou.engines.loading import load_processor  # torch: only when there is something to count
 
-    folder = locate(checkpoint)
+    folder = find(checkpoint, base_checkpoint).processor
     processor = load_processor(folder)
     return [
         count

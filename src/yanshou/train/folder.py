@@ -1,6 +1,7 @@
 """The files in the output folder of a training.
 
 out/ train.run.json     the settings of the training
+     start/             where an adapter is trained on: its base with the adapter merged
      swift/             written by ms-swift: checkpoint-50 · checkpoint-100 · logging.jsonl · args.json
      swift.log          ms-swift's output
      sft_train.jsonl    with --sft: the rows with their answers; also sft_val.jsonl
@@ -49,6 +50,14 @@ class TrainFolder:
         return self.root / "curves.png"
 
     @property
+    def start(self) -> Path:
+        return self.root / "start"
+
+    @property
+    def starting(self) -> Path:
+        return self.root / ".start.tmp"
+
+    @property
     def merging(self) -> Path:
         return self.root / ".final.tmp"
 
@@ -62,8 +71,9 @@ class TrainFolder:
 
     def written(self) -> list[Path]:
         """What a training has written here. Anything else in the folder belongs to the user."""
-        files = (self.run, self.swift, self.log, self.rows("train"), self.rows("val"), self.curves, self.merging)
-        return [path for path in (*files, self.final) if path.exists() or path.is_symlink()]
+        files = (self.run, self.swift, self.log, self.rows("train"), self.rows("val"), self.curves)
+        folders = (self.start, self.starting, self.merging, self.final)
+        return [path for path in (*files, *folders) if path.exists() or path.is_symlink()]
 
     def newest(self) -> Path | None:
         """The newest complete checkpoint. A trainer that is killed while it saves leaves an incomplete one."""

@@ -1,5 +1,6 @@
-"""From a training's checkpoint to a folder that `--checkpoint` takes: all weights, tokenizer, processor.
+"""Folders of whole weights: the one that a training starts from, and its result, which `--checkpoint` takes.
 
+adapter and its base                 ── merged by peft ────────────── .start.tmp ──────────── start
 swift/checkpoint-150 (adapter)       ── swift export --merge_lora ── .final.tmp ── checked ── final
 swift/checkpoint-150 (all weights)   ── copied ───────────────────── .final.tmp ── checked ── final
 """
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yanshou.engines import checkpoint
+from yanshou.engines.checkpoint import Source
 from yanshou.storage.atomic import write_errors
 from yanshou.train.command import merge_args
 from yanshou.train.folder import TrainFolder
@@ -34,6 +36,18 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         checkpoint.check(draft)
         draft.replace(folder.final)
     return folder.final
+
+
+def merge_start(source: Source, folder: TrainFolder) -> None:
+    """Makes `start`, unless it is there. Raises CheckpointError, and OutputError where it cannot be written."""
+    if folder.start.exists():
+        return
+    from yanshou.engines.loading import save_merged
+
+    with write_errors(folder.start):
+        shutil.rmtree(folder.starting, ignore_errors=True)
+        save_merged(source, folder.starting)
+        folder.starting.replace(folder.start)
 
 
 def _copy(trained: Path, draft: Path) -> None:

@@ -15,6 +15,7 @@ from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
 
 EXTRA = "train"
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 TAKE_DENSE = "Take a dense Qwen3-VL checkpoint, or train with ms-swift itself; its result can be run."
 INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
 
@@ -39,11 +40,28 @@ def check_code(source: Path) -> None:
 
 
 def check_trainable(source: Path) -> None:
-    """Raises CheckpointError for what the training's settings do not fit: weights in 8 bits, a mixture of experts."""
+    """Raises CheckpointError for what would be trained wrongly: experts, weights in 8 bits, a Thinking template."""
     if checkpoint.is_moe(source):
         raise CheckpointError(f"{source}: a mixture of experts (MoE), which is not trained here. {TAKE_DENSE}")
     if checkpoint.fp8_scales(source):
         raise CheckpointError(f"{source}: its weights are in FP8, which cannot be trained. {checkpoint.UNQUANTIZE}")
+    if _opens_think_block(source):
+        raise CheckpointError(
+            f"{source}: its chat template opens a <think> block, as those of Thinking checkpoints do. ms-swift trains "
+            "without it, so the trained checkpoint would be asked otherwise than it learnt. Take the Instruct "
+            "checkpoint, or replace the chat template by the Instruct checkpoint's chat_template.jinja."
+        )
+
+
+def _opens_think_block(source: Path) -> bool:
+    """Loads the processor only where a file mentions such a block, because that takes seconds."""
+    files = [source / name for name in TEMPLATE_FILES if (source / name).is_file()]
+    if not any(b"<think>" in path.read_bytes() for path in files):
+        return False
+    from yanshou.engines.chat import opening
+    from yanshou.engines.loading import load_processor
+
+    return opening(load_processor(source)) != ""
 
 
 def count_blocks(source: Path) -> int:

@@ -31,7 +31,7 @@ from yanshou.storage.settings_diff import START_OVER, check_settings
 from yanshou.train.command import train_args
 from yanshou.train.curves import draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
-from yanshou.train.merge import merge
+from yanshou.train.merge import merge, merge_start
 from yanshou.train.preflight import (
     check_code,
     check_files,
@@ -80,7 +80,7 @@ class Training:
     def __init__(self, settings: TrainSettings, view: TrainView | None = None) -> None:
         self.settings, self.view = settings, view or NullView()
         self.folder = TrainFolder(settings.output_dir.absolute())
-        self.source = checkpoint.locate(settings.checkpoint)
+        self.source = checkpoint.find(settings.checkpoint, settings.base_checkpoint)
         self.interrupted = False
         self.warnings: list[str] = []  # about the files, as of the latest check
 
@@ -112,12 +112,13 @@ class Training:
 
     def _check(self) -> None:
         """Checks everything that can be known before a trainer starts."""
-        checkpoint.check(self.source)
-        check_code(self.source)
-        check_trainable(self.source)
+        self.source.check()
+        for path in self.source.folders:
+            check_code(path)
+        check_trainable(self.source.weights)
         self.warnings = check_files(self._files)
         if self.settings.fresh:
-            check_inputs_stay(self.folder, [self.source, *self._files.values(), *self.settings.mission_files])
+            check_inputs_stay(self.folder, [*self.source.folders, *self._files.values(), *self.settings.mission_files])
 
     def _begin(self) -> None:
         """Writes the run file at the beginning of a training, and compares it when the training is resumed."""
@@ -135,6 +136,9 @@ class Training:
             replace_file(run, dump_line(identity, indent=1))
 
     def _train_and_merge(self, lock: Lock) -> None:
+        if self.source.adapter:
+            self.view.say(f"starting from {self.folder.start}: {self.source.weights} with the adapter merged")
+            merge_start(self.source, self.folder)
         trainer = TrainerProcess(self.folder, lock, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted)
         if not finished(self.folder.logging):
             self._train(trainer)
@@ -159,7 +163,7 @@ class Training:
         if newest is None:
             raise RunError(f"{self.folder.swift} holds no complete checkpoint. --fresh starts over.")
         self.view.say(f"making a checkpoint from {newest}")
-        merge(newest, self.source, self.folder, trainer.run)
+        merge(newest, self._model, self.folder, trainer.run)
 
     def _result(self) -> TrainResult:
         curves = read_curves(self.folder.logging)
@@ -181,12 +185,17 @@ class Training:
         named = {"train": self.settings.train_file, "val": self.settings.val_file}
         return {name: path.absolute() for name, path in named.items() if path}
 
+    @property
+    def _model(self) -> Path:
+        """The folder of whole weights that the trainer starts from."""
+        return self.folder.start if self.source.adapter else self.source.weights
+
     def _train_args(self, resume: Path | None) -> list[str]:
         files: Mapping[str, Path] = self._files
         if self.settings.sft:
             files = {name: self.folder.rows(name) for name in files}
-        blocks = count_blocks(self.source)
-        return train_args(self.settings, self.source, files["train"], files.get("val"), blocks, self._cpu, resume)
+        blocks = count_blocks(self.source.weights)
+        return train_args(self.settings, self._model, files["train"], files.get("val"), blocks, self._cpu, resume)
 
     @cached_property
     def _cpu(self) -> bool:
@@ -198,6 +207,6 @@ class Training:
 
     def _identity(self) -> dict[str, Any]:
         """What a resume must have in common with the training so far."""
-        settings = self.settings.model_dump(mode="json", exclude=set(MAY_CHANGE))
+        settings = self.settings.model_dump(mode="json", exclude={*MAY_CHANGE, "base_checkpoint"})
         files = {f"{name}_file": sha256(path.read_bytes()).hexdigest() for name, path in self._files.items()}
-        return {**settings, **files, "checkpoint": checkpoint.fingerprint(self.source)}
+        return {**settings, **files, **self.source.fingerprints()}

@@ -132,18 +132,6 @@ def test_a_weight_index_of_another_json_type_is_named(tmp_path: Path, content: s
     assert reported.startswith(f"{made / INDEX}: not a weight index: weight_map is missing or odd.")
 
 
-@pytest.mark.parametrize("files", [{}, {"config__json": WHOLE["config.json"], "tokenizer__json": "{}"}])
-def test_an_adapter_must_be_merged_first_by_the_command_shown(tmp_path: Path, files: dict[str, str]) -> None:
-    made = folder(
-        tmp_path / "lora", *(WHOLE.keys() - {name.replace("__", ".") for name in files}),
-        adapter_config__json="{}", adapter_model__safetensors="weights",
-    )  # fmt: skip
-    assert list(faults(made)) == [
-        f"{made} is an adapter, not a whole checkpoint; merge it first: "
-        f"swift export --adapters {made} --merge_lora true --output_dir {made}-merged"
-    ]
-
-
 def test_every_fault_of_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     words = [fault.removeprefix(f"{tmp_path / 'empty'}: ").split(".")[0] for fault in faults(tmp_path / "empty")]
@@ -215,7 +203,98 @@ def test_the_fingerprint_changes_with_any_byte_and_any_name(tmp_path: Path, name
     assert len(seen) == 4
 
 
-def test_an_adapter_beside_whole_weights_is_refused_because_peft_would_apply_it(tmp_path: Path) -> None:
+def test_an_adapter_beside_whole_weights_is_refused_because_it_may_be_merged_or_not(tmp_path: Path) -> None:
     made = folder(tmp_path / "merged", adapter_config__json="{}")
-
     assert [fault.split(": ", 1)[1].split(" lies")[0] for fault in faults(made)] == ["adapter_config.json"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "chat_template.jinja"])
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("", "{}: the file is empty. Copy the checkpoint again."),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4967215360\n",
+            "{}: this is a Git LFS pointer, not the file itself. Run `git lfs pull` in the repository it was cloned to",
+        ),
+    ],
+)
+def test_an_empty_file_and_a_git_lfs_pointer_are_named(tmp_path: Path, name: str, content: str, fault: str) -> None:
+    made = folder(tmp_path / "cloned", **{name.replace(".", "__"): content})
+    (found,) = faults(made)
+    assert found.startswith(fault.format(made / name))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "generation_config.json"])
+def test_a_link_of_the_hub_cache_whose_blob_is_gone_is_named(tmp_path: Path, name: str) -> None:
+    made = folder(tmp_path / "snapshot")
+    (made / name).unlink(missing_ok=True)
+    (made / name).symlink_to("../../blobs/4d7a")
+    assert f"{made / name}: it links to ../../blobs/4d7a, which is not there. Copy or download" in " ".join(
+        faults(made)
+    )
+
+
+def test_links_in_a_circle_are_named(tmp_path: Path) -> None:
+    made = folder(tmp_path / "made", "model.safetensors")
+    (made / "model.safetensors").symlink_to("model.safetensors")
+    (fault,) = faults(made)
+    assert fault.startswith(f"{made / 'model.safetensors'}: its symbolic links lead in a circle.")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    made = folder(tmp_path / "made", name)
+    (made / name).mkdir()
+    assert f"{made / name}: this is a folder, not a file. Copy the checkpoint again." in list(faults(made))
+
+
+def test_a_stale_index_beside_whole_weights_is_no_fault(tmp_path: Path) -> None:
+    stale = {INDEX: index(a="model-00001-of-00002.safetensors", b="model-00002-of-00002.safetensors")}
+    assert list(faults(folder(tmp_path / "stale", **stale))) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (
+            {INDEX: index(a="model-1.safetensors"), "model-1.safetensors": weights("a")},
+            "model.safetensors would be read, and model-1.safetensors would not",
+        ),
+        (
+            {f"model-0000{one}-of-00002.safetensors": weights("b") for one in (1, 2)},
+            "model.safetensors would be read, and model-00001-of-00002.safetensors and 1 more would not",
+        ),
+    ],
+    ids=["named by the index", "no index"],
+)
+def test_two_sets_of_weights_are_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
+    made = folder(tmp_path / "two", **files)
+    assert list(faults(made)) == [f"{made}: two sets of weights: {words}. Move the older set to another folder."]
+
+
+def test_shards_of_an_older_save_are_a_second_set(tmp_path: Path) -> None:
+    made = sharded(tmp_path / "resaved")
+    (made / "model-00001-of-00003.safetensors").write_text(weights("a"))
+    (fault,) = faults(made)
+    assert "m-1.safetensors and 1 more would be read, and model-00001-of-00003.safetensors would not" in fault
+
+
+def test_files_of_other_programs_are_no_fault(tmp_path: Path) -> None:
+    others = dict.fromkeys(
+        ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "consolidated.safetensors"), "pickle"
+    )
+    assert list(faults(folder(tmp_path / "trained", **others))) == []
+
+
+@pytest.mark.parametrize("last", ["checkpoint-1000", "final"])
+def test_a_trainers_output_folder_is_refused_with_the_checkpoint_that_is_meant(tmp_path: Path, last: str) -> None:
+    run = tmp_path / "output" / "v0-20251101-101500"
+    for step in (50, 1000, 950):
+        folder(run / f"checkpoint-{step}", "config.json", adapter_config__json="{}")
+    (run / "checkpoint-2000").mkdir()
+    (run / "runs").mkdir()
+    folder(run / last) if last == "final" else None
+    for given in (run, run.parent):
+        (fault,) = faults(given)
+        assert fault == f"{given} holds no checkpoint, but {run / last} does: give that one."

@@ -8,6 +8,7 @@ from yanshou.engines.checkpoint.faults import check, faults, processor_faults
 from yanshou.engines.checkpoint.fingerprint import fingerprint
 from yanshou.engines.checkpoint.locate import DEMO, LOADED_FILES, inherit_permissions, locate
 from yanshou.engines.checkpoint.quantization import QUANTIZATION_KEYS, UNQUANTIZE, fp8_scales, quantization
+from yanshou.engines.checkpoint.source import Source, find
 from yanshou.engines.checkpoint.weight_files import TensorHeader, read_headers, weight_files
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "LOADED_FILES",
     "QUANTIZATION_KEYS",
     "UNQUANTIZE",
+    "Source",
     "TensorHeader",
     "check",
     "faults",
+    "find",
     "fingerprint",
     "fp8_scales",
     "inherit_permissions",

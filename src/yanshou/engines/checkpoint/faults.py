@@ -1,19 +1,24 @@
 """What keeps a folder from loading, as far as it shows without loading weights."""
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yanshou.engines.checkpoint.adapter import CONFIG as ADAPTER_CONFIG
+from yanshou.engines.checkpoint.adapter import is_adapter, merge_command
 from yanshou.engines.checkpoint.architecture import check_architecture, check_expert_names
 from yanshou.engines.checkpoint.files import read_json, read_start, reading
+from yanshou.engines.checkpoint.fingerprint import PROCESSOR_FILES
 from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
 
 NUMERIC_KEYS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists
-MERGE_COMMAND = "swift export --adapters {folder} --merge_lora true --output_dir {folder}-merged"
+STEP = re.compile(r"checkpoint-(\d+)")  # the folders that trainers save
 
 
 def check(folder: Path) -> None:
@@ -32,15 +37,17 @@ def faults(folder: Path) -> Iterator[str]:
 
 
 def _faults(folder: Path) -> Iterator[str]:
-    if (folder / "adapter_config.json").exists():
-        if not any(folder.glob("model*.safetensors")):
-            command = MERGE_COMMAND.format(folder=folder)
-            yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {command}"
-            return
+    if is_adapter(folder):
+        yield f"{folder} is an adapter, not a whole checkpoint; merge it first: {merge_command(folder)}"
+        return
+    if (folder / ADAPTER_CONFIG).exists():
         yield (
-            f"{folder}: adapter_config.json lies beside whole weights; where peft is installed, loading would apply "
-            "the adapter a second time. If it is merged already, delete the adapter_* files; otherwise merge it."
+            f"{folder}: {ADAPTER_CONFIG} lies beside whole weights, so it is unclear whether they are merged. If they "
+            "are, delete the adapter_* files; if not, move the adapter to a folder of its own."
         )
+    if not (folder / "config.json").exists() and (inside := _checkpoint_inside(folder)):
+        yield f"{folder} holds no checkpoint, but {inside} does: give that one."
+        return
     found = [*_config_faults(folder), *_weight_faults(folder)]
     yield from found or _caught(fp8_scales, folder)
     yield from processor_faults(folder)
@@ -55,11 +62,34 @@ def _config_faults(folder: Path) -> Iterator[str]:
 
 def processor_faults(folder: Path) -> Iterator[str]:
     """What keeps tokenizer and image processor from loading."""
-    yield from _tokenizer_faults(folder)
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json")):
+        yield f"{folder}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."
     if not any((folder / name).exists() for name in ("preprocessor_config.json", "processor_config.json")):
         yield f"{folder}: preprocessor_config.json is missing. Copy it from the checkpoint it was trained from."
+    for name in (*PROCESSOR_FILES, "generation_config.json"):
+        if os.path.lexists(folder / name):
+            yield from _caught(read_start, folder / name)
     for name in ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json"):
         yield from _number_faults(folder / name)
+
+
+def _checkpoint_inside(folder: Path) -> Path | None:
+    """The checkpoint that is meant where a trainer's output folder is given: its result, or the newest saved one."""
+    places = ("*", "*/checkpoint-*", "*/final")
+    kinds = [f"{place}/{name}" for place in places for name in ("config.json", ADAPTER_CONFIG)]
+    found = [path.parent for kind in kinds for path in folder.glob(kind)]
+    return max(found, key=_newest, default=None)
+
+
+def _newest(folder: Path) -> tuple[bool, float, int]:
+    """Orders checkpoints: `final` is the last, then those of the run that was written last, by step."""
+    step = STEP.fullmatch(folder.name)
+    return folder.name == "final", folder.parent.stat().st_mtime, int(step[1]) if step else -1
+
+
+def is_tied(folder: Path) -> bool:
+    """Whether the embeddings are also the output matrix."""
+    return bool(read_json(folder / "config.json").get("tie_word_embeddings"))
 
 
 def _caught(step: Any, *values: Any) -> Iterator[str]:
@@ -73,14 +103,6 @@ def _check_config(folder: Path) -> None:
     config = read_json(folder / "config.json")
     check_architecture(folder, config)
     check_quantization(folder, config)
-
-
-def _tokenizer_faults(folder: Path) -> Iterator[str]:
-    present = [folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()]
-    if not present:
-        yield f"{folder}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."
-    for path in present:
-        yield from _caught(read_start, path)
 
 
 def _number_faults(path: Path) -> Iterator[str]:

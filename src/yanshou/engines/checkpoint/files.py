@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,12 +61,15 @@ def _cause(path: Path, error: OSError) -> str:
             return f"it links to {path.readlink()}, which is not there. Copy or download the checkpoint again."
         return "there is no such file. Copy the checkpoint again."
     if isinstance(error, PermissionError):
-        return f"this user may not read it{_mode(path)}. Make it readable: chmod a+r '{path}'"
+        return _forbidden(path)
     return CAUSES.get(error.errno or 0) or f"it cannot be read ({error.strerror or error}). Copy the checkpoint again."
 
 
-def _mode(path: Path) -> str:
+def _forbidden(path: Path) -> str:
     try:
-        return f" ({stat.filemode(path.stat().st_mode)})"
-    except OSError:  # a folder above it may not be entered
-        return ""
+        mode = path.stat().st_mode
+    except OSError:
+        return f"this user may not enter {path.parent} or a folder above it. Make them accessible: chmod a+x"
+    rights = "rx" if stat.S_ISDIR(mode) else "r"
+    command = f"chmod a+{rights} {shlex.quote(str(path))}"
+    return f"this user may not read it ({stat.filemode(mode)}). Make it readable: {command}"

@@ -8,6 +8,11 @@ from pathlib import Path
 from yanshou.engines.checkpoint.files import reading
 from yanshou.engines.checkpoint.weight_files import weight_files
 
+PROCESSOR_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json"),
+    *("special_tokens_map.json", "chat_template.jinja", "chat_template.json", "preprocessor_config.json"),
+    *("video_preprocessor_config.json", "processor_config.json"),
+)
 TEXT_FILES = ("*.json", "*.jinja", "*.txt")
 
 

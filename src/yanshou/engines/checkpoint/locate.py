@@ -6,6 +6,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
+from yanshou.engines.checkpoint.files import reading
 from yanshou.errors import CheckpointError
 
 DEMO = "demo"  # names the checkpoint that is shipped with yanshou
@@ -18,9 +19,11 @@ def locate(checkpoint: str) -> Path:
     if checkpoint == DEMO:
         return Path(str(resources.files("yanshou.world") / "checkpoint"))
     folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111 - leaves the ~ of an unknown user where it is
-    if checkpoint and folder.is_dir():
+    with reading(folder):
+        is_folder, exists = folder.is_dir(), folder.exists()
+    if checkpoint and is_folder:
         return folder.resolve()
-    if checkpoint and folder.exists():
+    if checkpoint and exists:
         raise CheckpointError(f"checkpoint {checkpoint} is a file. Give the folder that holds config.json.")
     if not HUB_ID.fullmatch(checkpoint) or checkpoint.startswith("."):
         raise CheckpointError(f"checkpoint {checkpoint}: no such folder. Give a folder, a hub id (org/name) or {DEMO}.")
