@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
+from support.adapters import write_adapter
 from support.checkpoints import EMBEDDING, WEIGHTS, settings, spoilt, write_tiny
 from support.quantized import FINE_GRAINED, by_channel, write_fine_grained, write_per_channel
 from support.requests import answers, continuous, mixed
 from torch import Tensor
 from transformers import FineGrainedFP8Config, Qwen3VLForConditionalGeneration
 
+from yanshou.cli import main
 from yanshou.engines import checkpoint
 from yanshou.engines.dequantize import apply_scales
-from yanshou.engines.loading import load_weights
+from yanshou.engines.loading import load_model, load_weights
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 
@@ -69,6 +72,28 @@ def test_both_engines_answer_as_from_the_dequantized_weights(
     assert answers(TransformersEngine(settings(fp8)), mixed()) == wanted
     assert continuous(fp8, mixed()) == wanted
     assert answers(TransformersEngine(settings(tiny)), mixed()) != wanted
+
+
+def test_an_adapter_is_merged_into_the_dequantized_weights(tmp_path: Path) -> None:
+    fp8 = write_fine_grained(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    adapter, whole = (
+        write_adapter(tmp_path / "tiny", tmp_path / "adapter"),
+        spoilt(tmp_path / "tiny", tmp_path / "whole"),
+    )
+    load_weights(fp8, torch.float32, "sdpa").save_pretrained(whole)
+    merged, wanted = (
+        load_model(checkpoint.find(str(adapter), str(base)), torch.float32, "sdpa").get_parameter(UP)
+        for base in (fp8, whole)
+    )
+    assert torch.equal(merged, wanted)
+    assert not torch.equal(merged, load_weights(fp8, torch.float32, "sdpa").get_parameter(UP))
+
+
+def test_doctor_says_how_much_memory_they_take(tmp_path: Path) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    output = CliRunner().invoke(main, ["doctor", "--checkpoint", str(folder)]).output
+    assert f"FAIL  {folder}" not in output
+    assert f"note  {folder}: weights in FP8, which run in 16 bits and take twice that memory" in output
 
 
 def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:

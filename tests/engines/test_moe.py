@@ -6,6 +6,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
+from support.adapters import write_adapter
 from support.checkpoints import WEIGHTS, Spoil, edited, settings, spoilt
 from support.moe import write_moe
 from support.quantized import FINE_GRAINED
@@ -14,9 +15,9 @@ from transformers import Qwen3VLMoeForConditionalGeneration
 
 from yanshou.cli import main
 from yanshou.engines import Completion, Request, load_engine
-from yanshou.engines.checkpoint import check, faults, is_moe
+from yanshou.engines.checkpoint import check, faults, find, is_moe
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.loading import load_weights
+from yanshou.engines.loading import load_model, load_weights
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 
@@ -94,6 +95,15 @@ def test_the_continuous_engine_refuses_it_and_auto_never_picks_that_one(
     monkeypatch.setattr("yanshou.engines.device.pick_device", lambda _: torch.device("cuda"))
     assert type(load_engine(settings(moe))) is TransformersEngine
     assert type(load_engine(settings(tiny))) is ContinuousEngine
+
+
+def test_an_adapter_of_its_attention_is_merged(moe: Path, tmp_path: Path) -> None:
+    name = "model.language_model.layers.0.self_attn.q_proj.weight"
+    adapter = write_adapter(moe, tmp_path / "adapter", target_modules=["q_proj", "v_proj"])
+    merged = load_model(find(str(adapter), str(moe)), torch.float32, "sdpa")
+    plain = load_weights(moe, torch.float32, "sdpa")
+    assert not torch.equal(merged.get_parameter(name), plain.get_parameter(name))
+    assert torch.equal(merged.get_parameter(UP), plain.get_parameter(UP))
 
 
 def test_doctor_says_which_engine_runs_it(moe: Path) -> None:

@@ -112,6 +112,25 @@ def test_picture_in_memory_is_treated_like_its_file(write):
     assert np.array_equal(pixels(in_memory.image), pixels(from_file.image))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "MPO"])
+def test_picture_that_is_only_opened_is_proven_like_its_file(kind, write):
+    contents = encoded(picture(size=(256, 256)), kind, quality=95)
+    cut = contents[: len(contents) // 2] + b"\xff\xd9"
+    with Image.open(write(contents)) as opened:
+        assert np.array_equal(pixels(load_photo(opened).image), pixels(load_photo(write(contents)).image))
+        assert opened.size == (256, 256)
+        opened.load()  # still possible
+    with Image.open(write(cut)) as opened, pytest.raises(PhotoError, match="the picture in memory: the"):
+        load_photo(opened)
+    with Image.open(write(contents)) as opened:
+        opened.draft("RGB", (64, 64))
+        assert load_photo(opened).image.size == opened.size
+    with Image.open(write(contents)) as opened:
+        pass
+    with pytest.raises(PhotoError, match="closed before it was read"):
+        load_photo(opened)
+
+
 def test_orientation_set_on_a_picture_in_memory_counts():
     image = picture()
     image.getexif()[Base.Orientation] = 8

@@ -137,6 +137,15 @@ def test_many_small_intervals_are_all_needed():
         decoded(contents.replace(tail, b""))
 
 
+def test_restart_markers_of_a_scanner_behind_the_last_interval_are_passed_over():
+    for options in ({}, {"restart_marker_blocks": 5}):
+        contents = encoded(PHOTO, **options)
+        for more in (b"\xff\xd2", b"\xff\xd0junk" * 20_000):
+            assert decoded(contents[:-2] + more + END) == by_pillow(contents)
+            (scan,) = scans(contents[:-2] + more + END)
+            assert len(scan.segments) == scan.intervals
+
+
 def test_lost_sector_is_an_error_and_flat_areas_are_not():
     contents = bytearray(encoded(PHOTO, quality=95))
     middle = (scan_starts(bytes(contents))[0] + len(contents)) // 2

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText
 
 LANGUAGE = r".*language_model.*(q|k|v|o|gate|up|down)_proj"
 EVERYTHING = rf"{LANGUAGE}|.*visual.*(qkv|linear_fc1|linear_fc2|proj)"
@@ -19,7 +19,7 @@ Tensors = dict[str, torch.Tensor]
 
 def write_adapter(base: Path, folder: Path, seed: int = 5, **lora: Any) -> Path:
     """An adapter on `base`, saved by peft. `lora`: settings of LoraConfig other than rank 4 on the language model."""
-    model = Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
     settings = {"r": 4, "lora_alpha": 16, "target_modules": LANGUAGE, "init_lora_weights": False} | lora
     wrapped = get_peft_model(model, LoraConfig(**settings))
     generator = torch.Generator().manual_seed(seed)
@@ -35,7 +35,7 @@ def write_merged(base: Path, adapter: Path, folder: Path, dtype: torch.dtype = t
     from peft import PeftModel
     from transformers import AutoProcessor
 
-    model = Qwen3VLForConditionalGeneration.from_pretrained(base, dtype=dtype)
+    model = AutoModelForImageTextToText.from_pretrained(base, dtype=dtype)
     PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(folder)
     AutoProcessor.from_pretrained(base).save_pretrained(folder)
     return folder

@@ -126,6 +126,8 @@ def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
             yield Finding(
                 "note", f"{source.weights}: a mixture of experts (MoE), which the transformers engine runs, slower"
             )
+        if checkpoint.fp8_scales(source.weights):
+            yield Finding("note", f"{source.weights}: weights in FP8, which run in 16 bits and take twice that memory")
         yield from _adapter(source)
         yield from _unread(source)
         yield from _processor(EngineSettings(checkpoint=name, base_checkpoint=base, device="cpu"))

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from yanshou.errors import PhotoError
 from yanshou.inputs import jpeg, png
@@ -79,12 +81,13 @@ def decoded_photo(photo: Path | Image.Image, exif: ExifMode = "apply") -> Iterat
     """`load_photo` for threads that scale the photo down: its memory stays reserved until the end of the block."""
     if isinstance(photo, Image.Image):
         with _named("the picture in memory"):
-            decoded = _upright(photo, exif)
+            decoded = _upright(_from_its_file(photo), photo, exif)
         yield decoded
         return
     with ExitStack() as reserved:
         with _named(photo):
-            decoded = _upright(_decode(_read(photo, reserved)), exif)
+            image = _decode(_read(photo, reserved))
+            decoded = _upright(image, image, exif)
         yield decoded
 
 
@@ -99,9 +102,22 @@ def _named(name: Path | str) -> Iterator[None]:
         raise PhotoError(f"{name}: not enough memory to decode it", "Use fewer photos at once.") from error
 
 
-def _upright(image: Image.Image, exif: ExifMode) -> Photo:
+def _from_its_file(image: Image.Image) -> Image.Image:
+    """A picture that was opened and not loaded yet, decoded from its file; any other one as it is."""
+    if not isinstance(image, (JpegImageFile, PngImageFile)) or not image.tile or image.tell() != 0:
+        return image  # made in memory, loaded, or a later frame
+    if image.fp is None or image.fp.closed:
+        raise PhotoError("it was closed before it was read", "Load it before its file is closed, or give its path.")
+    if image.decoderconfig:  # scaled by draft()
+        return image
+    image.fp.seek(0)
+    return _decode(image.fp.read())
+
+
+def _upright(image: Image.Image, exif_of: Image.Image, exif: ExifMode) -> Photo:
+    """The picture in RGB, turned by the EXIF of `exif_of`."""
     rgb = to_rgb(image)
-    turn = turn_of(image) if exif == "apply" else None
+    turn = turn_of(exif_of) if exif == "apply" else None
     return Photo(rgb.transpose(turn) if turn is not None else rgb, turn is not None)
 
 

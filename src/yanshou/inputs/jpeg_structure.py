@@ -48,9 +48,10 @@ class Scan:
     approximation: tuple[int, int]  # lowest bit of the coefficients before and after the scan; progressive files only
     intervals: int  # number of segments that the restart interval asks for
     zeros_are_data: bool  # many zero bytes may be data: areas of one colour
-    segments: tuple[tuple[int, int], ...]  # start and end of the data between two markers
-    restarts: bytes  # kinds of the markers between the segments
-    behind: int | None  # kind of the marker behind the data; None: the file ends
+    segments: tuple[tuple[int, int], ...]  # start and end of the data between two markers, at most `intervals`
+    restarts: bytes  # kinds of the restart markers behind the segments
+    end: int
+    behind: int | None  # kind of the marker at the end; None: the file ends
 
     @property
     def in_order(self) -> bool:
@@ -83,12 +84,12 @@ class _Tables:
         parts = [(body[1 + 2 * number], body[2 + 2 * number]) for number in range(body[0])]
         first, last, bits = body[1 + 2 * body[0] : 4 + 2 * body[0]]
         components = tuple(part for part, _ in parts)
-        segments, restarts, behind = _segments(data, start)
+        intervals = _ceil(self.frame.units(components), self.interval) if self.interval else 1
+        zeros_are_data = self._zeros_are_data(tuple(table for _, table in parts), first, bits >> 4)
+        segments, restarts, end, behind = _segments(data, start, intervals)
         return Scan(
-            self.frame, components, (first, last), (bits >> 4, bits & 15),
-            _ceil(self.frame.units(components), self.interval) if self.interval else 1,
-            self._zeros_are_data(tuple(table for _, table in parts), first, bits >> 4),
-            segments, restarts, behind,
+            self.frame, components, (first, last), (bits >> 4, bits & 15), intervals, zeros_are_data,
+            segments, restarts, end, behind,
         )  # fmt: skip
 
     def _zeros_are_data(self, tables: tuple[int, ...], first: int, refined: int) -> bool:
@@ -115,7 +116,7 @@ def scans(data: bytes) -> Iterator[Scan]:
         if scan is None:
             return
         yield scan
-        position = scan.segments[-1][1]
+        position = scan.end
 
 
 def frame(head: bytes) -> Frame | None:
@@ -140,16 +141,24 @@ def _headers(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:
         position += length
 
 
-def _segments(data: bytes, start: int) -> tuple[tuple[tuple[int, int], ...], bytes, int | None]:
-    """Segments, kinds of the restart markers between them, and the kind of the marker behind them."""
-    segments, restarts = [], bytearray()
+def _segments(data: bytes, start: int, wanted: int) -> tuple[tuple[tuple[int, int], ...], bytes, int, int | None]:
+    """The first segments, kinds of the restart markers behind them, end of the scan, and kind of the marker there.
+
+    Scanners write more restart markers than announced; they are passed over.
+    """
+    segments: list[tuple[int, int]] = []
+    restarts = bytearray()
     for marker in MARKER.finditer(data, start):
-        segments.append((start, marker.start()))
-        kind, start = marker[0][1], marker.end()
+        kind = marker[0][1]
+        if len(segments) < wanted:
+            segments.append((start, marker.start()))
+            restarts += marker[0][1:] if kind in RESTARTS else b""
+            start = marker.end()
         if kind not in RESTARTS:
-            return tuple(segments), bytes(restarts), kind
-        restarts.append(kind)
-    return (*segments, (start, len(data))), bytes(restarts), None
+            return tuple(segments), bytes(restarts), marker.start(), kind
+    if len(segments) < wanted:
+        segments.append((start, len(data)))
+    return tuple(segments), bytes(restarts), len(data), None
 
 
 def _frame(kind: int, body: bytes) -> Frame:
