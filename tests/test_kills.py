@@ -6,6 +6,7 @@ Where a kill leaves a set without its last file, the commands that read the set 
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,13 @@ def campaign(start: Check, command: Sequence[str], after_kill: Check, complete: 
         assert killed_at_change(number, work)
         examine()
         kills += 1
-    for seconds in random_times(max(0, KILLS // COMMANDS - kills), 0.3, 16):
+    start()
+    began = time.monotonic()
+    work()
+    longest_s = time.monotonic() - began
+    for seconds in random_times(longest_s, 16):
+        if kills >= KILLS // COMMANDS:
+            break
         start()
         kills += killed_after(seconds, work)
         examine()

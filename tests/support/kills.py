@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from support.processes import in_child
@@ -39,9 +39,11 @@ def killed_after(seconds: float, work: Callable[[], Any]) -> bool:
     return _killed(lambda: signal.setitimer(signal.ITIMER_REAL, seconds) and None, work)
 
 
-def random_times(count: int, longest_s: float, seed: int) -> list[float]:
+def random_times(longest_s: float, seed: int) -> Iterator[float]:
+    """Seconds, without end."""
     rng = random.Random(seed)
-    return [rng.uniform(0.001, longest_s) for _ in range(count)]
+    while True:
+        yield rng.uniform(0.001, longest_s)
 
 
 def _killed(prepare: Callable[[], Any], work: Callable[[], Any]) -> bool:
