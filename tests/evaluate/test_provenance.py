@@ -49,6 +49,14 @@ def test_checkpoint_prompts_and_threshold_are_shown(judged: Judged, tmp_path: Pa
     assert page.texts["通过概率 ≥ 0.7 判为通过（判定时设定）"] == 1
 
 
+def test_an_adapter_is_part_of_the_checkpoint(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(file, checkpoint="4f0c" * 16, adapter="77aa" * 16)
+    page = report([file], tmp_path)
+    assert page.texts[f"{'4f0c' * 16} + {'77aa' * 16}"] == 2
+    assert not any('"adapter"' in text for text in page.inside["pre"])
+
+
 @pytest.mark.parametrize("threshold", [pytest.param(10**400, id="huge"), -1, 1.5, True, False, "1", [1], {}])
 def test_a_recorded_threshold_that_is_no_probability_counts_as_unknown(
     judged: Judged, tmp_path: Path, threshold: object

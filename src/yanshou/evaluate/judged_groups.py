@@ -31,7 +31,7 @@ from yanshou.schema.records import (
     unbound_warnings,
 )
 from yanshou.schema.summary import parse
-from yanshou.stage_b.dataset_files import check_dataset_file
+from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
@@ -154,7 +154,7 @@ def read_judged(
     `only`: dataset files, to whose groups the evaluation is limited. Raises InputError where lines of two labels name
     the same photo, unless that is allowed.
     """
-    of_dataset = [warning for path in only for warning in check_dataset_file(path)]
+    of_dataset = check_dataset_files(only)
     selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     read, sources, photos = _read(verdict_files, stage_a_files, missions)
     shared = check_shared_photos(

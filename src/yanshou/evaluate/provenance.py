@@ -8,6 +8,7 @@ from typing import Any
 from yanshou.evaluate.evaluation import Evaluation
 
 RULES = "rules"  # run.json has this in place of a checkpoint's fingerprint
+CHECKPOINT = ("checkpoint", "adapter")  # fingerprints in a run file
 PROMPTS = {"system": "prompt_system", "user": "prompt_user", "focus": "prompt_focus", "rule": "prompt_rule"}
 
 
@@ -37,8 +38,7 @@ def threshold_text(evaluation: Evaluation, texts: Mapping[str, str]) -> str:
 
 def checkpoints(evaluation: Evaluation) -> list[str | None]:
     """The distinct checkpoints that gave the verdicts. None: unknown."""
-    named = [(evaluation.runs[file] or {}).get("checkpoint") for file in evaluation.verdict_files]
-    return list(dict.fromkeys(None if name is None else str(name) for name in named))
+    return list(dict.fromkeys(_checkpoint(evaluation.runs[file] or {}) for file in evaluation.verdict_files))
 
 
 def origins(evaluation: Evaluation, texts: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -48,18 +48,26 @@ def origins(evaluation: Evaluation, texts: Mapping[str, str]) -> list[dict[str, 
 
 def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, str]) -> dict[str, Any]:
     rest = dict(settings or {})
-    prompts = rest.pop("prompts", None)
+    checkpoint, prompts = _checkpoint(rest), rest.pop("prompts", None)
+    for part in CHECKPOINT:
+        rest.pop(part, None)
     if not isinstance(prompts, Mapping):
         prompts = {} if prompts is None else {"": prompts}
     return {
         "file": str(file),
         "verdicts": not file.stem.endswith("_stage_a"),
         "known": settings is not None,
-        "checkpoint": rest.pop("checkpoint", None),
+        "checkpoint": checkpoint,
         "threshold": rest.pop("threshold", None),
         "prompts": [(_prompt_name(name, texts), _shown(text)) for name, text in prompts.items()],
         "rest": _shown(rest) if rest else "",
     }
+
+
+def _checkpoint(settings: Mapping[str, Any]) -> str | None:
+    """The fingerprint of the checkpoint, and that of its adapter where there is one."""
+    parts = [str(settings[part]) for part in CHECKPOINT if settings.get(part) is not None]
+    return " + ".join(parts) or None
 
 
 def _prompt_name(name: str, texts: Mapping[str, str]) -> str:

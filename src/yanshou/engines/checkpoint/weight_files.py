@@ -27,9 +27,10 @@ class TensorHeader(NamedTuple):
 
 def weight_files(folder: Path) -> list[Path]:
     """The files in which loading looks for weights. They may be missing. Raises CheckpointError where none is named."""
-    name = _named_by_config(folder) or WHOLE
-    if name == WHOLE and not os.path.lexists(folder / WHOLE) and (folder / INDEX).exists():
-        name = INDEX
+    with reading(folder):
+        name = _named_by_config(folder) or WHOLE
+        if name == WHOLE and not os.path.lexists(folder / WHOLE) and (folder / INDEX).exists():
+            name = INDEX
     if not isinstance(name, str) or not name.endswith((".safetensors", ".safetensors.index.json")):
         raise CheckpointError(f"{folder / 'config.json'}: transformers_weights is {name!r}. Delete that key.")
     names = sorted(set(read_index(folder / name).values())) if name.endswith(".json") else [name]
@@ -64,7 +65,7 @@ def read_headers(files: Sequence[Path]) -> dict[str, TensorHeader]:
 def _read_header(path: Path) -> dict[str, TensorHeader]:
     read_start(path)
     try:
-        with reading(path), safe_open(path, "pt") as file:
+        with reading(path), safe_open(path, "np") as file:  # torch takes seconds to import
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             return {name: TensorHeader(one.get_dtype(), (*one.get_shape(),), path) for name, one in slices.items()}
     except SafetensorError as error:
