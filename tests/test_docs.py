@@ -87,6 +87,14 @@ def test_no_page_has_the_marks_of_a_merge(page: Path) -> None:
     assert re.findall(r"^(?:<{7}|={7}|>{7}).*", page.read_text(encoding="utf-8"), re.MULTILINE) == []
 
 
+def test_architecture_names_every_file() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "src" / "yanshou"
+    own_page = (package / "cli", package / "world" / "grpo_loop")  # one file per command; docs/grpo.md
+    files = [path for path in package.rglob("*.py") if not path.stem.startswith("__") and path.parent not in own_page]
+    assert [str(path.relative_to(package)) for path in files if path.name not in page] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_lead_to_files(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

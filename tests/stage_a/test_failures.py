@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 from support.hostile import build_hostile_mission
 from support.lines import CABLES, SHIELD
@@ -107,6 +108,16 @@ def test_photos_renamed_after_their_line_was_written_are_an_error_naming_both(
     assert lines_file(out).read_bytes() == before
     (folder / "3.jpg").rename(folder / "1.jpg")
     assert (run(root, path, out).status, faults(out)) == (0, [])
+
+
+def test_photos_whose_names_only_changed_their_unicode_form_are_the_same(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    root, path, out = photo_tree({f"{SHIELD}/{PASS}/站点": ["侧é.jpg", "正é.jpg"]}), script(), tmp_path / "out"
+    run(root, path, out)
+    for photo in list((root / SHIELD / PASS / "站点").iterdir()):
+        photo.rename(photo.with_name(normalize("NFD", photo.name)))
+    assert (run(root, path, out).status, run(root, path, out).skipped) == (0, 1)
 
 
 def test_a_run_whose_first_groups_all_fail_stops(photo_tree: PhotoTree, tmp_path: Path) -> None:

@@ -193,6 +193,20 @@ def test_nothing_is_stale_below_a_folder_on_a_disk_that_is_not_there(
     assert (run(root, path, out).skipped, run(root, path, out).late_warnings) == (4, [])
 
 
+def test_nothing_is_stale_below_an_alias_folder_on_a_disk_that_is_not_there(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    disk, alias = photo_tree({f"{PASS}/QC-9": 1}, "disk"), "BBU线缆布放要求"
+    root, path, out = photo_tree(jobs(3, mission=CABLES)), script(), tmp_path / "out"
+    (root / alias).symlink_to(disk)
+    assert run(root, path, out, CABLES).written == 4
+    disk.rename(tmp_path / "unplugged")
+    result = run(root, path, out, CABLES, prune_all=True)
+    assert (result.status, result.stale, result.pruned, len(ids(out, CABLES))) == (0, 0, 0, 4)
+    assert result.warnings == [f"{CABLES}: left out 1 × link that leads to nothing: {alias}"]
+    assert warning(result) == "1 of its lines may be stale: their folders could not be listed."
+
+
 def test_nothing_is_stale_in_a_group_folder_without_permission(
     photo_tree: PhotoTree, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

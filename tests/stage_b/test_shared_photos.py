@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from click.testing import CliRunner, Result
 from support.lines import BAD, CABLES, GOOD, LABEL_DIRS, SHIELD, stage_a_line, write_lines
@@ -61,6 +62,18 @@ def test_a_copy_is_found_in_another_folder_with_another_summary(tmp_path: Path) 
     (after,) = taken(tmp_path, "fail", "QC-job-2", "1.jpg")
     shutil.copy(before, after)
     assert found(line(OLD, "pass", [before]), line(NEW, "fail", [after], BAD)) == [("a.jsonl:1", "a.jsonl:2", "1.jpg")]
+
+
+def test_names_are_compared_in_one_unicode_form(tmp_path: Path) -> None:
+    """A folder that went over a Mac has its names in another one."""
+    name, other = (normalize(form, "侧é.jpg") for form in ("NFC", "NFD"))
+    (before,), (after,) = taken(tmp_path, "pass", "站点é", name), taken(tmp_path, "fail", "站点é", other)
+    shutil.copy(before, after)
+    pair = [("a.jsonl:1", "a.jsonl:2", other)]
+    assert found(line(OLD, "pass", [before]), line(NEW, "fail", [after], BAD)) == pair
+    Path(before).unlink()
+    gone = before.replace("站点é", normalize("NFD", "站点é"))
+    assert found(line(OLD, "pass", [gone]), line(NEW, "fail", [after])) == pair
 
 
 def test_a_job_that_was_photographed_again_is_another_group(tmp_path: Path) -> None:

@@ -39,6 +39,19 @@ def test_lines_move_as_they_are_and_the_run_goes_on(tmp_path: Path) -> None:
     assert removed(tmp_path) == kept[1] + kept[3]
 
 
+def test_a_link_stays_and_the_file_behind_it_loses_the_lines(tmp_path: Path) -> None:
+    write_groups(tmp_path, 1, 2, 3)
+    link = tmp_path / f"{STEM}.jsonl"
+    stored = link.rename(tmp_path / "stored")
+    link.symlink_to(stored)
+    with open_run(tmp_path) as files:
+        files.remove({2: record(2).key})
+        files.append(record(4))
+        files.lines.replace([record(1), record(3), record(4)])
+        files.append(record(5))
+    assert (link.is_symlink(), stored.read_bytes(), removed(tmp_path)) == (True, written(1, 3, 4, 5), written(2))
+
+
 def test_a_line_with_another_content_is_another_line(tmp_path: Path) -> None:
     write_groups(tmp_path, 1, 2)
     move(tmp_path, {2: record(2).key})

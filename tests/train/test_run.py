@@ -109,6 +109,14 @@ def test_an_interrupted_training_resumes_from_the_newest_complete_checkpoint(
     assert [json.loads(line)["global_step/max_steps"] for line in lines] == ["1/3", "2/3", "2/3", "3/3", "3/3"]
 
 
+def test_a_training_reads_no_rows_from_the_cache_of_another_one(settings: Build) -> None:
+    """A cache takes a file with the same name and time for the same file: `rsync -t` and `tar` keep times."""
+    cache = settings().output_dir / ".swift_cache"
+    (cache / "datasets").mkdir(parents=True)
+    assert Training(settings()).run().status == 0
+    assert not cache.exists()
+
+
 def test_a_finished_training_is_not_trained_again(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     Training(settings()).run()
     monkeypatch.setenv("SWIFT_DOES", "fail")

@@ -11,6 +11,7 @@ from yanshou.settings import TrainSettings
 from yanshou.train.command import OFFLINE, PLUGIN, environment, merge_args, target_regex, train_args
 
 Build = Callable[..., TrainSettings]
+CACHE = Path("/o/.swift_cache")
 MODEL, TRAIN, VAL = Path("/m/4B"), Path("/d/train.jsonl"), Path("/d/val.jsonl")
 
 
@@ -89,14 +90,13 @@ def test_an_extra_argument_without_dashes_is_wrong_usage(settings: Build) -> Non
 
 def test_on_the_cpu_the_trainer_computes_in_float32_and_sees_no_gpu(settings: Build) -> None:
     assert arguments(settings(), cpu=True).endswith("--use_cpu true --torch_dtype float32")
-    assert environment({}, cpu=True)["CUDA_VISIBLE_DEVICES"] == ""
-    assert "CUDA_VISIBLE_DEVICES" not in environment({}, cpu=False)
+    assert environment({}, cpu=True, cache=CACHE)["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in environment({}, cpu=False, cache=CACHE)
 
 
-def test_the_trainer_is_offline() -> None:
-    assert (
-        environment({"PATH": "/bin", "HF_HUB_OFFLINE": "0"}, cpu=False).items() >= {"PATH": "/bin", **OFFLINE}.items()
-    )
+def test_the_trainer_is_offline_and_has_a_cache_of_its_own() -> None:
+    given = environment({"PATH": "/bin", "HF_HUB_OFFLINE": "0", "MODELSCOPE_CACHE": "/x"}, cpu=False, cache=CACHE)
+    assert given.items() >= {"PATH": "/bin", "MODELSCOPE_CACHE": str(CACHE), **OFFLINE}.items()
 
 
 def test_a_step_that_is_no_whole_number_of_groups_is_refused(settings: Build) -> None:

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from yanshou.errors import InputError
-from yanshou.evaluate.sources import NAME_THEM, exists, find_stage_a_files, unfinished_warnings
+from yanshou.evaluate.sources import NAME_THEM, check_rewritten, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import (
@@ -31,7 +31,7 @@ from yanshou.schema.records import (
     unbound_warnings,
 )
 from yanshou.schema.summary import parse
-from yanshou.stage_b.dataset_files import check_dataset_file
+from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
@@ -154,7 +154,7 @@ def read_judged(
     `only`: dataset files, to whose groups the evaluation is limited. Raises InputError where lines of two labels name
     the same photo, unless that is allowed.
     """
-    of_dataset = [warning for path in only for warning in check_dataset_file(path)]
+    of_dataset = check_dataset_files(only)
     selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
     read, sources, photos = _read(verdict_files, stage_a_files, missions)
     shared = check_shared_photos(
@@ -188,7 +188,9 @@ def _read(
 ) -> tuple[JudgedSet, Sequence[Path], list[PhotosOfGroup]]:
     """The files' content, the Stage-A files, and the photos of their lines."""
     # Verdicts first: a file of another kind is refused before its run file is looked for.
-    verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
+    judged = list(read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN))
+    check_rewritten(verdict_files, judged)
+    verdicts = {record.key: record for _, record in judged}
     faults = _read_faults(verdict_files, missions)
     sources = find_stage_a_files(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
     # Some missions may not have been judged.

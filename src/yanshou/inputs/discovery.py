@@ -29,6 +29,7 @@ from yanshou.inputs.label_folders import label_of, meant_label
 from yanshou.inputs.layout import labels_missing, mission_missing, quoted
 from yanshou.inputs.listing import (
     EMPTY_GROUP,
+    LOST_LINK,
     UNKNOWN_LABEL,
     LeftOut,
     is_text,
@@ -90,10 +91,10 @@ class Discovery(LeftOut):
 
 def discover(input_dir: Path, name: str, aliases: Sequence[str] = (), layout: Layout = "labelled") -> Discovery:
     """All groups of the mission `name`, whose folder may also have the name of an alias."""
-    missions = mission_folders(input_dir, name, aliases)
+    found = Discovery(name)
+    missions = mission_folders(input_dir, name, aliases, found)
     if not missions:
         raise mission_missing(input_dir, (name, *aliases), layout)
-    found = Discovery(name)
     groups = [
         group
         for mission in missions
@@ -104,10 +105,21 @@ def discover(input_dir: Path, name: str, aliases: Sequence[str] = (), layout: La
     return found
 
 
-def mission_folders(input_dir: Path, name: str, aliases: Sequence[str] = ()) -> list[Path]:
-    """The folders of one mission: none if it is absent, several if its name and its aliases are in use side by side."""
+def mission_folders(
+    input_dir: Path, name: str, aliases: Sequence[str] = (), found: Discovery | None = None
+) -> list[Path]:
+    """The folders of one mission: none if it is absent, several if its name and its aliases are in use side by side.
+
+    `found` learns of those that are links to a disk that is not there.
+    """
     wanted = {normalize("NFC", called) for called in (name, *aliases)}
-    return [input_dir / folder for folder in sub_folders(input_dir) if normalize("NFC", folder) in wanted]
+    beside = LeftOut(name)
+    folders = [input_dir / folder for folder in sub_folders(input_dir, beside) if normalize("NFC", folder) in wanted]
+    for lost in beside.unlisted:
+        if found and normalize("NFC", lost.name) in wanted:
+            found.skip(LOST_LINK, lost.name)
+            found.unlisted.append(lost)
+    return folders
 
 
 def _label_folders(mission: Path, layout: Layout, found: Discovery) -> Iterator[tuple[Label | None, Path]]:

@@ -30,6 +30,7 @@ NAMES_SHOWN = 3  # in a warning; "…" for the others
 UNKNOWN_LABEL = "folder that is not a label"
 EMPTY_GROUP = "group without photos"
 STRAY_FILE = "file outside a group folder"
+LOST_LINK = "link that leads to nothing"
 HIDDEN = "hidden file or folder"
 SUB_FOLDER = "folder inside a group"
 OTHER_TYPE = "file that is not JPEG or PNG by its name"
@@ -93,8 +94,9 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
             hidden = is_hidden(entry.name)
             if hidden or not is_folder(entry):
                 if left_out:
-                    left_out.skip(HIDDEN if hidden else STRAY_FILE, prefix + entry.name)
-                    if not _is_known(entry):
+                    known = _is_known(entry)
+                    left_out.skip(HIDDEN if hidden else STRAY_FILE if known else LOST_LINK, prefix + entry.name)
+                    if not known:
                         left_out.unlisted.append(folder / entry.name)
             else:
                 names.append(entry.name)

@@ -47,7 +47,7 @@ def settle(absent: AbsentLines, run: MissionRun[Any], prune_share: float) -> Non
         result.stale, result.pruned, result.removed = 0, len(stale), removed
         return
     advice = f"Put the groups back, or move the lines to {removed.name} with --prune."
-    if prune_share:
+    if len(stale) > len(lines.done) / 2:
         advice = (
             f"--prune moves at most half of a file's lines, and these are {len(stale)} of {len(lines.done)}: is a disk "
             "or a folder missing? Put it back, or use --prune-all."

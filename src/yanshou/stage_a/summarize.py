@@ -135,7 +135,7 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
             names = [photo.name for photo in group.photos()]
         except GroupFolderError as error:
             return error
-        if "/".join(names) == freshness:
+        if normalize("NFC", "/".join(names)) == normalize("NFC", freshness):  # a Mac on the way changes the form
             return None
         return GroupFolderError(
             f"{group.folder}: its line was written from {', '.join(freshness.split('/'))}; now there are "

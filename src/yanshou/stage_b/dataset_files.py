@@ -1,5 +1,6 @@
 """A dataset's files as their readers meet them: the card's checksums say whether they are those of one run."""
 
+from collections.abc import Collection, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,31 +13,44 @@ from yanshou.text import excerpt, printable
 TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
 
 
-def check_dataset_file(path: Path) -> list[str]:
-    """Compares a file of a dataset with the card beside it; returns a warning where there is none to compare with.
+def check_dataset_files(paths: Collection[Path]) -> list[str]:
+    """Compares the folders of a dataset's files with their cards; returns warnings where there is nothing to compare.
 
-    Raises InputError for a file that the card does not describe, and where a run of `yanshou dataset` was killed.
+    Raises InputError for a folder with a file that its card does not describe, though it has its name, because the
+    files of a dataset are true only together; and for a folder in which a run of `yanshou dataset` was killed.
     """
-    card = path.parent / CARD
+    named = [path for path in paths if path.is_file()]  # of a pipe or a missing file, its reader says what is wrong
+    for folder in dict.fromkeys(path.parent for path in paths):
+        _check_folder(folder)
+    return [warning for path in named for warning in _warnings(path)]
+
+
+def _check_folder(folder: Path) -> None:
+    card = folder / CARD
     if is_unfinished(card):
         raise InputError(
-            f"{printable(path.parent)}: a run of `yanshou dataset` into this folder was ended between two files, or is "
+            f"{printable(folder)}: a run of `yanshou dataset` into this folder was ended between two files, or is "
             "writing them now. Run it again."
         )
-    if not path.is_file():  # a pipe, or missing: who reads it says so
-        return []
+    for name, expected in _checksums(card).items() if card.exists() else ():
+        path = folder / Path(name).name
+        if path.is_file() and (found := _sha256(path)) != expected:
+            raise InputError(
+                f"{printable(path)}: this is not the file that {CARD} beside it describes: its SHA-256 is "
+                f"{found[:12]}…, in the card {expected[:12]}…. It was changed, or is of another dataset. Build the "
+                "dataset again with `yanshou dataset`, or move a file that was changed on purpose to a folder of its "
+                "own."
+            )
+
+
+def _warnings(path: Path) -> Iterator[str]:
+    card = path.parent / CARD
     if not card.exists():
-        return [f"{printable(path)}: there is no {CARD} beside it, so nothing says whether the file is complete"]
-    described, found = _checksums(card), _sha256(path)
-    if path.name in described and described[path.name] != found:
-        raise InputError(
-            f"{printable(path)}: this is not the file that {CARD} beside it describes: its SHA-256 is {found[:12]}…, "
-            f"in the card {described[path.name][:12]}…. It was changed, or is of another dataset. Build the dataset "
-            "again with `yanshou dataset`, or move a file that was changed on purpose to a folder of its own."
-        )
-    if found not in described.values():
-        return [f"{printable(path)}: {CARD} beside it does not describe this file"]
-    return []
+        yield f"{printable(path)}: there is no {CARD} beside it, so nothing says whether the file is complete"
+        return
+    described = _checksums(card)
+    if path.name not in described and _sha256(path) not in described.values():
+        yield f"{printable(path)}: {CARD} beside it does not describe this file"
 
 
 def _sha256(path: Path) -> str:

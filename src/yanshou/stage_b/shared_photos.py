@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
+from unicodedata import normalize
 
 from yanshou.errors import InputError
 from yanshou.inputs.label_folders import label_of
@@ -156,16 +157,16 @@ def _pair(photos: Sequence[Named]) -> SharedPhoto:
 
 
 def _base_name(path: str) -> str:
-    return path.rpartition("/")[2]
+    return normalize("NFC", path.rpartition("/")[2])  # a Mac on the way changes the form
 
 
 def _below_label(path: str) -> str:
     """`QC-job-1/QC-5_1.jpg`: the path below the last folder of a label; the whole path without such a folder."""
-    parts = path.split("/")
+    parts = normalize("NFC", path).split("/")
     for number in range(len(parts) - 2, -1, -1):
         if label_of(parts[number]):
             return "/".join(parts[number + 1 :])
-    return path
+    return "/".join(parts)
 
 
 def _size(path: str) -> int | None:

@@ -64,10 +64,10 @@ class LinesFile(Generic[RecordT]):
             del self.done[key]
 
     def replace(self, records: Iterable[RecordT]) -> None:
-        """Replaces all lines at once by others of the same groups."""
+        """Replaces all lines at once by others of the same groups. A link stays, and the file behind it is replaced."""
         data = b"".join(map(dump_line, records))
         self._opened.check()
-        replace_file(self.path, data)
+        replace_file(self.path.resolve(), data)
         self._opened.close()
         self._file = Appender(self.path, FileEnd(len(data)))  # the old one would append to the old file
 

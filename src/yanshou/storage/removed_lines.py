@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 def move_lines(lines: Path, removed: Path, numbers: Collection[int], record_type: type[GroupRecord]) -> None:
     """Moves lines, by their numbers (from 1), to the end of `removed`. The caller holds the lock of `lines`.
 
+    Where `lines` is a link, the file that it leads to is replaced: a link would be left with an old copy behind it.
     Raises DamagedFileError where `removed` holds a line that no run writes, and OutputError.
     """
     _copy(lines, removed, numbers, record_type)
-    with replacing(lines) as draft, draft.open("xb") as kept:
+    with replacing(lines.resolve()) as draft, draft.open("xb") as kept:
         kept.writelines(line for number, line in _raw_lines(lines) if number not in numbers)
         kept.flush()
         flush_to_disk(kept.fileno())

@@ -59,9 +59,10 @@ def merge_args(adapter: Path, target: Path) -> list[str]:
     return ["export", *_flatten([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
 
 
-def environment(base: Mapping[str, str], cpu: bool) -> dict[str, str]:
-    """The trainer's environment: it asks no hub, and it ends with its launcher."""
-    return {**base, **OFFLINE, LAUNCHER_ENV: "1", **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
+def environment(base: Mapping[str, str], cpu: bool, cache: Path) -> dict[str, str]:
+    """The trainer's environment: it asks no hub, has a cache of its own, and ends with its launcher."""
+    place = {"MODELSCOPE_CACHE": str(cache), **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
+    return {**base, **OFFLINE, LAUNCHER_ENV: "1", **place}
 
 
 def tuner(settings: TrainSettings, blocks: int) -> Arguments:

@@ -4,6 +4,7 @@ out/ train.run.json     the settings of the training
      start/             where an adapter is trained on: its base with the adapter merged
      swift/             written by ms-swift: checkpoint-50 · checkpoint-100 · logging.jsonl · args.json
      swift.log          ms-swift's output
+     .swift_cache/      ms-swift's copies of the rows, while it runs
      sft_train.jsonl    with --sft: the rows with their answers; also sft_val.jsonl
      curves.png         drawn at the end
      final/             the result, which --checkpoint takes; complete or missing, never partial
@@ -54,6 +55,11 @@ class TrainFolder:
         return self.root / "start"
 
     @property
+    def cache(self) -> Path:
+        """ms-swift's copies of the rows, while it runs."""
+        return self.root / ".swift_cache"
+
+    @property
     def starting(self) -> Path:
         return self.root / ".start.tmp"
 
@@ -72,7 +78,7 @@ class TrainFolder:
     def written(self) -> list[Path]:
         """What a training has written here. Anything else in the folder belongs to the user."""
         files = (self.run, self.swift, self.log, self.rows("train"), self.rows("val"), self.curves)
-        folders = (self.start, self.starting, self.merging, self.final)
+        folders = (self.cache, self.start, self.starting, self.merging, self.final)
         return [path for path in (*files, *folders) if path.exists() or path.is_symlink()]
 
     def newest(self) -> Path | None:

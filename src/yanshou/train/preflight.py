@@ -9,7 +9,7 @@ from pathlib import Path
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
 from yanshou.requirements import installed, requirements
-from yanshou.stage_b.dataset_files import check_dataset_file
+from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
@@ -80,10 +80,9 @@ def check_files(files: Mapping[str, Path]) -> list[str]:
 
     Raises InputError and DamagedFileError.
     """
-    warnings: list[str] = []
+    warnings = check_dataset_files(files.values())
     groups: dict[str, set[str]] = {}
     for name, path in files.items():
-        warnings += check_dataset_file(path)
         if not path.is_file():  # a pipe: yanshou reads it for the run file, then swift reads it again
             raise InputError(
                 f"{path} is not a file that can be read several times. Write the rows into a regular file."

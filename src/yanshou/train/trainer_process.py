@@ -47,13 +47,15 @@ class TrainerProcess:
         LockedError where another training took the lock, because somebody deleted the lock file.
         """
         logger.info("swift %s", " ".join(args))
+        self._clear_cache()
         with write_errors(self._folder.log):
             log = self._folder.log.open("ab")
         with log:
             begin = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "swift.cli.main", *args], cwd=self._folder.root, stdin=subprocess.PIPE,
-                stdout=log, stderr=subprocess.STDOUT, env=environment(os.environ, self._cpu), start_new_session=True,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env=environment(os.environ, self._cpu, self._folder.cache),
             )  # fmt: skip
             self._view.begin()
             try:
@@ -61,10 +63,17 @@ class TrainerProcess:
             finally:
                 self._view.end()
                 _kill(process)
+                self._clear_cache()
         interrupted = self._interrupted()
         if not interrupted and process.returncode != 0:
             raise RunError(self._failure(begin, process.returncode))
         return not interrupted
+
+    def _clear_cache(self) -> None:
+        """ms-swift takes rows from its cache if the file has the same name and time, whatever it holds by now."""
+        with write_errors(self._folder.cache):
+            if self._folder.cache.exists():
+                shutil.rmtree(self._folder.cache)
 
     def _follow(self, process: "subprocess.Popen[bytes]") -> None:
         while process.poll() is None:

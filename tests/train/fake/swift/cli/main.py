@@ -27,6 +27,8 @@ def main() -> None:
 def train(output: Path, given: dict[str, str], does: str) -> None:
     if does == "fail":
         raise ValueError("generation_batch_size (6) must be evenly divisible by num_generations (4).")
+    cache = Path(os.environ["MODELSCOPE_CACHE"]) / "datasets"
+    cache.mkdir(parents=True)  # fails where an earlier training has left rows
     begin = int(given.get("--resume_from_checkpoint", "-0").rpartition("-")[2])
     for step in range(begin + 1, STEPS + 1):
         log(output, {"loss": 0.0, "reward": step / 10, "global_step/max_steps": f"{step}/{STEPS}"})
