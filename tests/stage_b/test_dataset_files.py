@@ -75,7 +75,7 @@ def test_a_killed_dataset_is_the_old_one_or_the_new_one_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it opens, renames or removes one of its files."""
-    monkeypatch.setattr("yanshou.stage_b.dataset.count_tokens", lambda prompts, checkpoint: [1] * len(prompts))
+    monkeypatch.setattr("yanshou.stage_b.dataset.count_tokens", lambda prompts, *_: [1] * len(prompts))
     lines = [stage_a_line(f"QC-20241022-{number}", ("pass", "fail")[number % 2]) for number in range(20)]
     source, out = write_lines(tmp_path / "a_stage_a.jsonl", lines), tmp_path / "out"
 

@@ -40,6 +40,11 @@ def test_readers_of_a_file_with_stale_lines_warn(photo_tree: PhotoTree, script: 
     assert list(stale_warnings([file, verdicts])) == [WARNING.format(verdicts, "1 stale line, whose group is")]
 
 
-def test_nothing_is_said_about_files_of_which_nothing_is_known(tmp_path: Path) -> None:
+def test_nothing_is_said_about_a_file_without_a_run_file(tmp_path: Path) -> None:
+    assert list(stale_warnings([tmp_path / "a.jsonl"])) == []
+
+
+def test_a_run_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "b.run.json").write_text("damaged", encoding="utf-8")
-    assert list(stale_warnings([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])) == []
+    (warning,) = stale_warnings([tmp_path / "b.jsonl"])
+    assert warning.startswith(f"{tmp_path}/b.jsonl: it is not known whether lines are stale: {tmp_path}/b.run.json: ")

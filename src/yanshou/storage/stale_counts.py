@@ -22,7 +22,7 @@ def stale_warnings(files: Iterable[Path]) -> Iterator[str]:
         try:
             stale = read_run_record(run).counts.get("stale", 0)
         except (InputError, DamagedFileError) as error:
-            yield f"whether {printable(file)} has stale lines is not known: {str(error).rstrip('.')}"
+            yield f"{printable(file)}: it is not known whether lines are stale: {str(error).rstrip('.')}"
             continue
         if stale:
             yield (
