@@ -1,6 +1,7 @@
 """Verdicts are bound to the summaries they were judged from: by content, whatever the clocks say."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from support.judge_runs import command, faults, run, script, verdicts
 from support.lines import SHIELD, stage_a_line, write_lines
+from support.processes import killed_before_each_change
 
 from yanshou.cli import main
+from yanshou.errors import InputError
+from yanshou.evaluate.judged_groups import read_judged
+from yanshou.missions import load_missions
 from yanshou.schema.records import StageARecord
 from yanshou.storage.jsonl import read_lines, read_records
 
@@ -89,3 +94,35 @@ def test_another_threshold_binds_nothing_and_keeps_what_is_bound(stage_a: Path, 
         assert judge("model", stage_a, out, "--threshold", threshold).exit_code == 0
         expected = [group.summaries_sha256 for _, group in read_records(stage_a, StageARecord)]
         assert [line.summaries_sha256 for line in verdicts(out)] == [None] * 5 + expected[5:]
+
+
+def test_a_killed_change_of_the_threshold_is_done_not_done_or_refused(stage_a: Path, tmp_path: Path) -> None:
+    """Wherever `judge` opens, renames or removes one of its files. The same command again completes it."""
+    out = tmp_path / "out"
+    path = out / f"{SHIELD}_verdicts.jsonl"
+    assert judge("model", stage_a, out).exit_code == 0
+    before = {file: file.read_bytes() for file in out.iterdir()}
+    assert judge("model", stage_a, out, "--threshold", 0.9).exit_code == 0
+    old, new = before[path], path.read_bytes()
+    assert old != new
+    outcomes = set()
+
+    def put_back() -> None:
+        for file, content in before.items():
+            file.write_bytes(content)
+
+    put_back()
+    for _ in killed_before_each_change(out, lambda: judge("model", stage_a, out, "--threshold", 0.9)):
+        assert path.read_bytes() in (old, new)
+        recorded = json.loads((out / f"{SHIELD}_verdicts.run.json").read_text("utf-8"))["settings"]["threshold"]
+        agree = path.read_bytes() == (new if recorded else old)
+        if (recorded, agree) not in outcomes:
+            outcomes.add((recorded, agree))
+            with (
+                nullcontext() if agree else pytest.raises(InputError, match=r"does not follow the threshold .*\(0\.9\)")
+            ):
+                read_judged([path], None, load_missions())
+            assert judge("model", stage_a, out, "--threshold", 0.9).exit_code == 0
+            assert path.read_bytes() == new
+        put_back()
+    assert outcomes == {(None, True), (0.9, False), (0.9, True)}

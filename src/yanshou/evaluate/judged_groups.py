@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from yanshou.errors import InputError
-from yanshou.evaluate.sources import NAME_THEM, exists, find_stage_a_files, unfinished_warnings
+from yanshou.evaluate.sources import NAME_THEM, check_rewritten, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision, decide
 from yanshou.schema.records import (
@@ -188,7 +188,9 @@ def _read(
 ) -> tuple[JudgedSet, Sequence[Path], list[PhotosOfGroup]]:
     """The files' content, the Stage-A files, and the photos of their lines."""
     # Verdicts first: a file of another kind is refused before its run file is looked for.
-    verdicts = {record.key: record for _, record in read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN)}
+    judged = list(read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN))
+    check_rewritten(verdict_files, judged)
+    verdicts = {record.key: record for _, record in judged}
     faults = _read_faults(verdict_files, missions)
     sources = find_stage_a_files(verdict_files) if stage_a_files is None else unique_paths(stage_a_files)
     # Some missions may not have been judged.

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.schema.records import VerdictRecord
+from yanshou.stage_b.verdict_threshold import follows
 from yanshou.storage.read_groups import unique_paths
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
@@ -54,6 +56,33 @@ def unfinished_warnings(verdict_files: Iterable[Path]) -> Iterable[str]:
                     f"{run}: the run is still going or was killed. Verdicts may be missing or follow another "
                     "threshold. Run `yanshou judge` again"
                 )
+
+
+def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[str, VerdictRecord]]) -> None:
+    """Raises InputError where a run that gives verdicts another threshold was killed before it rewrote them.
+
+    `verdicts`: each with its `file:line`. Such a run leaves the status "running" and its threshold in the run file.
+    """
+    for file in verdict_files:
+        settings = _running_settings(RunPaths.beside(file).run)
+        threshold = settings.get("threshold")
+        if not settings or not (threshold is None or isinstance(threshold, float)):
+            continue
+        for place, verdict in verdicts:
+            if place.rpartition(":")[0] == str(file) and not follows(verdict, threshold):
+                raise InputError(
+                    f"{place}: the verdict on group {verdict.key} is {verdict.verdict}, which does not follow the "
+                    f"threshold of its run file ({threshold}): a run of `yanshou judge` that rewrites the verdicts was "
+                    "killed, or is rewriting them now. Run it again."
+                )
+
+
+def _running_settings(run: Path) -> Mapping[str, Any]:
+    """The settings of a run that has not ended properly; empty for one that has, and without a readable run file."""
+    with suppress(InputError, DamagedFileError):
+        record = read_run_record(run)
+        return record.settings if record.status == "running" else {}
+    return {}
 
 
 def exists(path: Path) -> bool:

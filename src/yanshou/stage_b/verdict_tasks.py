@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from yanshou import thinking
 from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
-from yanshou.errors import GenerationError, GroupError, ResumeError, SummaryError, VerdictError
+from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
@@ -23,11 +23,12 @@ from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.pipeline.stage import MissionTask
 from yanshou.pipeline.stale_lines import AbsentLines
-from yanshou.schema.records import OTHER_SUMMARIES, Label, StageARecord, VerdictRecord, now
+from yanshou.schema.records import OTHER_SUMMARIES, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.stale_verdicts import absent_verdicts, reads_all
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
+from yanshou.stage_b.verdict_threshold import NO_P_PASS, NO_THRESHOLD, label_of, passes, rewrite_verdicts
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
 from yanshou.text import SPECIAL_TOKEN, escape_surrogates, excerpt
@@ -36,9 +37,6 @@ RULES = "rules"  # in the run file, in place of a checkpoint
 DECIMALS = 6  # of p_pass: differences between batch sizes are smaller
 NOT_SUMMARIZED = "no run writes such summaries: summarize the group again"
 TWO_LINES = "two lines are expected, 通过 or 不通过 and 理由: …; train the checkpoint for it (`yanshou train --sft`)"
-
-NO_P_PASS = "the model reasoned before its verdict, which was not the first line that p_pass is computed for"
-NO_THRESHOLD = "Leave --threshold out, or take a checkpoint and a chat template that answer without reasoning"
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +82,7 @@ class RuleTask(VerdictTask):
         for record in pending:
             decision = decide(self.mission.rule, [parse(line) for line in _lines(record)])
             verdict = VerdictRecord(
-                **record.key._asdict(), verdict=_label(decision.passed), reason=decision.reason, p_pass=None,
+                **record.key._asdict(), verdict=label_of(decision.passed), reason=decision.reason, p_pass=None,
                 raw_text=None, timestamp=now(), summaries_sha256=record.summaries_sha256,
             )  # fmt: skip
             yield Outcome(record.key, verdict)
@@ -166,34 +164,10 @@ class ModelTask(VerdictTask):
         if p_pass is None and self._threshold is not None:
             raise VerdictError(f"{NO_P_PASS}: it wrote {excerpt(completion.text)}", NO_THRESHOLD)
         return VerdictRecord(
-            **group.key._asdict(), verdict=_label(_passes(p_pass, read.passed, self._threshold)),
+            **group.key._asdict(), verdict=label_of(passes(p_pass, read.passed, self._threshold)),
             reason=escape_surrogates(read.reason), p_pass=p_pass, raw_text=completion.text, timestamp=now(),
             summaries_sha256=group.summaries_sha256,
         )  # fmt: skip
-
-
-def rewrite_verdicts(lines: LinesFile[VerdictRecord], threshold: float | None) -> int:
-    """Brings the verdicts on disk to the threshold; None: to the answer's first line. Returns how many changed."""
-    before = list(lines.records())
-    after = [_under_threshold(record, threshold) for record in before]
-    changed = sum(one != other for one, other in zip(before, after, strict=True))
-    if changed:
-        lines.replace(after)
-        logger.info("%s: threshold %s changed %d verdicts", lines.path, threshold, changed)
-    return changed
-
-
-def _under_threshold(record: VerdictRecord, threshold: float | None) -> VerdictRecord:
-    if record.raw_text is None:
-        return record
-    if record.p_pass is None and threshold is not None:
-        raise ResumeError(f"--threshold: group {record.key} has no p_pass: {NO_P_PASS}. {NO_THRESHOLD}.")
-    passes = _passes(record.p_pass, bool(read_verdict(record.raw_text).passed), threshold)
-    return record.model_copy(update={"verdict": _label(passes)})
-
-
-def _passes(p_pass: float | None, first_line: bool, threshold: float | None) -> bool:
-    return first_line if threshold is None or p_pass is None else p_pass >= threshold
 
 
 def _p_pass(passing: float, failing: float) -> float:
@@ -205,7 +179,3 @@ def _p_pass(passing: float, failing: float) -> float:
 
 def _lines(record: StageARecord) -> list[str]:
     return list(map(escape_surrogates, record.per_image.values()))
-
-
-def _label(passed: bool) -> Label:
-    return "pass" if passed else "fail"
