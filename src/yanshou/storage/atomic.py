@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +36,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replaces the file's content; the new content is safe on the disk before it takes the old one's place."""
-    with replacing(path) as draft, draft.open("xb") as file:
-        file.write(data)
+    with replacing(path) as draft:
+        write_new(draft, [data])
+
+
+def write_new(path: Path, parts: Iterable[bytes]) -> None:
+    """Writes a file that must not be there yet, and waits until it is safe on the disk. Raises OSError."""
+    with path.open("xb") as file:
+        file.writelines(parts)
         file.flush()
         flush_to_disk(file.fileno())
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from yanshou.schema.records import GroupRecord
 from yanshou.storage.appender import Appender
-from yanshou.storage.atomic import flush_to_disk, replacing
+from yanshou.storage.atomic import flush_to_disk, replacing, write_new
 from yanshou.storage.file_end import find_end
 from yanshou.storage.jsonl import dump_line, read_errors, read_records
 
@@ -30,10 +30,8 @@ def move_lines(lines: Path, removed: Path, numbers: Collection[int], record_type
     Raises DamagedFileError where `removed` holds a line that no run writes, and OutputError.
     """
     _copy(lines, removed, numbers, record_type)
-    with replacing(lines.resolve()) as draft, draft.open("xb") as kept:
-        kept.writelines(line for number, line in _raw_lines(lines) if number not in numbers)
-        kept.flush()
-        flush_to_disk(kept.fileno())
+    with replacing(lines.resolve()) as draft:
+        write_new(draft, (line for number, line in _raw_lines(lines) if number not in numbers))
     logger.info("%s: moved %d lines to %s", lines, len(numbers), removed)
 
 
