@@ -7,7 +7,7 @@ folder's name writes to the clipboard, moves the cursor, or rewrites lines above
 
 import os
 import re
-import unicodedata
+from unicodedata import category, normalize
 
 SPECIAL_TOKEN = re.compile(r"<\|[^<>|\s]+\|>")  # <|im_end|>, <|endoftext|>, <|vision_start|>
 INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}  # Unicode categories: control, format (zero width, byte-order mark), spaces
@@ -50,6 +50,11 @@ def as_utf8(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def nfc(name: str) -> str:
+    """The name in Unicode NFC, in which names are compared: a Mac stores Ü and が as two characters."""
+    return normalize("NFC", name)
+
+
 def trimmed(text: str) -> str:
     """The text without invisible characters at both ends."""
     begin, end = 0, len(text)
@@ -61,7 +66,7 @@ def trimmed(text: str) -> str:
 
 
 def _printable(character: str) -> str:
-    if unicodedata.category(character) not in UNPRINTABLE:
+    if category(character) not in UNPRINTABLE:
         return character
     if "\udc80" <= character <= "\udcff":  # how Python holds a byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
@@ -69,4 +74,4 @@ def _printable(character: str) -> str:
 
 
 def _is_invisible(character: str) -> bool:
-    return unicodedata.category(character) in INVISIBLE
+    return category(character) in INVISIBLE

@@ -8,7 +8,8 @@ import pytest
 import torch
 from support.adapters import EVERYTHING, Tensors, edit_config, edit_weights, write_adapter
 from support.checkpoints import write_tiny
-from transformers import Qwen3VLForConditionalGeneration
+from support.moe import write_moe
+from transformers import AutoModelForImageTextToText
 
 from yanshou.engines import lora
 from yanshou.engines.loading import load_config
@@ -24,7 +25,7 @@ def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path) -> Any:
-    return Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -51,6 +52,19 @@ def test_merged_weights_are_those_that_peft_merges(tiny: Path, tmp_path: Path, k
     changed = [name for name in base if not torch.equal(merged[name], base[name])]
     assert len(changed) >= 14
     assert any("visual" in name for name in changed) == (kind == "vision tower")
+
+
+def test_an_adapter_of_the_experts_is_merged_as_peft_merges_it(tiny: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    experts = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+    moe = write_moe(tiny, tmp_path / "moe")
+    adapter = write_adapter(moe, tmp_path / "adapter", target_modules=["q_proj"], target_parameters=experts)
+    base, merged = load(moe).state_dict(), lora.merge(load(moe), adapter).state_dict()
+    wanted = PeftModel.from_pretrained(load(moe), adapter).merge_and_unload().state_dict()
+    assert merged.keys() == base.keys()
+    assert all(torch.equal(merged[name], wanted[name]) for name in wanted)
+    assert all(not torch.equal(merged[name], base[name]) for name in base if name.endswith(tuple(experts)))
 
 
 def other_layers(weights: Tensors) -> Tensors:

@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ GENERATION = "generation_config.json"
 
 logger = logging.getLogger(__name__)
 
-# Everything that transformers and safetensors are known to raise for a damaged or incomplete folder.
+# Everything that transformers and safetensors are known to raise for a damaged or incomplete folder. The library
+# tokenizers raises Exception itself.
 LOADING_ERRORS = (
     *(OSError, ValueError, LookupError, RuntimeError, ImportError, AttributeError, TypeError, ArithmeticError),
     *(SafetensorError, StrictDataclassError),
@@ -139,8 +141,10 @@ def loading(folder: Path, faults: Callable[[Path], Iterator[str]] = checkpoint.f
     try:
         with _silent():
             yield
-    except LOADING_ERRORS as error:
-        for fault in faults(folder):
+    except Exception as error:
+        if not isinstance(error, LOADING_ERRORS) and type(error) is not Exception:
+            raise
+        for fault in chain(faults(folder), checkpoint.processor_faults(folder, largest=None)):
             raise CheckpointError(fault) from error
         reason = " ".join(str(error).split())[:400]
         raise CheckpointError(

@@ -22,7 +22,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.label_folders import label_of, meant_label
@@ -42,7 +41,7 @@ from yanshou.inputs.listing import (
 )
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import Layout
-from yanshou.text import as_utf8
+from yanshou.text import as_utf8, nfc
 
 GROUP_ID = re.compile(r"^(QC-[A-Za-z]+-[0-9]{8}-[0-9]+)")
 
@@ -112,11 +111,11 @@ def mission_folders(
 
     `found` learns of those that are links to a disk that is not there.
     """
-    wanted = {normalize("NFC", called) for called in (name, *aliases)}
+    wanted = {nfc(called) for called in (name, *aliases)}
     beside = LeftOut(name)
-    folders = [input_dir / folder for folder in sub_folders(input_dir, beside) if normalize("NFC", folder) in wanted]
+    folders = [input_dir / folder for folder in sub_folders(input_dir, beside) if nfc(folder) in wanted]
     for lost in beside.unlisted:
-        if found and normalize("NFC", lost.name) in wanted:
+        if found and nfc(lost.name) in wanted:
             found.skip(LOST_LINK, lost.name)
             found.unlisted.append(lost)
     return folders
@@ -145,7 +144,7 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
     """The groups of one label folder. Those that cannot be read are added to the faults."""
     where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
     for name in sub_folders(folder, found if where else None, where):
-        key = template._replace(group_id=normalize("NFC", as_utf8(name)))
+        key = template._replace(group_id=nfc(as_utf8(name)))
         try:
             first = _first_photo(folder / name, where + name, found)
         except OSError as error:

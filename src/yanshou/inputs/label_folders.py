@@ -6,10 +6,10 @@ pass, 通过, "审核通过 ", 審核通過…    no labels, but near enough for
 """
 
 import re
-from unicodedata import normalize
 
 from yanshou.inputs.similar_names import plain, readings
 from yanshou.schema.records import Label
+from yanshou.text import nfc
 
 PASS, FAIL = "审核通过", "审核不通过"
 LABELS: dict[str, Label] = {PASS: "pass", FAIL: "fail"}
@@ -32,7 +32,7 @@ _MARKS = re.compile(r"[-_.·]")
 
 def label_of(folder: str) -> Label | None:
     """The label that a folder stands for."""
-    return LABELS.get(normalize("NFC", folder))
+    return LABELS.get(nfc(folder))
 
 
 def meant_label(folder: str) -> str | None:

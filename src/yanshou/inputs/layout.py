@@ -13,14 +13,13 @@ error: /data/挡风板安装检查 is a mission's own folder: give its parent, /
 from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
-from unicodedata import normalize
 
 from yanshou.errors import InputError
 from yanshou.inputs.label_folders import LABELS, label_of, meant_label
 from yanshou.inputs.listing import is_folder, is_hidden, is_photo_name, scan, sub_folders
 from yanshou.inputs.similar_names import guess
 from yanshou.settings import Layout
-from yanshou.text import printable
+from yanshou.text import nfc, printable
 
 TREES = {
     "labelled": """
@@ -153,7 +152,7 @@ def _above(folder: Path, levels: int) -> str:
 
 
 def _names(*names: str) -> set[str]:
-    return {normalize("NFC", name) for name in names}
+    return {nfc(name) for name in names}
 
 
 def _inside(folder: Path) -> list[str]:

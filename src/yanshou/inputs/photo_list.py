@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.inputs.discovery import GROUP_ID, Discovery, Group, GroupFault
@@ -37,8 +36,9 @@ from yanshou.inputs.listing import (
     scan,
     unreadable,
 )
+from yanshou.read_cure import read_cure
 from yanshou.schema.records import GroupKey
-from yanshou.text import as_utf8, printable
+from yanshou.text import as_utf8, nfc, printable
 
 FileId = tuple[int, int]  # device, inode
 MANY_PHOTOS = 100  # a group with more is reported: jobs in the field have up to 38
@@ -141,8 +141,9 @@ def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Ite
 def _note_unreadable(folder: Path, error: OSError, top: Path, found: Discovery) -> None:
     """A folder that was given must be readable; one below it is a fault."""
     if folder == top:
-        raise InputError(f"{printable(folder)} cannot be read as a folder ({error.strerror or error}).") from error
-    key = GroupKey(found.where, None, normalize("NFC", as_utf8(folder.name)))
+        message = f"{printable(folder)} cannot be read as a folder ({error.strerror or error})."
+        raise InputError(f"{message} {read_cure(error)}") from error
+    key = GroupKey(found.where, None, nfc(as_utf8(folder.name)))
     found.faults.append(GroupFault(key, unreadable(folder, error)))
     found.unlisted.append(folder)
 
@@ -162,7 +163,7 @@ def _absolute(path: Path) -> Path:
 
 def _group_id(photo: Path) -> str:
     match = GROUP_ID.match(photo.name)
-    return match[1] if match else normalize("NFC", as_utf8(photo.parent.name))
+    return match[1] if match else nfc(as_utf8(photo.parent.name))
 
 
 def _without_repeats(photos: list[Path], found: Discovery) -> list[Path]:

@@ -18,7 +18,6 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
-from unicodedata import normalize
 
 from natsort import natsorted
 from pydantic import AfterValidator, ValidationError
@@ -26,8 +25,9 @@ from pydantic import AfterValidator, ValidationError
 from yanshou.errors import InputError, UsageError
 from yanshou.file_kind import find_kind
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
+from yanshou.read_cure import read_cure
 from yanshou.settings import ALL, Settings
-from yanshou.text import excerpt
+from yanshou.text import excerpt, nfc
 from yanshou.validation import validation_messages
 
 __all__ = ["Condition", "Mission", "Missions", "Pattern", "Rule", "load_missions"]
@@ -61,17 +61,22 @@ class Mission(Settings):
     focus: PromptText  # one Chinese sentence
     rule: Rule
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a folder of the mission may be called."""
+        return (self.name, *self.aliases)
+
 
 class Missions:
     """The known missions, ordered by name."""
 
     def __init__(self, missions: Sequence[Mission]) -> None:
         self._missions = tuple(natsorted(missions, key=lambda mission: mission.name))
-        self._by_key = {_key(name): mission for mission in missions for name in _names(mission)}
+        self._by_key = {nfc(name): mission for mission in missions for name in mission.names}
 
     def get(self, name: str) -> Mission:
         """The mission with this name or alias. Raises UsageError."""
-        if mission := self._by_key.get(_key(name)):
+        if mission := self._by_key.get(nfc(name)):
             return mission
         known = ", ".join(map(_shown, self._missions))
         raise UsageError(f"unknown mission {excerpt(name)}. Known missions: {known}. --mission-file adds your own.")
@@ -79,10 +84,10 @@ class Missions:
     @property
     def names(self) -> list[str]:
         """The names and aliases of all missions."""
-        return [name for mission in self._missions for name in _names(mission)]
+        return [name for mission in self._missions for name in mission.names]
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self._by_key
+        return nfc(name) in self._by_key
 
     def __iter__(self) -> Iterator[Mission]:
         return iter(self._missions)
@@ -98,10 +103,10 @@ def load_missions(files: Sequence[Path] = ()) -> Missions:
     own = [file for file in resources.files(__name__).iterdir() if file.name.endswith(".toml")]
     for file in (*own, *(toml for path in files for toml in _tomls(path))):
         mission = _read(file)
-        for name in _names(mission):
-            if owner := owners.get(_key(name)):
+        for name in mission.names:
+            if owner := owners.get(nfc(name)):
                 raise InputError(f"{file}: the name or alias {name} is already used by {owner}. Choose another one.")
-            owners[_key(name)] = str(file)
+            owners[nfc(name)] = str(file)
         missions.append(mission)
     return Missions(missions)
 
@@ -120,21 +125,13 @@ def _read(file: Traversable | Path) -> Mission:
         data = file.read_bytes()
         return Mission.model_validate(tomllib.loads(data.decode("utf-8-sig")))
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{file}: cannot be read: {error.strerror}. {read_cure(error)}") from error
     except ValidationError as error:
         raise InputError(f"{file}: {'; '.join(validation_messages(error))}. Correct the file.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         kind = find_kind(data.removeprefix(BOM_UTF8))
         what = f"the whole file is {kind.what}: {kind.cure}" if kind else f"{error}. Correct the file"
         raise InputError(f"{file}: not a TOML file in UTF-8: {what}.") from error
-
-
-def _names(mission: Mission) -> tuple[str, ...]:
-    return (mission.name, *mission.aliases)
-
-
-def _key(name: str) -> str:
-    return normalize("NFC", name)
 
 
 def _shown(mission: Mission) -> str:

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-from unicodedata import normalize
 
 from yanshou.errors import GroupFolderError
 from yanshou.inputs.discovery import Group
 from yanshou.pipeline.stale_lines import NAMED, AbsentLines, real_path, short_name
 from yanshou.schema.records import GroupKey, StageARecord
 from yanshou.storage.lines_file import LinesFile
+from yanshou.text import nfc
 
 Place = tuple[str, ...]  # mission folder, label folder (not in the flat layout), group folder; in NFC
 
@@ -39,12 +39,12 @@ class InputTree:
         """Where the line's photos lay in this tree; None: elsewhere."""
         parts = Path(record.images[0]).parts
         depth = 2 if record.label is None else 3
-        root, place = parts[: -depth - 1], tuple(map(_nfc, parts[-depth - 1 : -1]))
+        root, place = parts[: -depth - 1], tuple(map(nfc, parts[-depth - 1 : -1]))
         return place if root and place[0] in self.names and self._is_root(str(Path(*root))) else None
 
     def place_of(self, folder: Path) -> Place:
         """The place of a folder that this run read."""
-        return tuple(map(_nfc, folder.relative_to(self.root).parts))
+        return tuple(map(nfc, folder.relative_to(self.root).parts))
 
     def is_unlisted(self, place: Place) -> bool:
         """Whether the place is one of the folders that could not be listed, or below one."""
@@ -58,9 +58,9 @@ class InputTree:
 
 def is_same_folder(recorded: str, folder: Path) -> bool:
     """Whether an absolute path of an earlier run is the folder, or leads to it."""
-    if _nfc(recorded) == _nfc(str(folder.absolute())):
+    if nfc(recorded) == nfc(str(folder.absolute())):
         return True
-    return Path(recorded).is_absolute() and _nfc(real_path(recorded)) == _nfc(real_path(folder))
+    return Path(recorded).is_absolute() and nfc(real_path(recorded)) == nfc(real_path(folder))
 
 
 class _Photos(NamedTuple):
@@ -96,7 +96,7 @@ def absent_lines(lines: LinesFile[StageARecord], present: set[GroupKey], tree: I
 def _in_place(stale: Sequence[_Photos], tree: InputTree) -> Mapping[GroupKey, GroupKey]:
     """The groups that are now in the folder of a stale line, and still hold one of its photos."""
     folders = {photos.place[-1] for photos in stale}
-    groups = [group for group in tree.groups if _nfc(group.name) in folders]
+    groups = [group for group in tree.groups if nfc(group.name) in folders]
     return {
         photos.key: group.key
         for photos in stale
@@ -115,7 +115,7 @@ def _moved(
             here = _summaries(record)
             for photos in stale:
                 if photos.summaries <= here:
-                    found[photos.key].append((record.key, _nfc(Path(record.images[0]).parent.name)))
+                    found[photos.key].append((record.key, nfc(Path(record.images[0]).parent.name)))
     moved = {}
     for photos in stale:
         groups = found[photos.key]
@@ -127,16 +127,12 @@ def _moved(
 
 def _summaries(record: StageARecord) -> frozenset[tuple[str, str]]:
     return frozenset(
-        (_nfc(Path(image).name), text) for image, text in zip(record.images, record.clean_texts, strict=True)
+        (nfc(Path(image).name), text) for image, text in zip(record.images, record.clean_texts, strict=True)
     )
 
 
 def _names(group: Group) -> set[str]:
     try:
-        return {_nfc(photo.name) for photo in group.photos()}
+        return {nfc(photo.name) for photo in group.photos()}
     except GroupFolderError:
         return set()
-
-
-def _nfc(name: str) -> str:
-    return normalize("NFC", name)

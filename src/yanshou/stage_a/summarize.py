@@ -6,7 +6,6 @@ results = summarize_directory(StageASettings(input_dir=…, output_dir=…, miss
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
-from unicodedata import normalize
 
 from yanshou.engines.base import Engine, RunPlan
 from yanshou.errors import GroupFolderError
@@ -27,7 +26,7 @@ from yanshou.stage_a.mission_inputs import MissionInput, mission_inputs
 from yanshou.stage_a.stale_lines import InputTree, absent_lines, is_same_folder
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
-from yanshou.text import printable
+from yanshou.text import nfc, printable
 
 PATHS_RECORDED = 20  # of loose photos
 
@@ -123,7 +122,7 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
 
     def absent(self, lines: LinesFile[StageARecord], inputs: Sequence[str]) -> AbsentLines:
         assert self._settings.input_dir is not None  # nothing is absent from loose photos
-        names = frozenset(normalize("NFC", name) for name in (self.mission.name, *self.mission.aliases))
+        names = frozenset(map(nfc, self.mission.names))
         tree = InputTree(self._settings.input_dir, names, self._found.groups, self._found.unlisted)
         return absent_lines(lines, self.present, tree)
 
@@ -135,7 +134,7 @@ class SummarizeTask(MissionTask[Group, StageARecord]):
             names = [photo.name for photo in group.photos()]
         except GroupFolderError as error:
             return error
-        if normalize("NFC", "/".join(names)) == normalize("NFC", freshness):  # a Mac on the way changes the form
+        if nfc("/".join(names)) == nfc(freshness):  # a Mac on the way changes the form
             return None
         return GroupFolderError(
             f"{group.folder}: its line was written from {', '.join(freshness.split('/'))}; now there are "

@@ -1,13 +1,13 @@
 """A dataset's files as their readers meet them: the card's checksums say whether they are those of one run."""
 
 from collections.abc import Collection, Iterator
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.storage.file_set import is_unfinished
-from yanshou.storage.jsonl import read_object
+from yanshou.storage.jsonl import read_errors, read_object
 from yanshou.text import excerpt, printable
 
 TRAIN, VAL, CARD = "train.jsonl", "val.jsonl", "dataset.card.json"
@@ -34,7 +34,7 @@ def _check_folder(folder: Path) -> None:
         )
     for name, expected in _checksums(card).items() if card.exists() else ():
         path = folder / Path(name).name
-        if path.is_file() and (found := _sha256(path)) != expected:
+        if path.is_file() and (found := file_sha256(path)) != expected:
             raise InputError(
                 f"{printable(path)}: this is not the file that {CARD} beside it describes: its SHA-256 is "
                 f"{found[:12]}…, in the card {expected[:12]}…. It was changed, or is of another dataset. Build the "
@@ -49,15 +49,14 @@ def _warnings(path: Path) -> Iterator[str]:
         yield f"{printable(path)}: there is no {CARD} beside it, so nothing says whether the file is complete"
         return
     described = _checksums(card)
-    if path.name not in described and _sha256(path) not in described.values():
+    if path.name not in described and file_sha256(path) not in described.values():
         yield f"{printable(path)}: {CARD} beside it does not describe this file"
 
 
-def _sha256(path: Path) -> str:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{printable(path)}: cannot be read: {error.strerror}. Check the path.") from error
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content. Raises InputError."""
+    with read_errors(path), path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _checksums(card: Path) -> dict[str, str]:

@@ -16,12 +16,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
-from unicodedata import normalize
 
 from yanshou.errors import InputError
 from yanshou.inputs.label_folders import label_of
 from yanshou.schema.records import GroupKey, Label, StageARecord
-from yanshou.text import printable
+from yanshou.text import nfc, printable
 
 BEGINNING = 65_536  # bytes that are read first: they differ in all but copies of a photo
 CURE = (
@@ -157,12 +156,12 @@ def _pair(photos: Sequence[Named]) -> SharedPhoto:
 
 
 def _base_name(path: str) -> str:
-    return normalize("NFC", path.rpartition("/")[2])  # a Mac on the way changes the form
+    return nfc(path.rpartition("/")[2])  # a Mac on the way changes the form
 
 
 def _below_label(path: str) -> str:
     """`QC-job-1/QC-5_1.jpg`: the path below the last folder of a label; the whole path without such a folder."""
-    parts = normalize("NFC", path).split("/")
+    parts = nfc(path).split("/")
     for number in range(len(parts) - 2, -1, -1):
         if label_of(parts[number]):
             return "/".join(parts[number + 1 :])

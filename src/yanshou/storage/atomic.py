@@ -3,10 +3,11 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from yanshou.errors import OutputError
 from yanshou.storage.write_cures import cure
@@ -36,8 +37,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replaces the file's content; the new content is safe on the disk before it takes the old one's place."""
-    with replacing(path) as draft, draft.open("xb") as file:
-        file.write(data)
+    with replacing(path) as draft:
+        write_new(draft, [data])
+
+
+def write_new(path: Path, parts: Iterable[bytes]) -> None:
+    """Writes a file that must not be there yet, and waits until it is safe on the disk. Raises OSError."""
+    with path.open("xb") as file:
+        file.writelines(parts)
         file.flush()
         flush_to_disk(file.fileno())
 
@@ -78,6 +85,12 @@ def unused_path(path: Path, suffix: str = "") -> Path:
         number += 1
         found = path.with_name(f"{path.name}-{number}{suffix}")
     return found
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError where no file can be made in the folder. Leaves nothing there."""
+    with write_errors(folder), TemporaryFile(dir=folder, prefix=".yanshou-"):
+        pass
 
 
 @contextmanager

@@ -12,7 +12,7 @@ refused by whoever reads it. Looking changes nothing; `Appender` repairs the end
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -65,11 +65,8 @@ def find_end(path: Path, record_type: type[BaseModel]) -> FileEnd:
         line_break = b"\r\n" if file.read(2) == b"\r\n" else b"\n"
         file.seek(begin)
         tail = file.read(size - begin)
-    return (
-        _classify(tail, FileEnd(size, line_break=line_break), record_type)
-        if tail
-        else FileEnd(size, 0, b"", line_break)
-    )
+    end = FileEnd(size, line_break=line_break)
+    return _classify(tail, end, record_type) if tail else end
 
 
 def half_record(tail: bytes, record_type: type[BaseModel]) -> dict[str, Any] | None:
@@ -89,14 +86,14 @@ def _classify(tail: bytes, end: FileEnd, record_type: type[BaseModel]) -> FileEn
     text = tail.rstrip(b"\0")  # a power cut may leave zeros, where the file's size was written and its data were not
     zeros = len(tail) - len(text)
     if not text:
-        return FileEnd(end.size, zeros, b"", end.line_break)
+        return replace(end, torn=zeros)
     if group := _group_of_whole(text, record_type):
         missing = end.line_break.removeprefix(b"\r") if text.endswith(b"\r") else end.line_break
-        return FileEnd(end.size, zeros, missing, end.line_break, group)
+        return replace(end, torn=zeros, missing=missing, group=group)
     values = half_record(text, record_type)
     if values is None:
         return end
-    return FileEnd(end.size, len(tail), b"", end.line_break, str(values.get("group_id", "")))
+    return replace(end, torn=len(tail), group=str(values.get("group_id", "")))
 
 
 def _group_of_whole(line: bytes, record_type: type[BaseModel]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from yanshou.storage.atomic import flush_to_disk, write_error, write_errors
+from yanshou.storage.atomic import write_error, write_errors, write_new
 
 
 def replace_together(files: Mapping[Path, bytes]) -> None:
@@ -48,10 +48,7 @@ def _write_draft(path: Path, data: bytes) -> None:
             raise write_error(path, IsADirectoryError(errno.EISDIR, "Is a directory"))
         draft = _draft(path)
         draft.unlink(missing_ok=True)  # left by a killed run; a pipe or a link of that name is not written into
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            flush_to_disk(file.fileno())
+        write_new(draft, [data])
 
 
 def _switch(paths: list[Path]) -> None:

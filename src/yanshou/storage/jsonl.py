@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.read_cure import read_cure
 from yanshou.storage.conversions import find_conversion
 from yanshou.text import excerpt, truncate
 from yanshou.validation import validation_message
@@ -55,7 +56,7 @@ def read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}. {read_cure(error)}") from error
 
 
 def read_object(path: Path, advice: str) -> dict[str, Any]:

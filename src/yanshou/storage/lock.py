@@ -97,8 +97,6 @@ class Lock:
         try:
             if not self._flock():
                 self._make_holder()
-        except (LockedError, OutputError):
-            raise
         except OSError as error:
             raise OutputError(
                 f"{printable(self.written)}: cannot be locked: {printable(self._path)}: {error.strerror or error}. "

@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from yanshou.engines import checkpoint
 from yanshou.errors import ResumeError, RunError
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
+from yanshou.stage_b.dataset_files import file_sha256
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lock import Lock
@@ -208,5 +208,5 @@ class Training:
     def _identity(self) -> dict[str, Any]:
         """What a resume must have in common with the training so far."""
         settings = self.settings.model_dump(mode="json", exclude={*MAY_CHANGE, "base_checkpoint"})
-        files = {f"{name}_file": sha256(path.read_bytes()).hexdigest() for name, path in self._files.items()}
+        files = {f"{name}_file": file_sha256(path) for name, path in self._files.items()}
         return {**settings, **files, **self.source.fingerprints()}

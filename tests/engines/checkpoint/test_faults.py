@@ -50,7 +50,7 @@ def test_a_whole_checkpoint_has_no_fault(tmp_path: Path) -> None:
     numbers = '{"image_mean": 0.5, "image_std": [0.5, 1, 1], "rescale_factor": null, "model_max_length": 1e30}'
     assert list(faults(folder(tmp_path / "numbers", preprocessor_config__json=numbers))) == []
     for name in ("tokenizer_config__json", "processor_config__json"):
-        for odd in ("[]", "{", '{"image_processor": []}'):
+        for odd in ("[]", '{"image_processor": []}'):
             assert list(faults(folder(tmp_path / name / odd, **{name: odd}))) == []
 
 

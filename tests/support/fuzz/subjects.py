@@ -134,7 +134,8 @@ THRESHOLD = (*world.JUDGE, "--threshold", "0.95")
 ONLY = (*world.EVALUATE, "--only", "d/val.jsonl")
 WRONG_BEFORE = (*world.DATASET, "--verdicts", f"{world.VERDICTS}.jsonl")
 OF_CHECKPOINT = {
-    "config.json": of_json, "model.safetensors.index.json": of_json, "processor_config.json": of_json,
+    "config.json": of_json, "model.safetensors.index.json": of_json, "tokenizer.json": of_json,
+    "tokenizer_config.json": of_json, "processor_config.json": of_json, "generation_config.json": of_json,
 }  # fmt: skip
 
 SUBJECTS = [
@@ -164,5 +165,6 @@ SUBJECTS = [
         Subject(world.DOCTOR, f"{CHECKPOINT}/{file}", meaning, weight=0.2)
         for file, meaning in OF_CHECKPOINT.items()
     ),
+    Subject(world.DOCTOR, f"{CHECKPOINT}/chat_template.jinja", of_text, mutations=TEXT, weight=0.2),
     Subject(world.DOCTOR, f"{CHECKPOINT}/model-00002-of-00002.safetensors", of_header, mutations=BYTES, weight=0.2),
 ]  # fmt: skip

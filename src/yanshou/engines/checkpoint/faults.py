@@ -10,7 +10,7 @@ from typing import Any
 from yanshou.engines.checkpoint.adapter import CONFIG as ADAPTER_CONFIG
 from yanshou.engines.checkpoint.adapter import is_adapter, merge_command
 from yanshou.engines.checkpoint.architecture import check_architecture, check_expert_names
-from yanshou.engines.checkpoint.files import read_json, read_start, reading
+from yanshou.engines.checkpoint.files import check_syntax, read_json, reading
 from yanshou.engines.checkpoint.fingerprint import PROCESSOR_FILES
 from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
@@ -19,6 +19,7 @@ from yanshou.text import excerpt
 
 NUMERIC_KEYS = ("model_max_length", "rescale_factor", "image_mean", "image_std")  # the last two may be lists
 STEP = re.compile(r"checkpoint-(\d+)")  # the folders that trainers save
+SMALL = 1_000_000  # bytes: a tokenizer.json of 11 MB is only read whole where it does not load
 
 
 def check(folder: Path) -> None:
@@ -60,15 +61,15 @@ def _config_faults(folder: Path) -> Iterator[str]:
         yield from _caught(_check_config, folder)
 
 
-def processor_faults(folder: Path) -> Iterator[str]:
-    """What keeps tokenizer and image processor from loading."""
+def processor_faults(folder: Path, largest: int | None = SMALL) -> Iterator[str]:
+    """What keeps tokenizer and image processor from loading. `largest`: the bytes of a file that is read whole."""
     if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json")):
         yield f"{folder}: tokenizer.json is missing. Copy it from the checkpoint it was trained from."
     if not any((folder / name).exists() for name in ("preprocessor_config.json", "processor_config.json")):
         yield f"{folder}: preprocessor_config.json is missing. Copy it from the checkpoint it was trained from."
     for name in (*PROCESSOR_FILES, "generation_config.json"):
         if os.path.lexists(folder / name):
-            yield from _caught(read_start, folder / name)
+            yield from _caught(check_syntax, folder / name, largest)
     for name in ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json"):
         yield from _number_faults(folder / name)
 

@@ -55,6 +55,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def check_syntax(path: Path, largest: int | None = None) -> None:
+    """Raises CheckpointError where a .json file is no JSON, or a template no UTF-8; also as `read_start` does.
+
+    `largest`: files of more bytes are not read to their end, which would cost every start some time.
+    """
+    read_start(path)
+    with reading(path):
+        if largest is not None and path.stat().st_size > largest:
+            return
+    if path.suffix == ".json":
+        read_json(path)
+    elif path.suffix == ".jinja":
+        try:
+            with reading(path):
+                path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise CheckpointError(
+                f"{path}: not UTF-8 ({error.reason} at byte {error.start}). Copy the checkpoint again."
+            ) from error
+
+
 def _cause(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
