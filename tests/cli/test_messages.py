@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from rich.table import Table
+from support.checkpoint_folders import folder
 from support.cli_runs import arguments, run
 from support.judged_files import write_judged
 from support.lines import GROUNDING, SHIELD, stage_a_line, verdict, write_lines
@@ -111,3 +112,20 @@ def test_tables_and_texts_read_no_markup_and_send_no_control_characters() -> Non
     assert OF_RICH.sub("", shown.getvalue()).split() == [
         "name", r"[red]\x9b2J[/nothing]", ":smile:", r"\x1b]52;c;cm0=\x1b" + "\\",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"config__json": json.dumps({"model_type": HOSTILE})},
+        {"config__json": json.dumps({"model_type": "qwen3_vl", "quantization_config": {"quant_method": HOSTILE}})},
+        {"model__safetensors__index__json": json.dumps({"weight_map": {HOSTILE: HOSTILE}})},
+        {"preprocessor_config__json": json.dumps({"rescale_factor": HOSTILE})},
+        {"chat_template__jinja": f"{{{{ raise_exception({HOSTILE!r}) }}}}"},
+    ],
+)
+def test_doctor_escapes_what_a_checkpoint_says(tmp_path: Path, files: dict[str, str]) -> None:
+    ran = run("doctor", "--checkpoint", str(folder(tmp_path / "checkpoint", **files)))
+    assert ran.exit_code == 1
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", ran.output) == []
+    assert not [line for line in ran.output.splitlines() if line.startswith("error: no")]

@@ -42,16 +42,35 @@ def test_no_memory_is_one_line(job: Options) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("can't start new thread"), BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")]
-)
-def test_the_message_names_the_limit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    ("error", "message"),
+    [
+        (RuntimeError("can't start new thread"), r"no more threads and processes \(ulimit -u: 50\)\. End"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), r"no more threads and processes"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "can allocate no more memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "can allocate no more memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), r"can allocate no more memory\. Free some"),
+        (OSError(errno.EMFILE, "Too many open files"), r"can open no more files \(ulimit -n: 50\)\. Raise that limit"),
+    ],
+)  # fmt: skip
+def test_the_message_names_what_is_short_and_the_limit(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 100))
-    with pytest.raises(RunError, match=r"\(ulimit -u: 50\). End other programs, or raise that limit"), shortages():
+    with pytest.raises(RunError, match=message), shortages():
         raise error
 
 
+def test_a_limit_on_memory_is_one_line(job: Options) -> None:
+    """The dynamic linker cannot map torch's libraries."""
+    limit = f"resource.setrlimit(resource.RLIMIT_AS, ({10**9}, {10**9}))"
+    options = arguments({**job, "checkpoint": "demo", "engine": "transformers"}, "--device", "cpu", "--quiet")
+    ran = started(limit, "summarize", *options)
+    assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1), ran.stderr
+    assert ran.stderr.startswith("error: this process can allocate no more memory.")
+
+
 def test_other_errors_stay_what_they_are() -> None:
-    for error in (RuntimeError("a bug"), BlockingIOError(errno.EWOULDBLOCK + 1000, "locked"), OSError("disk")):
+    for error in (RuntimeError("a bug"), OSError(errno.ENOENT, "no file"), ImportError("no module"), OSError("disk")):
         with pytest.raises(type(error)) as raised, shortages():
             raise error
         assert raised.value is error

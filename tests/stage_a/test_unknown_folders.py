@@ -59,6 +59,9 @@ def test_the_runs_own_output_folder_is_not_unknown(photo_tree: PhotoTree, script
     (tmp_path / "elsewhere").symlink_to(root / "out")
     result = run(root, script(), tmp_path / "elsewhere", "all")
     assert (result.unknown_folders, "'logs'" in result.warnings[0]) == (1, True)
+    for mission in (SHIELD, "all"):  # whatever its name is near to
+        result = run(root, script(), root / f"{SHIELD}_out", mission)
+        assert not any(f"{SHIELD}_out" in text for text in result.warnings)
 
 
 def test_many_unknown_folders_are_counted_and_not_all_named(

@@ -28,6 +28,9 @@ ENVIRONMENT = {
     # Read when torch loads OpenMP. Threads that spin while they wait for each other, between the hundreds of small
     # products of a token, are many times slower on a busy CPU: verdicts beside another process took 37–66 s, not 9–13.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # numpy's OpenBLAS sends its own process SIGINT where it can start no thread, which would look like Ctrl-C. The
+    # products of a model are torch's, which does not use it.
+    "OPENBLAS_NUM_THREADS": "1",
     # The warnings of transformers and its tokenizers stay; their advice and progress bars go.
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",

@@ -12,6 +12,7 @@ from pathlib import Path
 from natsort import natsort_keygen
 
 from yanshou.errors import GroupFolderError, InputError
+from yanshou.read_cure import read_cure
 from yanshou.text import as_utf8, printable
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")  # compared without case
@@ -25,6 +26,7 @@ SYSTEM_FOLDERS = frozenset(
     }
 )  # fmt: skip
 
+GIVE_PARENT = "Give the folder that holds one folder per mission."
 NAMES_SHOWN = 3  # in a warning; "…" for the others
 
 UNKNOWN_LABEL = "folder that is not a label"
@@ -102,7 +104,7 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
                 names.append(entry.name)
     except OSError as error:
         message = f"{folder} cannot be read as a folder ({error.strerror or error})."
-        raise InputError(f"{message} Give the folder that holds one folder per mission.") from error
+        raise InputError(f"{message} {read_cure(error, GIVE_PARENT)}") from error
     return sorted(names, key=natural_key)
 
 

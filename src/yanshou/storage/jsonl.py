@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.read_cure import read_cure
 from yanshou.storage.conversions import find_conversion
 from yanshou.storage.strict_json import describe_parse_error, parse
 from yanshou.text import truncate
@@ -52,7 +53,7 @@ def read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}. {read_cure(error)}") from error
 
 
 def read_object(path: Path, advice: str) -> dict[str, Any]:
