@@ -64,7 +64,8 @@ class StageASettings(RunSettings):
 
     input_dir: Path | None = Field(
         default=None,
-        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos is read instead.",
+        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos is "
+        "read instead.",
     )
     photos: tuple[Path, ...] = Field(
         default=(),
