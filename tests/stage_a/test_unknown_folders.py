@@ -6,6 +6,7 @@ from pathlib import Path
 from support.lines import CABLES, GROUNDING, SHIELD
 from support.stage_a_runs import PASS, PhotoTree, Script, jobs, run, run_file, settings
 
+from yanshou.schema.records import TRUTH
 from yanshou.stage_a.summarize import summarize_directory
 
 
@@ -88,3 +89,9 @@ def test_a_label_in_another_spelling_is_named_with_the_cure(
     assert run(flat, script(), tmp_path / "flat-out", layout="flat").warnings[-1] == (
         f"{SHIELD}: if 'PASS' is the label 审核通过, rename it and use --layout labelled"
     )
+
+
+def test_the_truth_beside_drawn_photos_is_expected(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    root = photo_tree(jobs(1))
+    (root / TRUTH).touch()
+    assert run(root, script(), tmp_path / "out", "all").warnings == []
