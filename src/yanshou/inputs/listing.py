@@ -115,7 +115,7 @@ def not_a_photo(entry: os.DirEntry[str]) -> str | None:
         return HIDDEN
     if is_folder(entry):
         return SUB_FOLDER
-    return None if entry.name.lower().endswith(PHOTO_SUFFIXES) else OTHER_TYPE
+    return None if is_photo_name(entry.name) else OTHER_TYPE
 
 
 def is_photo_name(name: str) -> bool:
