@@ -12,10 +12,9 @@ import torch
 from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
-from yanshou.engines.checkpoint.adapter import WEIGHTS
+from yanshou.engines.checkpoint.adapter import BY_TRAINER, WEIGHTS
 from yanshou.errors import CheckpointError
 
-BY_TRAINER = "Merge it with the program that trained it."
 NAME = "default"  # of the adapter, in the names of peft's modules
 # What peft is known to raise for an adapter_config.json of odd types, patterns and names.
 ADAPTER_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError, re.error)

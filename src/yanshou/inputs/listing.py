@@ -13,6 +13,7 @@ from natsort import natsort_keygen
 
 from yanshou.errors import GroupFolderError, InputError
 from yanshou.read_cure import read_cure
+from yanshou.schema.records import TRUTH
 from yanshou.text import as_utf8, printable
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")  # compared without case
@@ -95,7 +96,7 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
         for entry in scan(folder):
             hidden = is_hidden(entry.name)
             if hidden or not is_folder(entry):
-                if left_out:
+                if left_out and entry.name != TRUTH:
                     known = _is_known(entry)
                     left_out.skip(HIDDEN if hidden else STRAY_FILE if known else LOST_LINK, prefix + entry.name)
                     if not known:
@@ -114,7 +115,7 @@ def not_a_photo(entry: os.DirEntry[str]) -> str | None:
         return HIDDEN
     if is_folder(entry):
         return SUB_FOLDER
-    return None if entry.name.lower().endswith(PHOTO_SUFFIXES) else OTHER_TYPE
+    return None if is_photo_name(entry.name) else OTHER_TYPE
 
 
 def is_photo_name(name: str) -> bool:
