@@ -103,7 +103,10 @@ def not_finite(weights: Tensors) -> Tensors:
         (dict, {"alpha_pattern": ["q_proj"]}, "'list' object has no attribute 'keys'. Merge it with the program"),
         (dict, {"modules_to_save": ["lm_head"]}, "'base_model.model.lm_head.weight' is missing. Merge it with"),
     ],
-    ids=["text-only", "missing", "more", "nan", "rank", "fewer targets", "other targets", "odd", "pattern", "list", "head"],
+    ids=[
+        *("text-only", "missing", "more", "nan", "rank", "fewer targets", "other targets"),
+        *("odd", "pattern", "list", "head"),
+    ],
 )  # fmt: skip
 def test_an_adapter_that_would_not_take_effect_as_a_whole_is_refused_with_and_without_weights(
     tiny: Path, plain: Path, tmp_path: Path, change: Any, settings: dict[str, Any], fault: str
