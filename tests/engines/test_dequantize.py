@@ -17,7 +17,7 @@ from transformers import FineGrainedFP8Config, Qwen3VLForConditionalGeneration
 from yanshou.cli import main
 from yanshou.engines import checkpoint
 from yanshou.engines.dequantize import apply_scales
-from yanshou.engines.loading import load_model, load_weights
+from yanshou.engines.loading import load_model, load_weights, weight_faults
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 
@@ -103,6 +103,20 @@ def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=rf"{UP}_scale holds inf or NaN\. Copy the checkpoint again\.$"):
         load_weights(folder, torch.float32, "sdpa")
+    (fault,) = weight_faults(checkpoint.find(str(folder)))
+    assert f"{UP}_scale holds inf or NaN" in fault
+
+
+def test_weights_without_prefix_and_beside_the_model_load_as_in_16_bits(tmp_path: Path) -> None:
+    folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
+    wanted = load_weights(folder, torch.float32, "sdpa").state_dict()
+    weights = {name.removeprefix("model."): weight for name, weight in load_file(folder / WEIGHTS).items()}
+    values, scale = by_channel(torch.ones(64, 64))
+    extra = {"mtp.layers.0.weight": values, "mtp.layers.0.weight_scale": scale}
+    save_file(weights | extra, folder / WEIGHTS, metadata={"format": "pt"})
+    assert list(weight_faults(checkpoint.find(str(folder)))) == []
+    loaded = load_weights(folder, torch.float32, "sdpa").state_dict()
+    assert all(torch.equal(loaded[name], weight) for name, weight in wanted.items())
 
 
 def test_an_output_matrix_in_fp8_is_not_multiplied_into_the_embeddings(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from yanshou.engines.checkpoint.fp8 import Block, Scale
+from yanshou.engines.weight_names import OF_THE_MODEL, full_name
 from yanshou.errors import CheckpointError
 
 
@@ -19,17 +20,21 @@ from yanshou.errors import CheckpointError
 def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
     """Multiplies every weight by its scale. Raises CheckpointError for a weight that the model does not have."""
     weights = dict(model.named_parameters())  # an output matrix that is tied to the embeddings is not among them
-    for name, scale in scales.items():
+    for stored, scale in scales.items():
+        name = full_name(stored)
+        if name not in weights and not name.startswith(OF_THE_MODEL):
+            continue  # left out, as in 16 bits
         if name not in weights:
             raise CheckpointError(
                 f"{scale.header.file}: {name} is in FP8, and the model of config.json has no such weight of its own. "
                 "Copy the checkpoint again."
             )
         weight = weights[name]
-        weight.copy_(weight.float().mul_(_per_value(_read(scale), weight.shape, scale.block)))
+        weight.copy_(weight.float().mul_(_per_value(read_scale(scale), weight.shape, scale.block)))
 
 
-def _read(scale: Scale) -> Tensor:
+def read_scale(scale: Scale) -> Tensor:
+    """The scale in float32. Raises CheckpointError where it is not finite."""
     with safe_open(scale.header.file, "pt") as file:
         tensor: Tensor = file.get_tensor(scale.name)
     if not tensor.isfinite().all():

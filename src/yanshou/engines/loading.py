@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers.utils import logging as transformers_logging
 
 from yanshou.engines import checkpoint
-from yanshou.engines.dequantize import apply_scales
+from yanshou.engines.dequantize import apply_scales, read_scale
 from yanshou.engines.weight_names import empty_model, name_faults
 from yanshou.errors import CheckpointError
 
@@ -109,6 +109,8 @@ def weight_faults(source: checkpoint.Source) -> Iterator[str]:
         with loading(source.weights):
             faults = list(name_faults(source.weights, config))
         yield from faults
+        for scale in checkpoint.fp8_scales(source.weights).values():
+            read_scale(scale)
         if source.adapter and not faults:
             from yanshou.engines import lora
 

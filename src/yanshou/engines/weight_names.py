@@ -33,7 +33,7 @@ def empty_model(config: Any) -> Any:
 def name_faults(folder: Path, config: Any) -> Iterator[str]:
     """What is missing, has another shape, or has no place. Raises CheckpointError for files that cannot be read."""
     model = empty_model(config)
-    found = {_full(name): header for name, header in read_headers(weight_files(folder)).items()}
+    found = {full_name(name): header for name, header in read_headers(weight_files(folder)).items()}
     wanted = {name: (*tensor.shape,) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings and OUTPUT not in found:
         del wanted[OUTPUT]
@@ -76,6 +76,7 @@ def _fits(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return found == wanted or (EXPERTS in name and found == (wanted[0], *wanted[:0:-1]))
 
 
-def _full(name: str) -> str:
+def full_name(name: str) -> str:
+    """The model's name of a weight, which some folders store without its prefix."""
     known = name.startswith(("language_model.", "visual."))
     return BASE_PREFIX + name if known else name

@@ -41,6 +41,13 @@ def test_a_base_for_a_whole_checkpoint_is_wrong_usage(tiny: Path) -> None:
         find(str(tiny), str(tiny))
 
 
+def test_a_base_beside_a_run_folder_is_told_its_newest_checkpoint(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+    for step in (9, 10):
+        shutil.copytree(adapter, tmp_path / "v0-1" / f"checkpoint-{step}")
+    fault = next(find(str(tmp_path / "v0-1"), str(tiny)).faults())
+    assert fault.endswith(f"holds no checkpoint, but {tmp_path / 'v0-1' / 'checkpoint-10'} does: give that one.")
+
+
 def test_an_adapter_on_an_adapter_is_refused(adapter: Path) -> None:
     with pytest.raises(CheckpointError, match=r"its base .* is an adapter, too\. Merge that one first"):
         find(str(adapter), str(adapter))

@@ -110,7 +110,7 @@ def find(checkpoint: str, base_checkpoint: str | None = None) -> Source:
     folder = locate(checkpoint)
     with reading(folder):
         if not is_adapter(folder):
-            if base_checkpoint is not None:
+            if base_checkpoint is not None and (folder / "config.json").exists():  # a trainer's output folder has none
                 raise UsageError(f"--base-checkpoint is for an adapter, and {folder} is none. Leave it out.")
             return Source(folder)
         base = locate(base_checkpoint if base_checkpoint is not None else base_name(folder))
