@@ -103,6 +103,21 @@ def test_thumbnails_are_made_once_and_again_after_a_change(judged: Judged, tmp_p
     assert thumbnails().keys() == {"mine.jpg"}  # a deleted photo has no thumbnail
 
 
+def test_another_photo_of_the_same_size_and_time_gets_another_thumbnail(judged: Judged, tmp_path: Path) -> None:
+    """As `cp -p` puts it there."""
+    photo, output_dir = tmp_path / "1.png", tmp_path / "report"
+    shown, found = [], []
+    for colour in ("red", "blue"):
+        Image.new("RGB", (60, 40), colour).save(photo, compress_level=0)
+        os.utime(photo, (1_700_000_000, 1_700_000_000))
+        found.append((photo.stat().st_size, photo.stat().st_mtime_ns))
+        report([with_photos(judged, photo)], output_dir)
+        (name,) = shown_files(output_dir)
+        shown.append(Image.open(output_dir / "thumbnails" / name).getpixel((5, 5)))
+    assert found[0] == found[1]
+    assert [max(range(3), key=colour.__getitem__) for colour in shown] == [0, 2]
+
+
 def test_progress_is_called_for_every_photo(judged: Judged, tmp_path: Path) -> None:
     file = with_photos(judged, photo_file(tmp_path / "1.jpg"), tmp_path / "gone.jpg")
     calls: list[tuple[int, int]] = []

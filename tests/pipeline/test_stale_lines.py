@@ -55,7 +55,7 @@ def test_prune_moves_stale_lines_and_the_status_is_0(stale_job: tuple[Path, Path
     assert (result.status, result.stale, result.pruned, result.late_warnings) == (0, 0, 2, [])
     assert (ids(out), removed(out)) == (["QC-1", "QC-3", "QC-4", "QC-6"], ["QC-2", "QC-5"])
     assert {"stale": 0, "pruned": 2}.items() <= run_file(out)["counts"].items()
-    moved = f"2 stale lines were moved to {out}/{SHIELD}_stage_a.removed.jsonl"
+    moved = f"stale lines moved to {out}/{SHIELD}_stage_a.removed.jsonl: 2"
     assert file_summary([result]) == [f"4 of 4 groups are in {lines_file(out)}; {moved}"]
     again = run(*stale_job, prune=True)
     assert (again.status, again.pruned, removed(out)) == (0, 0, ["QC-2", "QC-5"])

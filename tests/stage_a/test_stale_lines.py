@@ -133,7 +133,7 @@ def test_lines_of_another_input_folder_are_counted_apart_and_never_moved(
     run(first, path, out)
     result = run(second, path, out, prune_all=True)
     assert (result.status, result.stale, result.elsewhere, result.pruned, len(ids(out))) == (0, 0, 3, 0, 8)
-    assert file_summary([result])[0].endswith("; 3 lines in it are of other inputs")
+    assert file_summary([result])[0].endswith("; lines of other inputs in it: 3")
     shutil.rmtree(second / SHIELD / FAIL / "QC-1")
     (result,) = summarize_directory(settings(first, path, out))  # the parent folder: the others are no groups of it
     assert (result.status, result.stale, result.elsewhere) == (0, 0, 5)

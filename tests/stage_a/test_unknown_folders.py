@@ -6,6 +6,7 @@ from pathlib import Path
 from support.lines import CABLES, GROUNDING, SHIELD
 from support.stage_a_runs import PASS, PhotoTree, Script, jobs, run, run_file, settings
 
+from yanshou.schema.records import TRUTH
 from yanshou.stage_a.summarize import summarize_directory
 
 
@@ -59,6 +60,9 @@ def test_the_runs_own_output_folder_is_not_unknown(photo_tree: PhotoTree, script
     (tmp_path / "elsewhere").symlink_to(root / "out")
     result = run(root, script(), tmp_path / "elsewhere", "all")
     assert (result.unknown_folders, "'logs'" in result.warnings[0]) == (1, True)
+    for mission in (SHIELD, "all"):  # whatever its name is near to
+        result = run(root, script(), root / f"{SHIELD}_out", mission)
+        assert not any(f"{SHIELD}_out" in text for text in result.warnings)
 
 
 def test_many_unknown_folders_are_counted_and_not_all_named(
@@ -85,3 +89,9 @@ def test_a_label_in_another_spelling_is_named_with_the_cure(
     assert run(flat, script(), tmp_path / "flat-out", layout="flat").warnings[-1] == (
         f"{SHIELD}: if 'PASS' is the label 审核通过, rename it and use --layout labelled"
     )
+
+
+def test_the_truth_beside_drawn_photos_is_expected(photo_tree: PhotoTree, script: Script, tmp_path: Path) -> None:
+    root = photo_tree(jobs(1))
+    (root / TRUTH).touch()
+    assert run(root, script(), tmp_path / "out", "all").warnings == []

@@ -8,7 +8,7 @@ import pytest
 from support.processes import FORK
 from support.storage_runs import MISSION, STEM, lines, open_run, record, write_groups, written
 
-from yanshou.errors import OutputError
+from yanshou.errors import DamagedFileError, OutputError
 from yanshou.schema.records import GroupKey
 from yanshou.storage import removed_lines
 
@@ -106,6 +106,14 @@ def test_a_torn_line_at_the_end_of_the_removed_file_is_written_again(tmp_path: P
     (tmp_path / f"{STEM}.removed.jsonl").write_bytes(written(2) + written(4)[:-30])
     move(tmp_path, STALE)
     assert (lines(tmp_path), removed(tmp_path)) == (written(1, 3, 5), written(2, 4))
+
+
+def test_a_damaged_removed_file_is_no_reason_to_redo_a_group(tmp_path: Path) -> None:
+    write_groups(tmp_path, 1, 2, 3)
+    (tmp_path / f"{STEM}.removed.jsonl").write_bytes(b"hello\n")
+    with pytest.raises(DamagedFileError, match=r"removed\.jsonl:1: not JSON .* or move this file away"):
+        move(tmp_path, {2: record(2).key})
+    assert (lines(tmp_path), removed(tmp_path)) == (written(1, 2, 3), b"hello\n")
 
 
 def test_a_full_disk_leaves_the_lines_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,23 @@ def test_a_refused_run_leaves_every_file_as_it_was(tmp_path: Path, name: str, da
         assert (tmp_path / name).is_symlink() == (link == "symlink_to")
 
 
+def test_the_end_of_the_lines_is_not_repaired_in_a_folder_that_takes_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines and lock may be writable in a folder that is not."""
+    write_groups(tmp_path, 1)
+    (tmp_path / f"{STEM}.jsonl").write_bytes(written(1) + written(2)[:40])
+    before = snapshot(tmp_path)
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("yanshou.storage.atomic.TemporaryFile", refuse)  # the tests may run as root
+    with pytest.raises(OutputError, match=f"^{tmp_path}: cannot be written: Permission denied"), open_run(tmp_path):
+        pass
+    assert snapshot(tmp_path) == before
+
+
 @pytest.mark.parametrize("data", [ARRAY, written(1, 2).replace(b"\n", b"\r"), written(1)[:-1]])
 def test_lines_without_a_line_break_do_not_bypass_the_check_of_settings(tmp_path: Path, data: bytes) -> None:
     write_groups(tmp_path, 1)

@@ -36,7 +36,7 @@ def test_readers_of_a_file_with_stale_lines_warn(photo_tree: PhotoTree, script: 
     assert list(stale_warnings([file])) == []
     ran = CliRunner().invoke(main, commands[0])
     assert ran.exit_code == 3
-    assert "stale: the input no longer holds QC-2 (fail), whose id it has as QC-2 (pass)" in ran.stderr
+    assert "stale: the input no longer holds QC-2 (fail), which is now QC-2 (pass)" in ran.stderr
     assert list(stale_warnings([file, verdicts])) == [WARNING.format(verdicts, "1 stale line, whose group is")]
 
 

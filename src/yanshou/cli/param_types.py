@@ -33,8 +33,10 @@ class _Folder(_LocalPath):
 
 def _cure_of_file(path: str) -> str:
     """What to do about a file in place of the folder of missions; "" for another file, or none."""
+    from yanshou.inputs.listing import PHOTO_SUFFIXES  # natsort: help stays fast without it
+
     kind = Path(path).suffix.lower()
-    if kind in {".jpg", ".jpeg", ".png"} and Path(path).is_file():
+    if kind in PHOTO_SUFFIXES and Path(path).is_file():
         return "Photos are given with --photos."
     if kind in {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz"} and Path(path).is_file():
         return "Unpack the archive, and give the folder."

@@ -51,8 +51,8 @@ def file_summary(results: Sequence[MissionResult]) -> list[str]:
     return [
         f"{result.written + result.skipped} of {result.groups} groups are in {result.lines}"
         + (f"; the other threshold changed {result.revised} verdicts" if result.revised else "")
-        + (f"; {result.elsewhere} lines in it are of other inputs" if result.elsewhere else "")
-        + (f"; {result.pruned} stale lines were moved to {result.removed}" if result.pruned else "")
+        + (f"; lines of other inputs in it: {result.elsewhere}" if result.elsewhere else "")
+        + (f"; stale lines moved to {result.removed}: {result.pruned}" if result.pruned else "")
         for result in results
         if result.lines
     ]

@@ -2,8 +2,8 @@
 
     thumbnails/.yanshou-thumbnails
                                 makes the folder one of yanshou's own, in which it may delete files
-    thumbnails/3f9c…e1.jpg      digest of the photo's path, size and modification time: a changed photo gets a new
-                                thumbnail, an unchanged one keeps it
+    thumbnails/3f9c…e1.jpg      digest of the photo's path, size and times: a changed photo gets a new thumbnail, an
+                                unchanged one keeps it
 
 Neither name nor file reveals anything about the photo except its pixels: the file is encoded from bare pixels, without
 position, camera or time. A watermark in the pixels stays. A photo that is missing or cannot be read completely has no
@@ -113,7 +113,9 @@ def _thumbnail(photo: str, folder: Path) -> Thumbnail:
         url = path.as_uri()
     except (OSError, ValueError):  # missing, or a name that no file can have
         return Thumbnail("missing")
-    identity = b"\0".join((os.fsencode(path), b"%d" % found.st_size, b"%d" % found.st_mtime_ns, b"%d" % MAX_SIZE[0]))
+    # The time of the last change of status, too: `cp -p` and `rsync -t` set the time of modification to an older one.
+    figures = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, MAX_SIZE[0])
+    identity = b"\0".join((os.fsencode(path), *(b"%d" % figure for figure in figures)))
     file = folder / f"{hashlib.sha256(identity).hexdigest()[:32]}.jpg"
     try:
         if not _is_own(file):

@@ -12,6 +12,8 @@ from pathlib import Path
 from natsort import natsort_keygen
 
 from yanshou.errors import GroupFolderError, InputError
+from yanshou.read_cure import read_cure
+from yanshou.schema.records import TRUTH
 from yanshou.text import as_utf8, printable
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")  # compared without case
@@ -25,6 +27,7 @@ SYSTEM_FOLDERS = frozenset(
     }
 )  # fmt: skip
 
+GIVE_PARENT = "Give the folder that holds one folder per mission."
 NAMES_SHOWN = 3  # in a warning; "…" for the others
 
 UNKNOWN_LABEL = "folder that is not a label"
@@ -93,7 +96,7 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
         for entry in scan(folder):
             hidden = is_hidden(entry.name)
             if hidden or not is_folder(entry):
-                if left_out:
+                if left_out and entry.name != TRUTH:
                     known = _is_known(entry)
                     left_out.skip(HIDDEN if hidden else STRAY_FILE if known else LOST_LINK, prefix + entry.name)
                     if not known:
@@ -102,7 +105,7 @@ def sub_folders(folder: Path, left_out: LeftOut | None = None, prefix: str = "")
                 names.append(entry.name)
     except OSError as error:
         message = f"{folder} cannot be read as a folder ({error.strerror or error})."
-        raise InputError(f"{message} Give the folder that holds one folder per mission.") from error
+        raise InputError(f"{message} {read_cure(error, GIVE_PARENT)}") from error
     return sorted(names, key=natural_key)
 
 
@@ -112,7 +115,7 @@ def not_a_photo(entry: os.DirEntry[str]) -> str | None:
         return HIDDEN
     if is_folder(entry):
         return SUB_FOLDER
-    return None if entry.name.lower().endswith(PHOTO_SUFFIXES) else OTHER_TYPE
+    return None if is_photo_name(entry.name) else OTHER_TYPE
 
 
 def is_photo_name(name: str) -> bool:

@@ -36,6 +36,7 @@ from yanshou.inputs.listing import (
     scan,
     unreadable,
 )
+from yanshou.read_cure import read_cure
 from yanshou.schema.records import GroupKey
 from yanshou.text import as_utf8, nfc, printable
 
@@ -140,7 +141,8 @@ def _unseen(folders: Iterable[Path], seen: set[FileId], found: Discovery) -> Ite
 def _note_unreadable(folder: Path, error: OSError, top: Path, found: Discovery) -> None:
     """A folder that was given must be readable; one below it is a fault."""
     if folder == top:
-        raise InputError(f"{printable(folder)} cannot be read as a folder ({error.strerror or error}).") from error
+        message = f"{printable(folder)} cannot be read as a folder ({error.strerror or error})."
+        raise InputError(f"{message} {read_cure(error)}") from error
     key = GroupKey(found.where, None, nfc(as_utf8(folder.name)))
     found.faults.append(GroupFault(key, unreadable(folder, error)))
     found.unlisted.append(folder)

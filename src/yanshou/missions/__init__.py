@@ -25,6 +25,7 @@ from pydantic import AfterValidator, ValidationError
 from yanshou.errors import InputError, UsageError
 from yanshou.file_kind import find_kind
 from yanshou.missions.rules import Condition, Pattern, PromptText, Rule
+from yanshou.read_cure import read_cure
 from yanshou.settings import ALL, Settings
 from yanshou.text import excerpt, nfc
 from yanshou.validation import validation_messages
@@ -124,7 +125,7 @@ def _read(file: Traversable | Path) -> Mission:
         data = file.read_bytes()
         return Mission.model_validate(tomllib.loads(data.decode("utf-8-sig")))
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{file}: cannot be read: {error.strerror}. {read_cure(error)}") from error
     except ValidationError as error:
         raise InputError(f"{file}: {'; '.join(validation_messages(error))}. Correct the file.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 from yanshou.errors import InputError
 from yanshou.file_kind import find_kind
 from yanshou.missions import Mission
+from yanshou.read_cure import read_cure
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import image_key
 from yanshou.settings import PromptSettings
@@ -62,7 +63,9 @@ def _file(path: Path) -> str:
         if kind := find_kind(data):
             raise InputError(f"{path}: the prompt file is {kind.what}: {kind.cure}.")
         text = data.decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: the prompt file cannot be read: {error.strerror}. {read_cure(error)}") from error
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: the prompt file cannot be read ({error}). Give a UTF-8 text file.") from error
     if not text:
         raise InputError(f"{path}: the prompt file is empty. Leave out the option to use yanshou's own prompt.")

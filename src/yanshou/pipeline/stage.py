@@ -9,84 +9,27 @@ A mission that cannot run (locked, damaged, other settings) does not keep the ot
 """
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from yanshou.engines.base import Engine
-from yanshou.errors import GroupError, InputError
-from yanshou.missions import Mission
+from yanshou.errors import InputError
 from yanshou.pipeline.listener import Listener, NullListener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.mission_run import MissionRun, mission_errors
-from yanshou.pipeline.outcome import AnswerCallback, Outcome
+from yanshou.pipeline.mission_task import GroupT, MissionTask
+from yanshou.pipeline.outcome import Outcome
 from yanshou.pipeline.stale_lines import AbsentLines, settle
-from yanshou.schema.records import GroupKey, GroupRecord
-from yanshou.storage.lines_file import LinesFile
+from yanshou.schema.records import GroupRecord
 from yanshou.storage.run_file import EarlierRuns, read_earlier
 from yanshou.storage.run_files import RunFiles, locked_run
-from yanshou.storage.settings_diff import Change
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
 logger = logging.getLogger(__name__)
-
-
-class HasKey(Protocol):
-    """A group of the input: photos in a folder, or summaries of a file."""
-
-    @property
-    def key(self) -> GroupKey: ...
-
-
-GroupT = TypeVar("GroupT", bound=HasKey)
-
-
-class MissionTask(ABC, Generic[GroupT, RecordT]):
-    """One mission's groups, and what a stage does with them."""
-
-    kind: ClassVar[str]  # names the files: <mission>_<kind>.jsonl
-    may_change: ClassVar[Mapping[str, Change]]  # the settings that a resume may change
-    record_type: type[RecordT]
-
-    def __init__(self, mission: Mission, groups: Sequence[GroupT], limit: int | None = None) -> None:
-        self.mission = mission
-        self.groups = groups[:limit]
-        self.present = {group.key for group in groups}  # in the input, beyond the limit, too
-        self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
-        self.sees_all = True  # False: other groups may be elsewhere, and their faults stay
-        self.whole = limit is None  # a limited run says nothing about stale lines
-        self.inputs: list[str] = []  # absolute paths of what the groups are read from
-        self.warnings: list[str] = []
-        self.error = ""  # why the mission cannot run
-        self.unknown_folders = 0  # beside the missions' folders, reported with this mission
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """What a resume must have in common with the lines so far."""
-
-    @abstractmethod
-    def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Plans the engine and returns where the lines will be made. `earlier`: of the lines so far, latest first."""
-
-    @abstractmethod
-    def check(self, group: GroupT, freshness: str | None) -> GroupError | None:
-        """Why the group fails without being asked about. `freshness`: of its line; None where it has none."""
-
-    @abstractmethod
-    def outcomes(self, pending: Sequence[GroupT], on_answer: AnswerCallback) -> Iterator[Outcome[RecordT]]:
-        """Works on the groups: at most one outcome per group, in input order. A stopped engine leaves some out."""
-
-    @abstractmethod
-    def absent(self, lines: LinesFile[RecordT], inputs: Sequence[str]) -> AbsentLines:
-        """Sorts the lines whose group is not in the input. `inputs`: what all lines on disk were made from."""
-
-    def rewrite(self, lines: LinesFile[RecordT]) -> int:
-        """Brings the lines on disk to this run's settings. Returns how many changed."""
-        return 0
 
 
 class Stage:

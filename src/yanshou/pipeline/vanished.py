@@ -7,7 +7,7 @@ from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.missions import Mission
-from yanshou.pipeline.stage import MissionTask
+from yanshou.pipeline.mission_task import MissionTask
 from yanshou.storage.lines_file import has_line
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths

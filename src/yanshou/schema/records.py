@@ -218,6 +218,9 @@ def _check_keys(per_image: Mapping[str, str], expected: Sequence[str]) -> None:
             raise SummaryError(f"key {excerpt(key)} does not belong to a photo", INCOMPLETE)
 
 
+TRUTH = "truth.jsonl"  # what synth writes beside the folders of the missions
+
+
 class TruthRecord(GroupRecord):
     """What the photos of one group really show: reference lines. The line of `truth.jsonl`."""
 

@@ -45,7 +45,7 @@ class RunSettings(MissionFileSettings):
         description="Move stale lines, whose group is no longer in the input, to <file>.removed.jsonl. At most half of "
         "a file's lines are moved. Default: they stay, are reported, and the exit status is 3.",
     )
-    prune_all: bool = Field(default=False, description="As --prune, even where it moves more than half of the lines.")
+    prune_all: bool = Field(default=False, description="Like --prune, even where it moves more than half of the lines.")
 
     @property
     def prune_share(self) -> float:
@@ -64,13 +64,14 @@ class StageASettings(RunSettings):
 
     input_dir: Path | None = Field(
         default=None,
-        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos.",
+        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos is "
+        "read instead.",
     )
     photos: tuple[Path, ...] = Field(
         default=(),
-        description="In place of --input-dir, for one --mission: a photo, or a folder that is searched with all its "
-        "sub-folders. The id in a photo's name makes the group, else the name of its folder; there are no labels. May "
-        "be repeated.",
+        description="Photo, or folder that is searched for photos with all its sub-folders. Replaces --input-dir, for "
+        "one --mission. Photos are grouped by the id in their names, else by their folders; the groups have no labels. "
+        "May be repeated.",
     )
     output_dir: Path = Field(description="Folder for <mission>_stage_a.jsonl; an unfinished run in it is resumed.")
     missions: tuple[str, ...] = Field(

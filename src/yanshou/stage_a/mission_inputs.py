@@ -98,7 +98,7 @@ def _report_unknown_folders(inputs: Sequence[MissionInput], known: Missions, set
     by_mission = {read.mission.name: read for read in inputs}
     for folder in folders:
         near = by_mission.get(folder.near.name) if folder.near else None
-        if near or (everything and os.path.realpath(input_dir / folder.name) != own):
+        if (near or everything) and os.path.realpath(input_dir / folder.name) != own:
             (near or inputs[0]).add_unknown(folder.warning(input_dir), input_dir)
     if everything:
         inputs[0].warnings += beside.warnings()

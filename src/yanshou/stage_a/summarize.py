@@ -14,8 +14,9 @@ from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import summary_prompt
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
+from yanshou.pipeline.mission_task import MissionTask
 from yanshou.pipeline.outcome import AnswerCallback, Outcome
-from yanshou.pipeline.stage import MissionTask, Stage
+from yanshou.pipeline.stage import Stage
 from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.pipeline.vanished import vanished
 from yanshou.schema.prompt import Prompt

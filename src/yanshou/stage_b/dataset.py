@@ -67,21 +67,18 @@ def build_dataset(settings: DatasetSettings) -> Card:
     summaries = {example.key: example.summaries_sha256 for example in examples}
     misjudged = read_misjudged(settings.verdicts, missions, summaries)
     kept, left_out = _sort_out(examples, settings)
-    if not kept:
-        first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
-        raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
-    if len({example.group_id for example in kept}) == 1:
-        raise InputError(f"group {kept[0].key} is the only one, but train and val need one each. Give more groups.")
+    _check_enough(kept, left_out, settings)
     val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
     }
-    data, files = {}, {}
-    for name, side in sides.items():
-        repeats = [settings.repeats if name == TRAIN and example.key in misjudged.groups else 1 for example in side]
-        data[name] = b"".join(dump_line(example.row) * times for example, times in zip(side, repeats, strict=True))
-        files[name] = DataFile(groups=len(side), rows=sum(repeats), sha256=sha256(data[name]).hexdigest())
+    repeats = dict.fromkeys(misjudged.groups, settings.repeats)
+    data = {
+        TRAIN: b"".join(dump_line(example.row) * repeats.get(example.key, 1) for example in sides[TRAIN]),
+        VAL: b"".join(dump_line(example.row) for example in sides[VAL]),
+    }
+    files = {name: _describe(content, len(sides[name])) for name, content in data.items()}
     warnings = [
         *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
         *twice_under_one_label(photos),
@@ -92,6 +89,19 @@ def build_dataset(settings: DatasetSettings) -> Card:
         replace_together({settings.output_dir / name: content for name, content in data.items()})
     logger.info("%s: %s", settings.output_dir, {name: file.rows for name, file in files.items()})
     return card
+
+
+def _check_enough(kept: Sequence[Example], left_out: Sequence[LeftOut], settings: DatasetSettings) -> None:
+    """Raises InputError where two files cannot have a group each."""
+    if not kept:
+        first = f" The first of {len(left_out)} left out: {left_out[0]}." if left_out else ""
+        raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
+    if len({example.group_id for example in kept}) == 1:
+        raise InputError(f"group {kept[0].key} is the only one, but train and val need one each. Give more groups.")
+
+
+def _describe(content: bytes, groups: int) -> DataFile:
+    return DataFile(groups=groups, rows=content.count(b"\n"), sha256=sha256(content).hexdigest())
 
 
 def _sort_out(examples: Sequence[Example], settings: DatasetSettings) -> tuple[list[Example], list[LeftOut]]:

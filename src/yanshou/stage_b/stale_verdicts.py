@@ -19,9 +19,7 @@ def absent_verdicts(lines: LinesFile[VerdictRecord], present: Collection[GroupKe
     if not complete:
         return AbsentLines(elsewhere=len(absent))
     relabelled = {key: _other_labels(key, present) for key in first_named(absent)}
-    return AbsentLines(
-        absent, {key: f"whose id it has as {short_name(one[0])}" for key, one in relabelled.items() if one}
-    )
+    return AbsentLines(absent, {key: f"which is now {short_name(one[0])}" for key, one in relabelled.items() if one})
 
 
 def reads_all(given: Iterable[str | Path], recorded: Iterable[str]) -> bool:

@@ -19,9 +19,9 @@ from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictErr
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
+from yanshou.pipeline.mission_task import MissionTask
 from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
-from yanshou.pipeline.stage import MissionTask
 from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.schema.records import OTHER_SUMMARIES, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from yanshou.errors import OutputError
 from yanshou.storage.write_cures import cure
@@ -84,6 +85,12 @@ def unused_path(path: Path, suffix: str = "") -> Path:
         number += 1
         found = path.with_name(f"{path.name}-{number}{suffix}")
     return found
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OutputError where no file can be made in the folder. Leaves nothing there."""
+    with write_errors(folder), TemporaryFile(dir=folder, prefix=".yanshou-"):
+        pass
 
 
 @contextmanager

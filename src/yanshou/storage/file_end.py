@@ -19,7 +19,8 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from yanshou.storage.jsonl import is_cut, parse, read_errors
+from yanshou.storage.jsonl import read_errors
+from yanshou.storage.strict_json import is_cut, parse
 from yanshou.text import printable, truncate
 
 BLOCK = 65_536  # bytes per read in the search for the last line break

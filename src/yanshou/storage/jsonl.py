@@ -11,22 +11,20 @@ File names that are not valid UTF-8 reach Python with lone surrogates (`\\udcff`
 `\\udcff`, which reads back as the same string; every other character is written as itself.
 """
 
-import codecs
 import json
-import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Never, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 
 from yanshou.errors import DamagedFileError, InputError
+from yanshou.read_cure import read_cure
 from yanshou.storage.conversions import find_conversion
-from yanshou.text import excerpt, truncate
+from yanshou.storage.strict_json import describe_parse_error, parse
+from yanshou.text import truncate
 from yanshou.validation import validation_message
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -55,7 +53,7 @@ def read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path}: cannot be read: {error.strerror}. {read_cure(error)}") from error
 
 
 def read_object(path: Path, advice: str) -> dict[str, Any]:
@@ -78,17 +76,6 @@ def read_records(
             what = f"{path}:{number}: {validation_message(error)}{_locate(line)}"
             cure = _cure_of_every_line(path, record_type, error, line) if number == 1 else ""
             raise DamagedFileError(f"{what}. {cure or advice}") from error
-
-
-def is_cut(text: bytes) -> bool:
-    """Whether the bytes are the beginning of a JSON value without a mistake, but not a whole one."""
-    if not text.strip():
-        return False
-    try:
-        from_json(text)
-    except ValueError as error:
-        return str(error).startswith("EOF while parsing")
-    return False
 
 
 def dump_line(record: BaseModel | Mapping[str, Any], indent: int | None = None) -> bytes:
@@ -114,58 +101,7 @@ def _parse_object(line: bytes, path: Path, advice: str, number: int | None = Non
         if number in (None, 1) and (conversion := find_conversion(path, lines=number is not None)):
             raise DamagedFileError(f"{path}: {conversion}.") from error
         where = f"{path}:{number}" if number else str(path)
-        raise DamagedFileError(f"{where}: {_describe_parse_error(error, line)}. {advice}") from error
-
-
-def parse(line: bytes) -> dict[str, Any]:
-    """The object that the bytes are. Raises ValueError and RecursionError."""
-    if not line.strip():
-        raise ValueError("blank")
-    if line.startswith(codecs.BOM_UTF8):
-        raise ValueError("begins with a byte-order mark")
-    value = json.loads(
-        line.decode("utf-8"),
-        object_pairs_hook=_object,
-        parse_constant=_no_constant,
-        parse_float=_finite,
-    )
-    if not isinstance(value, dict):
-        raise ValueError(f"not an object but {excerpt(value)}")  # noqa: TRY004 - _parse_object catches it as damage
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"key {truncate(twice)} occurs twice")
-    return value
-
-
-def _no_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"{truncate(digits)} is too large a number")
-    return number
-
-
-def _describe_parse_error(error: Exception, line: bytes) -> str:
-    if not line.endswith(b"\n") and is_cut(line):
-        return f"incomplete, because the run that wrote it was killed: {excerpt(_beginning(line))}"
-    match error:
-        case json.JSONDecodeError():
-            near = error.doc[max(error.pos - 15, 0) : error.pos + 15]
-            return f"not JSON at character {error.pos + 1}, {error.msg[:1].lower()}{error.msg[1:]}: {excerpt(near)}"
-        case UnicodeDecodeError():
-            return f"not UTF-8 at byte {error.start + 1}: {excerpt(line[max(error.start - 15, 0) : error.start + 15])}"
-        case RecursionError():
-            return f"nested too deeply: {excerpt(_beginning(line))}"
-        case _:
-            return str(error)
+        raise DamagedFileError(f"{where}: {describe_parse_error(error, line)}. {advice}") from error
 
 
 def _cure_of_every_line(
@@ -207,10 +143,6 @@ def _kind(error: ValidationError) -> tuple[object, str]:
     """The key and the kind of the first finding."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return first["loc"][:1], first["type"]
-
-
-def _beginning(line: bytes) -> str:
-    return line[:200].decode("utf-8", errors="replace")
 
 
 def _locate(line: Mapping[str, Any]) -> str:

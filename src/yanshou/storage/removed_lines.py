@@ -20,6 +20,8 @@ from yanshou.storage.atomic import flush_to_disk, replacing, write_new
 from yanshou.storage.file_end import find_end
 from yanshou.storage.jsonl import dump_line, read_errors, read_records
 
+ADVICE = "Correct the line, or move this file away, and run again: it is only kept for you."
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,7 +40,7 @@ def move_lines(lines: Path, removed: Path, numbers: Collection[int], record_type
 def _copy(lines: Path, removed: Path, numbers: Collection[int], record_type: type[GroupRecord]) -> None:
     """Appends those of the lines that are not in `removed` yet, and waits for the disk."""
     end = find_end(removed, record_type)
-    there = read_records(removed, record_type, torn=end.torn) if end.size else ()
+    there = read_records(removed, record_type, ADVICE, end.torn) if end.size else ()
     known = {_content(record) for _, record in there}
     with Appender(removed, end) as file:
         for (number, record), (_, line) in zip(read_records(lines, record_type), _raw_lines(lines), strict=True):

@@ -25,7 +25,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
 from yanshou.schema.run_record import Status
-from yanshou.storage.atomic import move_aside
+from yanshou.storage.atomic import check_folder, move_aside
 from yanshou.storage.errors_file import ErrorsFile
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.lock import Lock
@@ -133,6 +133,7 @@ class RunFiles(Generic[RecordT]):
 
     def _begin(self) -> None:
         self._lock.check()
+        check_folder(self.lines.path.parent)  # the lines' end is repaired only where all files can be written
         for file in (self.lines, self.errors):
             self.warnings += file.end.repairs(file.path)
             file.open()

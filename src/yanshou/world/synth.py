@@ -31,7 +31,7 @@ from yanshou.errors import OutputError, RunError, UsageError
 from yanshou.inputs.label_folders import LABELS
 from yanshou.inputs.orientation import TURNS
 from yanshou.missions import Mission
-from yanshou.schema.records import Label, TruthRecord, image_key
+from yanshou.schema.records import TRUTH, Label, TruthRecord, image_key
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import dump_line
 from yanshou.text import excerpt
@@ -40,7 +40,6 @@ from yanshou.world.draw import draw
 from yanshou.world.jobs import random_job
 from yanshou.world.scene import Scene
 
-TRUTH = "truth.jsonl"
 BLOCK_SIZE, FAILS_PER_BLOCK = 5, 2  # groups
 RESUBMITTED = 0.1  # share of blocks in which a failed group is there again, passed: about 3 % of the passing groups
 PREFIXES = {"QC": 65, "QC-TEMP": 32, "QC-DEN": 3}  # prefix of a group id → weight

@@ -16,6 +16,7 @@ from yanshou.errors import CheckpointError
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 VALUE_HEAD = "value_head.safetensors"  # only reinforcement learning reads it
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+BY_TRAINER = "Merge it with the program that trained it."
 TIED_MODULES = ("embed_tokens", "lm_head")
 
 # Settings of an adapter that peft takes into account when it merges. Any other that is set changes the base weights, or
@@ -106,25 +107,24 @@ def adapter_faults(folder: Path) -> Iterator[str]:
     others = {path.name for pattern in ("*.safetensors", "non_lora*") for path in folder.glob(pattern)}
     if others := others - {WEIGHTS, VALUE_HEAD}:
         yield (
-            f"{folder}: {min(others)} holds trained weights beside the adapter, which would not be loaded. Merge it "
-            "with the program that trained it."
+            f"{folder}: {min(others)} holds trained weights beside the adapter, which would not be loaded. {BY_TRAINER}"
         )
 
 
 def _config_faults(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
     path = folder / CONFIG
     if (kind := config.get("peft_type")) != "LORA":
-        yield f"{path}: peft_type is {kind!r}, expected 'LORA'. Merge it with the program that trained it."
+        yield f"{path}: peft_type is {kind!r}, expected 'LORA'. {BY_TRAINER}"
         return
     if (bias := config.get("bias", "none")) != "none":
-        yield f"{path}: bias is {bias!r}: it changes biases, too. Merge it with the program that trained it."
+        yield f"{path}: bias is {bias!r}: it changes biases, too. {BY_TRAINER}"
     if (initial := config.get("init_lora_weights", True)) not in INITIAL_WEIGHTS:
         yield (
             f"{path}: init_lora_weights is {initial!r}: it belongs to base weights that were changed before the "
-            "training. Merge it with the program that trained it."
+            f"training. {BY_TRAINER}"
         )
     if odd := sorted(key for key, value in config.items() if value and key not in MERGED_SETTINGS):
-        yield f"{path}: {odd[0]} is set, which cannot be merged. Merge it with the program that trained it."
+        yield f"{path}: {odd[0]} is set, which cannot be merged. {BY_TRAINER}"
 
 
 def tied_fault(folder: Path) -> Iterator[str]:
@@ -132,7 +132,7 @@ def tied_fault(folder: Path) -> Iterator[str]:
     for name in read_headers([folder / WEIGHTS]):
         if any(f".{module}." in name for module in TIED_MODULES):
             yield (
-                f"{folder}: it changes {name}, but its base has one matrix for the embeddings and the output. Merge it "
-                "with the program that trained it."
+                f"{folder}: it changes {name}, but its base has one matrix for the embeddings and the output. "
+                f"{BY_TRAINER}"
             )
             return
