@@ -10,7 +10,10 @@ from unicodedata import normalize
 
 from click.testing import CliRunner, Result
 from support.lines import BAD, CABLES, GOOD, LABEL_DIRS, SHIELD, stage_a_line, write_lines
+from support.photos import encoded, noise
 from support.processes import in_child
+from support.stage_a_runs import FAIL, PASS, PhotoTree, Script, jobs, lines_file
+from support.stage_a_runs import run as summarize
 
 from yanshou.cli import main
 from yanshou.schema.records import StageARecord
@@ -174,3 +177,20 @@ def test_dataset_judge_and_evaluate_refuse_them_and_count_them_where_allowed(tmp
     for result in commands(stage_a, tmp_path, "--allow-shared-photos"):
         assert result.exit_code == 0, result.stderr
         assert "warning: 3 photos are under two labels, and count for both" in result.stderr
+
+
+def test_the_advice_helps_where_a_group_was_copied_to_the_other_label(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    """The group is still under both labels, so its line alone would come back with the next run."""
+    root, path, out = photo_tree(jobs(3)), script(), tmp_path / "out"
+    wrong, right = (root / SHIELD / label / "QC-2" for label in (PASS, FAIL))
+    shutil.copytree(wrong, right)
+    for number in (1, 3):  # photos of their own
+        (root / SHIELD / PASS / f"QC-{number}" / "1.jpg").write_bytes(encoded(noise(number, 16, 24)))
+    assert summarize(root, path, out).status == 0
+    refused = next(commands(lines_file(out), tmp_path)).stderr
+    assert "Remove the group whose label no longer holds from the input, if it is still there; `yanshou" in refused
+    shutil.rmtree(wrong)
+    assert summarize(root, path, out, prune=True).pruned == 1
+    assert next(commands(lines_file(out), tmp_path)).exit_code == 0

@@ -24,8 +24,8 @@ from yanshou.text import nfc, printable
 
 BEGINNING = 65_536  # bytes that are read first: they differ in all but copies of a photo
 CURE = (
-    "Remove the line whose label no longer holds: `yanshou summarize --prune` does it where the group left the input. "
-    "To use both, give --allow-shared-photos"
+    "Remove the group whose label no longer holds from the input, if it is still there; `yanshou summarize --prune` "
+    "then moves its line away. To use both, give --allow-shared-photos"
 )
 
 
@@ -79,7 +79,8 @@ def check_shared_photos(groups: Sequence[PhotosOfGroup], *, allowed: bool) -> li
     if not allowed:
         raise InputError(f"{shared[0]}, under two labels.{more} {CURE}.")
     return [
-        f"{len(shared)} photos are under two labels, and count for both (--allow-shared-photos). First: {shared[0]}"
+        f"{len(shared)} {'photo is' if len(shared) == 1 else 'photos are'} under two labels, and "
+        f"{'counts' if len(shared) == 1 else 'count'} for both (--allow-shared-photos). First: {shared[0]}"
     ]
 
 
