@@ -99,8 +99,14 @@ def not_finite(weights: Tensors) -> Tensors:
         (dict, {"target_modules": ["q_proj"]}, "24 of its 28 tensors have no place in its base, first base_model"),
         (dict, {"target_modules": ["c_attn"]}, "Target modules {'c_attn'} not found in the base model."),
         (dict, {"lora_alpha": "large"}, ""),
+        (dict, {"target_modules": "("}, "missing ), unterminated subpattern at position 0. Merge it with the program"),
+        (dict, {"alpha_pattern": ["q_proj"]}, "'list' object has no attribute 'keys'. Merge it with the program"),
+        (dict, {"modules_to_save": ["lm_head"]}, "'base_model.model.lm_head.weight' is missing. Merge it with"),
     ],
-    ids=["text-only", "missing", "more", "nan", "rank", "fewer targets", "other targets", "odd"],
+    ids=[
+        *("text-only", "missing", "more", "nan", "rank", "fewer targets", "other targets"),
+        *("odd", "pattern", "list", "head"),
+    ],
 )  # fmt: skip
 def test_an_adapter_that_would_not_take_effect_as_a_whole_is_refused_with_and_without_weights(
     tiny: Path, plain: Path, tmp_path: Path, change: Any, settings: dict[str, Any], fault: str

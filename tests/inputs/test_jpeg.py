@@ -201,3 +201,18 @@ def test_thumbnail_and_second_picture_are_not_taken_for_the_photo():
     for behind in (END, thumbnail, b"", END + thumbnail):
         with pytest.raises(PhotoError):
             decoded(cut + behind)
+
+
+def test_texts_with_windows_line_breaks_are_not_taken_for_converted_ones():
+    texts = segment(0xFE, b"one\r\ntwo\r\n" * 4) + segment(0xE1, b"Exif\0\0\r\n\r\n")
+    for options in ({"quality": 1, "optimize": True}, {"quality": 100, "optimize": True, "progressive": True}):
+        plain = encoded(Image.new("RGB", (400, 300), (90, 90, 90)), **options)
+        assert decoded(plain[:2] + texts + plain[2:]) == by_pillow(plain)
+        tables = plain.index(b"\xff\xc4" if "progressive" in options else b"\xff\xda")
+        assert decoded(plain[:tables] + texts + plain[tables:]) == by_pillow(plain)
+
+
+def test_converted_line_breaks_are_found_beside_texts_that_have_none():
+    contents = encoded(PHOTO).replace(b"\n", b"\r\n")
+    with pytest.raises(PhotoError, match="transferred as text, with converted line breaks"):
+        jpeg.decode(contents[:2] + segment(0xFE, b"one\ntwo\n") + contents[2:])

@@ -44,8 +44,8 @@ def test_verdicts_whose_group_left_the_file_are_stale_and_pruned(tmp_path: Path)
     result = judge(out, stage_a(file, 1, 4, (3, "fail")))
     assert (result.status, result.written, result.skipped, result.stale, result.elsewhere) == (3, 1, 2, 2, 0)
     assert result.late_warnings == [
-        f"{out}/{SHIELD}_verdicts.jsonl: 2 lines are stale: the input no longer holds QC-2 (pass); QC-3 (pass), whose "
-        f"id it has as QC-3 (fail). Put the groups back, or move the lines to {SHIELD}_verdicts.removed.jsonl with "
+        f"{out}/{SHIELD}_verdicts.jsonl: 2 lines are stale: the input no longer holds QC-2 (pass); QC-3 (pass), which "
+        f"is now QC-3 (fail). Put the groups back, or move the lines to {SHIELD}_verdicts.removed.jsonl with "
         "--prune."
     ]
     result = judge(out, file, prune=True)

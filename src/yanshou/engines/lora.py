@@ -16,6 +16,8 @@ from yanshou.engines.checkpoint.adapter import BY_TRAINER, WEIGHTS
 from yanshou.errors import CheckpointError
 
 NAME = "default"  # of the adapter, in the names of peft's modules
+# What peft is known to raise for an adapter_config.json of odd types, patterns and names.
+ADAPTER_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError, re.error)
 SIZE_MISMATCH = re.compile(
     r"size mismatch for (\S+): .*?shape torch\.Size\(\[([\d, ]*)\]\).*?torch\.Size\(\[([\d, ]*)\]\)"
 )
@@ -26,7 +28,7 @@ def merge(model: Any, adapter: Path) -> Any:
     wrapped = attach(model, adapter)
     try:
         merged = wrapped.merge_and_unload()
-    except (RuntimeError, ValueError) as error:
+    except ADAPTER_ERRORS as error:
         raise CheckpointError(f"{adapter}: cannot be merged: {_reason(error)}. {BY_TRAINER}") from error
     if merged.dtype == torch.float16 and not all(bool(weight.isfinite().all()) for weight in merged.parameters()):
         raise CheckpointError(f"{adapter}: merged weights are too large for float16. Use --dtype bfloat16 or float32.")
@@ -40,7 +42,7 @@ def attach(model: Any, adapter: Path) -> Any:
         # On a model with weights this stays False: it would round the adapter to their dtype.
         wrapped = PeftModel(model, LoraConfig.from_pretrained(str(adapter)), NAME, low_cpu_mem_usage=empty)
         result = wrapped.load_adapter(str(adapter), NAME, torch_device="cpu", low_cpu_mem_usage=empty)
-    except (RuntimeError, ValueError, TypeError) as error:
+    except ADAPTER_ERRORS as error:
         raise CheckpointError(f"{adapter}: {_size_mismatch(error) or f'{_reason(error)}. {BY_TRAINER}'}") from error
     weights = load_file(adapter / WEIGHTS)
     for fault in _faults(wrapped, set(weights), set(result.unexpected_keys)):
@@ -84,6 +86,8 @@ def _size_mismatch(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):  # names nothing but the key
+        return f"{error} is missing"
     return " ".join(str(error).split())[:300].rstrip(".")
 
 

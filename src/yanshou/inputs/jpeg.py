@@ -29,7 +29,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from yanshou.errors import PhotoError
-from yanshou.inputs.jpeg_structure import COEFFICIENTS, EOI, PROGRESSIVE, SEQUENTIAL, Frame, Scan, scans
+from yanshou.inputs.jpeg_structure import COEFFICIENTS, EOI, PROGRESSIVE, SEQUENTIAL, Frame, Scan, scans, tables
 from yanshou.inputs.limits import RECOPY, RESAVE, check_size
 
 MAGIC = b"\xff\xd8\xff"
@@ -46,8 +46,8 @@ TAILS = (0, 1, 2)  # zero bytes of a padded end that may still be data
 
 def decode(data: bytes) -> Image.Image:
     """The decoded first picture. Raises PhotoError, or what Pillow raises for damaged data, if it is not whole."""
-    _check_line_breaks(data)
     found = _structure(data)
+    _check_line_breaks(data, found)
     _check_process(found)
     (start, end), ends_early = found[-1].segments[-1], found[-1].behind is None
     unpadded = _without_padding(data, start, end)
@@ -138,9 +138,14 @@ class _Coverage:
         return all(bit == 0 for bits in self._lowest.values() for bit in bits)
 
 
-def _check_line_breaks(data: bytes) -> None:
-    """Raises PhotoError for a file that was transferred as text: every line feed has got a carriage return in front."""
-    if not LINE_FEED.search(data) and data.count(b"\n") >= MANY_LINES:
+def _check_line_breaks(data: bytes, found: Sequence[Scan]) -> None:
+    """Raises PhotoError for a file that was transferred as text: every line feed has got a carriage return in front.
+
+    Texts and profiles in the file may have such lines of their own.
+    """
+    picture = data[found[0].segments[0][0] : found[-1].end] if found else b""
+    parts = (tables(data), picture)
+    if not any(map(LINE_FEED.search, parts)) and sum(part.count(b"\n") for part in parts) >= MANY_LINES:
         raise PhotoError("the photo's data is damaged: it was transferred as text, with converted line breaks", RECOPY)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 SOI, EOI, SOS, DHT, DRI, TEM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0x01  # kinds of markers
 RESTARTS = range(0xD0, 0xD8)
+TEXTS = (*range(0xE0, 0xF0), 0xFE)  # what makes no picture: EXIF, profiles, thumbnails, comments
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}  # kinds of markers that begin a frame: one per process
 SEQUENTIAL, PROGRESSIVE = (0xC0, 0xC1), 0xC2  # processes with Huffman codes
 MARKER = re.compile(rb"\xff[^\x00\xff]")  # not FF 00, a stuffed byte
@@ -126,6 +127,11 @@ def frame(head: bytes) -> Frame | None:
         return _frame(*found) if found else None
     except struct.error:
         return None
+
+
+def tables(data: bytes) -> bytes:
+    """What the segments in front of the first scan say about the picture: no texts, profiles and thumbnails."""
+    return b"".join(data[start:end] for kind, start, end in _headers(data, START) if kind not in TEXTS)
 
 
 def _headers(data: bytes, position: int) -> Iterator[tuple[int, int, int]]:

@@ -48,7 +48,7 @@ def is_run_record(record: Line) -> bool:
     objects = ("settings", "environment", "counts")
     return (
         record.keys() - {"inputs"} == {*texts, *objects, "format", "status", "runs", "earlier_environments"}
-        and type(record["format"]) is int and record["format"] == 1
+        and record["format"] == 1  # or true, which Python takes for 1
         and record["status"] in ("running", "finished", "interrupted", "stopped")
         and all(is_text(record[key]) for key in texts)
         and all(isinstance(record[key], dict) for key in objects)
@@ -93,18 +93,24 @@ def of_toml(data: bytes) -> Any:
     return found
 
 
-def of_text(data: bytes) -> str:
+def of_template(data: bytes) -> str:
+    """An empty one is valid, and what it renders is refused."""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DamageError from error
+
+
+def of_text(data: bytes) -> str:
+    text = of_template(data)
     if not text.strip():
         raise DamageError
     return text
 
 
 def of_card(data: bytes) -> Any:
-    return of_object(data, lambda card: "files" in card and "settings" in card)
+    """Its readers compare the files with it; they do not read its settings and figures."""
+    return of_object(data, lambda card: "files" in card)
 
 
 def of_header(data: bytes) -> Any:
@@ -165,6 +171,6 @@ SUBJECTS = [
         Subject(world.DOCTOR, f"{CHECKPOINT}/{file}", meaning, weight=0.2)
         for file, meaning in OF_CHECKPOINT.items()
     ),
-    Subject(world.DOCTOR, f"{CHECKPOINT}/chat_template.jinja", of_text, mutations=TEXT, weight=0.2),
+    Subject(world.DOCTOR, f"{CHECKPOINT}/chat_template.jinja", of_template, mutations=TEXT, weight=0.2),
     Subject(world.DOCTOR, f"{CHECKPOINT}/model-00002-of-00002.safetensors", of_header, mutations=BYTES, weight=0.2),
 ]  # fmt: skip
