@@ -1,10 +1,13 @@
 """Guarantees of `yanshou.storage.file_end`: only what can be one half-written record is torn."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 from support.storage_runs import fault, record, written
 
+from yanshou.errors import InputError
 from yanshou.schema.records import Fault, StageARecord, VerdictRecord
 from yanshou.storage.file_end import FileEnd, find_end
 from yanshou.storage.jsonl import dump_line
@@ -93,3 +96,11 @@ def test_a_missing_file_is_empty_and_a_repair_is_said(tmp_path: Path) -> None:
     assert end_of(path, written(1, 2)[:-1]).repairs(path) == [
         f"{path}: the last line (group QC-2) had no line break, which is added"
     ]
+
+
+def test_a_pipe_or_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(InputError, match=f"^{re.escape(str(path))}: not a file but a folder, a pipe or a device"):
+            find_end(path, StageARecord)

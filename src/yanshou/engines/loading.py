@@ -143,7 +143,7 @@ def loading(folder: Path, faults: Callable[[Path], Iterator[str]] = checkpoint.f
     try:
         with _silent():
             yield
-    except Exception as error:
+    except Exception as error:  # tokenizers, which is written in Rust, raises a plain Exception
         if not isinstance(error, LOADING_ERRORS) and type(error) is not Exception:
             raise
         for fault in chain(faults(folder), checkpoint.processor_faults(folder, largest=None)):

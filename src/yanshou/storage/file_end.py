@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel
 from pydantic_core import from_json
 
+from yanshou.errors import InputError
 from yanshou.storage.jsonl import read_errors
 from yanshou.storage.strict_json import is_cut, parse
 from yanshou.text import printable, truncate
@@ -56,9 +57,11 @@ class FileEnd:
 
 
 def find_end(path: Path, record_type: type[BaseModel]) -> FileEnd:
-    """How the file ends; a missing file is empty. Raises InputError where it cannot be read."""
+    """How the file ends; a missing file is empty. Raises InputError where it cannot be read, or is no regular file."""
     if not path.exists():
         return FileEnd()
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise InputError(f"{path}: not a file but a folder, a pipe or a device. Move it away, then run again.")
     with read_errors(path), path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         begin = _after_last_break(file)

@@ -10,7 +10,7 @@ from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.storage.appender import Appender
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.file_end import FileEnd, find_end
-from yanshou.storage.jsonl import dump_line, read_errors, read_records
+from yanshou.storage.jsonl import dump_line, read_records
 from yanshou.storage.removed_lines import move_lines
 from yanshou.text import excerpt
 
@@ -107,9 +107,4 @@ class LinesFile(Generic[RecordT]):
 
 def has_line(path: Path, record_type: type[GroupRecord]) -> bool:
     """Whether the file holds anything but a torn first line."""
-    if not path.exists():
-        return False
-    with read_errors(path), path.open("rb") as file:
-        if file.readline().endswith(b"\n"):
-            return True
     return find_end(path, record_type).keep > 0
