@@ -1,5 +1,6 @@
 """`yanshou.engines.lora`: an adapter takes effect as a whole, or its fault is named."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,18 @@ def test_an_untrained_adapter_changes_nothing(tiny: Path, plain: Path, tmp_path:
         lambda weights: {name: weight * ("lora_A" in name) for name, weight in weights.items()},
     )
     assert lora.changes_nothing(untrained)
+
+
+@pytest.mark.parametrize("damage", ["vanished", "cut"])
+def test_an_adapter_that_changes_after_the_check_is_named(plain: Path, tiny: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(plain, folder)
+    weights, model = folder / "adapter_model.safetensors", load(tiny)
+    if damage == "vanished":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(CheckpointError, match=re.escape(str(folder))):
+        lora.merge(model, folder)
+    with pytest.raises(CheckpointError, match=f"^{re.escape(str(weights))}: (there is no such file|not a whole)"):
+        lora.changes_nothing(folder)

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from yanshou.engines.checkpoint.files import reading_weights
 from yanshou.engines.checkpoint.fp8 import Block, Scale
 from yanshou.engines.weight_names import OF_THE_MODEL, full_name
 from yanshou.errors import CheckpointError
@@ -35,7 +36,7 @@ def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
 
 def read_scale(scale: Scale) -> Tensor:
     """The scale in float32. Raises CheckpointError where it is not finite."""
-    with safe_open(scale.header.file, "pt") as file:
+    with reading_weights(scale.header.file), safe_open(scale.header.file, "pt") as file:
         tensor: Tensor = file.get_tensor(scale.name)
     if not tensor.isfinite().all():
         raise CheckpointError(f"{scale.header.file}: {scale.name} holds inf or NaN. Copy the checkpoint again.")

@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
 from yanshou.engines.checkpoint.adapter import BY_TRAINER, WEIGHTS
+from yanshou.engines.checkpoint.files import reading_weights
 from yanshou.errors import CheckpointError
 
 NAME = "default"  # of the adapter, in the names of peft's modules
@@ -41,10 +42,11 @@ def attach(model: Any, adapter: Path) -> Any:
     try:
         # On a model with weights this stays False: it would round the adapter to their dtype.
         wrapped = PeftModel(model, LoraConfig.from_pretrained(str(adapter)), NAME, low_cpu_mem_usage=empty)
-        result = wrapped.load_adapter(str(adapter), NAME, torch_device="cpu", low_cpu_mem_usage=empty)
+        with reading_weights(adapter / WEIGHTS):
+            result = wrapped.load_adapter(str(adapter), NAME, torch_device="cpu", low_cpu_mem_usage=empty)
     except ADAPTER_ERRORS as error:
         raise CheckpointError(f"{adapter}: {_size_mismatch(error) or f'{_reason(error)}. {BY_TRAINER}'}") from error
-    weights = load_file(adapter / WEIGHTS)
+    weights = _load(adapter)
     for fault in _faults(wrapped, set(weights), set(result.unexpected_keys)):
         raise CheckpointError(f"{adapter}: {fault}")
     for name, weight in weights.items():
@@ -57,8 +59,13 @@ def attach(model: Any, adapter: Path) -> Any:
 
 def changes_nothing(adapter: Path) -> bool:
     """Whether an adapter leaves its base as it is, as before the first step of its training."""
-    weights = load_file(adapter / WEIGHTS)
+    weights = _load(adapter)
     return not any(bool(weight.any()) for name, weight in weights.items() if "lora_A" not in name)
+
+
+def _load(adapter: Path) -> dict[str, torch.Tensor]:
+    with reading_weights(adapter / WEIGHTS):
+        return load_file(adapter / WEIGHTS)
 
 
 def _faults(wrapped: Any, saved: set[str], unexpected: set[str]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from yanshou.errors import CheckpointError
 
 LFS_POINTER = b"version https://git-lfs"  # how a file begins that was cloned without git-lfs
@@ -28,6 +30,16 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CheckpointError(f"{path}: {_cause(path, error)}") from error
+
+
+@contextmanager
+def reading_weights(path: Path) -> Iterator[None]:
+    """`reading` for a file of weights: damage is a CheckpointError, too."""
+    try:
+        with reading(path):
+            yield
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error}). Copy it again.") from error
 
 
 def read_start(path: Path) -> bytes:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from yanshou.engines.checkpoint.files import read_json, read_start, reading
+from yanshou.engines.checkpoint.files import read_json, read_start, reading, reading_weights
 from yanshou.errors import CheckpointError
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -64,12 +64,9 @@ def read_headers(files: Sequence[Path]) -> dict[str, TensorHeader]:
 
 def _read_header(path: Path) -> dict[str, TensorHeader]:
     read_start(path)
-    try:
-        with reading(path), safe_open(path, "np") as file:  # torch takes seconds to import
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            return {name: TensorHeader(one.get_dtype(), (*one.get_shape(),), path) for name, one in slices.items()}
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error}). Copy it again.") from error
+    with reading_weights(path), safe_open(path, "np") as file:  # torch takes seconds to import
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return {name: TensorHeader(one.get_dtype(), (*one.get_shape(),), path) for name, one in slices.items()}
 
 
 def _named_by_config(folder: Path) -> Any:
