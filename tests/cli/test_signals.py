@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ from support.cli_runs import Options, arguments, written
 from support.lines import SHIELD
 
 from yanshou.cli.signals import SIGNALS, interruptible
+
+
+@pytest.fixture(autouse=True)
+def _hangup_ends_a_process() -> Iterator[None]:
+    """As in a terminal, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

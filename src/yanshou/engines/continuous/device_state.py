@@ -180,7 +180,7 @@ class DeviceState:
                 self._step()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=side):  # torch's own capture stream is on the first device that captured
             self._step()
         self.graph = graph
 
