@@ -1,6 +1,8 @@
 # make demo          draws photos, summarizes and judges them with the shipped checkpoint, and writes a report
 # make test          ruff, mypy, import-linter and pytest with branch coverage, in two processes
 # make test-train    runs ms-swift's real trainer on the small checkpoint for a few steps, on a CPU
+# make test-ray      runs workers under a real Ray and kills them
+# make test-endpoint sends requests to a real server with the shipped checkpoint, through a proxy that makes faults
 # make test-gpu      tests the engines, their kernels and the commands on a CUDA device
 # make test-browser  tests the report in a headless Chromium (Debian: apt-get install chromium chromium-driver)
 # Each target creates .venv first if it is missing.
@@ -10,7 +12,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 VOCABULARY := dashscope==2.0.2  # tests and benchmarks read Qwen's BPE ranks from its wheel
 
-.PHONY: demo test test-train test-browser test-gpu install clean
+.PHONY: demo test test-train test-ray test-endpoint test-browser test-gpu install clean
 
 demo: $(VENV)/.installed
 	$(RUN)/yanshou demo
@@ -20,10 +22,16 @@ test: $(VENV)/.installed
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
-	$(RUN)/pytest -n 2 -m "not train and not browser and not gpu" --cov
+	$(RUN)/pytest -n 2 -m "not train and not ray and not endpoint and not browser and not gpu" --cov
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train
+
+test-ray: $(VENV)/.ray
+	$(RUN)/pytest -m ray
+
+test-endpoint: $(VENV)/.endpoint
+	$(RUN)/pytest -m endpoint
 
 test-gpu: $(VENV)/.installed
 	$(RUN)/pytest -m gpu
@@ -42,6 +50,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.trainer: $(VENV)/.installed
 	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,train]'
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.installed
+	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	touch $@
+
+$(VENV)/.endpoint: $(VENV)/.installed
+	$(RUN)/pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev,endpoint]' 'transformers[serving]'
 	touch $@
 
 $(VENV)/.browser: $(VENV)/.installed

@@ -199,7 +199,16 @@ def test_judge_takes_a_checkpoint_or_the_rules(tmp_path: Path) -> None:
 def test_the_help_has_a_section_for_each_heading() -> None:
     text = CliRunner().invoke(main, ["summarize", "--help"]).stdout
     headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Input and output:", "Model:", "Photos:", "Sampling:", "Prompt:", "Other:"]
+    assert headings == [
+        "Input and output:",
+        "Model:",
+        "Photos:",
+        "Sampling:",
+        "Workers:",
+        "Endpoint:",
+        "Prompt:",
+        "Other:",
+    ]
     assert "[auto|sdpa|flash_attention_2|eager]" in text
 
 

@@ -113,7 +113,7 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
         ("exif", "turn", "Invalid value for '--exif': 'turn' is not one of 'apply', 'ignore'."),
         ("dtype", "int8", "Invalid value for '--dtype': 'int8' is not one of"),
         ("layout", "tree", "Invalid value for '--layout': 'tree' is not one of 'labelled', 'flat'."),
-        ("engine", "vllm", "unknown engine 'vllm'. Known engines: auto, continuous, transformers, scripted."),
+        ("engine", "vllm", "unknown engine 'vllm'. Known engines: auto, continuous, transformers, endpoint, scripted."),
         ("mission", "挡风板", "unknown mission '挡风板'. Known missions: "),
         ("mission-file", "none.toml", "Invalid value for '--mission-file': Path 'none.toml' does not exist."),
         ("system-prompt", "none.txt", "Invalid value for '--system-prompt': File 'none.txt' does not exist."),
@@ -165,11 +165,19 @@ def test_an_empty_folder_name_is_wrong_usage_and_never_the_working_folder(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("missing", ["checkpoint", "output-dir", "mission"])
+@pytest.mark.parametrize("missing", ["output-dir", "mission"])
 def test_a_missing_option_is_named(job: Options, missing: str) -> None:
     del job[missing]
     ran = summarize(job)
     assert (ran.exit_code, f"Missing option '--{missing}'" in ran.stderr) == (2, True)
+
+
+def test_a_missing_checkpoint_is_named(job: Options) -> None:
+    del job["checkpoint"]
+    ran = summarize(job | {"engine": "auto"})
+    assert (ran.exit_code, ran.stderr.splitlines()[-1]) == (
+        2, "Error: Missing option --checkpoint: what answers. With --endpoint, a server does."
+    )  # fmt: skip
 
 
 def test_photos_or_a_folder_of_missions_is_needed(job: Options) -> None:

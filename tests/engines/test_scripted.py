@@ -128,6 +128,6 @@ def test_an_invalid_script_is_reported_with_its_path(tmp_path: Path, content: st
 
 
 def test_an_unknown_engine_is_reported_with_the_known_ones() -> None:
-    known = "auto, continuous, transformers, scripted"
+    known = "auto, continuous, transformers, endpoint, scripted"
     with pytest.raises(UsageError, match=rf"^unknown engine 'vllm'. Known engines: {known}\.$"):
         load_engine(EngineSettings(checkpoint="demo", engine="vllm"))

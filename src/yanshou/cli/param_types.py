@@ -1,5 +1,6 @@
 """Types of options that click does not have."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,21 @@ class Values(click.Choice[str]):
 
     def normalize_choice(self, choice: Any, ctx: click.Context | None) -> str:
         return str(choice)  # click would rewrite it as it rewrites the names of options
+
+
+class NumberOrWord(click.ParamType[int | str]):
+    """A whole number, or one of some words: `8` or `all`."""
+
+    name = "number or word"
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "|".join(["N", *self.words])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        try:
+            return str(value) if value in self.words else int(value)
+        except ValueError:
+            self.fail(f"'{printable(value)}' is neither a whole number nor {' or '.join(self.words)}.", param, ctx)

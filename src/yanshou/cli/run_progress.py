@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 
 from yanshou.cli.progress import ProgressMeter
+from yanshou.engines.base import Answer
 from yanshou.pipeline.mission_result import MissionResult
-from yanshou.pipeline.outcome import Answer, Outcome
+from yanshou.pipeline.outcome import Outcome
 
 FAULTS_SHOWN = 5  # per mission
 PHOTOS, VERDICTS = "photos", "verdicts"  # what a run counts

@@ -15,8 +15,9 @@ usage error that names the option.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import wraps
+from functools import reduce, wraps
 from inspect import get_annotations
+from operator import or_
 from pathlib import Path
 from types import NoneType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_origin
@@ -26,7 +27,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from yanshou.cli.command import ARGUMENTS
-from yanshou.cli.param_types import FILE, FILE_OR_FOLDER, FOLDER, Values
+from yanshou.cli.param_types import FILE, FILE_OR_FOLDER, FOLDER, NumberOrWord, Values
 from yanshou.settings import Settings
 from yanshou.validation import KeyPath, validation_message
 
@@ -167,8 +168,7 @@ def _without_none(annotation: Any) -> Any:
     """`int | None` → `int`"""
     if not _may_be_none(annotation):
         return annotation
-    (kind,) = (kind for kind in get_args(annotation) if kind is not NoneType)
-    return kind
+    return reduce(or_, (kind for kind in get_args(annotation) if kind is not NoneType))
 
 
 def _omitted(path: FieldPath, omit: Collection[str]) -> bool:
@@ -203,6 +203,8 @@ def _type(name: str, kind: Any) -> Any:
     """click's type of a value. A folder need not exist, a file has to."""
     if get_origin(kind) is Literal:
         return Values(get_args(kind))
+    if words := [word for one in get_args(kind) if get_origin(one) is Literal for word in get_args(one)]:
+        return NumberOrWord(words)
     if kind is not Path:
         return kind
     if name.endswith("_dir"):
@@ -231,7 +233,15 @@ def _fields(model: type[Settings], values: Mapping[FieldPath, Any], at: FieldPat
 
 
 def _lacks_required(model: type[Settings], given: Mapping[str, Any]) -> bool:
-    return any(given.get(name) is None for name, field in model.model_fields.items() if field.is_required())
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    lacks_all = bool(model.needs_one_of) and not any(_at(given, path) for path in model.needs_one_of)
+    return lacks_all or any(given.get(name) is None for name in required)
+
+
+def _at(given: Mapping[str, Any], path: str) -> Any:
+    """The value of a field, or of a nested model's field: `server.endpoint`."""
+    name, _, rest = path.partition(".")
+    return getattr(given.get(name), rest, None) if rest else given.get(name)
 
 
 def _validated(model: type[SettingsT], given: Mapping[str, Any]) -> SettingsT:

@@ -13,21 +13,34 @@ AUTO = "auto"  # the continuous engine for a dense checkpoint on CUDA, else the 
 ENGINES = {
     "continuous": "yanshou.engines.continuous.engine:ContinuousEngine",  # continuous batching: the fast one
     "transformers": "yanshou.engines.transformers.engine:TransformersEngine",  # plain transformers: the reference
+    "endpoint": "yanshou.engines.endpoint.engine:EndpointEngine",  # an OpenAI-compatible server
     "scripted": "yanshou.engines.scripted:ScriptedEngine",  # answers from a script, no model: for tests
 }
+WORKERS = "yanshou.engines.workers.engine:WorkersEngine"  # --workers: several engines of one name
 
 
 def load_engine(settings: EngineSettings) -> Engine:
-    """The engine named by the settings. Raises UsageError for an unknown name, CheckpointError for a bad folder."""
+    """The engine named by the settings; with `workers`, several of it.
+
+    Raises UsageError for an unknown name, CheckpointError for a bad folder.
+    """
+    if settings.workers.workers is not None:
+        return _make(WORKERS, settings)
     name = settings.engine
+    if name == AUTO and settings.server.endpoint is not None:
+        name = "endpoint"
     if name == AUTO:
         from yanshou.engines.checkpoint import find, is_moe
         from yanshou.engines.device import pick_device
 
         on_cuda = pick_device(settings.device).type == "cuda"
-        weights = find(settings.checkpoint, settings.base_checkpoint).weights
+        weights = find(settings.weights, settings.base_checkpoint).weights
         name = "continuous" if on_cuda and not is_moe(weights) else "transformers"
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}. Known engines: {AUTO}, {', '.join(ENGINES)}.")
-    engine: Engine = resolve_name(ENGINES[name])(settings)
+    return _make(ENGINES[name], settings)
+
+
+def _make(name: str, settings: EngineSettings) -> Engine:
+    engine: Engine = resolve_name(name)(settings)
     return engine

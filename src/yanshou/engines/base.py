@@ -53,6 +53,9 @@ class Failure:
     error: GroupError
 
 
+Answer = Completion | Failure
+
+
 @dataclass(frozen=True, slots=True)
 class RunPlan:
     """What an engine needs to know about a run before its first request."""
@@ -60,6 +63,7 @@ class RunPlan:
     prompt: Prompt  # the longest prompt of the run
     photos: bool  # whether each request carries a photo
     earlier: Sequence[Mapping[str, Any]]  # `environment()` of the earlier runs that this run resumes, latest first
+    needs_logprobs: bool = False  # an engine that cannot give them raises UsageError
 
 
 class Engine(Protocol):
@@ -67,6 +71,11 @@ class Engine(Protocol):
 
     The calls of a run, in order: `prepare_run`, `environment`, `identity`, `generate`; at its end the two counters.
     """
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it holds when it is busy, those that it reads ahead included. Known after `prepare_run`."""
+        ...
 
     @property
     def data_wait_s(self) -> float:
@@ -82,7 +91,15 @@ class Engine(Protocol):
         """Called once before a run's requests and before `environment`: the time to plan memory."""
         ...
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    def load(self) -> None:
+        """Loads what `generate` would otherwise load before its first answer."""
+        ...
+
+    def reduce_capacity(self, out_of_memory: int) -> None:
+        """Plans as after that many out-of-memory errors, which another engine of the same run had. For any thread."""
+        ...
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answers every request once, in any order. Reads only a bounded number of requests ahead."""
         ...
 
@@ -100,7 +117,7 @@ class Engine(Protocol):
 
 
 @contextmanager
-def closing_answers(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Completion | Failure]]:
+def closing_answers(engine: Engine, requests: Iterable[Request]) -> Iterator[Iterator[Answer]]:
     """The engine's answers. The engine's threads end when the context ends, not when the generator is collected."""
     answers = engine.generate(requests)
     try:

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request, RunPlan, oom_failure
+from yanshou.engines.base import Answer, Completion, Failure, OutOfMemoryError, Request, RunPlan, oom_failure
 from yanshou.errors import GroupError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Scheduler(Generic[PreparedT]):
         workers: int,
     ) -> None:
         self._prepare, self._complete = prepare, complete
-        self._batch_size, self._workers = batch_size, workers
+        self.batch_size, self._workers = batch_size, workers
         self._limit = batch_size  # current batch size; below batch_size after out-of-memory
         self._batches_since_oom = 0  # batches since the limit last changed
         self._stopped = False
@@ -53,7 +53,7 @@ class Scheduler(Generic[PreparedT]):
         """Starts no further batch, in this and in later runs."""
         self._stopped = True
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    def run(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answers every request once; ends early after `stop`. Completions in order, failures as soon as known."""
         source = iter(requests)
         ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
@@ -94,7 +94,7 @@ class Scheduler(Generic[PreparedT]):
         finally:
             self.data_wait_s += time.monotonic() - started
 
-    def _answer(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+    def _answer(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Answer]:
         started = time.monotonic()
         try:
             answers = self._complete([prepared for _, prepared in batch])
@@ -107,7 +107,7 @@ class Scheduler(Generic[PreparedT]):
         self._grow_back()
         yield from answers
 
-    def _retry_in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Completion | Failure]:
+    def _retry_in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Answer]:
         if len(batch) == 1:
             yield Failure(batch[0][0].id, oom_failure())
             return
@@ -119,8 +119,8 @@ class Scheduler(Generic[PreparedT]):
 
     def _grow_back(self) -> None:
         self._batches_since_oom += 1
-        if self._limit < self._batch_size and self._batches_since_oom >= RECOVERY_BATCHES:
-            self._limit, self._batches_since_oom = min(self._batch_size, self._limit * 2), 0
+        if self._limit < self.batch_size and self._batches_since_oom >= RECOVERY_BATCHES:
+            self._limit, self._batches_since_oom = min(self.batch_size, self._limit * 2), 0
             logger.info("no out-of-memory in %d batches: batch size %d again", RECOVERY_BATCHES, self._limit)
 
 
@@ -160,7 +160,17 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     def prepare_run(self, run: RunPlan) -> None:
         """Nothing to plan: each batch takes the memory it needs."""
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    @property
+    def in_flight(self) -> int:
+        return (PREFETCH_BATCHES + 1) * self.scheduler.batch_size
+
+    def load(self) -> None:
+        """Nothing to load, unless a subclass says otherwise."""
+
+    def reduce_capacity(self, out_of_memory: int) -> None:
+        """Nothing to reduce: a batch that does not fit is halved where that happens, and for a while only."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         return self.scheduler.run(requests)
 
     def stop(self) -> None:

@@ -57,7 +57,7 @@ class Qwen3VLBackend:
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
-        self.source = checkpoint.find(settings.checkpoint, settings.base_checkpoint)
+        self.source = checkpoint.find(settings.weights, settings.base_checkpoint)
         self.source.check()
         self.folder = self.source.weights
         self._stamp = self.source.stamp()

@@ -52,7 +52,7 @@ class ScriptedEngine(BatchedEngine[Completion]):
     ) -> None:
         super().__init__(settings.batch_size or BATCH_SIZE)
         self.settings = settings
-        self.script = script or _read(Path(settings.checkpoint))
+        self.script = script or _read(Path(settings.weights))
         self.before_batch = before_batch
 
     @classmethod

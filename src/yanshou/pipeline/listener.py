@@ -2,8 +2,9 @@
 
 from typing import Any, Protocol
 
+from yanshou.engines.base import Answer
 from yanshou.pipeline.mission_result import MissionResult
-from yanshou.pipeline.outcome import Answer, Outcome
+from yanshou.pipeline.outcome import Outcome
 
 
 class Listener(Protocol):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from yanshou.engines.base import Completion, Engine
+from yanshou.engines.base import Answer, Completion, Engine
 from yanshou.errors import CheckpointError, RunError
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
-from yanshou.pipeline.outcome import Answer, Outcome
+from yanshou.pipeline.outcome import Outcome
 from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.schema.run_record import Status
 from yanshou.storage.run_files import RunFiles

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from yanshou.engines.base import Completion, Failure
+from yanshou.engines.base import Answer, Completion, Failure
 from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
 from yanshou.thinking import LONGER, unfinished
 
-Answer = Completion | Failure
 AnswerCallback = Callable[[Answer], None]
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 

@@ -19,6 +19,7 @@ from yanshou.settings.base import (
     Settings,
 )
 from yanshou.settings.dataset import DatasetSettings
+from yanshou.settings.endpoint import EndpointSettings
 from yanshou.settings.engine import (
     BATCH_SIZE,
     EngineSettings,
@@ -37,6 +38,7 @@ from yanshou.settings.train import (
     ScheduleSettings,
     TrainSettings,
 )
+from yanshou.settings.workers import WORKER_TIMEOUT_S, WorkerSettings
 
 __all__ = [
     "ALL",
@@ -49,7 +51,9 @@ __all__ = [
     "SFT_LEARNING_RATE",
     "TOP_P",
     "VERDICT_TOKENS",
+    "WORKER_TIMEOUT_S",
     "DatasetSettings",
+    "EndpointSettings",
     "EngineSettings",
     "EvaluateSettings",
     "ExifMode",
@@ -68,4 +72,5 @@ __all__ = [
     "ThresholdSettings",
     "TrainSettings",
     "VerdictEngineSettings",
+    "WorkerSettings",
 ]

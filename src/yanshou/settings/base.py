@@ -29,6 +29,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     heading: ClassVar[str] = "Input and output"
+    needs_one_of: ClassVar[tuple[str, ...]] = ()  # fields, with those of nested models; without any there is no model
 
     @field_validator("*", mode="before")
     @classmethod

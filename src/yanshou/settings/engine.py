@@ -1,10 +1,12 @@
 """What runs a checkpoint: photos, sampling, device, memory."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from yanshou.settings.base import A_BASE, A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, Settings
+from yanshou.settings.endpoint import EndpointSettings
+from yanshou.settings.workers import WorkerSettings
 
 ExifMode = Literal["apply", "ignore"]
 
@@ -71,13 +73,18 @@ class EngineSettings(Settings):
     """What runs the checkpoint, and how many requests at once."""
 
     heading = "Model"
+    needs_one_of: ClassVar[tuple[str, ...]] = ("checkpoint", "server.endpoint")
 
-    checkpoint: str = Field(description=f"Qwen3-VL checkpoint or LoRA adapter: {A_CHECKPOINT}")
+    checkpoint: str | None = Field(
+        default=None,
+        description=f"Qwen3-VL checkpoint or LoRA adapter: {A_CHECKPOINT} With --endpoint it is "
+        "optional: its tokenizer checks the server's prompts. Default: none, and --endpoint is needed.",
+    )
     base_checkpoint: str | None = Field(default=None, description=A_BASE)
     engine: str = Field(
         default="auto",
-        description="auto, continuous, transformers or scripted. "
-        "auto: continuous for a dense checkpoint on CUDA, else transformers. "
+        description="auto, continuous, transformers, endpoint or scripted. "
+        "auto: continuous for a dense checkpoint on CUDA, else transformers; endpoint where --endpoint is given. "
         "scripted answers from a JSON file, for tests.",
     )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N. auto: the first GPU, else the CPU.")
@@ -104,6 +111,26 @@ class EngineSettings(Settings):
     )
     photo: PhotoSettings = PhotoSettings()
     sampling: SamplingSettings = SamplingSettings()
+    workers: WorkerSettings = WorkerSettings()
+    server: EndpointSettings = EndpointSettings()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.server.endpoint is not None) != (self.engine == "endpoint") and self.engine != "auto":
+            raise ValueError("`endpoint` is the server of `engine` endpoint. Give both, or none")
+        if self.checkpoint is None and self.server.endpoint is None:
+            raise ValueError("Missing option `checkpoint`: what answers. With `endpoint`, a server does")
+        if self.workers.workers is not None and self.server.endpoint is not None:
+            raise ValueError("`workers` run a checkpoint, and `endpoint` answers instead of one. Give one of the two")
+        if self.workers.workers is not None and self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"`device` {self.device} is one GPU. With `workers` give auto, cpu or cuda")
+        return self
+
+    @property
+    def weights(self) -> str:
+        """The checkpoint of an engine that runs one."""
+        assert self.checkpoint is not None, "only an endpoint needs none"
+        return self.checkpoint
 
 
 class VerdictEngineSettings(EngineSettings):

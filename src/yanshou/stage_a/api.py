@@ -13,10 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from yanshou.engines.base import Engine, Request
+from yanshou.engines.base import Answer, Engine, Request
 from yanshou.errors import GroupError, RunError
 from yanshou.inputs.discovery import Group
-from yanshou.pipeline.outcome import Answer
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import StageARecord
 from yanshou.stage_a.assembly import GroupAssembler, parse_answer

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from yanshou.engines.base import Engine, Request, closing_answers
+from yanshou.engines.base import Answer, Engine, Request, closing_answers
 from yanshou.errors import GroupError
 from yanshou.inputs.discovery import Group
-from yanshou.pipeline.outcome import RAISE_LIMIT_OR_ACCEPT, Answer, AnswerCallback, Outcome, completed
+from yanshou.pipeline.outcome import RAISE_LIMIT_OR_ACCEPT, AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, StageARecord, image_key, now

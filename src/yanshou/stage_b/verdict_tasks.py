@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from yanshou import thinking
-from yanshou.engines.base import Engine, Request, RunPlan, closing_answers
+from yanshou.engines.base import Answer, Engine, Request, RunPlan, closing_answers
 from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictError
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
 from yanshou.pipeline.mission_task import MissionTask
-from yanshou.pipeline.outcome import Answer, AnswerCallback, Outcome, completed
+from yanshou.pipeline.outcome import AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
 from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.schema.records import OTHER_SUMMARIES, StageARecord, VerdictRecord, now

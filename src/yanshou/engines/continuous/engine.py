@@ -13,10 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from yanshou.engines.base import Completion, Failure, Request, RunPlan
+from yanshou.engines.base import Answer, Completion, Failure, Request, RunPlan
 from yanshou.engines.batching import workers
 from yanshou.engines.checkpoint import is_moe
 from yanshou.engines.continuous.capacity import (
+    MAX_SEQUENCES,
+    MAX_SLOTS,
     PATCHES_PER_TOKEN,
     Capacity,
     CapacityPlanner,
@@ -26,7 +28,7 @@ from yanshou.engines.continuous.capacity import (
 from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
-from yanshou.engines.continuous.scheduler import ContinuousScheduler, Counters
+from yanshou.engines.continuous.scheduler import PREFETCH_FACTOR, ContinuousScheduler, Counters
 from yanshou.engines.loading import load_config
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.errors import CheckpointError, UsageError
@@ -110,17 +112,34 @@ class ContinuousEngine(Qwen3VLBackend):
         capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)
         return {"engine": NAME, **super().environment(), **(capacity.recorded if capacity else {})}
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    @property
+    def in_flight(self) -> int:
+        slots = self.planner.run_capacity.slots if self.planner.run_capacity else MAX_SLOTS
+        slots = min(slots, self.settings.batch_size or slots)
+        batch = min(slots, MAX_SEQUENCES)
+        return slots + 2 * batch + PREFETCH_FACTOR * workers()  # in slots, staged, in the next batch, prefetched
+
+    def load(self) -> None:
+        self._load_runner()
+
+    def _load_runner(self) -> ContinuousRunner:
         if self._runner is None:
             for fault in _unsupported(self.model.config, self.device):
                 raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
             self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
-        self._scheduler = ContinuousScheduler(self, self._runner, workers(), self.settings.batch_size, self._counters)
+        return self._runner
+
+    def reduce_capacity(self, out_of_memory: int) -> None:
+        raise NotImplementedError
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        runner = self._load_runner()
+        self._scheduler = ContinuousScheduler(self, runner, workers(), self.settings.batch_size, self._counters)
         if self._stopped:
             self._scheduler.stop()
         return self._exclusive(self._scheduler.run(requests))
 
-    def _exclusive(self, answers: Iterator[Completion | Failure]) -> Iterator[Completion | Failure]:
+    def _exclusive(self, answers: Iterator[Answer]) -> Iterator[Completion | Failure]:
         assert not self._generating, "one `generate` at a time: the slots belong to one run"
         self._generating = True
         try:

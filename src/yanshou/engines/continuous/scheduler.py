@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, TypeVar
 
-from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request, oom_failure
+from yanshou.engines.base import Answer, Completion, Failure, FinishReason, OutOfMemoryError, Request, oom_failure
 from yanshou.engines.continuous.protocols import NO_TOKEN, Host, PendingOutput, PreparedT, Runner, StagedT
 from yanshou.engines.continuous.repetition import is_repeating
 from yanshou.errors import GroupError
@@ -98,7 +98,7 @@ class ContinuousScheduler(Generic[PreparedT, StagedT]):
         """Requests that were read and are not in slots yet."""
         return self._run.waiting if self._run else 0
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    def run(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answers every request once, in order of completion; ends early after `stop`."""
         prepare = ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
         stage = ThreadPoolExecutor(1, thread_name_prefix="stage")
@@ -148,7 +148,7 @@ class _Run(Generic[PreparedT, StagedT]):
     def waiting(self) -> int:
         return len(self._prefetched) + len(self._batch) + (len(self._staged[0]) if self._staged else 0)
 
-    def answers(self) -> Iterator[Completion | Failure]:
+    def answers(self) -> Iterator[Answer]:
         while True:
             try:
                 yield from self._fill_batch()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import sdpa_kernel
 
-from yanshou.engines.base import Completion, Failure, OutOfMemoryError, Request
+from yanshou.engines.base import Answer, Completion, OutOfMemoryError, Request
 from yanshou.engines.batching import BatchedEngine
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.sampling import processors
@@ -38,7 +38,10 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
     def attn_implementation(self) -> str:
         return GQA_SDPA if self.attention == "sdpa" else self.attention
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
+    def load(self) -> None:
+        _ = self.processor, self.model
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         _ = self.processor  # loaded once, here, before several worker threads ask for it
         return super().generate(requests)
 

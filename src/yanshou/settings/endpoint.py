@@ -1,0 +1,36 @@
+"""A server that answers requests in place of an engine of this process."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from yanshou.settings.base import Settings
+
+CONCURRENCY = 64
+
+
+class EndpointSettings(Settings):
+    """An OpenAI-compatible server. Its key, if it wants one, is in the environment variable YANSHOU_ENDPOINT_KEY."""
+
+    heading = "Endpoint"
+
+    endpoint: str | None = Field(
+        default=None,
+        description="Base URL of an OpenAI-compatible server for --engine endpoint: http://127.0.0.1:8000/v1. Photos "
+        "are sent there. The environment variable YANSHOU_ENDPOINT_KEY holds its key. Needs the extra endpoint. "
+        "Default: no server, and a checkpoint is needed.",
+    )
+    model: str | None = Field(
+        default=None, description="Name of the model on that server. Default: none; --endpoint needs it."
+    )
+    concurrency: int = Field(
+        default=CONCURRENCY, ge=1, le=4096, description="Maximum number of requests to that server at once."
+    )
+
+    @model_validator(mode="after")
+    def _model_of_server(self) -> Self:
+        if self.endpoint is not None and self.model is None:
+            raise ValueError("Missing option `model`: the name of the model on the server")
+        if self.endpoint is None and self.model is not None:
+            raise ValueError("`model` is a model on a server. Give the server with `endpoint`")
+        return self
