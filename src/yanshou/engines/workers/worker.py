@@ -44,6 +44,7 @@ class Worker:
         self._answers: list[tuple[Answer, Path | None]] = []
         self._error: Exception | None = None
         self._loaded = self._stopped = False
+        self._loading = threading.Lock()
         threading.Thread(target=self._work, name="engine", daemon=True).start()
 
     def facts(self) -> WorkerFacts:
@@ -51,16 +52,27 @@ class Worker:
         device = self._engine.environment().get("device", "cpu")
         return WorkerFacts(socket.gethostname(), getpid(), device, versions(), self._engine.identity())
 
-    def plan(self, run: RunPlan) -> WorkerPlan:
-        """Prepares a run. Requests of an earlier run are dropped; those that the engine holds already are finished."""
+    def plan(self, run: RunPlan, out_of_memory: int = 0) -> WorkerPlan:
+        """Prepares a run. Requests of an earlier run are dropped; those that the engine holds already are finished.
+
+        `out_of_memory`: as in `exchange`, of the runs before.
+        """
         self._feed.clear()
         self._feed.wait_until_idle()
         with self._changed:
             self._photos.clear()
             self._answers.clear()
             self._error = None
+        self._follow(out_of_memory)
         self._engine.prepare_run(run)
         return WorkerPlan(self._engine.environment(), self._engine.in_flight)
+
+    def load(self) -> None:
+        """Loads what the first request would otherwise wait for."""
+        with self._loading:
+            if not self._loaded:
+                self._engine.load()
+                self._loaded = True
 
     def exchange(self, requests: tuple[Request, ...], out_of_memory: int) -> Reply:
         """Takes requests, and returns answers to these or to earlier ones. One call at a time.
@@ -68,8 +80,7 @@ class Worker:
         `out_of_memory`: of the worker that had most; this one plans as if it were its own. Raises what ended
         `generate`: a YanshouError, a bug, or BrokenWorkerError.
         """
-        if out_of_memory > self._engine.out_of_memory:
-            self._engine.reduce_capacity(out_of_memory)
+        self._follow(out_of_memory)
         self._take_in(requests)
         with self._changed:
             self._wait()
@@ -90,6 +101,10 @@ class Worker:
         self._feed.clear()
 
     # ---- the calls ----
+
+    def _follow(self, out_of_memory: int) -> None:
+        if out_of_memory > self._engine.out_of_memory:
+            self._engine.reduce_capacity(out_of_memory)
 
     def _take_in(self, requests: Iterable[Request]) -> None:
         if self._stopped:
@@ -124,9 +139,7 @@ class Worker:
                 self._fail(error)
 
     def _generate(self, requests: Iterator[Request]) -> None:
-        if not self._loaded:
-            self._engine.load()
-            self._loaded = True
+        self.load()
         with closing_answers(self._engine, requests) as answers:
             for answer in answers:
                 with self._changed:
