@@ -110,7 +110,7 @@ class EndpointEngine:
             except StoppedError:
                 return
         if run.needs_logprobs and not self._scores:
-            raise UsageError(f"{self.address.base_url}: {line_logprobs.WHY}, which it does not give. {line_logprobs.CURE}.")
+            raise UsageError(f"{line_logprobs.WHY}, and {self.address.base_url} gives none. {line_logprobs.CURE}.")
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         source, answers, asked = iter(requests), SimpleQueue[Asked](), 0

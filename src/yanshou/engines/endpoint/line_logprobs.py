@@ -14,8 +14,8 @@ from typing import Any
 from yanshou.engines.endpoint.reply import Reply, TokenLogprob
 from yanshou.errors import GenerationError
 
-WHY = "p_pass needs the likelihood of the whole first line (vLLM's prompt_logprobs)"
-CURE = "leave --threshold out, or judge with vLLM or with a checkpoint"
+WHY = "--threshold needs p_pass, from the likelihoods of whole first lines (vLLM's prompt_logprobs)"
+CURE = "Leave --threshold out, or judge with vLLM or with a checkpoint"
 PROBE = "通过"  # a line whose likelihood is asked for once, to see what comes
 CUT_CHARACTER = "\ufffd"  # in the text of a token that is a part of a character
 ROUNDING = 1e-3  # by which ln P may exceed 0
