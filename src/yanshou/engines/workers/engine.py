@@ -70,6 +70,9 @@ class WorkersEngine:
         """Of the worker that had most; the others follow it."""
         return self._crew.out_of_memory
 
+    def take_warnings(self) -> list[str]:
+        return []
+
     def stop(self) -> None:
         self._crew.stop()
 
