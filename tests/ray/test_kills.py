@@ -36,7 +36,6 @@ DEMO_DRIVER_KILLS = DRIVER_KILLS * 3 // 10
 TIMEOUT_S = 4  # --worker-timeout
 STARTED_S = 6  # a worker of this age has most likely planned its run: before that the watchdog waits longer
 
-LONGEST_S = {"scripted": 14.0, "demo": 30.0}  # until a driver is killed
 POISON_PHOTOS = ("20.jpg", "33.jpg")
 DEMO_GROUPS = 60 if KILLS else 30
 LINES, ERRORS = f"{SHIELD}_stage_a.jsonl", f"{SHIELD}_stage_a.errors.jsonl"
@@ -217,25 +216,36 @@ def test_a_killed_driver_leaves_no_worker_and_resumes_to_the_same_bytes(
     while len(written) < kills:
         out, started = tmp_path / f"out{len(written)}", list[WorkerRun]()
         try:
-            while (run := world.start(out)) and len(written) < kills:
-                started.append(run)
-                _sleep(rng.uniform(1, LONGEST_S[name]), run)
-                run.workers()
-                if not run.running:
-                    break
-                run.driver.kill()
+            while len(written) < kills and run_until(started, world, out, rng):
+                started[-1].driver.kill()
                 written.append(len(lines(out / LINES)))
-            started.append(run)
-            assert run.wait() == 0, run.tail()
+                if rng.random() < 0.5:
+                    slowest = max(slowest, started[-1].gone_after())
+            started.append(world.start(out))
+            assert started[-1].wait() == 0, started[-1].tail()
             check_lines(world, out, in_order=True)
-            slowest = max(slowest, *(run.gone_after() for run in started))
+            for run in started:
+                run.gone_after()
         finally:
             for run in started:
                 run.end()
     print(
-        f"\n{name}: {len(written)} drivers killed, after {written} lines; their workers were gone {slowest:.1f} s "
-        f"after the last run at most; {time.monotonic() - began:.0f} s"
+        f"\n{name}: {len(written)} drivers killed, after {written} of {len(world.whole)} lines; workers gone after "
+        f"{slowest:.1f} s at most; {time.monotonic() - began:.0f} s"
     )
+
+
+def run_until(started: list[WorkerRun], world: World, out: Path, rng: Random) -> bool:
+    """Runs up to a random moment, one in four of which is before the first answer. Whether the run still lives then."""
+    done = len(lines(out / LINES))
+    goal = rng.randrange(done - len(world.whole) // 3, len(world.whole))
+    run = world.start(out)
+    started.append(run)
+    _sleep(rng.uniform(0.1, 6.0) if goal <= done else 0, run)
+    while run.running and len(lines(out / LINES)) < goal:
+        time.sleep(0.01)
+    run.workers()
+    return run.running
 
 
 # ---- photos that kill ----
