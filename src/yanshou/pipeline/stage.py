@@ -75,6 +75,7 @@ class Stage:
         if task.error:
             raise InputError(task.error)
         with self._files(task) as files:
+            result.warnings += self.engine.take_warnings() if self.engine else []
             result.revised = task.rewrite(files.lines)
             with MissionRun(files, result, self.listener, task.present if task.sees_all else None) as run:
                 for outcome in task.unusable:
@@ -84,7 +85,10 @@ class Stage:
                     "%s: %d groups, %d of them done, %d to do",
                     task.mission.name, result.groups, result.skipped, len(pending),
                 )  # fmt: skip
-                run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+                try:
+                    run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+                finally:
+                    result.late_warnings += self.engine.take_warnings() if self.engine else []
                 if task.whole and not result.interrupted:
                     settle(_absent(task, files), run, self.prune_share)
 
@@ -121,13 +125,12 @@ def _absent(task: MissionTask[Any, RecordT], files: RunFiles[RecordT]) -> Absent
 
 def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> Iterator[GroupT]:
     """The groups to work on. Those that fail at once are recorded, those that are done counted."""
-    done = run.files.lines.done
+    lines = run.files.lines
     for group in task.groups:
-        freshness = done.get(group.key)
-        if error := task.check(group, freshness):
+        if error := task.check(group, lines):
             run.record(Outcome.failed(group.key, error))
-        elif freshness is not None:
+        elif group.key in lines.done:
             run.result.skipped += 1
-            run.result.unbound += not freshness
+            run.result.unbound += not lines.done[group.key]
         else:
             yield group
