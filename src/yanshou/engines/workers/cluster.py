@@ -81,9 +81,10 @@ class Cluster:
         return {"ray": ray.__version__, "hosts": len(hosts)}
 
     def close(self) -> None:
-        """Ends all workers, and Ray where it was started here."""
-        for handle in self._handles:
-            ray.kill(handle.actor)
+        """Ends all workers, and Ray where it was started here. May be called again."""
+        if ray.is_initialized():
+            for handle in self._handles:
+                ray.kill(handle.actor)
         self._session.close()
 
     def _threads(self) -> int | None:

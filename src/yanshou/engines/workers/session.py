@@ -12,6 +12,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,13 +69,15 @@ class Session:
         return str(self.folder or "/tmp/ray") + "/session_latest/logs"
 
     def close(self) -> None:
-        """Leaves the cluster, or ends the private Ray."""
+        """Leaves the cluster, or ends the private Ray. May be called again."""
         ray.shutdown()
         if self.folder and self._lock:
             self._lock.release()
             (self.folder / LOCK).unlink(missing_ok=True)
-            if not self.died:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            if self.died:
+                logger.info("the log files of the workers are in %s", self.logs)
+            else:
+                _remove(self.folder)
 
     def _start(self) -> None:
         root = Path(tempfile.gettempdir())
@@ -103,6 +106,15 @@ def remove_abandoned(root: Path) -> None:
                 shutil.rmtree(lock.parent, ignore_errors=True)
         except (Timeout, OSError):  # its driver lives, or it is another user's
             continue
+
+
+def _remove(folder: Path) -> None:
+    """Ray's agents end last, and make their folder again."""
+    for _ in range(5):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.2)
+        if not folder.exists():
+            return
 
 
 def _join(address: str) -> None:
