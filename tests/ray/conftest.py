@@ -31,4 +31,4 @@ def cluster() -> "Iterator[Callable[..., Cluster]]":
     yield start
     for place in started:
         place.close()
-        shutil.rmtree(place._session.folder, ignore_errors=True)  # kept where a worker died
+        shutil.rmtree(place._runtime.folder, ignore_errors=True)  # kept where a worker died

@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
-from yanshou.engines.workers.session import Session
+from yanshou.engines.workers.ray_runtime import RayRuntime
 from yanshou.errors import RunError, UsageError
 from yanshou.settings import EngineSettings
 from yanshou.version import __version__
@@ -43,13 +43,13 @@ class Cluster:
         options = settings.workers
         if options.workers == "all" and settings.device == "cpu":
             raise UsageError("--workers all is one worker for every GPU. On a CPU give a number.")
-        self._session = Session(options.ray_address)
+        self._runtime = RayRuntime(options.ray_address)
         try:
             gpus = int(ray.cluster_resources().get("GPU", 0))
             self._gpu = settings.device != "cpu" and gpus > 0
             self.workers = _count(settings, gpus)
         except BaseException:
-            self._session.close()
+            self._runtime.close()
             raise
         self._settings = settings.model_copy(update={"device": "cuda" if self._gpu else "cpu"})
         self._handles: list[RayWorker] = []
@@ -73,7 +73,7 @@ class Cluster:
     @property
     def logs(self) -> str:
         """Where the output of the workers is, on their hosts."""
-        return self._session.logs
+        return self._runtime.logs
 
     def environment(self) -> dict[str, Any]:
         """The version of Ray, and the number of hosts."""
@@ -85,18 +85,18 @@ class Cluster:
         if ray.is_initialized():
             for handle in self._handles:
                 ray.kill(handle.actor)
-        self._session.close()
+        self._runtime.close()
 
     def _threads(self) -> int | None:
         """Threads of torch in one worker: its share of the CPUs, unless the user says how many."""
         if "OMP_NUM_THREADS" in os.environ:
             return None
-        private = self._session.folder is not None
+        private = self._runtime.folder is not None
         cpus = (os.cpu_count() or 1) if private else int(ray.cluster_resources().get("CPU", 1))
         return max(1, cpus // self.workers)
 
     def _lost(self) -> None:
-        self._session.died = True
+        self._runtime.died = True
 
 
 class RayWorker:

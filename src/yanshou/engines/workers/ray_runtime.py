@@ -49,8 +49,8 @@ SYSTEM = {
 logger = logging.getLogger(__name__)
 
 
-class Session:
-    """Ray, from here to `close`. Ray's processes end with the thread that made the session, whatever ends it."""
+class RayRuntime:
+    """Ray, from here to `close`. Ray's processes end with the thread that made it, whatever ends it."""
 
     def __init__(self, address: str | None) -> None:
         self.folder: Path | None = None  # of a private Ray
