@@ -10,11 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-import ray
-from ray.exceptions import RayError, RayTaskError
-
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
-from yanshou.engines.workers.ray_runtime import RayRuntime
+from yanshou.engines.workers.ray_runtime import RayRuntime, ray
 from yanshou.errors import RunError, UsageError
 from yanshou.settings import EngineSettings
 from yanshou.version import __version__
@@ -178,18 +175,17 @@ def _actor_class() -> type:
 
 def _translated(error: BaseException) -> BaseException:
     """What the worker raised, or WorkerLostError where Ray raised an error of its own."""
-    if isinstance(error, RayTaskError):
-        return _cause(error)
-    if isinstance(error, RayError):
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return _raised(error.cause, str(error))
+    if isinstance(error, ray.exceptions.RayError):
         text = " ".join(str(error).split())
         return WorkerLostError(next((cause for words, cause in CAUSES.items() if words in text), text[:300]))
     return error
 
 
-def _cause(error: RayTaskError) -> BaseException:
+def _raised(error: BaseException, traceback: str) -> BaseException:
     """What a method raised, with its traceback on the worker."""
-    cause: BaseException = error.cause
-    if isinstance(cause, ImportError) and cause.name == "yanshou":
-        return RunError(f"{cause}, and a worker needs {__version__}, the driver's. Install it there.")
-    cause.add_note(str(error))
-    return cause
+    if isinstance(error, ImportError) and error.name == "yanshou":
+        return RunError(f"{error}, and a worker needs {__version__}, the driver's. Install it there.")
+    error.add_note(traceback)
+    return error
