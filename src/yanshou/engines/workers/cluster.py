@@ -8,6 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
@@ -57,7 +58,7 @@ class Cluster:
             num_cpus=0, num_gpus=int(self._gpu), max_concurrency=CALLS, max_restarts=0, max_task_retries=0
         )
         arguments = pickle.dumps((self._settings, self._threads()))
-        handle = RayWorker(actor.remote(__version__, arguments), self._lost)
+        handle = RayWorker(actor.remote(__version__, str(Path.cwd()), arguments), self._lost)
         self._handles.append(handle)
         return handle
 
@@ -144,10 +145,10 @@ def _actor_class() -> type:
     class Host:
         """Makes its `worker.Worker` in the first call: Ray would keep only the text of an error in `__init__`."""
 
-        def __init__(self, version: str, arguments: bytes) -> None:
+        def __init__(self, version: str, folder: str, arguments: bytes) -> None:
             from threading import Lock
 
-            self._version, self._arguments = version, arguments
+            self._version, self._folder, self._arguments = version, folder, arguments
             self._making, self._worker = Lock(), None
 
         def call(self, method: str, *arguments: object) -> Any:
@@ -157,8 +158,10 @@ def _actor_class() -> type:
             return getattr(self._worker, method)(*arguments)
 
         def _make(self) -> Any:
+            import os
             import pickle
             import socket
+            from contextlib import suppress
 
             try:
                 from yanshou.version import __version__ as here
@@ -166,6 +169,8 @@ def _actor_class() -> type:
                 here = "none"
             if here != self._version:
                 raise ImportError(f"{socket.gethostname()} has yanshou {here}", name="yanshou")
+            with suppress(OSError):  # relative paths mean the same as on the driver, where this host has its folder
+                os.chdir(self._folder)
             from yanshou.engines.workers.worker import Worker
 
             return Worker(*pickle.loads(self._arguments))
