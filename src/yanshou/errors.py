@@ -13,6 +13,7 @@
         ├── GroupFolderError  the folder: two folders with one id, photos changed after the line was written
         ├── PhotoError        a photo that cannot be read
         ├── GenerationError   no usable answer: cut off, repeating itself, out of memory
+        ├── WorkerError       with --workers: a request over which one worker after the other dies
         ├── SummaryError      a summary that fails a check: empty, 图片_i missing
         └── VerdictError      Stage-B: an answer that is not the two lines of a verdict
 
@@ -86,6 +87,12 @@ class GenerationError(GroupError):
     """The model gave no usable answer."""
 
     step = "generate"
+
+
+class WorkerError(GroupError):
+    """Workers die over the request, the last one while it has nothing else to do."""
+
+    step = "worker"
 
 
 class SummaryError(GroupError):

@@ -103,6 +103,10 @@ class Engine(Protocol):
         """Answers every request once, in any order. Reads only a bounded number of requests ahead."""
         ...
 
+    def take_warnings(self) -> list[str]:
+        """What the user must know of the run so far, each once: the next call gives only what came since."""
+        ...
+
     def stop(self) -> None:
         """Ends `generate` after the current batch; the other requests stay unanswered. Safe in a signal handler."""
         ...

@@ -170,6 +170,9 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     def reduce_capacity(self, out_of_memory: int) -> None:
         """Nothing to reduce: a batch that does not fit is halved where that happens, and for a while only."""
 
+    def take_warnings(self) -> list[str]:
+        return []
+
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         return self.scheduler.run(requests)
 

@@ -32,6 +32,11 @@ def render(processor: Any, prompt: Prompt, with_photo: bool) -> str:
     return text if with_photo or opened is None else text[: opened.start()] + NO_REASONING
 
 
+def switches(processor: Any) -> dict[str, bool]:
+    """The variables that switch the template's reasoning off; none where it has no switch."""
+    return {SWITCH: False} if SWITCH in str(processor.chat_template) else {}
+
+
 def opening(processor: Any) -> str:
     """The think tag that the template puts in front of an answer about a photo; "" where it puts none."""
     opened = OPENED.search(render(processor, Prompt("", ""), with_photo=True))
@@ -43,9 +48,10 @@ def _apply_template(processor: Any, prompt: Prompt, with_photo: bool) -> str:
 
     user = [{"type": "image"}] * with_photo + [{"type": "text", "text": prompt.user}]
     messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
-    switch = {SWITCH: False} if SWITCH in str(processor.chat_template) else {}
     try:
-        text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **switch)
+        text: str = processor.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **switches(processor)
+        )
     except (TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{_folder(processor)}: its chat template cannot render a prompt ({error}). "

@@ -5,6 +5,16 @@ from transformers.utils import is_flash_attn_2_available
 
 from yanshou.errors import UsageError
 
+# How RuntimeErrors of CUDA and its libraries begin. After most of them the process can compute nothing on its GPU.
+CUDA_ERRORS = ("CUDA error: ", "CUDA driver error: ", "cuDNN error: ", "cusolver error: ", "Triton Error [CUDA]: ")
+# Messages of RuntimeErrors that mean out of memory without being torch's own OutOfMemoryError.
+OOM_MESSAGES = (
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+)
+
 
 def pick_device(name: str) -> torch.device:
     """The device called auto, cpu, cuda or cuda:N. Raises UsageError, which lists the devices of this machine."""
@@ -33,3 +43,33 @@ def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
     if name == "flash_attention_2" and not possible:
         raise UsageError("--attn flash_attention_2 needs CUDA, 16-bit weights and the package flash-attn. Use sdpa.")
     return name
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out: reported by torch's allocator or by a library, or as the cause of another error."""
+    while error is not None:
+        if _lacks_memory(error):
+            return True
+        error = error.__context__
+    return False
+
+
+def is_device_broken(error: BaseException | None) -> bool:
+    """Whether CUDA failed, in this error or in its cause, other than for a lack of memory.
+
+    After an illegal memory access, a failed assertion on the device or an ECC error every later call fails, too.
+    """
+    while error is not None:
+        if _is_from_cuda(error) and not _lacks_memory(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in OOM_MESSAGES)
+
+
+def _is_from_cuda(error: BaseException) -> bool:
+    beginning = isinstance(error, RuntimeError) and str(error).startswith(CUDA_ERRORS)
+    return beginning or isinstance(error, torch.AcceleratorError)

@@ -82,6 +82,9 @@ class Qwen3VLBackend:
             folders["adapter_folder"], packages["peft"] = str(self.source.adapter), version("peft")
         return {**folders, "device": device, **packages}
 
+    def take_warnings(self) -> list[str]:
+        return []
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """`checkpoint`: of the whole weights. `adapter`: where there is one."""

@@ -147,8 +147,8 @@ def _apply_threshold(groups: Iterable[JudgedGroup], threshold: float) -> tuple[J
 def _p_pass(group: JudgedGroup) -> float:
     if group.p_pass is None:
         raise UsageError(
-            f"group {group.key} has no p_pass: rules and reasoning models give none, so their verdicts cannot have a "
-            "threshold. Leave out --threshold and --max-false-release, or judge with a checkpoint."
+            f"group {group.key} has no p_pass: rules, reasoning models and most servers give none, so their verdicts "
+            "cannot have a threshold. Leave out --threshold and --max-false-release, or judge with a checkpoint."
         )
     return group.p_pass
 

@@ -8,7 +8,7 @@ from typing import Any
 from yanshou.evaluate.evaluation import Evaluation
 
 RULES = "rules"  # run.json has this in place of a checkpoint's fingerprint
-CHECKPOINT = ("checkpoint", "adapter")  # fingerprints in a run file
+CHECKPOINT = ("checkpoint", "adapter", "model")  # fingerprints in a run file, or the name of a server's model
 PROMPTS = {"system": "prompt_system", "user": "prompt_user", "focus": "prompt_focus", "rule": "prompt_rule"}
 
 
@@ -65,7 +65,7 @@ def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, 
 
 
 def _checkpoint(settings: Mapping[str, Any]) -> str | None:
-    """The fingerprint of the checkpoint, and that of its adapter where there is one."""
+    """The fingerprint of the checkpoint, and that of its adapter where there is one; or a server's model."""
     parts = [str(settings[part]) for part in CHECKPOINT if settings.get(part) is not None]
     return " + ".join(parts) or None
 

@@ -75,6 +75,7 @@ class Stage:
         if task.error:
             raise InputError(task.error)
         with self._files(task) as files:
+            result.warnings += self.engine.take_warnings() if self.engine else []
             result.revised = task.rewrite(files.lines)
             with MissionRun(files, result, self.listener, task.present if task.sees_all else None) as run:
                 for outcome in task.unusable:
@@ -84,7 +85,10 @@ class Stage:
                     "%s: %d groups, %d of them done, %d to do",
                     task.mission.name, result.groups, result.skipped, len(pending),
                 )  # fmt: skip
-                run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+                try:
+                    run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
+                finally:
+                    result.late_warnings += self.engine.take_warnings() if self.engine else []
                 if task.whole and not result.interrupted:
                     settle(_absent(task, files), run, self.prune_share)
 

@@ -2,7 +2,7 @@
 
     RuleTask    the rule decides; p_pass and raw_text are null
     ModelTask   the answer's first line is the verdict, or with a threshold p_pass ≥ threshold is; p_pass is null where
-                the model reasoned first all the same
+                the model reasoned first all the same, and where a server gives no likelihoods
 
 An answer that is not the two lines of a verdict fails its group: it is never a pass. Another threshold rewrites the
 verdicts on disk from their p_pass; the model is not asked again.
@@ -112,7 +112,8 @@ class ModelTask(VerdictTask):
     def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         longest = max(self.groups, key=lambda record: sum(map(len, record.per_image.values())))
         prompt = verdict_prompt(self.mission, _lines(longest))
-        self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier))
+        needed = self._threshold is not None
+        self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier, needs_logprobs=needed))
         return self._engine.environment()
 
     def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
@@ -160,7 +161,7 @@ class ModelTask(VerdictTask):
         read = read_verdict(completion.text)
         if read.passed is None or read.reason is None:
             raise VerdictError(f"no verdict: the model wrote {excerpt(completion.text)}", TWO_LINES)
-        p_pass = None if thinking.TAG.search(completion.text) else _p_pass(*completion.logprobs)
+        p_pass = None if thinking.TAG.search(completion.text) else _p_pass(completion.logprobs)
         if p_pass is None and self._threshold is not None:
             raise VerdictError(f"{NO_P_PASS}: it wrote {excerpt(completion.text)}", NO_THRESHOLD)
         return VerdictRecord(
@@ -170,8 +171,11 @@ class ModelTask(VerdictTask):
         )  # fmt: skip
 
 
-def _p_pass(passing: float, failing: float) -> float:
-    """P(通过) / (P(通过) + P(不通过)), from the ln P of the two first lines."""
+def _p_pass(logprobs: Sequence[float]) -> float | None:
+    """P(通过) / (P(通过) + P(不通过)), from the ln P of the two first lines. None where a server gives none."""
+    if not logprobs:
+        return None
+    passing, failing = logprobs
     if math.isnan(failing - passing):
         raise GenerationError(f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32")
     return round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)

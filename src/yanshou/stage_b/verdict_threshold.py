@@ -13,6 +13,7 @@ from yanshou.stage_b.verdict import read_verdict
 from yanshou.storage.lines_file import LinesFile
 
 NO_P_PASS = "the model reasoned before its verdict, which was not the first line that p_pass is computed for"
+NONE_ON_DISK = "the model reasoned before its verdict, or a server gave no likelihoods"
 NO_THRESHOLD = "Leave --threshold out, or take a checkpoint and a chat template that answer without reasoning"
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def under_threshold(record: VerdictRecord, threshold: float | None) -> VerdictRe
     if record.raw_text is None:
         return record
     if record.p_pass is None and threshold is not None:
-        raise ResumeError(f"--threshold: group {record.key} has no p_pass: {NO_P_PASS}. {NO_THRESHOLD}.")
+        raise ResumeError(f"--threshold: group {record.key} has no p_pass: {NONE_ON_DISK}. {NO_THRESHOLD}.")
     passed = passes(record.p_pass, bool(read_verdict(record.raw_text).passed), threshold)
     return record.model_copy(update={"verdict": label_of(passed)})
 

@@ -136,6 +136,7 @@ def test_a_run_uses_the_capacity_that_it_recorded_whatever_its_first_photo_is() 
         (Capacity(16, 1_280, 4_096, 4_096), True),
         (Capacity(7, 2_560, 4_096, 4_096), True),  # longer slots serve, too
         (Capacity(16, 640, 4_096, 4_096), False),
+        (Capacity(16, 1_280, 4_160, 4_096), False),  # a resume of this run alone plans no more than 4,096
         (None, False),
     ],
 )
@@ -173,13 +174,15 @@ def test_halving_ends_at_one_slot_and_a_prefill_batch_that_holds_a_photo() -> No
 def test_each_attempt_is_half_of_the_one_before() -> None:
     made = planner()
     attempts = made.attempts(replace(PHOTOS, kv_len=600), None)
-    assert [next(attempts).slots for _ in range(3)] == [16, 8, 4]
-    attempts.close()
+    tried = [next(attempts) for _ in range(3)]
+    assert [capacity.slots for capacity in tried] == [16, 8, 4]
+    assert made.halvings == 0  # other engines of the run are told of those that helped
+    made.allocated(tried[-1])
     assert made.halvings == 2
     assert made.plan(PHOTOS).slots == 4
 
 
-def test_halvings_are_taken_back_if_no_attempt_fits() -> None:
+def test_halvings_do_not_count_if_no_attempt_fits() -> None:
     """A request that fits nowhere does not slow down the others."""
     made = planner()
     assert [capacity.slots for capacity in made.attempts(replace(PHOTOS, kv_len=4_096), None)] == [16, 8, 4, 2, 1]
@@ -200,6 +203,39 @@ def test_a_minimal_capacity_is_not_halved() -> None:
     made = planner()
     assert not made.after_oom(Capacity(1, 640, 640, 640))
     assert made.halvings == 0
+
+
+def test_out_of_memory_elsewhere_gives_the_capacity_that_it_gives_there() -> None:
+    there, here = planner(earlier={"slots": 12}), planner(earlier={"slots": 12})
+    for made in (there, here):
+        made.plan_run(PHOTOS, None)
+    for _ in range(6):
+        there.after_oom(there.plan(PHOTOS))
+        here.reduce(there.halvings)
+        assert here.plan(PHOTOS) == there.plan(PHOTOS)
+        assert here.plan(LARGE_PHOTOS) == there.plan(LARGE_PHOTOS)  # longer slots than planned
+    assert there.halvings == here.halvings == 3  # then it was minimal
+    assert here.plan_run(PHOTOS, None) == there.plan_run(PHOTOS, None)
+
+
+def test_out_of_memory_with_a_capacity_that_was_given_up_elsewhere_counts_once() -> None:
+    made = planner()
+    before = made.plan_run(PHOTOS, None)
+    made.reduce(2)
+    assert made.is_outdated(before)
+    assert made.after_oom(before)
+    assert made.halvings == 2
+    made.reduce(1)  # an older message
+    assert made.halvings == 2
+
+
+def test_a_capacity_that_was_given_up_is_not_kept_for_the_next_run() -> None:
+    made = planner()
+    before = made.plan_run(PHOTOS, None)
+    made.reduce(1)
+    assert made.plan_run(PHOTOS, before).slots == 8
+    minimal = Capacity(1, 1_280, 1_280, 1_280)
+    assert not made.is_outdated(minimal)
 
 
 def test_a_halving_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,14 +1,18 @@
 """Promises of the continuous engine on a CPU: the reference engine's answers, and one capacity per run."""
 
 import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 import torch
 from support.checkpoints import TEXT, biased, edited, settings, spoilt, write_tiny
 from support.photos import noise
-from support.requests import SHORT, answers, continuous, mixed, photos
+from support.requests import LONG, SHORT, answers, continuous, mixed, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import OutOfMemoryError, RunPlan
@@ -176,6 +180,137 @@ def test_a_run_that_was_halved_is_not_halved_again_when_it_is_resumed(
         list(engine.generate(photos(2)))
         assert list(allocated(engine).values()) == [8, 2_048, 2_048]
         assert earlier[0].items() >= allocated(engine).items()
+
+
+TEXT_ONLY = RunPlan(LONG, photos=False, earlier=[])
+
+
+@pytest.mark.parametrize("before", [(), (plan(),), (TEXT_ONLY,), (TEXT_ONLY, plan(LONG))], ids=str)
+@pytest.mark.parametrize("photos_only", [True, False])
+@pytest.mark.parametrize("imposed", [(5, 4_500, 4_200), (16, 4_300, 4_000)])
+def test_an_imposed_capacity_is_the_same_whatever_an_engine_did_before(
+    tiny: Path, before: Sequence[RunPlan], photos_only: bool, imposed: tuple[int, int, int]
+) -> None:
+    """Several workers plan a run, the smallest capacity is imposed on all, and a worker that starts later gets it."""
+    given = settings(tiny).model_copy(update={"batch_size": None})
+    engine, requests = ContinuousEngine(given), photos(3) if photos_only else mixed()[4:6]
+    for run in before:
+        engine.prepare_run(run)
+        answers(engine, photos(3, run.prompt) if run.photos else mixed()[4:6])
+    run = RunPlan(SHORT if photos_only else LONG, photos=photos_only, earlier=[])
+    engine.prepare_run(run)
+    limits = dict(zip(RECORDED, imposed, strict=True))
+    smallest = {name: min(limits[name], engine.environment()[name]) for name in RECORDED}
+    for one in (engine, ContinuousEngine(given)):
+        one.prepare_run(replace(run, earlier=[HERE | smallest, recorded(2, 100, 100)]))
+        assert one.environment().items() >= smallest.items()
+        assert all(isinstance(answer, Completion) for answer in one.generate(requests))
+        assert allocated(one) == smallest
+
+
+# ---- several engines in one run ----
+
+
+def out_of_memory_once(engine: ContinuousEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's next decode step does not fit."""
+    engine.load()
+    runner = engine._runner
+    assert runner
+    failures, step = [OutOfMemoryError()], runner.step
+
+    def limited() -> Any:
+        if failures:
+            raise failures.pop()
+        return step()
+
+    monkeypatch.setattr(runner, "step", limited)
+
+
+def test_out_of_memory_elsewhere_gives_lines_and_capacity_of_the_engine_that_ran_out(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = continuous(tiny, photos())
+    there, here, idle = (ContinuousEngine(settings(tiny)) for _ in range(3))
+    for engine in (there, here, idle):
+        engine.prepare_run(plan(LONG))
+    out_of_memory_once(there, monkeypatch)
+    assert answers(there, photos()) == whole
+    generated = here.generate(photos())
+    found = [next(generated)]
+    for engine in (here, idle):  # one in the middle of a run, one without a runner
+        caller = Thread(target=engine.reduce_capacity, args=(there.out_of_memory,))
+        caller.start()
+        caller.join()
+    found += [*generated]
+    assert {answer.id: answer for answer in found} == whole
+    assert len(found) == len(whole)
+    assert answers(idle, photos()) == whole
+    for engine in (there, here, idle):
+        assert allocated(engine) == dict(zip(RECORDED, (8, 2_048, 2_048), strict=True))
+        assert engine.out_of_memory == 1
+        assert engine.environment().items() >= USUAL.items()  # as the run began
+    for engine in (there, here, idle):  # the next mission
+        engine.prepare_run(plan(SHORT))
+        assert engine.environment().items() >= dict(zip(RECORDED, (8, 2_048, 2_048), strict=True)).items()
+
+
+def test_out_of_memory_elsewhere_fails_no_photo_where_the_capacity_is_minimal(tiny: Path) -> None:
+    engine = ContinuousEngine(settings(tiny))
+    engine.prepare_run(plan(LONG))
+    found = []
+    for answer in engine.generate(photos()):
+        found.append(answer)
+        engine.reduce_capacity(3 * len(found))
+    assert {answer.id: answer for answer in found} == continuous(tiny, photos())
+    capacity = engine.stats().capacity
+    assert capacity
+    assert (capacity.slots, capacity.is_minimal) == (1, True)
+
+
+def test_a_capacity_reduced_between_runs_is_not_that_of_the_slots_at_hand(tiny: Path) -> None:
+    engine = ContinuousEngine(settings(tiny))
+    for reduced, slots in ((0, 16), (1, 8), (1, 8), (2, 4)):
+        engine.reduce_capacity(reduced)
+        engine.prepare_run(plan())
+        assert engine.environment()["slots"] == slots
+        answers(engine, photos(2))
+        assert allocated(engine)["slots"] == slots
+
+
+@pytest.mark.parametrize(("slots", "batch_size"), [(1, None), (3, 64), (16, None), (16, 1), (16, 4)])
+def test_it_holds_at_most_as_many_requests_as_it_says(tiny: Path, slots: int, batch_size: int | None) -> None:
+    engine = ContinuousEngine(settings(tiny, max_new_tokens=3).model_copy(update={"batch_size": batch_size}))
+    engine.prepare_run(plan(SHORT, recorded(slots, 4_096, 4_096)))
+    held, most = 0, 0
+
+    def live() -> Iterator[Request]:
+        nonlocal held, most
+        for number in range(80):
+            held += 1
+            most = max(most, held)
+            yield Request(number, SHORT, noise(number % 5, 64, 64), str(number))
+
+    for _ in engine.generate(live()):
+        held -= 1
+        if most == 30:
+            engine.reduce_capacity(1)
+    assert held == 0
+    assert most <= engine.in_flight
+    assert most > engine.in_flight // 3  # a bound, and no wild guess
+
+
+@pytest.mark.parametrize("kind", [ContinuousEngine, TransformersEngine])
+def test_after_load_the_first_run_loads_nothing(
+    tiny: Path, tmp_path: Path, kind: type[ContinuousEngine | TransformersEngine]
+) -> None:
+    engine = kind(settings(spoilt(tiny, tmp_path / "tiny")))
+    engine.prepare_run(plan())
+    engine.load()
+    shutil.rmtree(tmp_path / "tiny")
+    assert all(isinstance(answer, Completion) for answer in engine.generate(photos(2)))
+
+
+# ---- which photos ----
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from threading import Timer
 
 import pytest
 from hypothesis import given, settings
@@ -78,7 +79,13 @@ class ScriptedRunner:
     unread: int = 0  # outputs
     step_s: float = 0.0  # time that a step takes
     stage_s: float = 0.0
+    reduced: int = 0  # halvings that another engine asked for
+    halvings: int = 0
     staging: int = 0  # prefill batches being copied
+
+    @property
+    def outdated(self) -> bool:
+        return self.halvings < self.reduced and self.slots > 1
 
     def fits_slot(self, prepared: Input) -> bool:
         return True
@@ -126,7 +133,9 @@ class ScriptedRunner:
         self.state.clear()
         self.unread = 0
         smaller = self.slots > 1
-        self.slots, self.max_batch = max(1, self.slots // 2), max(1, self.max_batch // 2)
+        halvings = max(1, self.reduced - self.halvings)
+        self.slots, self.max_batch = max(1, self.slots >> halvings), max(1, self.max_batch >> halvings)
+        self.halvings += halvings
         return smaller
 
     def _call(self) -> None:
@@ -220,6 +229,44 @@ def test_a_request_that_never_fits_fails_and_the_others_are_answered() -> None:
     assert [failure.id for failure in failed] == [0]
     assert "memory" in str(failed[0].error)
     assert {answer.id for answer in found} == {0, 1, 2, 3}
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.integers(0, 30), st.integers(1, 4), max_size=3), st.integers(1, 9), st.integers(0, 99))
+def test_out_of_memory_elsewhere_restarts_with_fewer_slots_and_loses_nothing(
+    reductions: dict[int, int], slots: int, seed: int
+) -> None:
+    """`reductions`: the halvings asked for, by the number of answers before them. Also one slot fails no request."""
+    answers = script(30, seed)
+    runner, found = ScriptedRunner(answers, slots=slots, max_batch=4), list[Completion | Failure]()
+    for answer in scheduled(runner).run(requests(30)):
+        runner.reduced = max(runner.reduced, reductions.get(len(found), 0))
+        found.append(answer)
+    assert texts(found) == expected(answers)
+    assert runner.slots == max(1, slots >> runner.halvings)
+    assert runner.halvings == runner.reduced or runner.slots == 1 or 29 in reductions  # nothing is left to restart
+
+
+def test_out_of_memory_elsewhere_while_batches_are_copied_waits_for_them() -> None:
+    answers = {number: [1, 1, 1, STOP] for number in range(12)}
+    runner = ScriptedRunner(answers, slots=4, max_batch=2, step_s=0.005, stage_s=0.02)
+    timer = Timer(0.03, lambda: setattr(runner, "reduced", 1))
+    timer.start()
+    assert texts(run(runner, requests(12))) == expected(answers)
+    timer.join()
+    assert (runner.slots, runner.halvings) == (2, 1)
+
+
+def test_a_stopped_run_finishes_its_slots_whatever_happens_elsewhere() -> None:
+    answers = {number: [1] * 20 + [STOP] for number in range(12)}
+    scheduler = scheduled(runner := ScriptedRunner(answers | {0: [STOP]}, slots=4, max_batch=4))
+    found = []
+    for answer in scheduler.run(requests(12)):
+        found.append(answer)
+        scheduler.stop()
+        runner.reduced = 1
+    assert sorted(texts(found)) == [0, 1, 2, 3]
+    assert runner.halvings == 0
 
 
 def test_a_repetition_is_ended_and_its_slot_used_again() -> None:

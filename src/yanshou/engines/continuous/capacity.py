@@ -9,8 +9,9 @@ shapes, and the last bits of their results may differ.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -71,6 +72,7 @@ class Capacity:
     prefill_batch_visual_tokens: int
     scratch_rows: int = 0  # cache rows for scored continuations: one per token of a prefill batch, or none
     prefix_rows: int = 0  # cache rows for prefixes that all slots read from one place
+    halvings: int = field(default=0, compare=False)  # out-of-memory errors after which it was planned
 
     @property
     def recorded(self) -> dict[str, int]:
@@ -84,8 +86,12 @@ class Capacity:
         return replace(
             self, slots=max(1, self.slots >> times), prefill_batch_tokens=tokens,
             prefill_batch_visual_tokens=min(self.prefill_batch_visual_tokens, visual_tokens),
-            scratch_rows=tokens if self.scratch_rows else 0,
+            scratch_rows=tokens if self.scratch_rows else 0, halvings=self.halvings + times,
         )  # fmt: skip
+
+    @property
+    def is_minimal(self) -> bool:
+        return self.halved(1) == self
 
     def clamped_to(self, earlier: Mapping[str, Any], visual_tokens: int) -> "Capacity":
         """Not more than an earlier run recorded, but enough for a photo of `visual_tokens`. Ignores invalid values."""
@@ -100,8 +106,9 @@ class Capacity:
         )  # fmt: skip
 
     def serves(self, wanted: "Capacity") -> bool:
-        """Whether requests planned for `wanted` fit these slots."""
-        return self.slot_len >= wanted.slot_len and self.scratch_rows >= wanted.scratch_rows
+        """Whether requests planned for `wanted` fit these slots, and a resume can be clamped to what is recorded."""
+        fit = self.slot_len >= wanted.slot_len and self.scratch_rows >= wanted.scratch_rows
+        return fit and all(number <= wanted.recorded[name] for name, number in self.recorded.items())
 
 
 class CapacityPlanner:
@@ -113,6 +120,7 @@ class CapacityPlanner:
         self.run_capacity: Capacity | None = None  # what `plan_run` decided
         self._run_bounds: RequestBounds | None = None
         self.halvings = 0  # after out-of-memory errors, in all runs
+        self._halving = threading.Lock()
         self._halvings_before_run = 0  # those of earlier runs, applied before the pinned capacity
 
     def pin(self, earlier: Mapping[str, Any]) -> None:
@@ -123,8 +131,9 @@ class CapacityPlanner:
         """The capacity of a whole run of such requests: `current`, which is allocated, if it serves the run."""
         self._halvings_before_run, self.run_capacity = self.halvings, None
         wanted = self.plan(bounds)
-        if current and current.serves(wanted) and (not self._pinned or current.recorded == wanted.recorded):
-            wanted = current
+        if current and not self.is_outdated(current) and current.serves(wanted):
+            keeps_pinned = not self._pinned or current.recorded == wanted.recorded
+            wanted = current if keeps_pinned else wanted
         self.run_capacity, self._run_bounds = wanted, bounds
         return wanted
 
@@ -134,29 +143,50 @@ class CapacityPlanner:
         Otherwise a new one, whose slots are never shorter than the run's or the current ones.
         """
         if self.run_capacity and self._run_bounds and self._run_bounds.covers(bounds):
-            return self.run_capacity.halved(self.halvings - self._halvings_before_run)
+            return self.run_capacity.halved(self.halvings - self.run_capacity.halvings)
         planned = [capacity.slot_len for capacity in (self.run_capacity, current) if capacity]
         wanted = plan_capacity(self._budget(), replace(bounds, kv_len=max(bounds.kv_len, *planned, 0)))
         pinned = wanted.halved(self._halvings_before_run).clamped_to(self._pinned, bounds.visual_tokens)
         return pinned.halved(self.halvings - self._halvings_before_run)
 
     def attempts(self, bounds: RequestBounds, current: Capacity | None) -> Iterator[Capacity]:
-        """Capacities to try to allocate, each half of the one before. If none fits, the halvings are taken back."""
-        halvings = self.halvings
+        """Capacities to try to allocate, each half of the one before. `allocated` is told which one fits.
+
+        If none fits, nothing has changed: a request that fits nowhere does not slow down the others.
+        """
+        capacity = self.plan(bounds, current)
         while True:
-            capacity = self.plan(bounds, current)
             yield capacity
-            if not self.after_oom(capacity):
-                self.halvings = halvings  # a request that fits nowhere does not slow down the others
+            if capacity.is_minimal:
                 return
+            _log_halving(capacity)
+            capacity = capacity.halved(1)
+
+    def allocated(self, capacity: Capacity) -> None:
+        """Keeps the halvings that led to this capacity."""
+        self.reduce(capacity.halvings)
 
     def after_oom(self, capacity: Capacity) -> bool:
         """Halves the capacity of all plans from now on. False if it is minimal already."""
-        if capacity.halved(1) == capacity:
+        if capacity.is_minimal:
             return False
-        self.halvings += 1
-        logger.info("out of memory with %s: retrying with half", describe(capacity))
+        if not self.is_outdated(capacity):
+            _log_halving(capacity)
+        self.reduce(capacity.halvings + 1)
         return True
+
+    def reduce(self, halvings: int) -> None:
+        """Halves the capacity of all plans from now on, at least so many times in all. For any thread."""
+        with self._halving:
+            self.halvings = max(self.halvings, halvings)
+
+    def is_outdated(self, capacity: Capacity) -> bool:
+        """Whether this capacity would be smaller if it were planned now."""
+        return capacity.halvings < self.halvings and not capacity.is_minimal
+
+
+def _log_halving(capacity: Capacity) -> None:
+    logger.info("out of memory with %s: retrying with half", describe(capacity))
 
 
 def describe(capacity: Capacity) -> str:

@@ -130,7 +130,7 @@ class ContinuousEngine(Qwen3VLBackend):
         return self._runner
 
     def reduce_capacity(self, out_of_memory: int) -> None:
-        raise NotImplementedError
+        self.planner.reduce(out_of_memory)
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         runner = self._load_runner()

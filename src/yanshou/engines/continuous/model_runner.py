@@ -27,17 +27,10 @@ from yanshou.engines.continuous.protocols import StepOutput
 from yanshou.engines.continuous.sampler import Sampler
 from yanshou.engines.continuous.transfer import HostCopy
 from yanshou.engines.continuous.vision_encoder import VisionTower
+from yanshou.engines.device import is_out_of_memory
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
 logger = logging.getLogger(__name__)
-
-# Messages of RuntimeErrors that mean out of memory without being torch's own OutOfMemoryError.
-OOM_MESSAGES = (
-    "out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED",
-)
 
 CACHED_POSITIONS = 256  # prompt shapes whose positions are kept; about 20 KB each
 
@@ -183,10 +176,15 @@ class ContinuousRunner:
         for capacity in self.planner.attempts(self._bounds(prepared), self.capacity):
             self.close()
             try:
-                return self._on_device(partial(self._allocate, capacity))
+                self._on_device(partial(self._allocate, capacity))
             except OutOfMemoryError:
                 continue
+            return self.planner.allocated(capacity)
         raise OutOfMemoryError
+
+    @property
+    def outdated(self) -> bool:
+        return self.capacity is not None and self.planner.is_outdated(self.capacity)
 
     def shrink(self) -> bool:
         capacity = self.capacity
@@ -224,22 +222,13 @@ class ContinuousRunner:
             with torch.inference_mode(), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 return work()
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         raise OutOfMemoryError  # outside `except`: the traceback would keep the work's tensors alive
 
 
 def _visual_tokens(prepared: ModelInput) -> int:
     return 0 if prepared.pixels is None else len(prepared.pixels) // PATCHES_PER_TOKEN
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out: reported by torch's allocator or by a library, or as the cause of another error."""
-    while error is not None:
-        if isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in OOM_MESSAGES):
-            return True
-        error = error.__context__
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ class Runner(Protocol[PreparedT_contra, StagedT]):
         """Answers generated at once."""
         ...
 
+    @property
+    def outdated(self) -> bool:
+        """Whether all slots have to be given up for a smaller capacity: another engine of the run ran out of memory."""
+        ...
+
     def fits_slot(self, prepared: PreparedT_contra) -> bool:
         """Whether a slot is long enough for the request."""
         ...
@@ -99,5 +104,5 @@ class Runner(Protocol[PreparedT_contra, StagedT]):
         ...
 
     def shrink(self) -> bool:
-        """After out-of-memory: halves the capacity and empties all slots. False if it was minimal."""
+        """After out-of-memory, or outdated: halves the capacity and empties all slots. False if it was minimal."""
         ...

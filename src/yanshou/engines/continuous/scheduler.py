@@ -8,7 +8,8 @@
 The device computes while this code runs: the output of a step is read only after the next step was submitted. A prefill
 batch is submitted as soon as enough slots are free; a partial batch, only when no more requests will arrive.
 
-After an out-of-memory error the runner reduces its capacity and the requests in flight start again.
+After an out-of-memory error, here or in another engine of the same run, the runner reduces its capacity and the
+requests in flight start again.
 """
 
 import logging
@@ -151,6 +152,8 @@ class _Run(Generic[PreparedT, StagedT]):
     def answers(self) -> Iterator[Answer]:
         while True:
             try:
+                if self._runner.outdated and not self._stopped:
+                    yield from self._restart_after_oom()
                 yield from self._fill_batch()
                 if self._can_admit:
                     self._admit()

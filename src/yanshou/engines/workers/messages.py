@@ -33,6 +33,7 @@ class Reply:
     answers: tuple[Answer, ...] = ()
     unseen: frozenset[int] = frozenset()  # of the failed: photos that do not exist on the worker's host
     loading: bool = False  # its checkpoint is not loaded yet
+    stopped: bool = False  # after `stop`: no more answers will come
     data_wait_s: float = 0.0  # of its engine, since it was made
     out_of_memory: int = 0  # of its engine, since it was made
 

@@ -1,0 +1,319 @@
+"""The workers of a run: started, compared, planned, watched and replaced.
+
+    start ─ facts ─ all alike? ─ plan ─ smallest capacity ─ plan with that ─► ready ─ exchange ─ exchange ─ …
+      ▲                                                                         │
+      └────────────── died, broken, or silent for too long ◄────────────────────┘
+
+A seat has one worker at a time. Results of its calls come through one queue; only `wait` reads it.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from yanshou.engines.base import Request, RunPlan
+from yanshou.engines.workers import agreement
+from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
+from yanshou.engines.workers.protocols import Place, WorkerHandle, WorkerLostError
+from yanshou.errors import RunError
+from yanshou.settings import WorkerSettings
+
+TICK_S = 1.0  # between two looks at who is silent
+MAX_DEATHS = 3  # of a seat's workers without an answer in between; then the seat gets no other
+MIN_SLACK = 32  # requests that a worker holds beyond what its engine has in flight, so that these do not run out
+START_S = 1_800.0  # for a process to start, to read the fingerprint of its checkpoint, and to plan
+NO_START_S = 600.0  # without a living worker, after which the place is asked why none starts
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """The place of one worker."""
+
+    number: int
+    handle: WorkerHandle
+    facts: WorkerFacts | None = None
+    plan: WorkerPlan | None = None
+    imposed: bool = False  # its capacity is not its own choice
+    told_to_stop: bool = False
+    calls: set[str] = field(default_factory=set)  # methods whose results are awaited
+    heard: float = 0.0  # when it last gave a sign of life
+    reply: Reply = field(default_factory=Reply)  # the latest
+    deaths: Counter[bool] = field(default_factory=Counter)  # since the last answer: over one request → number
+
+    @property
+    def window(self) -> int:
+        """How many requests it holds."""
+        assert self.plan is not None
+        return self.plan.in_flight + max(MIN_SLACK, self.plan.in_flight // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A worker replied."""
+
+    seat: Seat
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker died, or has to be replaced. `replace` does it."""
+
+    seat: Seat
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a call gave."""
+
+    seat: Seat
+    handle: WorkerHandle
+    method: str
+    future: Future[Any]
+
+
+class Crew:
+    """All workers. One thread calls its methods; `stop` is for any thread and for signal handlers."""
+
+    def __init__(self, place: Place, settings: WorkerSettings) -> None:
+        self.place, self._settings = place, settings
+        self.seats: list[Seat] = []
+        self.stopped = False
+        self.out_of_memory = 0  # of the worker that had most
+        self._started = False
+        self._facts: WorkerFacts | None = None  # of the first worker; the others are like it
+        self._results: SimpleQueue[_Result | None] = SimpleQueue()
+        self._run: RunPlan | None = None
+        self._capacity: dict[str, int] | None = None  # of all; None until all have planned
+        self._out_of_memory_before = 0  # the current run
+        self._past_data_wait_s = 0.0  # of workers that were replaced
+        self._last_cause = ""
+        self._clock = self._looked = 0.0  # seconds in which this process waited for results: a suspended one does not
+
+    # ---- start and plan ----
+
+    def start(self) -> WorkerFacts:
+        """Starts all workers where that has not happened, and compares them. Returns what they have in common."""
+        if not self._started:
+            self._started = True
+            for number in range(self.place.workers):
+                self._start(Seat(number, self.place.start_worker()))
+        self._wait_until(lambda seat: seat.facts is not None and not seat.calls - {"exchange"})
+        assert self._facts
+        return self._facts
+
+    def prepare(self, run: RunPlan) -> None:
+        """Plans the run on all workers, with the smallest of their capacities. Ends what they still do."""
+        self.start()
+        self._run, self._capacity, self._out_of_memory_before = run, None, self.out_of_memory
+        for seat in self.seats:
+            seat.plan, seat.imposed = None, False
+            self._plan(seat, run)
+        self._wait_until(lambda seat: seat.plan is not None)
+        self._capacity = agreement.smallest(seat.plan for seat in self.seats if seat.plan)
+        for seat in self.seats:
+            self._impose(seat)
+        self._wait_until(lambda seat: seat.plan is not None and not seat.calls)
+
+    def load(self) -> None:
+        """Lets all workers load their checkpoint."""
+        self.start()
+        for seat in self.seats:
+            self._call(seat, "load")
+        self._wait_until(lambda seat: seat.facts is not None and not seat.calls)
+
+    def _wait_until(self, condition: Callable[[Seat], bool]) -> None:
+        """Waits until all seats fulfil the condition; replaces workers that die meanwhile."""
+        while not all(map(condition, self._seats_or_error())):
+            happened = self.wait()
+            if isinstance(happened, Died):
+                self.replace(happened)
+            if self.stopped:
+                self._dismiss_starting()
+
+    def _dismiss_starting(self) -> None:
+        """After `stop`, nobody waits for workers that are not there yet."""
+        for seat in [seat for seat in self.seats if seat.facts is None]:
+            seat.handle.kill()
+            self.seats.remove(seat)
+
+    def _seats_or_error(self) -> list[Seat]:
+        """Raises KeyboardInterrupt where `stop` came before the first worker."""
+        if not self.seats and self.stopped:
+            raise KeyboardInterrupt
+        if not self.seats:
+            raise RunError(
+                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: {self._last_cause}"
+            )
+        return self.seats
+
+    def _start(self, seat: Seat) -> None:
+        self.seats.append(seat)
+        self._call(seat, "facts")
+
+    def _arrived(self, seat: Seat, facts: WorkerFacts) -> None:
+        """A new worker is there. During a run it catches up with the others."""
+        self._facts = self._facts or facts
+        agreement.check_alike(self._facts, facts, self._settings.mixed_workers)
+        logger.info("worker %d: process %d on %s, %s", seat.number, facts.pid, facts.host, facts.device)
+        seat.facts = facts
+        if self._run:
+            self._plan(seat, self._run)
+
+    def _plan(self, seat: Seat, run: RunPlan) -> None:
+        self._call(seat, "plan", run, self._out_of_memory_before)
+
+    def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
+        seat.plan = plan
+        self._impose(seat)
+
+    def _impose(self, seat: Seat) -> None:
+        """Plans once more where the worker's own plan is another than that of the others."""
+        if self._capacity is None or seat.plan is None or agreement.has(seat.plan, self._capacity):
+            return
+        assert self._run
+        assert seat.facts
+        if seat.imposed:
+            raise RunError(
+                f"the worker on {seat.facts.host} plans {agreement.smallest([seat.plan])}, the others "
+                f"{self._capacity}. Give all workers the same GPU memory."
+            )
+        plan, seat.plan, seat.imposed = seat.plan, None, True
+        self._plan(seat, agreement.imposing(self._run, plan, self._capacity))
+
+    def environment(self) -> dict[str, Any]:
+        """That of the first worker, as a run without workers records it, and how many and where they are."""
+        plan, devices = self.seats[0].plan, {seat.facts.device for seat in self.seats if seat.facts}
+        assert plan
+        mixed = {"devices": sorted(devices)} if len(devices) > 1 else {}
+        return {**plan.environment, "workers": self.place.workers, **self.place.environment(), **mixed}
+
+    # ---- calls and results ----
+
+    @property
+    def free(self) -> list[Seat]:
+        """The workers that are ready for an exchange."""
+        return [seat for seat in self.seats if seat.plan and not seat.calls]
+
+    @property
+    def exchanging(self) -> bool:
+        return any("exchange" in seat.calls for seat in self.seats)
+
+    def exchange(self, seat: Seat, requests: tuple[Request, ...], idle: bool) -> None:
+        """`idle`: until now it had nothing to do, so that it did not have to be heard."""
+        if idle:
+            seat.heard = self._clock
+        self._call(seat, "exchange", requests, self.out_of_memory)
+
+    def stop(self) -> None:
+        self.stopped = True
+        self._results.put(None)  # wakes `wait`
+
+    def stop_workers(self) -> None:
+        """After `stop`: tells each worker once."""
+        for seat in self.seats:
+            if not seat.told_to_stop:
+                seat.told_to_stop = True
+                seat.handle.call("stop")
+
+    def wait(self) -> Exchanged | Died | None:
+        """Waits for one result, or for a moment. Raises what a worker raised: a YanshouError, or a bug."""
+        result = self._next_result()
+        if result is None:
+            return self._look()
+        seat = result.seat
+        if result.handle is not seat.handle:
+            return None  # of a worker that was replaced
+        seat.calls.discard(result.method)
+        try:
+            value = result.future.result()
+        except (WorkerLostError, BrokenWorkerError) as error:
+            return Died(seat, str(error))
+        if result.method == "exchange":
+            return self._replied(seat, value)
+        if result.method == "facts":
+            self._arrived(seat, value)
+        if result.method == "plan":
+            self._planned(seat, value)
+        return None
+
+    def _call(self, seat: Seat, method: str, *arguments: object) -> None:
+        assert method not in seat.calls, "one at a time"
+        handle = seat.handle
+        if method != "exchange":
+            seat.heard = self._clock
+        seat.calls.add(method)
+        future = handle.call(method, *arguments)
+        future.add_done_callback(lambda done: self._results.put(_Result(seat, handle, method, done)))
+
+    def _next_result(self) -> _Result | None:
+        """None: it is time to look, or `stop` was called."""
+        if self._clock - self._looked >= TICK_S:
+            return None
+        began = time.monotonic()
+        try:
+            return self._results.get(timeout=TICK_S)
+        except Empty:
+            return None
+        finally:
+            self._clock += min(time.monotonic() - began, TICK_S)
+
+    def _replied(self, seat: Seat, reply: Reply) -> Exchanged:
+        seat.reply = reply
+        if reply.answers:
+            seat.deaths.clear()
+        if reply.answers or reply.loading:
+            seat.heard = self._clock
+        self.out_of_memory = max(self.out_of_memory, reply.out_of_memory)
+        return Exchanged(seat, reply)
+
+    # ---- death ----
+
+    def replace(self, death: Died, over_one_request: bool = False) -> None:
+        """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often."""
+        seat = death.seat
+        logger.warning("worker %d died: %s", seat.number, death.cause)
+        seat.handle.kill()
+        self._last_cause, self._past_data_wait_s = death.cause, self._past_data_wait_s + seat.reply.data_wait_s
+        seat.deaths[over_one_request] += 1
+        if over_one_request:
+            seat.deaths[False] = 0  # they are explained
+        self.seats.remove(seat)
+        if self.stopped:
+            return
+        if seat.deaths[over_one_request] < MAX_DEATHS:
+            self._start(Seat(seat.number, self.place.start_worker(), deaths=seat.deaths))
+        elif self._seats_or_error():
+            logger.warning("worker %d died %d times without an answer: it is not replaced", seat.number, MAX_DEATHS)
+
+    def _look(self) -> Died | None:
+        """Who has been silent for too long. A worker that starts is given more time."""
+        self._looked = self._clock
+        for seat in self.seats:
+            silent = self._clock - seat.heard
+            if "exchange" in seat.calls and silent > self._settings.worker_timeout:
+                return Died(seat, f"no answer for {self._settings.worker_timeout:g} s")
+            if seat.calls - {"exchange"} and silent > START_S:
+                return Died(seat, f"it did not start within {START_S:g} s")
+        self._check_shortage()
+        return None
+
+    def _check_shortage(self) -> None:
+        """Raises RunError where no worker lives, and none can start."""
+        if any(seat.facts or self._clock - seat.heard < NO_START_S for seat in self.seats):
+            return
+        if shortage := self.place.shortage():
+            raise RunError(f"no worker is left, and none has started for {NO_START_S:g} s: {shortage}")
+
+    @property
+    def data_wait_s(self) -> float:
+        """The mean over the workers."""
+        return (self._past_data_wait_s + sum(seat.reply.data_wait_s for seat in self.seats)) / self.place.workers

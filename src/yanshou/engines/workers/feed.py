@@ -1,0 +1,73 @@
+"""The requests of a worker: they arrive in small calls, and leave in one iterator per `generate`.
+
+    add [1 2 3] ─┐                        ┌─ 1 2 3 4 5 ─ nothing for IDLE_S: the iterator ends, and so does `generate`
+    add [4 5]   ─┴─► queued ─► iterators ─┤
+    … add [6]   ───►                      └─ 6 …
+
+A scheduler reads its source on the thread that runs the model, and waits for a full batch. A source that waited for
+more requests would therefore keep back the answers to those that are there; a source that ends lets them out.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from yanshou.engines.base import Request
+
+IDLE_S = 0.05  # without a request, after which an iterator ends
+
+
+class Feed:
+    """A queue of requests. One thread iterates over `iterators`; all other methods are for any thread.
+
+    `changed` guards the feed, and is notified of every change.
+    """
+
+    def __init__(self, changed: threading.Condition) -> None:
+        self._changed = changed
+        self._queued: deque[Request] = deque()
+        self._busy = False  # from an iterator's first request until the next iterator is asked for
+
+    def __len__(self) -> int:
+        """How many requests are queued."""
+        return len(self._queued)
+
+    @property
+    def idle(self) -> bool:
+        """No request is queued, and what was read is done."""
+        with self._changed:
+            return not self._busy and not self._queued
+
+    def add(self, requests: Iterable[Request]) -> None:
+        with self._changed:
+            self._queued.extend(requests)
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Drops the queued requests."""
+        with self._changed:
+            self._queued.clear()
+            self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.idle)
+
+    def iterators(self) -> Iterator[Iterator[Request]]:
+        """Without end: waits for a request, then gives an iterator over it and those that follow."""
+        while True:
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._queued)
+                self._busy = True
+            yield self._until_idle()
+
+    def _until_idle(self) -> Iterator[Request]:
+        while (request := self._next()) is not None:
+            yield request
+
+    def _next(self) -> Request | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queued, IDLE_S)
+            return self._queued.popleft() if self._queued else None

@@ -1,0 +1,71 @@
+"""Which errors mean that a process can compute nothing on its GPU any more."""
+
+import pytest
+import torch
+
+from yanshou.engines.base import OutOfMemoryError
+from yanshou.engines.device import is_device_broken, is_out_of_memory
+from yanshou.errors import CheckpointError
+
+ASSERTED = "CUDA error: device-side assert triggered\nSearch for `cudaErrorAssert' in https://docs.nvidia.com/cuda"
+
+
+def chained(error: Exception, cause: Exception, explicit: bool) -> Exception:
+    """The error as if raised from the cause, or while it was handled."""
+    error.__cause__, error.__context__ = cause if explicit else None, cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError(ASSERTED),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        torch.AcceleratorError("CUDA error: unspecified launch failure"),
+        RuntimeError("CUDA error: uncorrectable ECC error encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("CUDA driver error: unknown error"),
+        RuntimeError("Triton Error [CUDA]: device-side assert triggered"),
+    ],
+)
+def test_a_failure_of_cuda_is_a_broken_device(error: Exception) -> None:
+    assert is_device_broken(error)
+    assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
+)
+def test_a_lack_of_memory_is_no_broken_device(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_device_broken(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("CUDA error: said by something else"),
+        OutOfMemoryError(),
+        AssertionError(),
+        None,
+    ],
+)
+def test_other_errors_are_no_broken_device(error: Exception | None) -> None:
+    assert not is_device_broken(error)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_the_cause_counts(explicit: bool) -> None:
+    broken, full = torch.AcceleratorError(ASSERTED), torch.cuda.OutOfMemoryError("CUDA out of memory")
+    assert is_device_broken(chained(CheckpointError("cannot be loaded"), broken, explicit))
+    assert is_device_broken(chained(broken, full, explicit))
+    assert not is_device_broken(chained(CheckpointError("does not fit"), full, explicit))
