@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.chat_server import MODEL, ChatServer, chat_server
+from support.chat_server import MODEL, ChatServer, Response, chat_server
 from support.photos import noise
 
 from yanshou.engines import Prompt, Request
@@ -43,3 +43,12 @@ def test_every_request_is_answered_once_and_no_more_than_the_concurrency_at_a_ti
     assert answers == {number: Completion(number, "无关图片×1", "stop", tokens=5) for number in range(30)}
     assert len(server.photos_asked) == 30
     assert server.most <= 4
+
+
+@pytest.mark.parametrize("version", [(0, None), (500, b"no"), (200, b"no JSON"), (200, {"version": 3})])
+def test_a_server_that_does_not_say_its_version_is_used(version: Response) -> None:
+    """transformers serve answers 500 about its models, and then ends the connection that the next request uses."""
+    with chat_server(models=(500, b"Internal Server Error"), version=version) as server:
+        engine = engine_for(server)
+        assert len(ask(engine, 3)) == 3
+        assert "server_version" not in engine.environment()

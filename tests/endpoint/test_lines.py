@@ -72,7 +72,7 @@ def test_no_photo_leaves_before_it_is_upright_and_small(server: Server, photos: 
     assert len(pictures) > 2
     for picture in pictures:
         assert (picture.width % 32, picture.height % 32) == (0, 0)
-        assert 65_536 <= picture.width * picture.height <= 73_728
+        assert 65_536 <= picture.width * picture.height <= 98_304
         assert not picture.getexif()
 
 

@@ -90,7 +90,10 @@ class Server:
 
     async def version(self) -> str | None:
         """What GET /version beside /v1 says."""
-        found = await self._get(f"{self.address.beside}/version")
+        try:
+            found = await self._get(f"{self.address.beside}/version")
+        except _AwayError:
+            return None
         version = found.get("version") if isinstance(found, Mapping) else None
         return self.address.words(version, 60) if isinstance(version, str) else None
 
@@ -155,7 +158,7 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(max_retries=0, timeout=10.0)
+        quick = self._client.with_options(max_retries=1, timeout=10.0)  # a kept connection may have ended meanwhile
         try:
             return await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:
