@@ -54,9 +54,11 @@ def test_a_run_writes_lines_and_the_settings_that_made_them(tmp_path: Path) -> N
 def test_a_resume_knows_what_is_done_and_adds_the_rest(tmp_path: Path) -> None:
     write_groups(tmp_path, 1, 2)
     with open_run(tmp_path) as files:
-        assert files.lines.done == {record(1).key: "1.jpg", record(2).key: "2.jpg"}
+        assert list(files.lines.done) == [record(1).key, record(2).key]
+        assert [files.lines.freshness(key) for key in files.lines.done] == ["1.jpg", "2.jpg"]
         files.append(record(3))
-        assert files.lines.done[record(3).key] == "3.jpg"
+        assert files.lines.fits(record(3).key, "3.jpg")
+        assert not files.lines.fits(record(3).key, "4.jpg")
     assert lines(tmp_path) == written(1, 2, 3)
     assert run_file(tmp_path)["runs"] == 2
     assert run_file(tmp_path)["status"] == "running"  # without `finish`, as after a kill

@@ -56,20 +56,21 @@ class Group:
 
     @property
     def folder(self) -> Path:
-        return self.parent / self.name
+        return Path(f"{self.parent}/{self.name}")  # `parent / name` would keep the name in Python's table of names
 
     def photos(self) -> list[Path]:
         """The photos in natural order, at least one. Reads the folder at each call."""
+        folder = self.folder
         try:
-            names = [entry.name for entry in scan(self.folder) if not_a_photo(entry) is None]
+            names = [entry.name for entry in scan(folder) if not_a_photo(entry) is None]
         except OSError as error:
-            raise unreadable(self.folder, error) from error
+            raise unreadable(folder, error) from error
         if not names:
-            raise GroupFolderError(f"{self.folder}: the photos are gone", "Put them back, then run again.")
+            raise GroupFolderError(f"{folder}: the photos are gone", "Put them back, then run again.")
         for name in names:
             if not is_text(name):
-                raise not_utf8(self.folder / name)
-        return [self.folder / name for name in sorted(names, key=natural_key)]
+                raise not_utf8(folder / name)
+        return [folder / name for name in sorted(names, key=natural_key)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,25 +145,29 @@ def _groups(folder: Path, template: GroupKey, mission: Path, found: Discovery) -
     """The groups of one label folder. Those that cannot be read are added to the faults."""
     where = "" if folder == mission else f"{folder.name}/"  # in the flat layout the stray files are counted already
     for name in sub_folders(folder, found if where else None, where):
-        key = template._replace(group_id=nfc(as_utf8(name)))
         try:
-            first = _first_photo(folder / name, where + name, found)
+            first = _first_photo(f"{folder}/{name}", where + name, found)
         except OSError as error:
-            found.faults.append(GroupFault(key, unreadable(folder / name, error)))
+            found.faults.append(GroupFault(_key(template, as_utf8(name)), unreadable(folder / name, error)))
             found.unlisted.append(folder / name)
             continue
         if not is_text(name):
-            found.faults.append(GroupFault(key, not_utf8(folder / name)))
+            found.faults.append(GroupFault(_key(template, as_utf8(name)), not_utf8(folder / name)))
         elif first is None:
             found.skip(EMPTY_GROUP, where + name)
             if not where and (meant := meant_label(name)):
                 found.hints.append(f"if {quoted([name])} is the label {meant}, rename it and use --layout labelled")
         else:
             match = GROUP_ID.match(first)
-            yield Group(key._replace(group_id=match[1]) if match else key, folder, name)
+            group_id = name if match is None or match[1] == name else match[1]  # one text for both, where they agree
+            yield Group(_key(template, group_id), folder, name)
 
 
-def _first_photo(folder: Path, where: str, found: Discovery) -> str | None:
+def _key(template: GroupKey, group_id: str) -> GroupKey:
+    return GroupKey(template.mission, template.label, nfc(group_id))
+
+
+def _first_photo(folder: str, where: str, found: Discovery) -> str | None:
     """The name of 图片_1, or None. One pass over the folder, which counts everything that is not a photo."""
     photos = []
     for entry in scan(folder):

@@ -83,7 +83,7 @@ def natural_key(name: str) -> tuple[object, str]:
     return _natural(name), name
 
 
-def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+def scan(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     """The entries of a folder, in any order. Raises OSError."""
     with os.scandir(folder) as entries:
         yield from entries

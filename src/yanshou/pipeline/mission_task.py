@@ -34,7 +34,7 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
 
     def __init__(self, mission: Mission, groups: Sequence[GroupT], limit: int | None = None) -> None:
         self.mission = mission
-        self.groups = groups[:limit]
+        self.groups = groups if limit is None else groups[:limit]
         self.present = {group.key for group in groups}  # in the input, beyond the limit, too
         self.unusable: list[Outcome[RecordT]] = []  # groups that fail before the model is asked
         self.sees_all = True  # False: other groups may be elsewhere, and their faults stay
@@ -53,8 +53,8 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
         """Plans the engine and returns where the lines will be made. `earlier`: of the lines so far, latest first."""
 
     @abstractmethod
-    def check(self, group: GroupT, freshness: str | None) -> GroupError | None:
-        """Why the group fails without being asked about. `freshness`: of its line; None where it has none."""
+    def check(self, group: GroupT, lines: LinesFile[RecordT]) -> GroupError | None:
+        """Why the group fails without being asked about. `lines`: those on disk."""
 
     @abstractmethod
     def outcomes(self, pending: Sequence[GroupT], on_answer: AnswerCallback) -> Iterator[Outcome[RecordT]]:

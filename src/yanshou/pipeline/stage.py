@@ -125,13 +125,12 @@ def _absent(task: MissionTask[Any, RecordT], files: RunFiles[RecordT]) -> Absent
 
 def _pending(task: MissionTask[GroupT, RecordT], run: MissionRun[RecordT]) -> Iterator[GroupT]:
     """The groups to work on. Those that fail at once are recorded, those that are done counted."""
-    done = run.files.lines.done
+    lines = run.files.lines
     for group in task.groups:
-        freshness = done.get(group.key)
-        if error := task.check(group, freshness):
+        if error := task.check(group, lines):
             run.record(Outcome.failed(group.key, error))
-        elif freshness is not None:
+        elif group.key in lines.done:
             run.result.skipped += 1
-            run.result.unbound += not freshness
+            run.result.unbound += not lines.done[group.key]
         else:
             yield group

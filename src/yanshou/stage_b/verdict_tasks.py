@@ -59,9 +59,9 @@ class VerdictTask(MissionTask[StageARecord, VerdictRecord]):
     def absent(self, lines: LinesFile[VerdictRecord], inputs: Sequence[str]) -> AbsentLines:
         return absent_verdicts(lines, self.present, reads_all(self.inputs, inputs))
 
-    def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
+    def check(self, group: StageARecord, lines: LinesFile[VerdictRecord]) -> GroupError | None:
         """A verdict about other summaries than those that its group has now is an error."""
-        if freshness and freshness != group.summaries_sha256:
+        if group.key in lines.done and not lines.fits(group.key, group.summaries_sha256):
             return SummaryError(
                 OTHER_SUMMARIES, "delete the group's line from the verdicts and run again, or start over with --fresh"
             )
@@ -116,10 +116,10 @@ class ModelTask(VerdictTask):
         self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier, needs_logprobs=needed))
         return self._engine.environment()
 
-    def check(self, group: StageARecord, freshness: str | None) -> GroupError | None:
+    def check(self, group: StageARecord, lines: LinesFile[VerdictRecord]) -> GroupError | None:
         """Summaries that a prompt cannot hold are an error, too, where the model would have to read them."""
-        if freshness is not None:
-            return super().check(group, freshness)
+        if group.key in lines.done:
+            return super().check(group, lines)
         text = "\n".join(_lines(group))
         if token := SPECIAL_TOKEN.search(text):
             problem = f"its summaries contain {excerpt(token[0])}, which no chat template reads as text"

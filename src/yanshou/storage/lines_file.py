@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -12,9 +14,11 @@ from yanshou.storage.atomic import replace_file
 from yanshou.storage.file_end import FileEnd, find_end
 from yanshou.storage.jsonl import dump_line, read_records
 from yanshou.storage.removed_lines import move_lines
-from yanshou.text import excerpt
+from yanshou.text import excerpt, nfc
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
+
+DIGEST_BYTES = 15  # of what a line was made from: 48 bytes as a Python object
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +30,13 @@ class LinesFile(Generic[RecordT]):
         lines.open()                                          repairs the end of the file; from now on lines are written
 
     Raises DamagedFileError for a line that no run writes, for a line about another mission, and for a second line
-    about one group.
+    about one group. Memory holds every group's key and a digest of what its line was made from.
     """
 
     def __init__(self, path: Path, record_type: type[RecordT], mission: str) -> None:
         self.path, self._record_type = path, record_type
         self.end = find_end(path, record_type)
-        self.done = self._read(mission)  # group → its record's `freshness`
+        self.done = self._read(mission)  # group → digest of its record's `freshness`; b"" where that is ""
         self._file: Appender | None = None
         logger.info("%s: %d groups are done", path, len(self.done))
 
@@ -44,7 +48,15 @@ class LinesFile(Generic[RecordT]):
         """Writes a group's line; from now on the group is done."""
         assert record.key not in self.done, record.key
         self._opened.append(record)
-        self.done[record.key] = record.freshness
+        self.done[record.key] = _digest(record.freshness)
+
+    def fits(self, key: GroupKey, freshness: str) -> bool:
+        """Whether the group's line was made from the input that it has now, or does not say from which."""
+        return self.done[key] in (b"", _digest(freshness))
+
+    def freshness(self, key: GroupKey) -> str:
+        """The `freshness` of the group's record. The first call reads the file again, for messages about such lines."""
+        return self._freshness[key]
 
     def records(self) -> Iterator[RecordT]:
         """The records on disk, in the file's order."""
@@ -80,14 +92,17 @@ class LinesFile(Generic[RecordT]):
         if self._file:
             self._file.close()
 
+    @cached_property
+    def _freshness(self) -> dict[GroupKey, str]:
+        return {record.key: record.freshness for record in self.records()}
+
     @property
     def _opened(self) -> Appender:
         assert self._file, "open() comes first"
         return self._file
 
-    def _read(self, mission: str) -> dict[GroupKey, str]:
-        done: dict[GroupKey, str] = {}
-        numbers: dict[GroupKey, int] = {}
+    def _read(self, mission: str) -> dict[GroupKey, bytes]:
+        done: dict[GroupKey, bytes] = {}
         lines = read_records(self.path, self._record_type, torn=self.end.torn) if self.path.exists() else ()
         for number, record in lines:
             if record.key.mission != mission:
@@ -95,14 +110,21 @@ class LinesFile(Generic[RecordT]):
                     f"{self.path}:{number}: group {record.key.group_id} is of mission "
                     f"{excerpt(record.key.mission)}, but this file is for {mission}. Delete the line and run again."
                 )
-            first = numbers.setdefault(record.key, number)
-            if first != number:
+            key = GroupKey(mission, record.label, record.group_id)  # one text for the mission of all lines
+            if key in done:
+                first = next(number for number, record in self.numbered() if record.key == key)
                 raise DamagedFileError(
-                    f"{self.path}:{number}: group {record.key.group_id} (label {record.key.label}) is already on line "
-                    f"{first}. Delete one of the two lines and run again."
+                    f"{self.path}:{number}: group {key.group_id} (label {key.label}) is already on line {first}. "
+                    "Delete one of the two lines and run again."
                 )
-            done[record.key] = record.freshness
+            done[key] = _digest(record.freshness)
         return done
+
+
+def _digest(freshness: str) -> bytes:
+    """Equal for names that differ only in Unicode's form, which a Mac on the way changes."""
+    text = nfc(freshness).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=DIGEST_BYTES).digest() if text else b""
 
 
 def has_line(path: Path, record_type: type[GroupRecord]) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yanshou.engines.base import Answer, Completion, Failure, Request
@@ -74,25 +74,42 @@ def test_what_a_dead_worker_held_is_given_first_and_in_order() -> None:
     assert [request.id for request in ledger.deal({2: 4})[2]] == [0, 4, 6, 7]
 
 
-def test_a_suspect_goes_alone_to_one_worker_while_the_others_go_on() -> None:
-    ledger = Ledger(requests(20), 0, 100)
+def suspects(count: int, total: int) -> Ledger:
+    """A ledger whose first requests were in flight at two deaths of worker 0."""
+    ledger = Ledger(requests(total), 0, 100)
     for _ in range(2):
-        ledger.deal({0: 3})
+        ledger.deal({0: count})
         ledger.died(0, "killed")
-    dealt = ledger.deal({0: 3, 1: 3})
-    assert {worker: [request.id for request in given] for worker, given in dealt.items()} == {0: [0], 1: [3, 4, 5]}
-    assert ledger.deal({0: 3, 2: 3})[0] == []
-    answer_all(ledger, 0, dealt[0])
-    assert [request.id for request in ledger.deal({0: 3})[0]] == [2]  # from both ends in turn
+    return ledger
 
 
-def test_workers_without_other_work_share_the_suspects() -> None:
-    ledger = Ledger(requests(3), 0, 100)
-    for _ in range(2):
-        ledger.deal({0: 3})
-        ledger.died(0, "killed")
-    dealt = ledger.deal({0: 3, 1: 3})
-    assert [len(given) for given in dealt.values()] == [1, 1]
+def test_suspects_go_alone_to_a_worker_that_has_answered_while_the_others_go_on() -> None:
+    ledger = suspects(3, total=40)
+    first = ledger.deal({0: 3, 1: 3})
+    assert {worker: [request.id for request in given] for worker, given in first.items()} == {
+        0: [3, 5, 7], 1: [4, 6, 8],
+    }  # fmt: skip
+    answer_all(ledger, 1, first[1][:2])
+    assert ledger.deal({1: 3}) == {1: []}  # it ends what it has
+    answer_all(ledger, 1, first[1][2:])
+    for number in (0, 2, 1):  # from both ends in turn
+        given = ledger.deal({0: 3, 1: 3})[1]
+        assert [request.id for request in given] == [number]
+        answer_all(ledger, 1, given)
+    assert len(ledger.deal({1: 3})[1]) == 3
+
+
+def test_workers_that_have_answered_and_have_no_other_work_share_the_suspects() -> None:
+    ledger = suspects(3, total=6)
+    first = ledger.deal({1: 1, 2: 1, 3: 1})
+    for worker in (1, 2):
+        answer_all(ledger, worker, first[worker])
+    dealt = ledger.deal({1: 3, 2: 3, 4: 3})
+    assert {worker: len(given) for worker, given in dealt.items()} == {1: 1, 2: 1, 4: 0}
+
+
+def test_where_no_worker_has_answered_each_may_have_a_suspect() -> None:
+    assert [len(given) for given in suspects(3, total=3).deal({0: 3, 1: 3}).values()] == [1, 1]
 
 
 def test_a_suspect_that_was_alone_has_failed_and_the_others_have_not() -> None:
@@ -178,6 +195,7 @@ class Simulation:
             assert answer_all(self.ledger, worker, [request]) == []
 
 
+@settings(max_examples=40)
 @given(
     st.randoms(use_true_random=False), st.integers(0, 60), st.integers(1, 5), st.sets(st.integers(0, 59), max_size=4),
     st.integers(0, 6),

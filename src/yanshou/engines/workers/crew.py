@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """The place of one worker."""
+    """The place of one worker, which another worker takes where it dies: that is another `Seat` of the same number."""
 
     number: int
     handle: WorkerHandle
@@ -75,7 +75,6 @@ class _Result:
     """What a call gave."""
 
     seat: Seat
-    handle: WorkerHandle
     method: str
     future: Future[Any]
 
@@ -230,8 +229,8 @@ class Crew:
         if result is None:
             return self._look()
         seat = result.seat
-        if result.handle is not seat.handle:
-            return None  # of a worker that was replaced
+        if seat not in self.seats:
+            return None  # its worker was replaced
         seat.calls.discard(result.method)
         try:
             value = result.future.result()
@@ -247,12 +246,11 @@ class Crew:
 
     def _call(self, seat: Seat, method: str, *arguments: object) -> None:
         assert method not in seat.calls, "one at a time"
-        handle = seat.handle
         if method != "exchange":
             seat.heard = self._clock
         seat.calls.add(method)
-        future = handle.call(method, *arguments)
-        future.add_done_callback(lambda done: self._results.put(_Result(seat, handle, method, done)))
+        future = seat.handle.call(method, *arguments)
+        future.add_done_callback(lambda done: self._results.put(_Result(seat, method, done)))
 
     def _next_result(self) -> _Result | None:
         """None: it is time to look, or `stop` was called."""

@@ -3,9 +3,8 @@
     source ──► waiting ──► held by a worker ──► answered
                   ▲              │
                   └── 1st death ─┤
-                                 └─ 2nd death ─► suspects ──► held by a worker alone ──► answered
-                                                    ▲                     │
-                                                    └─ no: it is the one ─┴─ 3rd death ─► Failure(WorkerError)
+                                 └─ 2nd death ─► suspects ──► held alone ──► answered
+                                                                  └─ 3rd death ─► Failure(WorkerError)
 
 Requests have numbers of their own, which never come twice: an answer that arrives late belongs to nothing.
 """
@@ -46,6 +45,8 @@ class Ledger:
         self._waiting: list[int] = []  # heap: given back by the dead, to be given first
         self._suspects: list[int] = []  # in order
         self._held: dict[int, set[int]] = defaultdict(set)  # worker → numbers
+        self._proven: set[int] = set()  # workers that have answered: a death of theirs is not that of a broken host
+        self._examiner: int | None = None  # the proven worker that gets suspects only
         self._alone: set[int] = set()  # workers that hold one suspect and get nothing else
         self._from_the_end = True
 
@@ -63,28 +64,34 @@ class Ledger:
     def deal(self, windows: Mapping[int, int]) -> dict[int, list[Request]]:
         """New requests for each worker, so that it holds at most its window; evenly where there are too few."""
         dealt: dict[int, list[Request]] = {worker: [] for worker in windows}
-        if not self._alone:
-            self._deal_suspects(dealt, most=1)
-        open_ = [worker for worker in windows if worker not in self._alone]
+        self._appoint(windows)
+        open_ = [worker for worker in windows if worker != self._examiner and worker not in self._alone]
         while open_ := [worker for worker in open_ if self.held(worker) < windows[worker]]:
             for worker in open_:
-                number = self._next()
-                if number is None:
-                    self._deal_suspects(dealt, most=len(windows))  # who has nothing else to do helps
-                    return dealt
+                if (number := self._next()) is None:
+                    open_ = []
+                    break
                 self._give(number, worker, dealt)
+        self._deal_suspects(dealt)
         return dealt
 
-    def _deal_suspects(self, dealt: dict[int, list[Request]], most: int) -> None:
-        """Gives one suspect each to at most that many workers that hold nothing."""
-        for worker in [worker for worker in dealt if not self.held(worker)][:most]:
-            if self._suspects:
+    def _appoint(self, windows: Mapping[int, int]) -> None:
+        """Where there are suspects, one proven worker gets nothing else, and has them alone once it is done."""
+        if not self._suspects:
+            self._examiner = None
+        elif self._examiner is None:
+            proven = [worker for worker in windows if worker in self._proven]
+            self._examiner = min(proven, key=self.held, default=None)
+
+    def _deal_suspects(self, dealt: dict[int, list[Request]]) -> None:
+        """One suspect to each worker that has nothing else to do. Where one is proven, the others get none."""
+        for worker in dealt:
+            if self._suspects and not self.held(worker) and (worker in self._proven or not self._proven):
                 self._alone.add(worker)
                 self._give(self._next_suspect(), worker, dealt)
 
     def _next_suspect(self) -> int:
-        """From both ends in turn: neighbours often have the same fault, and answers between deaths tell them apart
-        from a worker that can do nothing at all."""
+        """From both ends in turn: neighbours often have the same fault, and no answer would come between deaths."""
         self._from_the_end = not self._from_the_end
         return self._suspects.pop(-1 if self._from_the_end else 0)
 
@@ -117,6 +124,7 @@ class Ledger:
                 continue
             self._held[worker].remove(answer.id)
             self._alone.discard(worker)
+            self._proven.add(worker)
             yield replace(answer, id=self._entries.pop(answer.id).id)
 
     def request(self, number: int) -> Request | None:
@@ -134,6 +142,8 @@ class Ledger:
         """What the worker held goes to others; a suspect that it held alone has failed, and is returned."""
         numbers, alone = self._held.pop(worker, set()), worker in self._alone
         self._alone.discard(worker)
+        self._proven.discard(worker)
+        self._examiner = None if self._examiner == worker else self._examiner
         if alone:
             return _failure(self._entries.pop(numbers.pop()), cause)
         for number in numbers:

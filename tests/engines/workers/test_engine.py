@@ -1,0 +1,381 @@
+"""Promises of an engine with workers: the answers of one engine, whoever dies, hangs or differs."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from engines.workers.conftest import PROMPT, RUN, Inner, requests, texts
+from support.thread_place import ThreadPlace
+
+from yanshou.engines.base import (
+    Answer,
+    Completion,
+    Engine,
+    Failure,
+    OutOfMemoryError,
+    Request,
+    RunPlan,
+    closing_answers,
+)
+from yanshou.engines.workers import crew, worker
+from yanshou.engines.workers.engine import WorkersEngine
+from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts
+from yanshou.errors import CheckpointError, InputError, PhotoError, RunError, WorkerError
+
+Make = Callable[..., WorkersEngine]
+
+
+def place(engine: WorkersEngine) -> ThreadPlace:
+    return engine.place  # type: ignore[attr-defined, no-any-return]
+
+
+def run(engine: Engine, given: list[Request]) -> list[Answer]:
+    engine.prepare_run(RUN)
+    return list(engine.generate(given))
+
+
+def written(answers: list[Answer]) -> dict[int, str]:
+    """Each answer's text without its end, or the step of its error; no request may be answered twice."""
+    assert len({answer.id for answer in answers}) == len(answers)
+    return {
+        answer.id: answer.text.removesuffix("<|im_end|>") if isinstance(answer, Completion) else answer.error.step
+        for answer in answers
+    }
+
+
+def expected(count: int, **others: str) -> dict[int, str]:
+    return dict(enumerate(texts(count).values())) | {int(name[1:]): step for name, step in others.items()}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_many_workers_give_the_answers_of_one_engine(engine: Make, workers: int) -> None:
+    many = engine(workers)
+    for _ in range(2):
+        assert written(run(many, requests(100))) == expected(100)
+    assert len(place(many).started) == workers
+
+
+def test_the_environment_is_that_of_one_engine_and_says_where_the_workers_are(engine: Make) -> None:
+    many = engine(2)
+    many.prepare_run(RUN)
+    assert many.environment() == {"engine": "scripted", "batch_size": 4, "workers": 2, "ray": "none", "hosts": 1}
+    assert many.identity()["dtype"] == "none"
+    assert many.in_flight == 2 * (12 + 4)
+
+
+def test_no_requests_and_no_plan_need_no_preparation(engine: Make) -> None:
+    many = engine(2)
+    assert list(many.generate([])) == []
+    assert written(list(many.generate(requests(10)))) == expected(10)
+
+
+def test_requests_without_photos_are_scored(engine: Make) -> None:
+    given = [Request(7, PROMPT, None, "QC-1", candidates=("无关", "别的"))]
+    many = engine(1, confidence={"*": 0.75})
+    (answer,) = many.generate(given)
+    assert isinstance(answer, Failure)  # the script has no answer for QC-1
+    assert "QC-1" in str(answer.error)
+
+
+# ---- death ----
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_workers_change_nothing(engine: Make, seed: int) -> None:
+    rng, many, answers = Random(seed), engine(2, delay_s=0.005), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(150)):
+        answers.append(answer)
+        if rng.random() < 0.03 and place(many).alive:
+            rng.choice(place(many).alive).kill()
+    written_ = written(answers)
+    assert {number for number in written_ if written_[number] != expected(150)[number]} <= {
+        answer.id for answer in answers if isinstance(answer, Failure) and isinstance(answer.error, WorkerError)
+    }
+    assert len(written_) == 150
+    assert len(place(many).started) > 2
+
+
+def test_a_photo_over_which_workers_die_fails_alone(engine: Make, inner: type[Inner]) -> None:
+    inner.poison = {"11.jpg", "12.jpg"}
+    many = engine(2)
+    answers = run(many, requests(60))
+    assert written(answers) == expected(60, _11="worker", _12="worker")
+    (first, *_) = [answer.error for answer in answers if isinstance(answer, Failure)]
+    assert "workers died over it" in str(first)
+    assert "killed by signal 9" in str(first)
+    assert len(place(many).started) <= 2 + 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner], workers: int) -> None:
+    inner.poison = {"0.jpg"}
+    assert written(run(engine(workers), requests(1))) == {0: "worker"}
+
+
+def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[Inner]) -> None:
+    inner.poison = {"*"}
+    many = engine(1)
+    with pytest.raises(RunError, match=r"every worker died 3 times .* The last cause: killed by signal 9$"):
+        run(many, requests(60))
+    assert len(place(many).started) == 3
+    with pytest.raises(RunError, match="every worker died"):
+        many.prepare_run(RUN)
+
+
+def test_workers_that_never_start_end_the_run(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(number: int, result: Any) -> Any:
+        raise BrokenWorkerError("CUDA error: no device")
+
+    many = engine(2, change=dies)
+    with pytest.raises(RunError, match="every worker died 3 times"):
+        many.identity()
+    assert len(place(many).started) == 6
+
+
+def test_a_seat_that_only_dies_is_given_up_and_the_others_go_on(engine: Make) -> None:
+    def second_is_broken(number: int, result: Any) -> Any:
+        if number and isinstance(result, Reply):
+            raise BrokenWorkerError("CUDA error")
+        return result
+
+    many = engine(2, change=second_is_broken, delay_s=0.01)
+    assert written(run(many, requests(150))) == expected(150)
+    assert len(place(many).started) == 4
+
+
+def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:
+    many, answers = engine(2, timeout=0.3, delay_s=0.02), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(100)):
+        answers.append(answer)
+        if len(answers) == 20:
+            place(many).started[0].hears = False
+    assert written(answers) == expected(100)
+    assert len(place(many).started) == 3
+
+
+def test_a_worker_that_loads_is_waited_for(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inner, "load", lambda self: time.sleep(0.8))
+    many = engine(1, timeout=0.3)
+    assert written(run(many, requests(5))) == expected(5)
+    assert len(place(many).started) == 1
+
+
+def test_load_loads_all_workers(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(inner, "load", lambda self: loaded.extend([self]))
+    many = engine(3)
+    many.load()
+    assert len(set(loaded)) == 3
+
+
+def test_where_no_worker_lives_and_none_can_start_the_run_ends(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "NO_START_S", 0.2)
+    many = engine(2, short="no free GPU: all 2 are in use")
+    monkeypatch.setattr("support.thread_place.ThreadWorker.hears", False, raising=False)
+    monkeypatch.setattr("support.thread_place.ThreadWorker._run", lambda *args: None)
+    with pytest.raises(RunError, match=r"none has started for 0.2 s: no free GPU"):
+        many.identity()
+
+
+# ---- what a worker says ----
+
+
+def test_an_error_of_the_checkpoint_ends_the_run(engine: Make, inner: type[Inner]) -> None:
+    def refuse(self: Inner, batch: object) -> None:
+        raise CheckpointError("model.safetensors changed while it was being read")
+
+    inner.before_complete = staticmethod(refuse)
+    with pytest.raises(CheckpointError, match="changed while"):
+        run(engine(2), requests(60))
+
+
+def test_a_bug_in_a_worker_is_a_bug_here(engine: Make, inner: type[Inner]) -> None:
+    inner.before_complete = staticmethod(lambda self, batch: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        run(engine(2), requests(60))
+
+
+def test_a_photo_that_only_this_host_has_ends_the_run(
+    engine: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (damaged := tmp_path / "1.jpg").write_bytes(b"no photo")
+    monkeypatch.setattr(worker, "_exists", lambda path: False)
+    many = engine(2, decode=True)
+    with pytest.raises(InputError, match=rf"{damaged} is on this host, but not on .*, where a worker runs"):
+        run(many, [Request(0, PROMPT, damaged)])
+
+
+def test_a_photo_that_is_nowhere_fails_alone(engine: Make, tmp_path: Path) -> None:
+    (answer,) = run(engine(2, decode=True), [Request(0, PROMPT, tmp_path / "1.jpg")])
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, PhotoError)
+
+
+def other(**fields: Any) -> Callable[[int, Any], Any]:
+    """The second worker's facts are others."""
+    return lambda number, result: (
+        replace(result, host=f"host-{number}", **(fields if number else {}))
+        if isinstance(result, WorkerFacts)
+        else result
+    )
+
+
+def test_another_checkpoint_is_always_refused(engine: Make) -> None:
+    many = engine(2, change=other(identity={"checkpoint": "77aa", "dtype": "none"}), mixed=True)
+    with pytest.raises(CheckpointError, match=r"checkpoint is .*… on host-0, 77aa on host-1|77aa on host-1, .* host-0"):
+        many.identity()
+
+
+@pytest.mark.parametrize("fields", [{"device": "NVIDIA H200"}, {"versions": {"torch": "2.9.0"}}])
+def test_another_gpu_or_version_is_refused_unless_mixed(engine: Make, fields: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="--mixed-workers"):
+        engine(2, change=other(**fields)).identity()
+    many = engine(2, change=other(**fields), mixed=True)
+    assert written(run(many, requests(60))) == expected(60)
+    assert many.environment().get("devices") == (["NVIDIA H200", "cpu"] if "device" in fields else None)
+
+
+def test_another_python_is_no_difference(engine: Make) -> None:
+    def older(number: int, result: Any) -> Any:
+        if number and isinstance(result, WorkerFacts):
+            return replace(result, versions={**result.versions, "python": "3.11.0"})
+        return result
+
+    assert engine(2, change=older).identity()
+
+
+# ---- capacity ----
+
+
+def planning(inner: type[Inner], monkeypatch: pytest.MonkeyPatch, *slots: int) -> list[list[int]]:
+    """The workers' engines plan so many slots, as the continuous engine does: at most those of an earlier run in the
+    same place. Returns what each worker has planned."""
+    planned: list[list[int]] = []
+
+    def prepare(self: Any, run: RunPlan) -> None:
+        if not hasattr(self, "planned"):
+            self.own, self.planned = slots[min(len(planned), len(slots) - 1)], []
+            planned.append(self.planned)
+        pinned = [earlier["slots"] for earlier in run.earlier if earlier.get("device") == "cpu" and "slots" in earlier]
+        self.planned.append(min([self.own, *pinned[:1]]))
+
+    monkeypatch.setattr(inner, "prepare_run", prepare)
+    monkeypatch.setattr(
+        inner, "environment", lambda self: {"device": "cpu", "slots": ([0, *getattr(self, "planned", [])])[-1]}
+    )
+    return planned
+
+
+def test_the_smallest_capacity_is_imposed_on_all(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = planning(inner, monkeypatch, 64, 48, 56)
+    many = engine(3)
+    assert written(run(many, requests(60))) == expected(60)
+    assert sorted(planned) == [[48], [56, 48], [64, 48]]
+    assert many.environment()["slots"] == 48
+
+
+def test_a_resume_keeps_the_capacity_of_the_lines_so_far(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planning(inner, monkeypatch, 64)
+    many = engine(2)
+    many.prepare_run(replace(RUN, earlier=[{"device": "cpu", "slots": 32, "workers": 7}]))
+    assert many.environment()["slots"] == 32
+
+
+def test_a_replacement_has_the_capacity_of_the_others(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = planning(inner, monkeypatch, 48, 48, 64)
+    many, answers = engine(2, delay_s=0.01), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(150)):
+        answers.append(answer)
+        if len(answers) == 10:
+            place(many).started[0].kill()
+    assert written(answers) == expected(150)
+    assert planned == [[48], [48], [64, 48]]
+
+
+def test_a_replacement_that_cannot_have_it_ends_the_run(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planning(inner, monkeypatch, 48, 48, 40)
+    many = engine(2, delay_s=0.01)
+    many.prepare_run(RUN)
+    answers = many.generate(requests(150))
+    next(answers)
+    place(many).started[0].kill()
+    with pytest.raises(RunError, match=r"plans \{'slots': 40\}, the others \{'slots': 48\}"):
+        list(answers)
+
+
+# ---- out of memory, stop, early ends ----
+
+
+def test_an_out_of_memory_on_one_worker_is_told_to_all(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[object, int]] = []
+    monkeypatch.setattr(inner, "reduce_capacity", lambda self, times: told.append((self, times)))
+    first: list[Inner] = []
+
+    def once(self: Inner, batch: object) -> None:
+        if not first:
+            first.append(self)
+            raise OutOfMemoryError
+
+    inner.before_complete = staticmethod(once)
+    many = engine(2, delay_s=0.01)
+    assert written(run(many, requests(100))) == expected(100)
+    assert many.out_of_memory == 1
+    assert {(engine is first[0], times) for engine, times in told} == {(False, 1)}
+
+
+def test_stop_ends_after_the_current_batches(engine: Make) -> None:
+    many = engine(2, delay_s=0.05)
+    many.prepare_run(RUN)
+    answers = []
+    for answer in many.generate(requests(200)):
+        answers.append(answer)
+        if len(answers) == 8:
+            many.stop()
+    assert 8 <= len(answers) < 60
+    assert written(answers).items() <= expected(200).items()
+    many.prepare_run(RUN)  # of the next mission
+    assert list(many.generate(requests(5))) == []
+
+
+def test_stop_does_not_wait_for_workers_that_start(engine: Make) -> None:
+    slow = threading.Event()
+    many = engine(2, change=lambda number, result: slow.wait() and result)
+    threading.Timer(0.1, many.stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        many.identity()
+    slow.set()
+
+
+def test_answers_of_a_generate_that_was_closed_early_never_come_later(engine: Make) -> None:
+    many = engine(2, delay_s=0.02)
+    many.prepare_run(RUN)
+    with closing_answers(many, requests(200)) as answers:
+        assert len(list(islice(answers, 10))) == 10
+    for _ in range(2):
+        assert written(list(many.generate(requests(30)))) == expected(30)
+
+
+def test_the_place_is_closed_with_the_engine(engine: Make) -> None:
+    many = engine(2)
+    many.identity()
+    many.close()
+    assert place(many).closed
