@@ -177,6 +177,7 @@ def test_an_error_of_the_engine_is_raised_by_the_call_and_the_worker_lives_on(
         (ZeroDivisionError("a bug"), ZeroDivisionError),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), BrokenWorkerError),
         (torch.AcceleratorError("device-side assert triggered", 710), BrokenWorkerError),
+        (torch.AcceleratorError("CUDA error: out of memory"), torch.AcceleratorError),
     ],
 )
 def test_a_bug_is_raised_as_it_is_and_a_broken_context_as_a_broken_worker(
@@ -190,6 +191,19 @@ def test_a_bug_is_raised_as_it_is_and_a_broken_context_as_a_broken_worker(
     worker = scripted()
     with pytest.raises(arrives, match=str(error).split(":")[0]):
         worker.exchange(requests(range(8)), 0)
+
+
+def test_a_device_that_is_broken_before_the_first_photo_is_a_broken_worker(
+    faulty: type[Faulty], scripted: Callable[..., Worker]
+) -> None:
+    def busy() -> None:
+        raise torch.AcceleratorError("CUDA error: CUDA-capable device(s) is/are busy or unavailable")
+
+    faulty.before_load = staticmethod(busy)
+    with pytest.raises(BrokenWorkerError, match="busy or unavailable"):
+        scripted().load()
+    with pytest.raises(BrokenWorkerError, match="busy or unavailable"):
+        scripted().exchange(requests([1]), 0)
 
 
 def test_a_failed_photo_that_is_not_on_this_host_is_unseen(scripted: Callable[..., Worker], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from os import getpid
 from pathlib import Path
@@ -26,9 +27,22 @@ QUIET_S = 2.0  # an exchange without an answer returns after this time
 MIN_LINGER_S = 0.02  # an exchange waits so long for more answers after the first one …
 MAX_LINGER_S = 0.25  # … and so long while many requests are queued
 PACKAGES = ("torch", "triton", "transformers")  # whose versions an answer may depend on
-BROKEN_CONTEXT = ("CUDA error", "cuDNN error")  # every later call on the GPU would fail, too
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def _broken_devices() -> Iterator[None]:
+    """Raises BrokenWorkerError in place of an error after which nothing can be computed on the GPU any more."""
+    try:
+        yield
+    except Exception as error:
+        if "torch" in sys.modules:  # only where the engine has imported it: many engines need none
+            from yanshou.engines.device import is_device_broken
+
+            if is_device_broken(error):
+                raise BrokenWorkerError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
 class Worker:
@@ -47,11 +61,13 @@ class Worker:
         self._loading = threading.Lock()
         threading.Thread(target=self._work, name="engine", daemon=True).start()
 
+    @_broken_devices()
     def facts(self) -> WorkerFacts:
         """Who it is. Reads the checkpoint's files for their fingerprint, but loads nothing. Raises CheckpointError."""
         device = self._engine.environment().get("device", "cpu")
         return WorkerFacts(socket.gethostname(), getpid(), device, versions(), self._engine.identity())
 
+    @_broken_devices()
     def plan(self, run: RunPlan, out_of_memory: int = 0) -> WorkerPlan:
         """Prepares a run. Requests of an earlier run are dropped; those that the engine holds already are finished.
 
@@ -67,6 +83,7 @@ class Worker:
         self._engine.prepare_run(run)
         return WorkerPlan(self._engine.environment(), self._engine.in_flight)
 
+    @_broken_devices()
     def load(self) -> None:
         """Loads what the first request would otherwise wait for."""
         with self._loading:
@@ -138,6 +155,7 @@ class Worker:
                 logger.exception("the engine ended with an error")
                 self._fail(error)
 
+    @_broken_devices()
     def _generate(self, requests: Iterator[Request]) -> None:
         self.load()
         with closing_answers(self._engine, requests) as answers:
@@ -148,9 +166,8 @@ class Worker:
 
     def _fail(self, error: Exception) -> None:
         self._feed.clear()
-        broken = type(error).__name__ == "AcceleratorError" or any(words in str(error) for words in BROKEN_CONTEXT)
         with self._changed:
-            self._error = BrokenWorkerError(f"{type(error).__name__}: {error}") if broken else error
+            self._error = error
             self._photos.clear()
             self._changed.notify_all()
 
