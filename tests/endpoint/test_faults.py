@@ -11,10 +11,10 @@ from support.faulty_proxy import CHAT, Heard, Proxy, always, seeded
 from support.lines import SHIELD
 from support.serving import Server
 from support.stage_a_runs import faults
-from yanshou.engines.endpoint.address import KEY
-from yanshou.engines.endpoint.client import Patience
 
 from yanshou.engines.endpoint import engine
+from yanshou.engines.endpoint.address import KEY
+from yanshou.engines.endpoint.client import Patience
 from yanshou.storage.jsonl import read_lines
 
 pytestmark = pytest.mark.endpoint

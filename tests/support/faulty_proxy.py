@@ -19,6 +19,7 @@ import json
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -81,12 +82,10 @@ def seeded(seed: int, shares: Mapping[str, float]) -> Plan:
 class Proxy:
     """Listens on a port of its own. A context: its threads and its port end with it."""
 
-    def __init__(self, upstream: int, plan: Plan | None = None, elsewhere: str = "") -> None:
-        self.upstream, self.plan, self.elsewhere = (
-            upstream,
-            plan or always("pass"),
-            elsewhere,
-        )  # elsewhere: where `redirect` points to
+    def __init__(self, upstream: int, plan: Plan | None = None, elsewhere: str = "", model: str = "") -> None:
+        self.upstream, self.plan = upstream, plan or always("pass")
+        self.elsewhere = elsewhere  # where `redirect` points to
+        self.model = model  # what the server is asked for, whatever the client calls it; empty: the client's name
         self.port = free_port()
         self.counts: Counter[str] = Counter()
         self.heard: list[Heard] = []
@@ -167,11 +166,13 @@ class Proxy:
 
     def _asked(self, heard: Heard) -> tuple[int, bytes]:
         """Status and body of the server's own answer; 502 where there is no server."""
+        body = heard.body
+        if body and self.model:
+            body = json.dumps({**json.loads(body), "model": self.model}).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=UPSTREAM_S)
         try:
-            connection.request("POST" if heard.body else "GET", heard.path, heard.body or None, {
-                "Content-Type": "application/json"
-            })  # fmt: skip
+            method, headers = "POST" if body else "GET", {"Content-Type": "application/json"}
+            connection.request(method, heard.path, body or None, headers)
             reply = connection.getresponse()
             return reply.status, reply.read()
         except (OSError, http.client.HTTPException):
@@ -205,6 +206,8 @@ class _Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone is nothing to report."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
