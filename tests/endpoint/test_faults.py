@@ -21,7 +21,7 @@ pytestmark = pytest.mark.endpoint
 
 SECRET = "sk-endpoint-secret-7f3a"
 SHARES = {
-    "429": 0.1, "500": 0.08, "503": 0.05, "slow": 0.05, "cut": 0.08, "reset": 0.06, "refuse": 0.05, "garbage": 0.03
+    "429": 0.1, "500": 0.08, "503": 0.05, "slow": 0.05, "cut": 0.08, "reset": 0.06, "refuse": 0.05
 }  # fmt: skip
 
 

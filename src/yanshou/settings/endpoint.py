@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from yanshou.settings.base import Settings
 
@@ -12,10 +12,12 @@ CONCURRENCY = 64
 class EndpointSettings(Settings):
     """An OpenAI-compatible server. Its key, if it wants one, is in the environment variable YANSHOU_ENDPOINT_KEY."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # a URL may hold a password
     heading = "Endpoint"
 
     endpoint: str | None = Field(
         default=None,
+        repr=False,
         description="Base URL of an OpenAI-compatible server for --engine endpoint: http://127.0.0.1:8000/v1. Photos "
         "are sent there. The environment variable YANSHOU_ENDPOINT_KEY holds its key. Needs the extra endpoint. "
         "Default: no server, and a checkpoint is needed.",
@@ -24,7 +26,7 @@ class EndpointSettings(Settings):
         default=None, description="Name of the model on that server. Default: none; --endpoint needs it."
     )
     concurrency: int = Field(
-        default=CONCURRENCY, ge=1, le=4096, description="Maximum number of requests to that server at once."
+        default=CONCURRENCY, ge=1, le=1000, description="Maximum number of requests to that server at once."
     )
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from yanshou.settings.base import A_BASE, A_CHECKPOINT, MIN_TEMPERATURE, TOP_P, VERDICT_TOKENS, Settings
 from yanshou.settings.endpoint import EndpointSettings
@@ -72,6 +72,7 @@ class SamplingSettings(Settings):
 class EngineSettings(Settings):
     """What runs the checkpoint, and how many requests at once."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # an endpoint's URL may hold a password
     heading = "Model"
     needs_one_of: ClassVar[tuple[str, ...]] = ("checkpoint", "server.endpoint")
 

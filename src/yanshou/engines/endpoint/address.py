@@ -90,7 +90,7 @@ def without_userinfo(text: str) -> str:
 def _split(endpoint: str, shown: str) -> SplitResult:
     """The parts of a URL that can be a server's. Raises UsageError."""
     if not endpoint or re.search(r"[\s\x00-\x1f\x7f]", endpoint):
-        raise UsageError(f"--endpoint {shown!r} is empty or holds a space. Give a URL such as {EXAMPLE}.")
+        raise UsageError(f"--endpoint '{shown}' is empty or holds a space. Give a URL such as {EXAMPLE}.")
     try:
         parts = urlsplit(endpoint)
         _ = parts.port

@@ -136,7 +136,7 @@ class Server:
         return refused(status, words)
 
     def _away(self, error: Exception) -> "_AwayError":
-        cause = self.address.words(error.__cause__ or error)
+        cause = self.address.words(_innermost(error))
         broken = f"the connection to the server broke at each of {self.patience.rounds} tries ({cause})"
         return _AwayError(
             cause, GenerationError(broken, "look at the server's log; the next run tries the group again")
@@ -224,6 +224,15 @@ class _AwayError(Exception):
     def __init__(self, cause: str, failure: GenerationError) -> None:
         super().__init__(cause)
         self.failure = failure
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What the HTTP library wraps: `[Errno 111] Connection refused`."""
+    found = error
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+        found = error if str(error) else found
+    return found
 
 
 def check_installed() -> None:

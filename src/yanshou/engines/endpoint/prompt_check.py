@@ -23,6 +23,8 @@ class PromptCheck:
 
     def __init__(self, folder: str, base: str | None) -> None:
         self._folder = checkpoint.find(folder, base).processor
+        for fault in checkpoint.processor_faults(self._folder):
+            raise CheckpointError(fault)
         self._processor = load_processor(self._folder)
         images = getattr(self._processor, "image_processor", None)
         if (getattr(images, "patch_size", None), getattr(images, "merge_size", None)) != (PATCH, MERGE):
