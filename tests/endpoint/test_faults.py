@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.endpoint_runs import LocalRun, files_text, summaries, through_server
-from support.faulty_proxy import CHAT, Heard, Proxy, always, seeded
+from support.faulty_proxy import CHAT, Proxy, Received, always, seeded
 from support.lines import SHIELD
 from support.serving import Server
 from support.stage_a_runs import faults
@@ -41,8 +41,8 @@ def test_faults_lose_and_change_nothing(
 
 
 def test_a_server_that_is_away_is_waited_for(server: Server, photos: Path, local: LocalRun, tmp_path: Path) -> None:
-    def away_at_the_fifth(heard: Heard) -> str:
-        if heard.number == 5:
+    def away_at_the_fifth(received: Received) -> str:
+        if received.number == 5:
             threading.Thread(target=proxy.refuse).start()
             threading.Timer(4, proxy.listen).start()
         return "pass"
@@ -57,8 +57,8 @@ def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
 ) -> None:
     monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, away_s=3.0))
 
-    def gone_at_the_twelfth(heard: Heard) -> str:
-        if heard.number == 12:
+    def gone_at_the_twelfth(received: Received) -> str:
+        if received.number == 12:
             threading.Thread(target=proxy.refuse).start()
         return "pass"
 
@@ -81,7 +81,7 @@ def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
 def test_a_refused_key_or_model_ends_the_run_in_one_line(
     server: Server, photos: Path, tmp_path: Path, status: str, first: int
 ) -> None:
-    with Proxy(server.port, lambda heard: status if heard.number >= first else "pass") as proxy:
+    with Proxy(server.port, lambda received: status if received.number >= first else "pass") as proxy:
         ran = through_server(proxy.url, server.model, photos, tmp_path, "--quiet", "--concurrency", "3")
     assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.output
     assert status in ran.stderr
@@ -101,12 +101,12 @@ def test_a_photo_that_the_server_refuses_fails_only_its_group(
     monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1))
     refused: list[str] = []
 
-    def one_photo(heard: Heard) -> str:
+    def one_photo(received: Received) -> str:
         """The same photo at every try: the fourth that comes."""
-        if heard.path != CHAT:
+        if received.path != CHAT:
             return "pass"
-        digest = hashlib.sha256(heard.body).hexdigest()
-        if len(seen := {one.body for one in proxy.heard if one.path == CHAT}) == 4 and not refused:
+        digest = hashlib.sha256(received.body).hexdigest()
+        if len(seen := {one.body for one in proxy.received if one.path == CHAT}) == 4 and not refused:
             refused.append(digest)
         assert seen
         return fault if digest in refused else "pass"
@@ -122,11 +122,11 @@ def test_a_photo_that_the_server_refuses_fails_only_its_group(
 
 def test_the_key_goes_to_the_server_and_nowhere_else(server: Server, photos: Path, tmp_path: Path) -> None:
     with Proxy(server.port) as stranger:
-        with Proxy(server.port, lambda heard: "redirect" if heard.number == 6 else "pass", stranger.url) as proxy:
+        with Proxy(server.port, lambda received: "redirect" if received.number == 6 else "pass", stranger.url) as proxy:
             ran = through_server(proxy.url, server.model, photos, tmp_path, "-vv", "--concurrency", "2")
         assert (ran.exit_code, proxy.counts["redirect"]) == (1, 1), ran.output
-        assert stranger.heard == []  # neither key nor photo
-    assert {heard.headers.get("authorization") for heard in proxy.heard} == {f"Bearer {SECRET}"}
+        assert stranger.received == []  # neither key nor photo
+    assert {received.headers.get("authorization") for received in proxy.received} == {f"Bearer {SECRET}"}
     assert SECRET not in ran.output
     assert SECRET.encode() not in files_text(tmp_path)
 
@@ -137,11 +137,11 @@ def test_user_and_password_appear_nowhere(
 ) -> None:
     monkeypatch.delenv(KEY)
     monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, away_s=2.0))
-    with Proxy(server.port, lambda heard: fault if heard.number > 6 else "pass") as proxy:
+    with Proxy(server.port, lambda received: fault if received.number > 6 else "pass") as proxy:
         url = proxy.url.replace("http://", "http://someone:pass%20word-91@")
         ran = through_server(url, server.model, photos, tmp_path, "-vv", "--concurrency", "2")
     assert ran.exit_code in (1, 3)
     everything = ran.output.encode() + files_text(tmp_path)
     for secret in ("someone", "pass word-91", "pass%20word-91"):
         assert secret.encode() not in everything
-    assert proxy.heard[-1].headers["authorization"].startswith("Basic ")
+    assert proxy.received[-1].headers["authorization"].startswith("Basic ")

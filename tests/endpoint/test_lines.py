@@ -68,7 +68,7 @@ def test_no_photo_leaves_before_it_is_upright_and_small(server: Server, photos: 
     """Every picture that the server gets is at the size at which the local engine reads it, without EXIF."""
     with Proxy(server.port) as proxy:
         assert through_server(proxy.url, server.model, photos, tmp_path, "--limit", "2").exit_code == 0
-    pictures = [heard.picture() for heard in proxy.heard if heard.path == CHAT]
+    pictures = [received.picture() for received in proxy.received if received.path == CHAT]
     assert len(pictures) > 2
     for picture in pictures:
         assert (picture.width % 32, picture.height % 32) == (0, 0)

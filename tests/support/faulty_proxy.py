@@ -41,11 +41,11 @@ LATE_S = 1.0  # seconds, of a slow answer
 CLOSED_S = 0.5  # seconds without a listener, of a refusal
 UPSTREAM_S = 120  # seconds
 
-Plan = Callable[["Heard"], str]
+Plan = Callable[["Received"], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """One request."""
 
     number: int  # from 0, in order of arrival
@@ -68,8 +68,8 @@ def always(fault: str) -> Plan:
 def seeded(seed: int, shares: Mapping[str, float]) -> Plan:
     """For each request the fault with that share, by its number; "pass" for the rest."""
 
-    def plan(heard: Heard) -> str:
-        drawn = random.Random(f"{seed}:{heard.number}").random()
+    def plan(received: Received) -> str:
+        drawn = random.Random(f"{seed}:{received.number}").random()
         for fault, share in shares.items():
             drawn -= share
             if drawn < 0:
@@ -88,7 +88,7 @@ class Proxy:
         self.model = model  # what the server is asked for, whatever the client calls it; empty: the client's name
         self.port = free_port()
         self.counts: Counter[str] = Counter()
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
         self._changing = threading.Lock()
         self._listener: _Listener | None = None
 
@@ -125,31 +125,31 @@ class Proxy:
         """Does to one request what the plan says."""
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._changing:
-            heard = Heard(len(self.heard), handler.path, headers, body)
-            self.heard.append(heard)
-        fault = self.plan(heard)
+            received = Received(len(self.received), handler.path, headers, body)
+            self.received.append(received)
+        fault = self.plan(received)
         self.counts[fault] += 1
         if fault.isdigit():
             handler.say(int(fault), b'{"error": {"message": "made by the proxy"}}')
         else:
-            getattr(self, f"_{fault}")(handler, heard)
+            getattr(self, f"_{fault}")(handler, received)
 
-    def _pass(self, handler: "_Handler", heard: Heard) -> None:
-        handler.say(*self._asked(heard))
+    def _pass(self, handler: "_Handler", received: Received) -> None:
+        handler.say(*self._asked(received))
 
-    def _slow(self, handler: "_Handler", heard: Heard) -> None:
+    def _slow(self, handler: "_Handler", received: Received) -> None:
         time.sleep(LATE_S)
-        self._pass(handler, heard)
+        self._pass(handler, received)
 
-    def _cut(self, handler: "_Handler", heard: Heard) -> None:
-        status, body = self._asked(heard)
+    def _cut(self, handler: "_Handler", received: Received) -> None:
+        status, body = self._asked(received)
         handler.say(status, body, sent=len(body) // 2)
         handler.end()
 
-    def _reset(self, handler: "_Handler", heard: Heard) -> None:
+    def _reset(self, handler: "_Handler", received: Received) -> None:
         handler.end(reset=True)
 
-    def _refuse(self, handler: "_Handler", heard: Heard) -> None:
+    def _refuse(self, handler: "_Handler", received: Received) -> None:
         def for_a_while() -> None:
             self.refuse()
             time.sleep(CLOSED_S)
@@ -158,21 +158,21 @@ class Proxy:
         threading.Thread(target=for_a_while, daemon=True).start()
         handler.end(reset=True)
 
-    def _garbage(self, handler: "_Handler", heard: Heard) -> None:
+    def _garbage(self, handler: "_Handler", received: Received) -> None:
         handler.say(200, GARBAGE)
 
-    def _redirect(self, handler: "_Handler", heard: Heard) -> None:
-        handler.say(307, b"", Location=self.elsewhere + heard.path)
+    def _redirect(self, handler: "_Handler", received: Received) -> None:
+        handler.say(307, b"", Location=self.elsewhere + received.path)
 
-    def _asked(self, heard: Heard) -> tuple[int, bytes]:
+    def _asked(self, received: Received) -> tuple[int, bytes]:
         """Status and body of the server's own answer; 502 where there is no server."""
-        body = heard.body
+        body = received.body
         if body and self.model:
             body = json.dumps({**json.loads(body), "model": self.model}).encode()
         connection = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=UPSTREAM_S)
         try:
             method, headers = "POST" if body else "GET", {"Content-Type": "application/json"}
-            connection.request(method, heard.path, body or None, headers)
+            connection.request(method, received.path, body or None, headers)
             reply = connection.getresponse()
             return reply.status, reply.read()
         except (OSError, http.client.HTTPException):
@@ -238,4 +238,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what happened is in `counts` and `heard`."""
+        """Nothing: what happened is in `counts` and `received`."""
