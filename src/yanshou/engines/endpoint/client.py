@@ -164,7 +164,7 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(max_retries=0, timeout=10.0)
+        quick = self._client.with_options(max_retries=1, timeout=10.0)  # a kept connection may have ended meanwhile
         try:
             return await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:
