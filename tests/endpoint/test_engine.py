@@ -16,6 +16,7 @@ from yanshou.engines.endpoint.doubt import LIMIT
 from yanshou.engines.endpoint.engine import EndpointEngine
 from yanshou.errors import GenerationError, PhotoError, RunError
 from yanshou.settings import EndpointSettings, EngineSettings, SamplingSettings
+from yanshou.stage_a.api import infer_batch
 
 pytestmark = pytest.mark.endpoint
 
@@ -236,6 +237,32 @@ def test_a_server_that_goes_away_and_comes_back_loses_nothing() -> None:
     assert sent < 50  # the queue was held
 
 
+def test_too_many_requests_are_slowed_down_and_none_fails() -> None:
+    allowed = threading.Semaphore(1)
+
+    def answer(_: Body) -> Response:
+        if not allowed.acquire(blocking=False):
+            return failed(429, "slow down")
+        time.sleep(0.02)
+        allowed.release()
+        return completion()
+
+    with chat_server(answer) as server:
+        answers = ask(ready(server, patience=Patience(retries=0, longest_pause_s=0.2), concurrency=8), 30)
+    assert len(answers) == 30
+    assert errors(answers) == {}
+
+
+def test_a_server_that_answers_429_to_all_ends_the_run() -> None:
+    with chat_server() as server:
+        engine = ready(server, patience=Patience(retries=0, busy_s=0.5, longest_pause_s=0.2))
+        answers, message = until_the_run_ends(
+            engine, lambda: setattr(server, "answer", lambda _: failed(429, "no quota"))
+        )
+    assert {type(answer) for answer in answers} == {Completion}
+    assert "answers 429 to every request since 0.5 s: no quota. Lower --concurrency or wait" in message
+
+
 # ---- the end of a run
 
 
@@ -346,6 +373,16 @@ def test_stop_ends_the_wait_for_a_server_that_is_away() -> None:
     assert list(engine.generate(requests(3))) == []
 
 
+def test_stop_ends_a_run_whose_server_went_away() -> None:
+    with chat_server() as server:
+        engine = ready(server, patience=Patience(retries=0, away_s=60))
+        server.answer, server.models = lambda _: (0, None), (503, {})
+        threading.Timer(1.0, engine.stop).start()
+        began = time.monotonic()
+        assert list(engine.generate(requests(30))) == []
+        assert time.monotonic() - began < 10
+
+
 def test_closing_the_answers_cancels_what_is_in_flight() -> None:
     with chat_server() as server:
         engine = ready(server)
@@ -389,3 +426,13 @@ def test_errors_of_the_server_are_generation_errors() -> None:
         (failure,) = [one for one in ask(ready(server)).values() if isinstance(one, Failure)]
     assert isinstance(failure.error, GenerationError)
     assert failure.error.advice
+
+
+# ---- from Python
+
+
+def test_photos_are_summarized_from_python_without_a_run() -> None:
+    with chat_server() as server:
+        engine = new_engine(server)
+        texts = infer_batch(engine, [noise(1, 64, 64), noise(2, 64, 64)], PROMPT)
+    assert texts == [("无关图片×1", "无关图片×1")] * 2

@@ -1,5 +1,6 @@
 """Every file here starts Ray: `make test-ray`."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,3 +31,4 @@ def cluster() -> "Iterator[Callable[..., Cluster]]":
     yield start
     for place in started:
         place.close()
+        shutil.rmtree(place._runtime.folder, ignore_errors=True)  # kept where a worker died

@@ -37,7 +37,8 @@ TIMEOUT_S = 4  # --worker-timeout
 STARTED_S = 6  # a worker of this age has most likely planned its run: before that the watchdog waits longer
 
 POISON_PHOTOS = ("20.jpg", "33.jpg")
-DEMO_GROUPS = 60 if KILLS else 30
+SCRIPTED_GROUPS, DEMO_GROUPS = (900, 150) if KILLS else (300, 30)
+LONGEST_S = {"scripted": 8.0, "demo": 16.0} if KILLS else {"scripted": 3.0, "demo": 6.0}  # between two kills
 LINES, ERRORS = f"{SHIELD}_stage_a.jsonl", f"{SHIELD}_stage_a.errors.jsonl"
 
 
@@ -91,8 +92,8 @@ def scripted_world(base: Path, tmp: Path, groups: int, delay_s: float) -> World:
 
 @pytest.fixture(scope="module")
 def scripted(tmp_path_factory: pytest.TempPathFactory, tmp: Path) -> World:
-    """900 photos, which two workers answer in about eight seconds."""
-    return scripted_world(tmp_path_factory.mktemp("scripted"), tmp, groups=300, delay_s=0.15)
+    """Two workers answer a hundred photos per second."""
+    return scripted_world(tmp_path_factory.mktemp("scripted"), tmp, SCRIPTED_GROUPS, delay_s=0.15)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,8 @@ class Killer:
 
     def haunt(self, run: WorkerRun) -> int:
         """Returns the exit status."""
+        while run.running and not run.workers():
+            time.sleep(0.05)
         while self.left and run.running:
             _sleep(self._rng.uniform(0.02, self._longest_s), run)
             workers = run.workers()
@@ -180,14 +183,12 @@ def completed(world: World, out: Path, run: WorkerRun, status: int) -> Counter[i
     raise AssertionError(f"not complete after four runs: {run.tail()}")
 
 
-@pytest.mark.parametrize(
-    ("name", "kills", "stops", "longest_s"), [("scripted", SCRIPTED_KILLS, STOPS, 3.0), ("demo", DEMO_KILLS, 0, 6.0)]
-)
+@pytest.mark.parametrize(("name", "kills", "stops"), [("scripted", SCRIPTED_KILLS, STOPS), ("demo", DEMO_KILLS, 0)])
 def test_killed_and_stopped_workers_lose_and_double_nothing(
-    request: pytest.FixtureRequest, tmp_path: Path, name: str, kills: int, stops: int, longest_s: float
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, kills: int, stops: int
 ) -> None:
     world: World = request.getfixturevalue(name)
-    killer, began, runs, ends = Killer(kills, stops, longest_s, name), time.monotonic(), 0, Counter[int]()
+    killer, began, runs, ends = Killer(kills, stops, LONGEST_S[name], name), time.monotonic(), 0, Counter[int]()
     while killer.left:
         runs += 1
         out = tmp_path / f"out{runs}"

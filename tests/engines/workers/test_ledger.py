@@ -70,8 +70,16 @@ def test_what_a_dead_worker_held_is_given_first_and_in_order() -> None:
     ledger = Ledger(requests(10), 0, 100)
     given = ledger.deal({0: 3, 1: 3})
     answer_all(ledger, 0, given[0][1:2])
-    assert ledger.died(0, "killed") is None
+    assert ledger.died(0, "killed", in_flight=9) is None
     assert [request.id for request in ledger.deal({2: 4})[2]] == [0, 4, 6, 7]
+
+
+def test_requests_that_the_engine_had_not_read_are_no_suspects() -> None:
+    ledger = Ledger(requests(9), 0, 100)
+    for _ in range(2):
+        ledger.deal({0: 5})
+        ledger.died(0, "killed", in_flight=2)
+    assert [request.id for request in ledger.deal({0: 5})[0]] == [2, 3, 4, 5, 6]
 
 
 def suspects(count: int, total: int) -> Ledger:
@@ -79,7 +87,7 @@ def suspects(count: int, total: int) -> Ledger:
     ledger = Ledger(requests(total), 0, 100)
     for _ in range(2):
         ledger.deal({0: count})
-        ledger.died(0, "killed")
+        ledger.died(0, "killed", in_flight=9)
     return ledger
 
 
@@ -116,9 +124,9 @@ def test_a_suspect_that_was_alone_has_failed_and_the_others_have_not() -> None:
     ledger = Ledger(requests(2), 0, 100)
     for _ in range(2):
         ledger.deal({0: 2})
-        assert ledger.died(0, "killed") is None
+        assert ledger.died(0, "killed", in_flight=9) is None
     ledger.deal({0: 2})
-    failure = ledger.died(0, "signal 9 on host-b")
+    failure = ledger.died(0, "signal 9 on host-b", in_flight=9)
     assert failure is not None
     assert (failure.id, type(failure.error), failure.error.step) == (500, WorkerError, "worker")
     assert str(failure.error).startswith("0.jpg: 3 workers died over it")
@@ -171,18 +179,17 @@ class Simulation:
 
     def step(self, worker: int) -> None:
         """The worker answers some of what it has in any order, or dies."""
-        queue = self.queues[worker]
-        self.rng.shuffle(queue)
-        batch = queue[: self.rng.randint(0, len(queue))]
+        queue, in_flight = self.queues[worker], self.windows[worker] // 2 + 1
+        batch = self.rng.sample(queue[:in_flight], self.rng.randint(0, len(queue[:in_flight])))
         killed = self.kills > 0 and self.rng.random() < 0.05
         if killed or any(self.is_poison(request) for request in batch):
             self.kills -= killed
             self.deaths += 1
             queue.clear()
-            failure = self.ledger.died(worker, "killed")
+            failure = self.ledger.died(worker, "killed", in_flight)
             self.answers += [failure] if failure else []
         else:
-            del queue[: len(batch)]
+            self.queues[worker] = [request for request in queue if request not in batch]
             self.answers += answer_all(self.ledger, worker, batch)
 
     def is_poison(self, request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -14,8 +15,11 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 LOADED_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt")  # read by loading, and downloaded for a hub id
 
 
-def locate(checkpoint: str) -> Path:
-    """The folder of a checkpoint given as "demo", a path or a hub id, which is downloaded unless it is cached."""
+def locate(checkpoint: str, weights: bool = True) -> Path:
+    """The folder of a checkpoint given as "demo", a path or a hub id, which is downloaded unless it is cached.
+
+    `weights`: whether a download includes them.
+    """
     if checkpoint == DEMO:
         return Path(str(resources.files("yanshou.world") / "checkpoint"))
     folder = Path(os.path.expanduser(checkpoint))  # noqa: PTH111 - leaves the ~ of an unknown user where it is
@@ -27,15 +31,15 @@ def locate(checkpoint: str) -> Path:
         raise CheckpointError(f"checkpoint {checkpoint} is a file. Give the folder that holds config.json.")
     if not HUB_ID.fullmatch(checkpoint) or checkpoint.startswith("."):
         raise CheckpointError(f"checkpoint {checkpoint}: no such folder. Give a folder, a hub id (org/name) or {DEMO}.")
-    return _from_hub(checkpoint)
+    return _from_hub(checkpoint, LOADED_FILES if weights else LOADED_FILES[1:])
 
 
-def _from_hub(checkpoint: str) -> Path:
+def _from_hub(checkpoint: str, files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(checkpoint, allow_patterns=list(LOADED_FILES)))
+        return Path(snapshot_download(checkpoint, allow_patterns=list(files)))
     except (OSError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(

@@ -102,18 +102,19 @@ class Source:
         return self.adapter is not None and any((self.adapter / name).exists() for name in names)
 
 
-def find(checkpoint: str, base_checkpoint: str | None = None) -> Source:
+def find(checkpoint: str, base_checkpoint: str | None = None, weights: bool = True) -> Source:
     """The folders of a checkpoint, downloaded where a hub id is given. Raises CheckpointError and UsageError.
 
-    `base_checkpoint`: of an adapter. None: the folder that the adapter names.
+    `base_checkpoint`: of an adapter. None: the folder that the adapter names. `weights`: whether a download includes
+    them.
     """
-    folder = locate(checkpoint)
+    folder = locate(checkpoint, weights)
     with reading(folder):
         if not is_adapter(folder):
             if base_checkpoint is not None and (folder / "config.json").exists():  # a trainer's output folder has none
                 raise UsageError(f"--base-checkpoint is for an adapter, and {folder} is none. Leave it out.")
             return Source(folder)
-        base = locate(base_checkpoint if base_checkpoint is not None else base_name(folder))
+        base = locate(base_checkpoint if base_checkpoint is not None else base_name(folder), weights)
         if is_adapter(base):
             raise CheckpointError(f"{folder}: its base {base} is an adapter, too. Merge that one first.")
     return Source(base, folder)

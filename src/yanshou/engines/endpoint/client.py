@@ -9,12 +9,13 @@ Everything here runs in one event loop. SDK and HTTP library see the address wit
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from yanshou.engines.endpoint.address import Address
-from yanshou.engines.endpoint.refusals import ENDING, GATEWAY, HELD, ending, refused, says
+from yanshou.engines.endpoint.refusals import BUSY, ENDING, GATEWAY, ending, refused, says
 from yanshou.errors import GenerationError, RunError, UsageError
 
 MISSING = "--engine endpoint needs the package openai: pip install 'yanshou[endpoint]'"
@@ -34,6 +35,7 @@ class Patience:
     request_s: float = 300.0  # for one try
     photo_s: float = 900.0  # for all tries of one request
     away_s: float = 120.0  # without a connection, then the run ends
+    busy_s: float = 300.0  # in which the server answers 429 (too many requests) to all, then the run ends
     probe_s: float = 1.0  # between the first two probes; each pause is twice the one before
     longest_pause_s: float = 10.0
     rounds: int = 3  # how often one request may find the server away
@@ -53,6 +55,7 @@ class Server:
         self._slots, self._probing, self._gate = asyncio.Semaphore(concurrency), asyncio.Lock(), asyncio.Event()
         self._gate.set()
         self._returns = 0  # how often the server came back
+        self._answered = time.monotonic()  # when it last answered a request
 
     async def open(self) -> None:
         """Makes the SDK's client, in the running event loop."""
@@ -90,7 +93,10 @@ class Server:
 
     async def version(self) -> str | None:
         """What GET /version beside /v1 says."""
-        found = await self._get(f"{self.address.beside}/version")
+        try:
+            found = await self._get(f"{self.address.beside}/version")
+        except _AwayError:
+            return None
         version = found.get("version") if isinstance(found, Mapping) else None
         return self.address.words(version, 60) if isinstance(version, str) else None
 
@@ -118,13 +124,16 @@ class Server:
                 ) from None
             except openai.APIConnectionError as error:
                 raise self._away(error) from None
+        self._answered = time.monotonic()
         body: bytes = raw.http_response.content
         return body
 
     async def _refusal(self, error: Any) -> Exception:
         """What an HTTP status means. `_AwayError`: the request is worth another try, later."""
         status, words = error.status_code, self.address.words(says(error.body or error.response.text))
-        if status in HELD:
+        if status == BUSY:
+            return _BusyError(words)
+        if status in GATEWAY:
             return _AwayError(f"{status}: {words}", refused(status, words))
         if 300 <= status < 400 or status in ENDING:
             names = await self._names() if status == 404 else ()
@@ -155,7 +164,7 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(max_retries=0, timeout=10.0)
+        quick = self._client.with_options(max_retries=1, timeout=10.0)  # a kept connection may have ended meanwhile
         try:
             return await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:
@@ -170,15 +179,28 @@ class Server:
     # ---- a server that is away ----
 
     async def _patiently(self, call: Callable[[], Awaitable[ReplyT]]) -> ReplyT:
-        """The result of the call, which is tried again when the server is back."""
-        for _ in range(self.patience.rounds):
+        """The result of the call, which is tried again when the server is back, or less busy."""
+        rounds = 0
+        while True:
             returns = self._returns
             try:
                 return await call()
+            except _BusyError as error:
+                await self._ease(error)
             except _AwayError as error:
-                away = error
-                await self._hold(returns, away)
-        raise away.failure
+                await self._hold(returns, error)
+                rounds += 1
+                if rounds >= self.patience.rounds:
+                    raise error.failure from None
+
+    async def _ease(self, busy: "_BusyError") -> None:
+        """Waits for a server that has too many requests. Raises RunError where it answers none of them."""
+        if time.monotonic() - self._answered > self.patience.busy_s:
+            raise RunError(
+                f"{self.address.base_url} answers {BUSY} to every request since {self.patience.busy_s:g} s: {busy}. "
+                "Lower --concurrency or wait, and run the same command again: it resumes."
+            )
+        await self._sleep(self.patience.longest_pause_s)
 
     async def _hold(self, returns: int, away: "_AwayError") -> None:
         """Returns when the server is there. One request probes, the others wait. Raises RunError, StoppedError."""
@@ -186,16 +208,18 @@ class Server:
             if self._returns != returns:
                 return
             self._gate.clear()
-            logger.info("%s: no answer (%s), waiting", self.address.base_url, away)
-            await self._until_it_is_back(away)
-            self._returns += 1
-            self._gate.set()
+            logger.warning("%s: no answer (%s), waiting", self.address.base_url, away)
+            try:
+                await self._until_it_is_back(away)
+                self._returns += 1
+            finally:
+                self._gate.set()
 
     async def _until_it_is_back(self, away: "_AwayError") -> None:
-        pause, waited = self.patience.probe_s, 0.0
-        while waited < self.patience.away_s:
+        pause, began = self.patience.probe_s, time.monotonic()
+        while time.monotonic() - began < self.patience.away_s:
             await self._sleep(pause)
-            waited, pause = waited + pause, min(2 * pause, self.patience.longest_pause_s)
+            pause = min(2 * pause, self.patience.longest_pause_s)
             try:
                 await self._get("/models")
             except _AwayError as error:
@@ -213,6 +237,10 @@ class Server:
             if self._stopped():
                 raise StoppedError
             await asyncio.sleep(min(seconds, 0.2))
+
+
+class _BusyError(Exception):
+    """The server has too many requests."""
 
 
 class _AwayError(Exception):

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -36,6 +37,7 @@ from yanshou.inputs.images import decoded_photo
 from yanshou.settings import EngineSettings
 
 TRIAL_TOKENS = 16
+LOCAL = ("device", "batch_size", "gpu_memory", "dtype", "attn")  # settings of engines that run a model
 SERVED = ("owned_by", "root", "max_model_len")  # what servers say of a model in /v1/models
 
 Asked = Future[Answer | None]
@@ -57,6 +59,7 @@ class EndpointEngine:
 
     def __init__(self, settings: EngineSettings, patience: Patience | None = None) -> None:
         check_installed()
+        check_unused(settings)
         server = settings.server
         assert server.endpoint is not None
         assert server.model is not None
@@ -104,6 +107,8 @@ class EndpointEngine:
     def prepare_run(self, run: RunPlan) -> None:
         """Asks the server what it is, and for one answer: what every photo would fail with ends the run here."""
         self._run = run
+        if self._stopped:
+            return
         with self._session() as (loop, server):
             try:
                 loop.run(self._meet(server, run))
@@ -113,7 +118,14 @@ class EndpointEngine:
             raise UsageError(f"{line_logprobs.WHY}, and {self.address.base_url} gives none. {line_logprobs.CURE}.")
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        source, answers, asked = iter(requests), SimpleQueue[Asked](), 0
+        source = iter(requests)
+        if self._run is None and (first := next(source, None)):  # from Python, without a run
+            self.prepare_run(RunPlan(first.prompt, first.photo is not None, ()))
+            source = chain([first], source)
+        yield from self._answers(source)
+
+    def _answers(self, source: Iterator[Request]) -> Iterator[Answer]:
+        answers, asked = SimpleQueue[Asked](), 0
         with self._session() as (loop, server):
             doubt = Doubt(lambda: loop.run(self._trial(server, self._format)))
             while True:
@@ -257,3 +269,11 @@ class EndpointEngine:
         if tokens is None:
             tokens = self.settings.sampling.max_new_tokens if reply.finish_reason == "length" else 0
         return Completion(request.id, reply.text, reply.finish_reason, tokens, prepared.rotated, logprobs)
+
+
+def check_unused(settings: EngineSettings) -> None:
+    """Raises UsageError for settings of an engine that runs the model itself: they would do nothing."""
+    for name in LOCAL:
+        if getattr(settings, name) != type(settings).model_fields[name].default:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is for an engine of this machine, and --endpoint is a server. Leave it out.")

@@ -22,7 +22,7 @@ class PromptCheck:
     """Counts the tokens of a request's prompt with a local tokenizer."""
 
     def __init__(self, folder: str, base: str | None) -> None:
-        self._folder = checkpoint.find(folder, base).processor
+        self._folder = checkpoint.find(folder, base, weights=False).processor
         for fault in checkpoint.processor_faults(self._folder):
             raise CheckpointError(fault)
         self._processor = load_processor(self._folder)

@@ -13,7 +13,7 @@ from yanshou.engines.endpoint.address import KEY, Address, without_userinfo
 from yanshou.errors import GenerationError, RunError
 
 GATEWAY = (502, 503, 504)  # a gateway whose server is away
-HELD = (429, *GATEWAY)  # too many requests: later there may be fewer
+BUSY = 429  # too many requests
 ENDING = (401, 402, 403, 404, 405, 410)
 NAMES_SHOWN = 8
 SEE_LOG = "look at the server's log; the next run tries the group again"
@@ -32,7 +32,7 @@ def says(body: object) -> str:
 
 def refused(status: int, words: str) -> GenerationError:
     """The failure of one photo."""
-    if status in (500, *HELD):
+    if status in (500, *GATEWAY):
         return GenerationError(f"the server answered {status} at every try: {words}", SEE_LOG)
     return GenerationError(f"the server refused the request ({status}): {words}", SMALLER if status == 413 else SEE_LOG)
 

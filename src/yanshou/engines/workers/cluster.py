@@ -1,56 +1,64 @@
-"""Ray: starts a private one on this host or joins a cluster, and makes workers in it. Nothing else imports Ray.
+"""The workers of a run as Ray actors: on this host, or on the hosts of a cluster.
 
-A worker is an actor without restarts and retries: Ray says that it died, and the driver decides what that means.
+An actor has no restarts and no retries: Ray says that it died, and the driver decides what that means.
 """
 
+import logging
 import os
 import pickle
-import shutil
-import signal
-import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
+from yanshou.engines.workers.ray_runtime import RayRuntime, ray
 from yanshou.errors import RunError, UsageError
 from yanshou.settings import EngineSettings
 from yanshou.version import __version__
 
-try:
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-except ImportError as missing:
-    raise UsageError("--workers needs Ray: pip install 'yanshou[ray]'") from missing
-
 CALLS = 4  # of one worker at the same time: an exchange, a plan, its facts, a stop
-OBJECT_STORE_BYTES = 100 * 2**20  # requests and answers are small
+CAUSES = {  # words of Ray's message → what they mean
+    "running low on memory": "Ray ended it because its host had almost no memory left",
+    "node has died": "its host is gone, or the Ray on it",
+    "node was terminated": "its host is gone, or the Ray on it",
+    "killed by `ray.kill`": "this run ended it",
+    "SIGTERM": "its process received SIGTERM",
+    "End of file": "its process was killed or crashed",
+    "is unavailable": "its host cannot be reached",
+}
+
+logger = logging.getLogger(__name__)
 
 
 class Cluster:
-    """A `Place`: the workers of one run. Starts or joins Ray; `close` ends what was started."""
+    """A `Place`: the workers of one run. Starts or joins Ray; `close` ends what was started.
+
+    Ray's processes end with the thread that makes the object.
+    """
 
     def __init__(self, settings: EngineSettings) -> None:
-        self._settings, options = settings, settings.workers
-        self._folder = Path(tempfile.mkdtemp(prefix="yanshou-"))
-        with _handlers_kept():
-            ray.init(**self._private() if options.ray_address is None else {"address": options.ray_address})
-        gpus = int(ray.cluster_resources().get("GPU", 0))
-        self._gpu = int(gpus > 0 and settings.device != "cpu")
-        self.workers = self._count(gpus)
+        options = settings.workers
+        if options.workers == "all" and settings.device == "cpu":
+            raise UsageError("--workers all is one worker for every GPU. On a CPU give a number.")
+        self._runtime = RayRuntime(options.ray_address)
+        try:
+            gpus = int(ray.cluster_resources().get("GPU", 0))
+            self._gpu = settings.device != "cpu" and gpus > 0
+            self.workers = _count(settings, gpus)
+        except BaseException:
+            self._runtime.close()
+            raise
+        self._settings = settings.model_copy(update={"device": "cuda" if self._gpu else "cpu"})
         self._handles: list[RayWorker] = []
 
     def start_worker(self) -> WorkerHandle:
         """A new worker, which lives until it is killed or the run ends."""
-        options = {
-            "num_cpus": 0, "num_gpus": self._gpu, "max_concurrency": CALLS, "max_restarts": 0, "max_task_retries": 0,
-        }  # fmt: skip
-        threads = None if self._gpu else max(1, (os.cpu_count() or 1) // self.workers)
-        arguments = pickle.dumps((self._settings, threads))
-        handle = RayWorker(ray.remote(_actor_class()).options(**options).remote(__version__, arguments))
+        actor = ray.remote(_actor_class()).options(
+            num_cpus=0, num_gpus=int(self._gpu), max_concurrency=CALLS, max_restarts=0, max_task_retries=0
+        )
+        arguments = pickle.dumps((self._settings, self._threads()))
+        handle = RayWorker(actor.remote(__version__, str(Path.cwd()), arguments), self._lost)
         self._handles.append(handle)
         return handle
 
@@ -60,48 +68,75 @@ class Cluster:
             return ""
         return f"no free GPU: all {int(ray.cluster_resources().get('GPU', 0))} are in use"
 
+    @property
+    def logs(self) -> str:
+        """Where the output of the workers is, on their hosts."""
+        return self._runtime.logs
+
     def environment(self) -> dict[str, Any]:
-        return {"ray": ray.__version__, "hosts": sum(node["Alive"] for node in ray.nodes())}
+        """The version of Ray, and the number of hosts."""
+        hosts = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+        return {"ray": ray.__version__, "hosts": len(hosts)}
 
     def close(self) -> None:
-        """Ends all workers, and Ray where it was started here."""
-        for handle in self._handles:
-            handle.kill()
-        ray.shutdown()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Ends all workers, and Ray where it was started here. May be called again."""
+        if ray.is_initialized():
+            for handle in self._handles:
+                ray.kill(handle.actor)
+        self._runtime.close()
 
-    def _private(self) -> dict[str, Any]:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        return {
-            "address": "local", "include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR",
-            "num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(self._folder),
-        }  # fmt: skip
+    def _threads(self) -> int | None:
+        """Threads of torch in one worker: its share of the CPUs, unless the user says how many."""
+        if "OMP_NUM_THREADS" in os.environ:
+            return None
+        private = self._runtime.folder is not None
+        cpus = (os.cpu_count() or 1) if private else int(ray.cluster_resources().get("CPU", 1))
+        return max(1, cpus // self.workers)
 
-    def _count(self, gpus: int) -> int:
-        wanted = self._settings.workers.workers
-        if wanted == "all" and not self._gpu:
-            raise UsageError("--workers all is one worker for every GPU, and no GPU is used. Give a number.")
-        if self._gpu and isinstance(wanted, int) and wanted > gpus:
-            raise UsageError(f"--workers {wanted}: there are only {gpus} GPUs. Give {gpus} or fewer, or --device cpu.")
-        return gpus if wanted == "all" else int(wanted or 1)
+    def _lost(self) -> None:
+        self._runtime.died = True
 
 
 class RayWorker:
-    """A `WorkerHandle`: an actor."""
+    """A `WorkerHandle`: an actor. `lost` is called when it died or was killed before the end of the run."""
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    def __init__(self, actor: Any, lost: Callable[[], None]) -> None:
+        self.actor, self._lost = actor, lost
 
     def call(self, method: str, *arguments: object) -> Future[Any]:
         """Calls a method. The future raises what the method raised, or WorkerLostError."""
         result: Future[Any] = Future()
-        called = self._actor.call.remote(method, *arguments).future()
-        called.add_done_callback(lambda done: _pass_on(done, result))
+        called = self.actor.call.remote(method, *arguments).future()
+        called.add_done_callback(lambda done: self._pass_on(done, result))
         return result
 
     def kill(self) -> None:
         """Ends the process at once, also one that hangs."""
-        ray.kill(self._actor)
+        self._lost()
+        ray.kill(self.actor)
+
+    def _pass_on(self, done: Future[Any], result: Future[Any]) -> None:
+        error = done.exception()
+        if error is None:
+            result.set_result(done.result())
+            return
+        translated = _translated(error)
+        if isinstance(translated, WorkerLostError):
+            logger.info("a worker is lost: %s", error)
+            self._lost()
+        result.set_exception(translated)
+
+
+def _count(settings: EngineSettings, gpus: int) -> int:
+    """The number of workers. Raises UsageError where there are too few GPUs."""
+    wanted = settings.workers.workers
+    if settings.device == "cuda" and not gpus:
+        raise UsageError("--device cuda: Ray finds no GPU. Leave it out, or give --device cpu.")
+    if wanted == "all" and not gpus:
+        raise UsageError("--workers all is one worker for every GPU, and there is none. Give a number.")
+    if settings.device != "cpu" and gpus and isinstance(wanted, int) and wanted > gpus:
+        raise UsageError(f"--workers {wanted}: each has one GPU, and there are {gpus}. Give {gpus} or fewer.")
+    return gpus if wanted == "all" else int(wanted or 1)
 
 
 def _actor_class() -> type:
@@ -110,10 +145,10 @@ def _actor_class() -> type:
     class Host:
         """Makes its `worker.Worker` in the first call: Ray would keep only the text of an error in `__init__`."""
 
-        def __init__(self, version: str, arguments: bytes) -> None:
+        def __init__(self, version: str, folder: str, arguments: bytes) -> None:
             from threading import Lock
 
-            self._version, self._arguments = version, arguments
+            self._version, self._folder, self._arguments = version, folder, arguments
             self._making, self._worker = Lock(), None
 
         def call(self, method: str, *arguments: object) -> Any:
@@ -123,12 +158,19 @@ def _actor_class() -> type:
             return getattr(self._worker, method)(*arguments)
 
         def _make(self) -> Any:
+            import os
             import pickle
+            import socket
+            from contextlib import suppress
 
-            from yanshou.version import __version__ as here
-
+            try:
+                from yanshou.version import __version__ as here
+            except ImportError:
+                here = "none"
             if here != self._version:
-                raise ImportError(f"yanshou {here} is installed there, and {self._version} here", name="yanshou")
+                raise ImportError(f"{socket.gethostname()} has yanshou {here}", name="yanshou")
+            with suppress(OSError):  # relative paths mean the same as on the driver, where this host has its folder
+                os.chdir(self._folder)
             from yanshou.engines.workers.worker import Worker
 
             return Worker(*pickle.loads(self._arguments))
@@ -136,30 +178,19 @@ def _actor_class() -> type:
     return Host
 
 
-def _pass_on(done: Future[Any], result: Future[Any]) -> None:
-    if error := done.exception():
-        result.set_exception(_translated(error))
-    else:
-        result.set_result(done.result())
-
-
 def _translated(error: BaseException) -> BaseException:
     """What the worker raised, or WorkerLostError where Ray raised an error of its own."""
-    if isinstance(error, RayTaskError):
-        cause: BaseException = error.cause
-        if isinstance(cause, ImportError) and (cause.name or "").partition(".")[0] == "yanshou":
-            return RunError(f"{error.ip}: {cause}. Install yanshou {__version__} there.")
-        return cause
-    return WorkerLostError(str(error).splitlines()[-1]) if isinstance(error, RayError) else error
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return _raised(error.cause, str(error))
+    if isinstance(error, ray.exceptions.RayError):
+        text = " ".join(str(error).split())
+        return WorkerLostError(next((cause for words, cause in CAUSES.items() if words in text), text[:300]))
+    return error
 
 
-@contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """`ray.init` replaces the handler of SIGTERM."""
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _raised(error: BaseException, traceback: str) -> BaseException:
+    """What a method raised, with its traceback on the worker."""
+    if isinstance(error, ImportError) and error.name == "yanshou":
+        return RunError(f"{error}, and a worker needs {__version__}, the driver's. Install it there.")
+    error.add_note(traceback)
+    return error

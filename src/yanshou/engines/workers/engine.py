@@ -127,7 +127,8 @@ class WorkersEngine:
             ledger.given_back(seat.number)
 
     def _bury(self, death: Died, ledger: Ledger) -> Iterator[Answer]:
-        failure = ledger.died(death.seat.number, death.cause)
+        plan = death.seat.plan
+        failure = ledger.died(death.seat.number, death.cause, plan.in_flight if plan else 0)
         if failure:
             yield failure
         if not ledger.done:
