@@ -1,7 +1,7 @@
 """The continuous engine with answers of given lengths, in this process or in workers.
 
-Unpickling ForcedLengthSettings imports this module, which makes the engine known. So a worker finds it without an
-option of its own. Its answers hold a valid line in place of what random weights write, so that a whole run can be timed.
+Unpickling ForcedLengthSettings imports this module, which makes the engine known. So a worker finds it without
+an option of its own. Its answers hold a valid line in place of what random weights write: a whole run can be timed.
 """
 
 from collections.abc import Iterable, Iterator
