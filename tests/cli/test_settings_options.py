@@ -186,7 +186,7 @@ def test_judge_takes_a_checkpoint_or_the_rules(tmp_path: Path) -> None:
         return run("judge", "--output-dir", str(tmp_path / "out"), str(lines), *args)
 
     for args in ([], ["--rules", "--checkpoint", "demo"]):
-        assert judge(*args).stderr.endswith("Error: --checkpoint or --rules: give one of the two.\n")
+        assert judge(*args).stderr.endswith("Error: --checkpoint, --endpoint or --rules: give one of them.\n")
     assert "Error: --max-new-tokens is 0" in judge("--rules", "--max-new-tokens", "0").stderr
     assert judge("--rules", "--threshold", "0.5").stderr.endswith(
         "Error: --threshold needs the p_pass of a model, and the rules give none. Give a checkpoint.\n"

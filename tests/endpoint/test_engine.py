@@ -14,7 +14,7 @@ from yanshou.engines.base import Answer, Completion, Failure, RunPlan
 from yanshou.engines.endpoint.client import Patience
 from yanshou.engines.endpoint.doubt import LIMIT
 from yanshou.engines.endpoint.engine import EndpointEngine
-from yanshou.errors import GenerationError, PhotoError, RunError, UsageError
+from yanshou.errors import GenerationError, PhotoError, RunError
 from yanshou.settings import EndpointSettings, EngineSettings, SamplingSettings
 from yanshou.stage_a.api import infer_batch
 
@@ -428,18 +428,7 @@ def test_errors_of_the_server_are_generation_errors() -> None:
     assert failure.error.advice
 
 
-# ---- settings
-
-
-@pytest.mark.parametrize(
-    "given",
-    [{"device": "cuda"}, {"batch_size": 4}, {"gpu_memory": 0.5}, {"dtype": "float32"}, {"attn": "eager"}],
-    ids=str,
-)
-def test_a_setting_that_would_do_nothing_is_refused(given: dict[str, Any]) -> None:
-    (name,) = given
-    with chat_server() as server, pytest.raises(UsageError, match=f"^--{name.replace('_', '-')} is for an engine of"):
-        new_engine(server, **given)
+# ---- from Python
 
 
 def test_photos_are_summarized_from_python_without_a_run() -> None:

@@ -86,3 +86,12 @@ def test_the_promise_of_a_limit_is_shown(
     page = report([judged(verdicts)], tmp_path, lang, max_false_release=0.1)
     (promise,) = (shown for shown in page.texts if "10.0%" in shown and "95%" in shown)
     assert text in promise
+
+
+def test_a_servers_model_stands_in_for_a_checkpoint(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass", "pass", None), verdict("QC-2", "fail", "fail", None)])
+    amend(file, model="qwen3.5-vl", threshold=None, prompts={})
+    page = report([file], tmp_path)
+    assert page.texts["qwen3.5-vl"] >= 1
+    assert page.texts[TRANSLATIONS["zh"]["threshold_none"]] == 1
+    assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1

@@ -88,3 +88,20 @@ def test_both_stages_log_their_missions_and_print_nothing(
         f"{mission}: finished" for mission in (CABLES, SHIELD) * 2
     ]
     assert "".join(capfd.readouterr()) == ""
+
+
+def test_an_engines_warnings_come_before_and_after_the_mission_that_they_are_about(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    class WarningEngine(ScriptedEngine):
+        told = 0
+
+        def take_warnings(self) -> list[str]:
+            self.told += 1
+            return [f"warning {self.told}"] if self.told < 4 else []
+
+    root, path = photo_tree(jobs(1) | jobs(1, mission=CABLES)), script()
+    options = settings(root, path, tmp_path / "out", SHIELD, CABLES)
+    results = summarize_directory(options, WarningEngine(options.engine))
+    told = [(result.warnings, result.late_warnings) for result in results]
+    assert told == [(["warning 1"], ["warning 2"]), (["warning 3"], [])]

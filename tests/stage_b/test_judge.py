@@ -215,8 +215,8 @@ def test_a_threshold_that_is_reached_is_a_pass(stage_a: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "--checkpoint or --rules: give one of the two"),
-        (["--rules", "--checkpoint", "demo"], "--checkpoint or --rules: give one of the two"),
+        ([], "--checkpoint, --endpoint or --rules: give one of them"),
+        (["--rules", "--checkpoint", "demo"], "--checkpoint, --endpoint or --rules: give one of them"),
         (["--rules", "--threshold", "0.5"], "--threshold needs the p_pass of a model"),
         (["--checkpoint", "demo", "--threshold", "1.5"], "--threshold"),
         (["--checkpoint", "demo", "--batch-size", "0"], "--batch-size"),

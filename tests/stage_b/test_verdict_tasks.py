@@ -1,7 +1,9 @@
 """Verdicts are bound to the summaries they were judged from: by content, whatever the clocks say."""
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,14 @@ from support.lines import SHIELD, stage_a_line, write_lines
 from support.processes import killed_before_each_change
 
 from yanshou.cli import main
-from yanshou.errors import InputError
+from yanshou.engines.base import Completion, RunPlan
+from yanshou.engines.scripted import ScriptedEngine
+from yanshou.errors import InputError, UsageError
 from yanshou.evaluate.judged_groups import read_judged
 from yanshou.missions import load_missions
 from yanshou.schema.records import StageARecord
+from yanshou.settings import JudgeSettings
+from yanshou.stage_b.judge import judge_files
 from yanshou.storage.jsonl import read_lines, read_records
 
 OTHER = "its summaries are not those it was judged from"
@@ -126,3 +132,30 @@ def test_a_killed_change_of_the_threshold_is_done_not_done_or_refused(stage_a: P
             assert path.read_bytes() == new
         put_back()
     assert outcomes == {(None, True), (0.9, False), (0.9, True)}
+
+
+class WithoutLogprobs(ScriptedEngine):
+    """An engine that answers and scores nothing, as most servers do."""
+
+    def complete(self, batch: Sequence[Completion]) -> Sequence[Completion]:
+        return [replace(completion, logprobs=()) for completion in batch]
+
+    def prepare_run(self, run: RunPlan) -> None:
+        if run.needs_logprobs:
+            raise UsageError("no likelihoods")
+
+
+def test_p_pass_is_null_where_an_engine_gives_no_likelihoods(stage_a: Path, tmp_path: Path) -> None:
+    engine = WithoutLogprobs.of({"*": "通过\n理由: 齐全"})
+    settings = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=engine.settings)
+    (result,) = judge_files(settings, engine)
+    assert (result.failed, result.status) == (0, 0)
+    assert {(line.verdict, line.p_pass) for line in verdicts(tmp_path / "out")} == {("pass", None)}
+
+
+def test_a_threshold_tells_the_engine_that_likelihoods_are_needed(stage_a: Path, tmp_path: Path) -> None:
+    engine = WithoutLogprobs.of({"*": "通过\n理由: 齐全"})
+    settings = JudgeSettings(stage_a=(stage_a,), output_dir=tmp_path / "out", engine=engine.settings, threshold=0.5)
+    with pytest.raises(UsageError, match="no likelihoods"):
+        judge_files(settings, engine)
+    assert not list((tmp_path / "out").glob("*.json*"))

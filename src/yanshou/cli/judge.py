@@ -24,7 +24,7 @@ def judge(settings: JudgeSettings, rules: bool, quiet: bool, as_json: bool) -> i
     from yanshou.stage_b.judge import prepare
 
     if rules == (settings.engine is not None):
-        raise click.UsageError("--checkpoint or --rules: give one of the two.")
+        raise click.UsageError("--checkpoint, --endpoint or --rules: give one of them.")
     reporter = RunReporter(VERDICTS, quiet, as_json)
     stage = prepare(settings, listener=reporter.listener)
     with interruptible(stage.interrupt):

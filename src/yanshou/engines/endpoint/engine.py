@@ -107,6 +107,8 @@ class EndpointEngine:
     def prepare_run(self, run: RunPlan) -> None:
         """Asks the server what it is, and for one answer: what every photo would fail with ends the run here."""
         self._run = run
+        if self._stopped:
+            return
         with self._session() as (loop, server):
             try:
                 loop.run(self._meet(server, run))
