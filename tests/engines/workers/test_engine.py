@@ -122,7 +122,9 @@ def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner]
 def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[Inner]) -> None:
     inner.poison = {"*"}
     many = engine(1)
-    with pytest.raises(RunError, match=r"every worker died 3 times .* The last cause: killed by signal 9$"):
+    with pytest.raises(
+        RunError, match=r"every worker died 3 times .*: killed by signal 9\. Their log files: /tmp/logs$"
+    ):
         run(many, requests(60))
     assert len(place(many).started) == 3
     with pytest.raises(RunError, match="every worker died"):
@@ -148,6 +150,10 @@ def test_a_seat_that_only_dies_is_given_up_and_the_others_go_on(engine: Make) ->
     many = engine(2, change=second_is_broken, delay_s=0.01)
     assert written(run(many, requests(150))) == expected(150)
     assert len(place(many).started) == 4
+    given_up, died = many.take_warnings()
+    assert "are not replaced: CUDA error. The run has 1 of 2 workers left" in given_up
+    assert died == "3 workers died, and others took their requests. The last cause: CUDA error. Log files: /tmp/logs"
+    assert many.take_warnings() == []
 
 
 def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:

@@ -9,65 +9,25 @@ A seat has one worker at a time. Results of its calls come through one queue; on
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from yanshou.engines.base import Request, RunPlan
 from yanshou.engines.workers import agreement
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
-from yanshou.engines.workers.protocols import Place, WorkerHandle, WorkerLostError
+from yanshou.engines.workers.protocols import Place, WorkerLostError
+from yanshou.engines.workers.seat import MAX_DEATHS, Died, Exchanged, Seat
 from yanshou.errors import RunError
 from yanshou.settings import WorkerSettings
 
 TICK_S = 1.0  # between two looks at who is silent
-MAX_DEATHS = 3  # of a seat's workers without an answer in between; then the seat gets no other
-MIN_SLACK = 32  # requests that a worker holds beyond what its engine has in flight, so that these do not run out
 START_S = 1_800.0  # for a process to start, to read the fingerprint of its checkpoint, and to plan
 NO_START_S = 600.0  # without a living worker, after which the place is asked why none starts
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Seat:
-    """The place of one worker, which another worker takes where it dies: that is another `Seat` of the same number."""
-
-    number: int
-    handle: WorkerHandle
-    facts: WorkerFacts | None = None
-    plan: WorkerPlan | None = None
-    imposed: bool = False  # its capacity is not its own choice
-    told_to_stop: bool = False
-    calls: set[str] = field(default_factory=set)  # methods whose results are awaited
-    heard: float = 0.0  # when it last gave a sign of life
-    reply: Reply = field(default_factory=Reply)  # the latest
-    deaths: Counter[bool] = field(default_factory=Counter)  # since the last answer: over one request → number
-
-    @property
-    def window(self) -> int:
-        """How many requests it holds."""
-        assert self.plan is not None
-        return self.plan.in_flight + max(MIN_SLACK, self.plan.in_flight // 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """A worker replied."""
-
-    seat: Seat
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """A worker died, or has to be replaced. `replace` does it."""
-
-    seat: Seat
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +54,8 @@ class Crew:
         self._capacity: dict[str, int] | None = None  # of all; None until all have planned
         self._out_of_memory_before = 0  # the current run
         self._past_data_wait_s = 0.0  # of workers that were replaced
-        self._last_cause = ""
+        self._deaths, self._last_cause = 0, ""  # since the last warning
+        self._warnings: list[str] = []
         self._clock = self._looked = 0.0  # seconds in which this process waited for results: a suspended one does not
 
     # ---- start and plan ----
@@ -150,7 +111,8 @@ class Crew:
             raise KeyboardInterrupt
         if not self.seats:
             raise RunError(
-                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: {self._last_cause}"
+                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: "
+                f"{self._last_cause}. Their log files: {self.place.logs}"
             )
         return self.seats
 
@@ -278,19 +240,32 @@ class Crew:
     def replace(self, death: Died, over_one_request: bool = False) -> None:
         """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often."""
         seat = death.seat
-        logger.warning("worker %d died: %s", seat.number, death.cause)
+        logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
-        self._last_cause, self._past_data_wait_s = death.cause, self._past_data_wait_s + seat.reply.data_wait_s
-        seat.deaths[over_one_request] += 1
-        if over_one_request:
-            seat.deaths[False] = 0  # they are explained
+        self._deaths, self._last_cause = self._deaths + 1, death.cause
+        self._past_data_wait_s += seat.reply.data_wait_s
+        seat.count_death(over_one_request)
         self.seats.remove(seat)
         if self.stopped:
             return
-        if seat.deaths[over_one_request] < MAX_DEATHS:
+        if not seat.worn_out:
             self._start(Seat(seat.number, self.place.start_worker(), deaths=seat.deaths))
-        elif self._seats_or_error():
-            logger.warning("worker %d died %d times without an answer: it is not replaced", seat.number, MAX_DEATHS)
+        elif left := self._seats_or_error():
+            self._warnings.append(
+                f"{MAX_DEATHS} workers in a row died without an answer, and are not replaced: {death.cause}. "
+                f"The run has {len(left)} of {self.place.workers} workers left"
+            )
+
+    def take_warnings(self) -> list[str]:
+        """What the user must know: how many died, and which were given up."""
+        if count := self._deaths:
+            who, whose = ("1 worker", "its") if count == 1 else (f"{count} workers", "their")
+            self._warnings.append(
+                f"{who} died, and others took {whose} requests. The last cause: {self._last_cause}. "
+                f"Log files: {self.place.logs}"
+            )
+        warnings, self._warnings, self._deaths = self._warnings, [], 0
+        return warnings
 
     def _look(self) -> Died | None:
         """Who has been silent for too long. A worker that starts is given more time."""
