@@ -25,7 +25,7 @@ from yanshou.settings import WorkerSettings
 
 TICK_S = 1.0  # between two looks at who is silent
 START_S = 1_800.0  # for a process to start, to read the fingerprint of its checkpoint, and to plan
-NO_START_S = 600.0  # without a living worker, after which the place is asked why none starts
+NO_START_S = 600.0  # after which the place is asked why a worker does not start
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class Crew:
             for number in range(self.place.workers):
                 self._start(Seat(number, self.place.start_worker()))
         self._wait_until(lambda seat: seat.facts is not None and not seat.calls - {"exchange"})
+        for seat in self.seats:
+            seat.late = seat.late and seat.facts is None
         assert self._facts
         return self._facts
 
@@ -74,7 +76,7 @@ class Crew:
         """Plans the run on all workers, with the smallest of their capacities. Ends what they still do."""
         self.start()
         self._run, self._capacity, self._out_of_memory_before = run, None, self.out_of_memory
-        for seat in self.seats:
+        for seat in self._present:
             seat.plan, seat.imposed = None, False
             self._plan(seat, run)
         self._wait_until(lambda seat: seat.plan is not None)
@@ -86,18 +88,22 @@ class Crew:
     def load(self) -> None:
         """Lets all workers load their checkpoint."""
         self.start()
-        for seat in self.seats:
+        for seat in self._present:
             self._call(seat, "load")
         self._wait_until(lambda seat: seat.facts is not None and not seat.calls)
 
     def _wait_until(self, condition: Callable[[Seat], bool]) -> None:
-        """Waits until all seats fulfil the condition; replaces workers that die meanwhile."""
-        while not all(map(condition, self._seats_or_error())):
+        """Waits until all seats fulfil the condition, save for late ones; replaces workers that die meanwhile."""
+        while not all(map(condition, self._awaited())):
             happened = self.wait()
             if isinstance(happened, Died):
                 self.replace(happened)
             if self.stopped:
                 self._dismiss_starting()
+
+    def _awaited(self) -> list[Seat]:
+        seats = self._seats_or_error()
+        return [seat for seat in seats if seat.facts or not seat.late] or seats
 
     def _dismiss_starting(self) -> None:
         """After `stop`, nobody waits for workers that are not there yet."""
@@ -129,12 +135,18 @@ class Crew:
         if self._run:
             self._plan(seat, self._run)
 
+    @property
+    def _present(self) -> list[Seat]:
+        return [seat for seat in self.seats if seat.facts]
+
     def _plan(self, seat: Seat, run: RunPlan) -> None:
         self._call(seat, "plan", run, self._out_of_memory_before)
 
     def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
         seat.plan = plan
         self._impose(seat)
+        if seat.late and seat.plan:  # meanwhile the others answer what it would keep waiting
+            self._call(seat, "load")
 
     def _impose(self, seat: Seat) -> None:
         """Plans once more where the worker's own plan is another than that of the others."""
@@ -152,8 +164,8 @@ class Crew:
 
     def environment(self) -> dict[str, Any]:
         """That of the first worker, as a run without workers records it, and how many and where they are."""
-        plan, devices = self.seats[0].plan, {seat.facts.device for seat in self.seats if seat.facts}
-        assert plan
+        plan = next(seat.plan for seat in self.seats if seat.plan)
+        devices = {seat.facts.device for seat in self.seats if seat.facts}
         mixed = {"devices": sorted(devices)} if len(devices) > 1 else {}
         return {**plan.environment, "workers": self.place.workers, **self.place.environment(), **mixed}
 
@@ -249,7 +261,7 @@ class Crew:
         if self.stopped:
             return
         if not seat.worn_out:
-            self._start(Seat(seat.number, self.place.start_worker(), deaths=seat.deaths))
+            self._start(Seat(seat.number, self.place.start_worker(), late=True, deaths=seat.deaths))
         elif left := self._seats_or_error():
             self._warnings.append(
                 f"{MAX_DEATHS} workers in a row died without an answer, and are not replaced: {death.cause}. "
@@ -280,11 +292,17 @@ class Crew:
         return None
 
     def _check_shortage(self) -> None:
-        """Raises RunError where no worker lives, and none can start."""
-        if any(seat.facts or self._clock - seat.heard < NO_START_S for seat in self.seats):
+        """Goes on without workers that cannot start. Raises RunError where there are no others."""
+        overdue = [seat for seat in self.seats if not seat.facts and self._clock - seat.heard >= NO_START_S]
+        if not overdue or (all(seat.late for seat in overdue) and self._present):
             return
-        if shortage := self.place.shortage():
+        if not (shortage := self.place.shortage()):
+            return
+        if not self._present:
             raise RunError(f"no worker is left, and none has started for {NO_START_S:g} s: {shortage}")
+        self._warnings.append(f"{len(self._present)} of {self.place.workers} workers have started: {shortage}")
+        for seat in overdue:
+            seat.late = True
 
     @property
     def data_wait_s(self) -> float:
