@@ -22,6 +22,7 @@ import rows
 import threshold_guarantee
 import throughput
 import trl_step
+import two_gpus
 import workload
 
 from yanshou.engines import Request
@@ -358,3 +359,18 @@ def test_the_host_side_is_measured(tmp_path: Path) -> None:
     assert list(results) == ["discovery", "the whole run", "the same again, all done"]
     assert all(result["seconds"] > 0 and result["largest_mib"] > 0 for result in results.values())
     assert not (tmp_path / "host").exists()
+
+
+# ---- two GPUs ----
+
+
+def test_a_run_of_two_gpus_answers_with_lengths_by_photo_and_valid_lines(bare: Path, tmp_path: Path) -> None:
+    options = ["speed", str(bare), "--device", "cpu", "--photos", "5", "--files", "2", "--tokens", "4"]
+    given = two_gpus.parsed([*options, "--max-pixels", "65536", "--folder", str(tmp_path)])
+    two_gpus.write_work(given)
+    vars(given).update(workers=None, kill_after=None, forced=True, output_dir=given.folder / "out")
+    result = two_gpus.run(given)
+    assert (result["photos"], len(result["thirds"])) == (5, 3)
+    assert result["images_per_s"] > 0
+    lines = (given.folder / "out/in/挡风板安装检查_stage_a.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [len(json.loads(line)["images"]) for line in lines] == workload.group_sizes(5)

@@ -74,7 +74,7 @@ class WorkerRun:
     """A driver, started at once. Its output goes to a file beside its output folder."""
 
     def __init__(self, arguments: Sequence[str], out: Path, tmp: Path, poison: Sequence[str] = ()) -> None:
-        self.out, self.log = out, out.parent / f"{out.name}.log"
+        self.out, self.tmp, self.log = out, tmp, out.parent / f"{out.name}.log"
         environment = {**unmeasured(), "TMPDIR": str(tmp), "OMP_NUM_THREADS": "1"}
         if poison:
             path = os.pathsep.join([str(POISON), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -126,7 +126,11 @@ class WorkerRun:
 
 
 def _is_agent(process: Process) -> bool:
-    return "agent.py" in process.title or "agent" in process.title.split(" ")[0]
+    """Before and after it has set its title. The raylet's own command names both agents, too."""
+    program, *arguments = process.title.split(" ")
+    return "agent" in program or (
+        "python" in program and any(a.endswith(("/agent.py", "/agent/main.py")) for a in arguments)
+    )
 
 
 def lines(path: Path) -> list[bytes]:

@@ -4,12 +4,15 @@
     ok    cuda:0 NVIDIA H200, 138.2 of 139.8 GiB free
     FAIL  /models/4B: 1 weights are missing, first lm_head.weight. Copy it again.
 
+With --ray-address, `cluster_findings.py` adds the hosts of a Ray cluster.
+
 Weights are not loaded: the names and shapes in their files are compared with config.json, an adapter with its base.
 """
 
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -49,11 +52,22 @@ class DoctorSettings(Settings):
         "checked.",
     )
     base_checkpoint: str | None = Field(default=None, description=A_BASE)
+    ray_address: str | None = Field(
+        default=None,
+        description="Address of a Ray cluster, HOST:PORT of its head, or auto: every host of it is checked as well, "
+        "as a worker on it would find it. Default: only this machine.",
+    )
+    input_dir: Path | None = Field(
+        default=None,
+        description="Folder of photos that every host of the cluster must see. Default: photos are not looked for.",
+    )
 
     @model_validator(mode="after")
-    def _base_of_something(self) -> Self:
+    def _complete(self) -> Self:
         if self.base_checkpoint is not None and self.checkpoint is None:
             raise ValueError("`base_checkpoint` needs an adapter. Give it with `checkpoint`")
+        if self.input_dir is not None and self.ray_address is None:
+            raise ValueError("`input_dir` is looked for on the hosts of a cluster. Give its `ray_address`")
         return self
 
 
@@ -61,7 +75,8 @@ class DoctorSettings(Settings):
 @settings_options(DoctorSettings)
 def doctor(settings: DoctorSettings) -> int:
     """Checks that this machine can run yanshou and that a checkpoint is complete. Says for each problem what to do."""
-    return report(examine(settings.checkpoint, settings.base_checkpoint))
+    findings = examine(settings.checkpoint, settings.base_checkpoint)
+    return report(chain(findings, _cluster(settings)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,13 @@ def examine(checkpoint: str | None = None, base_checkpoint: str | None = None) -
     yield from _devices()
     if checkpoint is not None:
         yield from _checkpoint(checkpoint, base_checkpoint)
+
+
+def _cluster(settings: DoctorSettings) -> Iterator[Finding]:
+    if settings.ray_address is not None:
+        from yanshou.cli.cluster_findings import cluster
+
+        yield from cluster(settings.ray_address, settings.checkpoint, settings.base_checkpoint, settings.input_dir)
 
 
 def _packages() -> Iterator[Finding]:

@@ -8,13 +8,11 @@ import os
 import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError, RayTaskError
-
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
-from yanshou.engines.workers.ray_runtime import RayRuntime
+from yanshou.engines.workers.ray_runtime import RayRuntime, ray
 from yanshou.errors import RunError, UsageError
 from yanshou.settings import EngineSettings
 from yanshou.version import __version__
@@ -60,7 +58,7 @@ class Cluster:
             num_cpus=0, num_gpus=int(self._gpu), max_concurrency=CALLS, max_restarts=0, max_task_retries=0
         )
         arguments = pickle.dumps((self._settings, self._threads()))
-        handle = RayWorker(actor.remote(__version__, arguments), self._lost)
+        handle = RayWorker(actor.remote(__version__, str(Path.cwd()), arguments), self._lost)
         self._handles.append(handle)
         return handle
 
@@ -147,10 +145,10 @@ def _actor_class() -> type:
     class Host:
         """Makes its `worker.Worker` in the first call: Ray would keep only the text of an error in `__init__`."""
 
-        def __init__(self, version: str, arguments: bytes) -> None:
+        def __init__(self, version: str, folder: str, arguments: bytes) -> None:
             from threading import Lock
 
-            self._version, self._arguments = version, arguments
+            self._version, self._folder, self._arguments = version, folder, arguments
             self._making, self._worker = Lock(), None
 
         def call(self, method: str, *arguments: object) -> Any:
@@ -160,8 +158,10 @@ def _actor_class() -> type:
             return getattr(self._worker, method)(*arguments)
 
         def _make(self) -> Any:
+            import os
             import pickle
             import socket
+            from contextlib import suppress
 
             try:
                 from yanshou.version import __version__ as here
@@ -169,6 +169,8 @@ def _actor_class() -> type:
                 here = "none"
             if here != self._version:
                 raise ImportError(f"{socket.gethostname()} has yanshou {here}", name="yanshou")
+            with suppress(OSError):  # relative paths mean the same as on the driver, where this host has its folder
+                os.chdir(self._folder)
             from yanshou.engines.workers.worker import Worker
 
             return Worker(*pickle.loads(self._arguments))
@@ -178,18 +180,17 @@ def _actor_class() -> type:
 
 def _translated(error: BaseException) -> BaseException:
     """What the worker raised, or WorkerLostError where Ray raised an error of its own."""
-    if isinstance(error, RayTaskError):
-        return _cause(error)
-    if isinstance(error, RayError):
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return _raised(error.cause, str(error))
+    if isinstance(error, ray.exceptions.RayError):
         text = " ".join(str(error).split())
         return WorkerLostError(next((cause for words, cause in CAUSES.items() if words in text), text[:300]))
     return error
 
 
-def _cause(error: RayTaskError) -> BaseException:
+def _raised(error: BaseException, traceback: str) -> BaseException:
     """What a method raised, with its traceback on the worker."""
-    cause: BaseException = error.cause
-    if isinstance(cause, ImportError) and cause.name == "yanshou":
-        return RunError(f"{cause}, and a worker needs {__version__}, the driver's. Install it there.")
-    cause.add_note(str(error))
-    return cause
+    if isinstance(error, ImportError) and error.name == "yanshou":
+        return RunError(f"{error}, and a worker needs {__version__}, the driver's. Install it there.")
+    error.add_note(traceback)
+    return error

@@ -1,4 +1,4 @@
-"""Ray itself: a private one on this host, or a cluster that is joined.
+"""Ray itself: a private one on this host, or a cluster that is joined. Nothing else imports the package.
 
 A private Ray listens on the loopback only and wants a token that nobody else knows: whoever reaches a port of Ray runs
 code. It keeps its sockets and log files in a temporary folder, which is removed at the end.
@@ -21,6 +21,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from yanshou.errors import RunError, UsageError
+
+__all__ = ["RayRuntime", "ray"]
 
 JOIN_TIMEOUT = "RAY_gcs_server_request_timeout_seconds"  # Ray searches this host so long for a part of the cluster
 os.environ.setdefault(JOIN_TIMEOUT, "20")  # it is read by the import, and 60 without it
