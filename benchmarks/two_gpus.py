@@ -131,7 +131,7 @@ def child(given: argparse.Namespace, name: str, workers: int | None, kill_after:
     output_dir = given.folder / f"out {name}"
     shutil.rmtree(output_dir, ignore_errors=True)
     options = {"workers": workers, "kill_after": kill_after, "forced": given.what == "speed"}
-    job = {**vars(given), **options, "folder": str(given.folder), "output_dir": str(output_dir)}
+    job = {**vars(given), **options, "folder": str(given.folder), "output_dir": str(output_dir), "json": None}
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     with tempfile.TemporaryDirectory() as folder:
         job_file, result_file = Path(folder) / "job.json", Path(folder) / "result.json"

@@ -37,7 +37,7 @@ TIMEOUT_S = 4  # --worker-timeout
 STARTED_S = 6  # a worker of this age has most likely planned its run: before that the watchdog waits longer
 
 POISON_PHOTOS = ("20.jpg", "33.jpg")
-SCRIPTED_GROUPS, DEMO_GROUPS = (900, 150) if KILLS else (300, 30)
+SCRIPTED_GROUPS, DEMO_GROUPS = (900, 40) if KILLS else (300, 12)
 LONGEST_S = {"scripted": 8.0, "demo": 16.0} if KILLS else {"scripted": 3.0, "demo": 6.0}  # between two kills
 LINES, ERRORS = f"{SHIELD}_stage_a.jsonl", f"{SHIELD}_stage_a.errors.jsonl"
 
@@ -65,7 +65,10 @@ def arguments(engine: tuple[str, ...], input_dir: Path, out: Path) -> list[str]:
 def world(name: str, engine: tuple[str, ...], base: Path, tmp: Path) -> World:
     """Runs without workers first."""
     run = WorkerRun(arguments(engine, base / "in", base / "whole"), base / "whole", tmp)
-    assert run.wait() == 0, run.tail()
+    try:
+        assert run.wait() == 0, run.tail()
+    finally:
+        run.end()
     return World(name, engine, base / "in", tmp, lines(base / "whole" / LINES))
 
 

@@ -86,6 +86,11 @@ def summaries(out: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key not in hidden} for _, line in read_lines(path)]
 
 
+def failed_groups(out: Path) -> list[str]:
+    path = out / f"{SHIELD}_stage_a.errors.jsonl"
+    return [line["group_id"] for _, line in read_lines(path)] if path.exists() else []
+
+
 def files_text(folder: Path) -> bytes:
     """Everything that stands in the files of a folder."""
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())

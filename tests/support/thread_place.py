@@ -65,6 +65,7 @@ class ThreadPlace:
     workers: int = 2
     change: Callable[[int, Any], Any] = lambda number, result: result
     short: str = ""
+    logs: str = "/tmp/logs"
     started: list[ThreadWorker] = field(default_factory=list)
     closed: bool = False
 

@@ -96,7 +96,7 @@ class WorkerRun:
         self.seen |= set(below)
         return [process for process in below if process.title.startswith(WORKER_TITLE) and process.state not in "ZT"]
 
-    def wait(self, timeout_s: float = 240.0) -> int:
+    def wait(self, timeout_s: float = 600.0) -> int:
         """The exit status."""
         deadline = time.monotonic() + timeout_s
         while self.running:

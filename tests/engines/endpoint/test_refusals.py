@@ -36,6 +36,7 @@ def test_the_servers_own_words_are_found_in_any_shape(body: Any, words: str) -> 
         (413, "the server refused the request (413): no", "raise the server's limit, or lower --max-pixels"),
         (500, "the server answered 500 at every try: no", "look at the server's log"),
         (502, "the server answered 502 at every try: no", "look at the server's log"),
+        (529, "the server answered 529 at every try: no", "look at the server's log"),
     ],
 )
 def test_a_photos_failure_says_what_the_server_said(status: int, message: str, advice: str) -> None:

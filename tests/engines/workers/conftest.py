@@ -5,26 +5,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from support.many_workers import texts
 from support.thread_place import ThreadPlace
 
-from yanshou.engines.base import Completion, Request, RunPlan
+from yanshou.engines.base import Completion
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.engines.workers import crew, worker
+from yanshou.engines.workers import crew, seat, worker
 from yanshou.engines.workers.engine import WorkersEngine
 from yanshou.engines.workers.protocols import WorkerLostError
-from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings, WorkerSettings
-
-PROMPT = Prompt("system", "user")
-RUN = RunPlan(PROMPT, photos=True, earlier=())
-
-
-def requests(count: int, first: int = 0) -> list[Request]:
-    return [Request(number, PROMPT, Path(f"/photos/{number}.jpg")) for number in range(first, first + count)]
-
-
-def texts(count: int) -> dict[str, str]:
-    return {f"{number}.jpg": f"标签/{number}×1" for number in range(count)}
 
 
 class Inner(ScriptedEngine):
@@ -49,7 +38,7 @@ def inner(monkeypatch: pytest.MonkeyPatch) -> type[Inner]:
     monkeypatch.setattr(worker, "MAX_LINGER_S", 0.02)
     monkeypatch.setattr(worker, "QUIET_S", 0.1)
     monkeypatch.setattr(crew, "TICK_S", 0.05)
-    monkeypatch.setattr(crew, "MIN_SLACK", 4)
+    monkeypatch.setattr(seat, "MIN_SLACK", 4)
     return own
 
 

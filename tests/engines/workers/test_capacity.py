@@ -13,7 +13,7 @@ from support.thread_place import ThreadPlace
 from yanshou.engines.base import OutOfMemoryError, RunPlan
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.model_runner import ContinuousRunner
-from yanshou.engines.workers import crew, worker
+from yanshou.engines.workers import seat, worker
 from yanshou.engines.workers.engine import WorkersEngine
 from yanshou.settings import WorkerSettings
 
@@ -32,7 +32,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[ContinuousEngine]:
 
     monkeypatch.setattr(worker, "load_engine", load)
     monkeypatch.setattr(worker, "MAX_LINGER_S", 0.02)
-    monkeypatch.setattr(crew, "MIN_SLACK", 1)
+    monkeypatch.setattr(seat, "MIN_SLACK", 1)
     return made
 
 

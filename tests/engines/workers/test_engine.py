@@ -1,56 +1,26 @@
-"""Promises of an engine with workers: the answers of one engine, whoever dies, hangs or differs."""
+"""Promises of an engine with workers: the answers of one engine, whoever gives them."""
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
-from engines.workers.conftest import PROMPT, RUN, Inner, requests, texts
-from support.thread_place import ThreadPlace
+from engines.workers.conftest import Inner
+from support.many_workers import PROMPT, RUN, Make, expected, place, requests, run, written
 
 from yanshou.engines.base import (
-    Answer,
-    Completion,
-    Engine,
     Failure,
     OutOfMemoryError,
     Request,
     RunPlan,
     closing_answers,
 )
-from yanshou.engines.workers import crew, worker
-from yanshou.engines.workers.engine import WorkersEngine
-from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts
-from yanshou.errors import CheckpointError, InputError, PhotoError, RunError, WorkerError
-
-Make = Callable[..., WorkersEngine]
-
-
-def place(engine: WorkersEngine) -> ThreadPlace:
-    return engine.place  # type: ignore[attr-defined, no-any-return]
-
-
-def run(engine: Engine, given: list[Request]) -> list[Answer]:
-    engine.prepare_run(RUN)
-    return list(engine.generate(given))
-
-
-def written(answers: list[Answer]) -> dict[int, str]:
-    """Each answer's text without its end, or the step of its error; no request may be answered twice."""
-    assert len({answer.id for answer in answers}) == len(answers)
-    return {
-        answer.id: answer.text.removesuffix("<|im_end|>") if isinstance(answer, Completion) else answer.error.step
-        for answer in answers
-    }
-
-
-def expected(count: int, **others: str) -> dict[int, str]:
-    return dict(enumerate(texts(count).values())) | {int(name[1:]): step for name, step in others.items()}
+from yanshou.engines.workers import worker
+from yanshou.engines.workers.messages import WorkerFacts
+from yanshou.errors import CheckpointError, InputError, PhotoError, RunError
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -81,108 +51,6 @@ def test_requests_without_photos_are_scored(engine: Make) -> None:
     (answer,) = many.generate(given)
     assert isinstance(answer, Failure)  # the script has no answer for QC-1
     assert "QC-1" in str(answer.error)
-
-
-# ---- death ----
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_workers_change_nothing(engine: Make, seed: int) -> None:
-    rng, many, answers = Random(seed), engine(2, delay_s=0.005), []
-    many.prepare_run(RUN)
-    for answer in many.generate(requests(150)):
-        answers.append(answer)
-        if rng.random() < 0.03 and place(many).alive:
-            rng.choice(place(many).alive).kill()
-    written_ = written(answers)
-    assert {number for number in written_ if written_[number] != expected(150)[number]} <= {
-        answer.id for answer in answers if isinstance(answer, Failure) and isinstance(answer.error, WorkerError)
-    }
-    assert len(written_) == 150
-    assert len(place(many).started) > 2
-
-
-def test_a_photo_over_which_workers_die_fails_alone(engine: Make, inner: type[Inner]) -> None:
-    inner.poison = {"11.jpg", "12.jpg"}
-    many = engine(2)
-    answers = run(many, requests(60))
-    assert written(answers) == expected(60, _11="worker", _12="worker")
-    (first, *_) = [answer.error for answer in answers if isinstance(answer, Failure)]
-    assert "workers died over it" in str(first)
-    assert "killed by signal 9" in str(first)
-    assert len(place(many).started) <= 2 + 6
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner], workers: int) -> None:
-    inner.poison = {"0.jpg"}
-    assert written(run(engine(workers), requests(1))) == {0: "worker"}
-
-
-def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[Inner]) -> None:
-    inner.poison = {"*"}
-    many = engine(1)
-    with pytest.raises(RunError, match=r"every worker died 3 times .* The last cause: killed by signal 9$"):
-        run(many, requests(60))
-    assert len(place(many).started) == 3
-    with pytest.raises(RunError, match="every worker died"):
-        many.prepare_run(RUN)
-
-
-def test_workers_that_never_start_end_the_run(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(number: int, result: Any) -> Any:
-        raise BrokenWorkerError("CUDA error: no device")
-
-    many = engine(2, change=dies)
-    with pytest.raises(RunError, match="every worker died 3 times"):
-        many.identity()
-    assert len(place(many).started) == 6
-
-
-def test_a_seat_that_only_dies_is_given_up_and_the_others_go_on(engine: Make) -> None:
-    def second_is_broken(number: int, result: Any) -> Any:
-        if number and isinstance(result, Reply):
-            raise BrokenWorkerError("CUDA error")
-        return result
-
-    many = engine(2, change=second_is_broken, delay_s=0.01)
-    assert written(run(many, requests(150))) == expected(150)
-    assert len(place(many).started) == 4
-
-
-def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:
-    many, answers = engine(2, timeout=0.3, delay_s=0.02), []
-    many.prepare_run(RUN)
-    for answer in many.generate(requests(100)):
-        answers.append(answer)
-        if len(answers) == 20:
-            place(many).started[0].hears = False
-    assert written(answers) == expected(100)
-    assert len(place(many).started) == 3
-
-
-def test_a_worker_that_loads_is_waited_for(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inner, "load", lambda self: time.sleep(0.8))
-    many = engine(1, timeout=0.3)
-    assert written(run(many, requests(5))) == expected(5)
-    assert len(place(many).started) == 1
-
-
-def test_load_loads_all_workers(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[object] = []
-    monkeypatch.setattr(inner, "load", lambda self: loaded.extend([self]))
-    many = engine(3)
-    many.load()
-    assert len(set(loaded)) == 3
-
-
-def test_where_no_worker_lives_and_none_can_start_the_run_ends(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "NO_START_S", 0.2)
-    many = engine(2, short="no free GPU: all 2 are in use")
-    monkeypatch.setattr("support.thread_place.ThreadWorker.hears", False, raising=False)
-    monkeypatch.setattr("support.thread_place.ThreadWorker._run", lambda *args: None)
-    with pytest.raises(RunError, match=r"none has started for 0.2 s: no free GPU"):
-        many.identity()
 
 
 # ---- what a worker says ----

@@ -70,9 +70,14 @@ class Address:
     def warning(self) -> str | None:
         """What is wrong with sending photos there."""
         parts = urlsplit(self.base_url)
-        if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+        if parts.scheme == "https" or self.is_loopback:
             return None
         return PLAIN.format(url=self.base_url, key=" and the key" if self.authorization else "")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this host."""
+        return _is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
     def beside(self) -> str:

@@ -61,11 +61,12 @@ class Server:
         """Makes the SDK's client, in the running event loop."""
         import openai
 
+        proxies = {"http://": None, "https://": None} if self.address.is_loopback else None  # None: no proxy
         omit = openai.Omit()  # the SDK would send what the environment has for OpenAI's own server
         self._client = openai.AsyncOpenAI(
             base_url=self.address.base_url, api_key="unused", max_retries=self.patience.retries,
             timeout=openai.Timeout(self.patience.request_s, connect=10.0),
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, mounts=proxies),
             default_headers={
                 "Authorization": self.address.authorization or NO_KEY,
                 "OpenAI-Organization": omit, "OpenAI-Project": omit,

@@ -4,7 +4,7 @@
 401 402 403 404 405 410   the run ends                        key, model name or path are wrong for every photo
 3xx                       the run ends                        keys follow no redirect
 500                       the photo fails, after retries      `Doubt` asks whether it is the photo
-429 502 503 504           held and tried again, then the photo fails
+429 502 503 504 520 …     held and tried again, then the photo fails
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from yanshou.engines.endpoint.address import KEY, Address, without_userinfo
 from yanshou.errors import GenerationError, RunError
 
-GATEWAY = (502, 503, 504)  # a gateway whose server is away
+GATEWAY = range(502, 600)  # a gateway whose server is away; some have numbers of their own, 520 or 529
 BUSY = 429  # too many requests
 ENDING = (401, 402, 403, 404, 405, 410)
 NAMES_SHOWN = 8
@@ -32,7 +32,7 @@ def says(body: object) -> str:
 
 def refused(status: int, words: str) -> GenerationError:
     """The failure of one photo."""
-    if status in (500, *GATEWAY):
+    if status == 500 or status in GATEWAY:
         return GenerationError(f"the server answered {status} at every try: {words}", SEE_LOG)
     return GenerationError(f"the server refused the request ({status}): {words}", SMALLER if status == 413 else SEE_LOG)
 

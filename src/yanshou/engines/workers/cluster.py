@@ -51,6 +51,7 @@ class Cluster:
             raise
         self._settings = settings.model_copy(update={"device": "cuda" if self._gpu else "cpu"})
         self._handles: list[RayWorker] = []
+        self._closing = False
 
     def start_worker(self) -> WorkerHandle:
         """A new worker, which lives until it is killed or the run ends."""
@@ -80,6 +81,7 @@ class Cluster:
 
     def close(self) -> None:
         """Ends all workers, and Ray where it was started here. May be called again."""
+        self._closing = True
         if ray.is_initialized():
             for handle in self._handles:
                 ray.kill(handle.actor)
@@ -94,7 +96,7 @@ class Cluster:
         return max(1, cpus // self.workers)
 
     def _lost(self) -> None:
-        self._runtime.died = True
+        self._runtime.died |= not self._closing
 
 
 class RayWorker:
@@ -122,7 +124,7 @@ class RayWorker:
             return
         translated = _translated(error)
         if isinstance(translated, WorkerLostError):
-            logger.info("a worker is lost: %s", error)
+            logger.info("a worker is lost: %s", " ".join(str(error).split())[:1_000])
             self._lost()
         result.set_exception(translated)
 

@@ -9,65 +9,25 @@ A seat has one worker at a time. Results of its calls come through one queue; on
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from yanshou.engines.base import Request, RunPlan
 from yanshou.engines.workers import agreement
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
-from yanshou.engines.workers.protocols import Place, WorkerHandle, WorkerLostError
+from yanshou.engines.workers.protocols import Place, WorkerLostError
+from yanshou.engines.workers.seat import MAX_DEATHS, Died, Exchanged, Seat
 from yanshou.errors import RunError
 from yanshou.settings import WorkerSettings
 
 TICK_S = 1.0  # between two looks at who is silent
-MAX_DEATHS = 3  # of a seat's workers without an answer in between; then the seat gets no other
-MIN_SLACK = 32  # requests that a worker holds beyond what its engine has in flight, so that these do not run out
 START_S = 1_800.0  # for a process to start, to read the fingerprint of its checkpoint, and to plan
-NO_START_S = 600.0  # without a living worker, after which the place is asked why none starts
+NO_START_S = 600.0  # after which the place is asked why a worker does not start
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Seat:
-    """The place of one worker, which another worker takes where it dies: that is another `Seat` of the same number."""
-
-    number: int
-    handle: WorkerHandle
-    facts: WorkerFacts | None = None
-    plan: WorkerPlan | None = None
-    imposed: bool = False  # its capacity is not its own choice
-    told_to_stop: bool = False
-    calls: set[str] = field(default_factory=set)  # methods whose results are awaited
-    heard: float = 0.0  # when it last gave a sign of life
-    reply: Reply = field(default_factory=Reply)  # the latest
-    deaths: Counter[bool] = field(default_factory=Counter)  # since the last answer: over one request → number
-
-    @property
-    def window(self) -> int:
-        """How many requests it holds."""
-        assert self.plan is not None
-        return self.plan.in_flight + max(MIN_SLACK, self.plan.in_flight // 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """A worker replied."""
-
-    seat: Seat
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """A worker died, or has to be replaced. `replace` does it."""
-
-    seat: Seat
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +54,8 @@ class Crew:
         self._capacity: dict[str, int] | None = None  # of all; None until all have planned
         self._out_of_memory_before = 0  # the current run
         self._past_data_wait_s = 0.0  # of workers that were replaced
-        self._last_cause = ""
+        self._deaths, self._last_cause = 0, ""  # since the last warning
+        self._warnings: list[str] = []
         self._clock = self._looked = 0.0  # seconds in which this process waited for results: a suspended one does not
 
     # ---- start and plan ----
@@ -106,6 +67,8 @@ class Crew:
             for number in range(self.place.workers):
                 self._start(Seat(number, self.place.start_worker()))
         self._wait_until(lambda seat: seat.facts is not None and not seat.calls - {"exchange"})
+        for seat in self.seats:
+            seat.late = seat.late and seat.facts is None
         assert self._facts
         return self._facts
 
@@ -113,7 +76,7 @@ class Crew:
         """Plans the run on all workers, with the smallest of their capacities. Ends what they still do."""
         self.start()
         self._run, self._capacity, self._out_of_memory_before = run, None, self.out_of_memory
-        for seat in self.seats:
+        for seat in self._present:
             seat.plan, seat.imposed = None, False
             self._plan(seat, run)
         self._wait_until(lambda seat: seat.plan is not None)
@@ -125,18 +88,22 @@ class Crew:
     def load(self) -> None:
         """Lets all workers load their checkpoint."""
         self.start()
-        for seat in self.seats:
+        for seat in self._present:
             self._call(seat, "load")
         self._wait_until(lambda seat: seat.facts is not None and not seat.calls)
 
     def _wait_until(self, condition: Callable[[Seat], bool]) -> None:
-        """Waits until all seats fulfil the condition; replaces workers that die meanwhile."""
-        while not all(map(condition, self._seats_or_error())):
+        """Waits until all seats fulfil the condition, save for late ones; replaces workers that die meanwhile."""
+        while not all(map(condition, self._awaited())):
             happened = self.wait()
             if isinstance(happened, Died):
                 self.replace(happened)
             if self.stopped:
                 self._dismiss_starting()
+
+    def _awaited(self) -> list[Seat]:
+        seats = self._seats_or_error()
+        return [seat for seat in seats if seat.facts or not seat.late] or seats
 
     def _dismiss_starting(self) -> None:
         """After `stop`, nobody waits for workers that are not there yet."""
@@ -150,7 +117,8 @@ class Crew:
             raise KeyboardInterrupt
         if not self.seats:
             raise RunError(
-                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: {self._last_cause}"
+                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: "
+                f"{self._last_cause}. Their log files: {self.place.logs}"
             )
         return self.seats
 
@@ -167,12 +135,18 @@ class Crew:
         if self._run:
             self._plan(seat, self._run)
 
+    @property
+    def _present(self) -> list[Seat]:
+        return [seat for seat in self.seats if seat.facts]
+
     def _plan(self, seat: Seat, run: RunPlan) -> None:
         self._call(seat, "plan", run, self._out_of_memory_before)
 
     def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
         seat.plan = plan
         self._impose(seat)
+        if seat.late and seat.plan:  # meanwhile the others answer what it would keep waiting
+            self._call(seat, "load")
 
     def _impose(self, seat: Seat) -> None:
         """Plans once more where the worker's own plan is another than that of the others."""
@@ -190,8 +164,8 @@ class Crew:
 
     def environment(self) -> dict[str, Any]:
         """That of the first worker, as a run without workers records it, and how many and where they are."""
-        plan, devices = self.seats[0].plan, {seat.facts.device for seat in self.seats if seat.facts}
-        assert plan
+        plan = next(seat.plan for seat in self.seats if seat.plan)
+        devices = {seat.facts.device for seat in self.seats if seat.facts}
         mixed = {"devices": sorted(devices)} if len(devices) > 1 else {}
         return {**plan.environment, "workers": self.place.workers, **self.place.environment(), **mixed}
 
@@ -278,19 +252,32 @@ class Crew:
     def replace(self, death: Died, over_one_request: bool = False) -> None:
         """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often."""
         seat = death.seat
-        logger.warning("worker %d died: %s", seat.number, death.cause)
+        logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
-        self._last_cause, self._past_data_wait_s = death.cause, self._past_data_wait_s + seat.reply.data_wait_s
-        seat.deaths[over_one_request] += 1
-        if over_one_request:
-            seat.deaths[False] = 0  # they are explained
+        self._deaths, self._last_cause = self._deaths + 1, death.cause
+        self._past_data_wait_s += seat.reply.data_wait_s
+        seat.count_death(over_one_request)
         self.seats.remove(seat)
         if self.stopped:
             return
-        if seat.deaths[over_one_request] < MAX_DEATHS:
-            self._start(Seat(seat.number, self.place.start_worker(), deaths=seat.deaths))
-        elif self._seats_or_error():
-            logger.warning("worker %d died %d times without an answer: it is not replaced", seat.number, MAX_DEATHS)
+        if not seat.worn_out:
+            self._start(Seat(seat.number, self.place.start_worker(), late=True, deaths=seat.deaths))
+        elif left := self._seats_or_error():
+            self._warnings.append(
+                f"{MAX_DEATHS} workers in a row died without an answer, and are not replaced: {death.cause}. "
+                f"The run has {len(left)} of {self.place.workers} workers left"
+            )
+
+    def take_warnings(self) -> list[str]:
+        """What the user must know: how many died, and which were given up."""
+        if count := self._deaths:
+            who, whose = ("1 worker", "its") if count == 1 else (f"{count} workers", "their")
+            self._warnings.append(
+                f"{who} died, and others took {whose} requests. The last cause: {self._last_cause}. "
+                f"Log files: {self.place.logs}"
+            )
+        warnings, self._warnings, self._deaths = self._warnings, [], 0
+        return warnings
 
     def _look(self) -> Died | None:
         """Who has been silent for too long. A worker that starts is given more time."""
@@ -305,11 +292,17 @@ class Crew:
         return None
 
     def _check_shortage(self) -> None:
-        """Raises RunError where no worker lives, and none can start."""
-        if any(seat.facts or self._clock - seat.heard < NO_START_S for seat in self.seats):
+        """Goes on without workers that cannot start. Raises RunError where there are no others."""
+        overdue = [seat for seat in self.seats if not seat.facts and self._clock - seat.heard >= NO_START_S]
+        if not overdue or (all(seat.late for seat in overdue) and self._present):
             return
-        if shortage := self.place.shortage():
+        if not (shortage := self.place.shortage()):
+            return
+        if not self._present:
             raise RunError(f"no worker is left, and none has started for {NO_START_S:g} s: {shortage}")
+        self._warnings.append(f"{len(self._present)} of {self.place.workers} workers have started: {shortage}")
+        for seat in overdue:
+            seat.late = True
 
     @property
     def data_wait_s(self) -> float:

@@ -15,9 +15,10 @@ from pkgutil import resolve_name
 from typing import Any
 
 from yanshou.engines.base import Answer, Request, RunPlan
-from yanshou.engines.workers.crew import Crew, Died, Exchanged
+from yanshou.engines.workers.crew import Crew
 from yanshou.engines.workers.ledger import Ledger
 from yanshou.engines.workers.protocols import Place
+from yanshou.engines.workers.seat import Died, Exchanged
 from yanshou.errors import InputError
 from yanshou.settings import EngineSettings
 
@@ -71,7 +72,7 @@ class WorkersEngine:
         return self._crew.out_of_memory
 
     def take_warnings(self) -> list[str]:
-        return []
+        return self._crew.take_warnings()
 
     def stop(self) -> None:
         self._crew.stop()

@@ -28,6 +28,11 @@ class Place(Protocol):
         """How many workers a run has."""
         ...
 
+    @property
+    def logs(self) -> str:
+        """Where the workers' log files are, on their hosts."""
+        ...
+
     def start_worker(self) -> WorkerHandle:
         """A new worker. Returns at once; its first call waits until the process has started."""
         ...

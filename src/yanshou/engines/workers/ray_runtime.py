@@ -8,10 +8,8 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +26,7 @@ JOIN_TIMEOUT = "RAY_gcs_server_request_timeout_seconds"  # Ray searches this hos
 os.environ.setdefault(JOIN_TIMEOUT, "20")  # it is read by the import, and 60 without it
 try:
     import ray
-    from ray._private import ray_constants
+    from ray._private import ray_constants, utils
     from ray._private import worker as ray_worker
     from ray.exceptions import AuthenticationError
 except ImportError as missing:
@@ -37,7 +35,8 @@ except ImportError as missing:
 del os.environ[JOIN_TIMEOUT]  # the processes of a private Ray keep Ray's own
 
 PREFIX = "yanshou-ray-"  # of the folders of private Rays
-LOCK = "lock"  # a file in it, locked as long as its driver lives
+LOCK = "lock"  # a file in it, locked as long as its driver lives …
+YOUNG_S = 2.0  # … and from a moment after it was made
 ROOT_LENGTH = 24  # of the temporary folder's path: those of Ray's sockets are 75 longer, and end at 107
 CONNECT_S = 5.0
 CONNECT_TRIES = 5  # of Ray, a second apart
@@ -59,7 +58,7 @@ class RayRuntime:
         self._lock: FileLock | None = None
         self.died = False  # a worker died: its log files are kept
         ray_worker.print_to_stdstream = _log
-        with _handlers_kept():
+        with _replaced(utils, "set_sigterm_handler", lambda handler: None):  # the command line has its own
             if address is None:
                 self._start()
             else:
@@ -90,11 +89,18 @@ class RayRuntime:
         self._lock.acquire()
         os.environ.pop("RAY_AUTH_MODE", None)  # where it is not set, a new Ray wants a token
         os.environ["RAY_AUTH_TOKEN"] = TOKEN
-        with _constant("ENABLE_RAY_CLUSTER", False):  # then all processes listen on the loopback
-            ray.init(
-                address="local", include_dashboard=False, num_cpus=1, object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False, logging_level=logging.CRITICAL, _temp_dir=str(self.folder), _system_config=SYSTEM,
-            )  # fmt: skip
+        try:
+            with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):  # then all processes listen on the loopback
+                ray.init(
+                    address="local", include_dashboard=False, num_cpus=1, object_store_memory=OBJECT_STORE_BYTES,
+                    log_to_driver=False, logging_level=logging.CRITICAL, _temp_dir=str(self.folder),
+                    _system_config=SYSTEM,
+                )  # fmt: skip
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            self.died = True
+            self.close()
+            reason = " ".join(str(error).split())[:300]
+            raise RunError(f"Ray does not start on this host: {reason}. Its log files are in {self.logs}.") from error
 
 
 TOKEN = secrets.token_hex(32)  # one per process: Ray reads it once
@@ -104,6 +110,8 @@ def remove_abandoned(root: Path) -> None:
     """Removes what the private Rays of killed drivers left. A folder that was kept has no lock file."""
     for lock in root.glob(f"{PREFIX}*/{LOCK}"):
         try:
+            if time.time() - lock.stat().st_mtime < YOUNG_S:
+                continue
             with FileLock(lock, timeout=0):
                 shutil.rmtree(lock.parent, ignore_errors=True)
         except (Timeout, OSError):  # its driver lives, or it is another user's
@@ -124,7 +132,7 @@ def _join(address: str) -> None:
     if address != "auto":
         _reach(address)
     try:
-        with _constant("NUM_REDIS_GET_RETRIES", CONNECT_TRIES), _no_stderr():
+        with _replaced(ray_constants, "NUM_REDIS_GET_RETRIES", CONNECT_TRIES), _no_stderr():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
         raise RunError(f"--ray-address {address}: {_refusal(error)}") from error
@@ -170,14 +178,14 @@ def _log(data: dict[str, Any], ignore_prefix: bool) -> None:
 
 
 @contextmanager
-def _constant(name: str, value: object) -> Iterator[None]:
-    """One of Ray's constants with another value."""
-    before = getattr(ray_constants, name)
-    setattr(ray_constants, name, value)
+def _replaced(module: Any, name: str, value: object) -> Iterator[None]:
+    """A constant or a function of Ray, replaced by another one."""
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        setattr(ray_constants, name, before)
+        setattr(module, name, before)
 
 
 @contextmanager
@@ -191,15 +199,3 @@ def _no_stderr() -> Iterator[None]:
         os.dup2(terminal, 2)
         os.close(terminal)
         os.close(nowhere)
-
-
-@contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """`ray.init` replaces the handler of SIGTERM."""
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
