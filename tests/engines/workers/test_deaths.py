@@ -98,6 +98,17 @@ def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:
     assert len(place(many).started) == 3
 
 
+def test_a_driver_that_was_suspended_takes_nobody_for_dead(engine: Make) -> None:
+    many, answers = engine(2, timeout=0.5, delay_s=0.02), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(100)):
+        answers.append(answer)
+        if len(answers) in (20, 60):
+            time.sleep(1)
+    assert written(answers) == expected(100)
+    assert len(place(many).started) == 2
+
+
 def test_a_worker_that_loads_is_waited_for(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inner, "load", lambda self: time.sleep(0.8))
     many = engine(1, timeout=0.3)

@@ -99,20 +99,20 @@ class Crew:
             if isinstance(happened, Died):
                 self.replace(happened)
             if self.stopped:
-                self._dismiss_starting()
+                self._dismiss_loading()
 
     def _awaited(self) -> list[Seat]:
         seats = self._seats_or_error()
         return [seat for seat in seats if seat.facts or not seat.late] or seats
 
-    def _dismiss_starting(self) -> None:
-        """After `stop`, nobody waits for workers that are not there yet."""
-        for seat in [seat for seat in self.seats if seat.facts is None]:
+    def _dismiss_loading(self) -> None:
+        """After `stop`, nobody waits for workers that start or load."""
+        for seat in [seat for seat in self.seats if not seat.facts or seat.reply.loading or "load" in seat.calls]:
             seat.handle.kill()
             self.seats.remove(seat)
 
     def _seats_or_error(self) -> list[Seat]:
-        """Raises KeyboardInterrupt where `stop` came before the first worker."""
+        """Raises KeyboardInterrupt where `stop` came before the first worker was ready."""
         if not self.seats and self.stopped:
             raise KeyboardInterrupt
         if not self.seats:
@@ -145,7 +145,9 @@ class Crew:
     def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
         seat.plan = plan
         self._impose(seat)
-        if seat.late and seat.plan:  # meanwhile the others answer what it would keep waiting
+        if (
+            seat.late and seat.plan and self._capacity is not None
+        ):  # meanwhile the others answer what it would keep waiting
             self._call(seat, "load")
 
     def _impose(self, seat: Seat) -> None:
