@@ -56,6 +56,7 @@ class EndpointEngine:
     """An engine whose model is on a server."""
 
     data_wait_s, out_of_memory = 0.0, 0  # unknown here: they are the server's
+    worker_deaths = 0
 
     def __init__(self, settings: EngineSettings, patience: Patience | None = None) -> None:
         check_installed()
