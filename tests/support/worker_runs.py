@@ -126,11 +126,8 @@ class WorkerRun:
 
 
 def _is_agent(process: Process) -> bool:
-    """Before and after it has set its title. The raylet's own command names both agents, too."""
-    program, *arguments = process.title.split(" ")
-    return "agent" in program or (
-        "python" in program and any(a.endswith(("/agent.py", "/agent/main.py")) for a in arguments)
-    )
+    """Among them ray::DashboardAgent and ray::RuntimeEnvAgent, and the scripts that take these titles."""
+    return "agent" in process.title.lower()
 
 
 def lines(path: Path) -> list[bytes]:
