@@ -126,8 +126,9 @@ class WorkerRun:
 
 
 def _is_agent(process: Process) -> bool:
-    """Among them ray::DashboardAgent and ray::RuntimeEnvAgent, and the scripts that take these titles."""
-    return "agent" in process.title.lower()
+    """Whether it is ray::DashboardAgent or ray::RuntimeEnvAgent, or a script that takes one of these titles."""
+    now = _process(process.pid)
+    return now is not None and any("agent" in word.lower() for word in now.title.split(" ")[:3])
 
 
 def lines(path: Path) -> list[bytes]:
