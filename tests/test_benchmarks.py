@@ -19,6 +19,7 @@ import logits
 import make_checkpoint
 import memory_pressure
 import rows
+import scale
 import threshold_guarantee
 import throughput
 import trl_step
@@ -374,3 +375,15 @@ def test_a_run_of_two_gpus_answers_with_lengths_by_photo_and_valid_lines(bare: P
     assert result["images_per_s"] > 0
     lines = (given.folder / "out/in/挡风板安装检查_stage_a.jsonl").read_text(encoding="utf-8").splitlines()
     assert [len(json.loads(line)["images"]) for line in lines] == workload.group_sizes(5)
+
+
+# ---- scale ----
+
+
+def test_the_memory_of_a_driver_is_measured_in_a_run_and_in_its_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (result,) = scale.main(["memory", "--groups", "4", "--folder", str(tmp_path / "scale")])
+    assert result["groups"] == 4
+    assert min(result["whole"], result["again"]) > 1
+    assert "        4 groups: peak " in capsys.readouterr().out

@@ -46,6 +46,15 @@ def test_run_table_has_one_row_per_mission_that_was_started() -> None:
     ]
 
 
+def test_run_table_counts_dead_workers_where_there_are_some() -> None:
+    results = [MissionResult(SHIELD, written=4, worker_deaths=2), MissionResult(CABLES, written=3)]
+    assert rows_of(results) == [
+        ["mission", "written", "failed", "skipped as done", "dead workers"],
+        [SHIELD, "4", "0", "0", "2"],
+        [CABLES, "3", "0", "0", "0"],
+    ]
+
+
 @pytest.mark.parametrize("unit", ["photos", "verdicts"])
 def test_run_table_has_no_speed_where_no_model_answered(unit: str) -> None:
     results = [MissionResult(SHIELD, groups=9, written=4, skipped=5), MissionResult(CABLES, groups=9, error="broken")]

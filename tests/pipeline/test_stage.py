@@ -1,16 +1,16 @@
 """Guarantees of `yanshou.pipeline.stage`: one driver for both stages, locked from the first read to the last write."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from support.lines import CABLES, SHIELD
 from support.stage_a_runs import PhotoTree, Script, jobs, run, run_file, settings
 
-from yanshou.engines.base import RunPlan
+from yanshou.engines.base import Answer, Request, RunPlan
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.errors import CheckpointError
+from yanshou.errors import CheckpointError, RunError
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.settings import JudgeSettings
 from yanshou.stage_a.summarize import prepare, summarize_directory
@@ -105,3 +105,23 @@ def test_an_engines_warnings_come_before_and_after_the_mission_that_they_are_abo
     results = summarize_directory(options, WarningEngine(options.engine))
     told = [(result.warnings, result.late_warnings) for result in results]
     assert told == [(["warning 1"], ["warning 2"]), (["warning 3"], [])]
+
+
+def test_dead_workers_are_counted_with_their_mission_however_it_ends(
+    photo_tree: PhotoTree, script: Script, tmp_path: Path
+) -> None:
+    class Dying(ScriptedEngine):
+        worker_deaths = 5  # before the run
+
+        def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
+            self.worker_deaths += 2
+            yield from super().generate(requests)
+            self.worker_deaths += 1
+            if self.worker_deaths > 8:
+                raise RunError("every worker died")
+
+    root, out = photo_tree(jobs(1) | jobs(1, mission=CABLES)), tmp_path / "out"
+    options = settings(root, script(), out, SHIELD, CABLES)
+    results = summarize_directory(options, Dying(options.engine))
+    assert [(result.worker_deaths, result.error) for result in results] == [(3, ""), (3, "every worker died")]
+    assert run_file(out)["counts"]["worker_deaths"] == 3

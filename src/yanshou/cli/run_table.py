@@ -16,8 +16,10 @@ NONE = "–"  # a share of nothing
 
 
 def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
-    """What a run did, one row per mission that was started. Left out: speeds where no model answered, stale lines where
-    there are none."""
+    """What a run did, one row per mission that was started.
+
+    Left out: speeds where no model answered, stale lines and deaths of workers where there are none.
+    """
     answered, photos = any(result.photos for result in results), unit == PHOTOS
     names = ["written", "failed", "skipped as done"]
     if answered:
@@ -25,6 +27,8 @@ def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
         names += [unit, "rotated", speed, "waited for photos"] if photos else [unit, speed]
     if stale := any(result.stale for result in results):
         names.append("stale")
+    if deaths := any(result.worker_deaths for result in results):
+        names.append("dead workers")
     table = figure_table(*names)
     for result in started(results):
         cells = [str(count) for count in (result.written, result.failed, result.skipped)]
@@ -32,6 +36,8 @@ def run_table(results: Sequence[MissionResult], unit: str = PHOTOS) -> Table:
             cells += _speeds(result, photos)
         if stale:
             cells.append(NONE if result.stale is None else str(result.stale))
+        if deaths:
+            cells.append(str(result.worker_deaths))
         table.add_row(name_cell(result.mission), *cells)
     return table
 

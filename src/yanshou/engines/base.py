@@ -69,7 +69,7 @@ class RunPlan:
 class Engine(Protocol):
     """A model as both stages see it. An implementation is one file and one line in `engines.ENGINES`.
 
-    The calls of a run, in order: `prepare_run`, `environment`, `identity`, `generate`; at its end the two counters.
+    The calls of a run, in order: `prepare_run`, `environment`, `identity`, `generate`; at its end the three counters.
     """
 
     @property
@@ -85,6 +85,11 @@ class Engine(Protocol):
     @property
     def out_of_memory(self) -> int:
         """How many times since the engine was made the device ran out of memory and a smaller batch was retried."""
+        ...
+
+    @property
+    def worker_deaths(self) -> int:
+        """How many of its workers died or were killed since it was made; 0 for an engine of this process alone."""
         ...
 
     def prepare_run(self, run: RunPlan) -> None:

@@ -132,6 +132,8 @@ def workers() -> int:
 class BatchedEngine(ABC, Generic[PreparedT]):
     """Base class of the transformers and the scripted engine: an `Engine` from `prepare` and `complete`."""
 
+    worker_deaths = 0  # it has no workers
+
     def __init__(self, batch_size: int) -> None:
         self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
 

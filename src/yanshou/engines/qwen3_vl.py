@@ -55,6 +55,8 @@ class ModelInput:
 class Qwen3VLBackend:
     """Processor, weights and input preparation of any Qwen3-VL checkpoint, on one device."""
 
+    worker_deaths = 0  # it has no workers
+
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.source = checkpoint.find(settings.weights, settings.base_checkpoint)

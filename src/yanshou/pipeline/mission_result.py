@@ -24,6 +24,7 @@ class MissionResult:
     seconds: float = 0.0  # from the first request to the last line
     waited_s: float = 0.0  # of these, the time in which the model waited for prepared photos
     out_of_memory: int = 0  # out-of-memory errors in this run
+    worker_deaths: int = 0  # workers that died or were killed in this run
     stale: int | None = None  # lines whose group is no longer in the input; None: only a whole run counts them
     elsewhere: int | None = None  # lines of other inputs
     pruned: int = 0  # stale lines that this run moved to the file of removed lines
@@ -54,7 +55,7 @@ class MissionResult:
         """The counts that the run file records."""
         names = (
             "groups", "written", "failed", "skipped", "unbound", "photos", "rotated", "out_of_memory",
-            "unknown_folders", "pruned",
+            "worker_deaths", "unknown_folders", "pruned",
         )  # fmt: skip
         whole = {name: getattr(self, name) for name in COUNTS_OF_WHOLE_RUNS}
         return {name: getattr(self, name) for name in names} | {n: c for n, c in whole.items() if c is not None}

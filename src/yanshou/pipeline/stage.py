@@ -74,6 +74,7 @@ class Stage:
     def _run(self, task: MissionTask[GroupT, RecordT], result: MissionResult) -> None:
         if task.error:
             raise InputError(task.error)
+        deaths = self.engine.worker_deaths if self.engine else 0  # planning starts workers, too
         with self._files(task) as files:
             result.warnings += self.engine.take_warnings() if self.engine else []
             result.revised = task.rewrite(files.lines)
@@ -88,7 +89,9 @@ class Stage:
                 try:
                     run.consume(self._outcomes(task, pending, run), lambda: self.interrupted, self.engine)
                 finally:
-                    result.late_warnings += self.engine.take_warnings() if self.engine else []
+                    if self.engine:
+                        result.late_warnings += self.engine.take_warnings()
+                        result.worker_deaths = self.engine.worker_deaths - deaths
                 if task.whole and not result.interrupted:
                     settle(_absent(task, files), run, self.prune_share)
 

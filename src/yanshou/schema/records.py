@@ -182,7 +182,7 @@ class Fault(GroupRecord):
     """One reason why a group is not written."""
 
     photo: str | None = Field(description="File name of the photo at fault; null: the group as a whole.")
-    step: str = Field(description="What failed: discover, load, generate, check or verdict.")
+    step: str = Field(description="What failed: discover, load, generate, worker, check or verdict.")
     message: str = Field(description="What is wrong, with the value and its place.")
     advice: str = Field(description="What to do about it; may be empty.")
     timestamp: str = Field(description=f"The time of the attempt, which all its faults share. {TIME}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from yanshou.engines.base import Answer, Completion, Failure
-from yanshou.engines.endpoint.doubt import LIMIT, Doubt
+from yanshou.engines.endpoint.doubt import LIMIT, MOST, Doubt
 from yanshou.errors import GenerationError, PhotoError, RunError
 
 
@@ -56,3 +56,16 @@ def test_many_failures_in_a_row_end_the_run_where_a_trial_fails() -> None:
         f"the last {LIMIT} requests failed, and so did a trial: the server answered 500, too. The last of them: the "
         "server answered 500. Repair the server, and run the same command again: it resumes."
     )
+
+
+def test_endless_failures_end_the_run_whatever_the_trials_say() -> None:
+    doubt = Doubt(lambda: None)
+    before = [one.id for number in range(MOST - 1) for one in doubt.pass_on(bad(number))]
+    assert before == list(range(MOST - LIMIT))
+    with pytest.raises(RunError, match=f"the last {MOST} requests all failed. The last of them: the server answered 5"):
+        list(doubt.pass_on(bad(MOST)))
+
+
+def test_an_answer_begins_the_count_again() -> None:
+    answers = [good(number) if number % (MOST - 1) == 0 else bad(number) for number in range(3 * MOST)]
+    assert len(passed(lambda: None, *answers)) == 3 * MOST

@@ -55,7 +55,8 @@ def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[
         RunError, match=r"every worker died 3 times .*: killed by signal 9\. Their log files: /tmp/logs$"
     ):
         run(many, requests(60))
-    assert len(place(many).started) == 3
+    assert len(place(many).started) == many.worker_deaths == 3
+    assert many.take_warnings()[-1] == "3 workers died. The last cause: killed by signal 9. Log files: /tmp/logs"
     with pytest.raises(RunError, match="every worker died"):
         many.prepare_run(RUN)
 
@@ -83,6 +84,7 @@ def test_a_seat_that_only_dies_is_given_up_and_the_others_go_on(engine: Make) ->
     assert "are not replaced: CUDA error. The run has 1 of 2 workers left" in given_up
     assert died == "3 workers died, and others took their requests. The last cause: CUDA error. Log files: /tmp/logs"
     assert many.take_warnings() == []
+    assert many.worker_deaths == 3
 
 
 def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:
@@ -94,6 +96,17 @@ def test_a_worker_that_says_nothing_is_replaced(engine: Make) -> None:
             place(many).started[0].hears = False
     assert written(answers) == expected(100)
     assert len(place(many).started) == 3
+
+
+def test_a_driver_that_was_suspended_takes_nobody_for_dead(engine: Make) -> None:
+    many, answers = engine(2, timeout=0.5, delay_s=0.02), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(100)):
+        answers.append(answer)
+        if len(answers) in (20, 60):
+            time.sleep(1)
+    assert written(answers) == expected(100)
+    assert len(place(many).started) == 2
 
 
 def test_a_worker_that_loads_is_waited_for(engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch) -> None:

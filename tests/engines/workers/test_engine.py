@@ -1,6 +1,7 @@
 """Promises of an engine with workers: the answers of one engine, whoever gives them."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -231,6 +232,20 @@ def test_stop_does_not_wait_for_workers_that_start(engine: Make) -> None:
     with pytest.raises(KeyboardInterrupt):
         many.identity()
     slow.set()
+
+
+def test_stop_does_not_wait_for_workers_that_load(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inner, "load", lambda self: time.sleep(20))
+    many = engine(2)
+    many.prepare_run(RUN)
+    threading.Timer(0.3, many.stop).start()
+    began = time.monotonic()
+    assert list(many.generate(requests(30))) == []
+    with pytest.raises(KeyboardInterrupt):  # a next mission finds nobody
+        many.prepare_run(RUN)
+    assert time.monotonic() - began < 10
 
 
 def test_answers_of_a_generate_that_was_closed_early_never_come_later(engine: Make) -> None:

@@ -9,6 +9,7 @@ another answer from a server: no promise of the same line.
 """
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,7 +37,6 @@ from yanshou.errors import GenerationError, GroupError, PhotoError, RunError, Us
 from yanshou.inputs.images import decoded_photo
 from yanshou.settings import EngineSettings
 
-TRIAL_TOKENS = 16
 LOCAL = ("device", "batch_size", "gpu_memory", "dtype", "attn")  # settings of engines that run a model
 SERVED = ("owned_by", "root", "max_model_len")  # what servers say of a model in /v1/models
 
@@ -56,6 +56,7 @@ class EndpointEngine:
     """An engine whose model is on a server."""
 
     data_wait_s, out_of_memory = 0.0, 0  # unknown here: they are the server's
+    worker_deaths = 0
 
     def __init__(self, settings: EngineSettings, patience: Patience | None = None) -> None:
         check_installed()
@@ -195,12 +196,12 @@ class EndpointEngine:
         return line_logprobs.prompt_ids(with_line)[: len(whole)] == whole
 
     async def _trial(self, server: Server, kind: Format | None) -> None:
-        """One request with a small grey picture, or with none. Raises GenerationError where it gets no answer."""
+        """One request with a grey picture of the largest size, or with none. Raises GenerationError: no answer."""
         assert self._run is not None, "prepare_run comes first"
-        grey = Image.new("RGB", (256, 256), "grey")
+        side = math.isqrt(self.settings.photo.max_pixels)
+        grey = Image.new("RGB", (side, side), "grey")
         url = data_url(resized(grey, self.settings.photo), kind) if kind else None
-        fields = self._fields(Request(0, self._run.prompt, None), url)
-        reply = Reply.read(await server.complete(fields | {"max_tokens": TRIAL_TOKENS}))
+        reply = Reply.read(await server.complete(self._fields(Request(0, self._run.prompt, None), url)))
         if reply.finish_reason == "stop":
             _ = reply.text
 

@@ -54,7 +54,7 @@ class Crew:
         self._capacity: dict[str, int] | None = None  # of all; None until all have planned
         self._out_of_memory_before = 0  # the current run
         self._past_data_wait_s = 0.0  # of workers that were replaced
-        self._deaths, self._last_cause = 0, ""  # since the last warning
+        self.deaths, self._told_deaths, self._last_cause = 0, 0, ""  # `_told_deaths`: those of earlier warnings
         self._warnings: list[str] = []
         self._clock = self._looked = 0.0  # seconds in which this process waited for results: a suspended one does not
 
@@ -99,20 +99,20 @@ class Crew:
             if isinstance(happened, Died):
                 self.replace(happened)
             if self.stopped:
-                self._dismiss_starting()
+                self._dismiss_loading()
 
     def _awaited(self) -> list[Seat]:
         seats = self._seats_or_error()
         return [seat for seat in seats if seat.facts or not seat.late] or seats
 
-    def _dismiss_starting(self) -> None:
-        """After `stop`, nobody waits for workers that are not there yet."""
-        for seat in [seat for seat in self.seats if seat.facts is None]:
+    def _dismiss_loading(self) -> None:
+        """After `stop`, nobody waits for workers that start or load."""
+        for seat in [seat for seat in self.seats if not seat.facts or seat.reply.loading or "load" in seat.calls]:
             seat.handle.kill()
             self.seats.remove(seat)
 
     def _seats_or_error(self) -> list[Seat]:
-        """Raises KeyboardInterrupt where `stop` came before the first worker."""
+        """Raises KeyboardInterrupt where `stop` came before the first worker was ready."""
         if not self.seats and self.stopped:
             raise KeyboardInterrupt
         if not self.seats:
@@ -145,7 +145,9 @@ class Crew:
     def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
         seat.plan = plan
         self._impose(seat)
-        if seat.late and seat.plan:  # meanwhile the others answer what it would keep waiting
+        if (
+            seat.late and seat.plan and self._capacity is not None
+        ):  # meanwhile the others answer what it would keep waiting
             self._call(seat, "load")
 
     def _impose(self, seat: Seat) -> None:
@@ -254,7 +256,7 @@ class Crew:
         seat = death.seat
         logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
-        self._deaths, self._last_cause = self._deaths + 1, death.cause
+        self.deaths, self._last_cause = self.deaths + 1, death.cause
         self._past_data_wait_s += seat.reply.data_wait_s
         seat.count_death(over_one_request)
         self.seats.remove(seat)
@@ -270,13 +272,13 @@ class Crew:
 
     def take_warnings(self) -> list[str]:
         """What the user must know: how many died, and which were given up."""
-        if count := self._deaths:
+        if count := self.deaths - self._told_deaths:
             who, whose = ("1 worker", "its") if count == 1 else (f"{count} workers", "their")
+            others = f", and others took {whose} requests" if self.seats else ""
             self._warnings.append(
-                f"{who} died, and others took {whose} requests. The last cause: {self._last_cause}. "
-                f"Log files: {self.place.logs}"
+                f"{who} died{others}. The last cause: {self._last_cause}. Log files: {self.place.logs}"
             )
-        warnings, self._warnings, self._deaths = self._warnings, [], 0
+        warnings, self._warnings, self._told_deaths = self._warnings, [], self.deaths
         return warnings
 
     def _look(self) -> Died | None:
@@ -285,7 +287,7 @@ class Crew:
         for seat in self.seats:
             silent = self._clock - seat.heard
             if "exchange" in seat.calls and silent > self._settings.worker_timeout:
-                return Died(seat, f"no answer for {self._settings.worker_timeout:g} s")
+                return Died(seat, f"no answer for --worker-timeout, {self._settings.worker_timeout:g} s")
             if seat.calls - {"exchange"} and silent > START_S:
                 return Died(seat, f"it did not start within {START_S:g} s")
         self._check_shortage()

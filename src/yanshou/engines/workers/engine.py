@@ -71,6 +71,10 @@ class WorkersEngine:
         """Of the worker that had most; the others follow it."""
         return self._crew.out_of_memory
 
+    @property
+    def worker_deaths(self) -> int:
+        return self._crew.deaths
+
     def take_warnings(self) -> list[str]:
         return self._crew.take_warnings()
 
