@@ -126,11 +126,9 @@ class WorkerRun:
 
 
 def _is_agent(process: Process) -> bool:
-    """Before and after it has set its title. The raylet's own command names both agents, too."""
-    program, *arguments = process.title.split(" ")
-    return "agent" in program or (
-        "python" in program and any(a.endswith(("/agent.py", "/agent/main.py")) for a in arguments)
-    )
+    """Whether it is ray::DashboardAgent or ray::RuntimeEnvAgent, or a script that takes one of these titles."""
+    now = _process(process.pid)
+    return now is not None and any("agent" in word.lower() for word in now.title.split(" ")[:3])
 
 
 def lines(path: Path) -> list[bytes]:

@@ -45,7 +45,17 @@ def test_a_photo_over_which_workers_die_fails_alone(engine: Make, inner: type[In
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner], workers: int) -> None:
     inner.poison = {"0.jpg"}
-    assert written(run(engine(workers), requests(1))) == {0: "worker"}
+    many = engine(workers)
+    assert written(run(many, requests(1))) == {0: "worker"}
+    assert many.worker_deaths == 3
+
+
+def test_a_run_of_three_deadly_photos_ends_with_three_failures(engine: Make, inner: type[Inner]) -> None:
+    inner.poison = {"*"}
+    many = engine(1)
+    assert written(run(many, requests(3))) == {0: "worker", 1: "worker", 2: "worker"}
+    inner.poison = set()
+    assert written(run(many, requests(10))) == expected(10)  # the next mission has a worker
 
 
 def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[Inner]) -> None:

@@ -145,13 +145,10 @@ def test_a_plan_drops_what_is_queued_and_finishes_what_the_engine_holds(scripted
 
 def test_after_a_stop_the_current_batch_is_answered_and_nothing_else(scripted: Callable[..., Worker]) -> None:
     worker = scripted(delay_s=0.1)
-    threading.Timer(0.25, worker.stop).start()
-    found: list[Answer] = []
-    reply = worker.exchange(requests(range(1000)), 0)
+    found = list((reply := worker.exchange(requests(range(1000)), 0)).answers)
+    worker.stop()
     while not reply.stopped:
-        found += reply.answers
-        reply = worker.exchange((), 0)
-    found += reply.answers
+        found += (reply := worker.exchange((), 0)).answers
     assert [answer.id for answer in found] == list(range(len(found)))
     assert len(found) < 200
     assert len(found) % 8 == 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from yanshou.engines.base import Request, RunPlan
+from yanshou.engines.base import Completion, Request, RunPlan
 from yanshou.engines.workers import agreement
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
 from yanshou.engines.workers.protocols import Place, WorkerLostError
@@ -260,7 +260,7 @@ class Crew:
 
     def _replied(self, seat: Seat, reply: Reply) -> Exchanged:
         seat.reply = reply
-        if reply.answers:
+        if any(isinstance(answer, Completion) for answer in reply.answers):  # a failure may need no GPU
             seat.deaths.clear()
         if reply.answers or reply.loading:
             seat.heard = self._clock
@@ -269,8 +269,11 @@ class Crew:
 
     # ---- death ----
 
-    def replace(self, death: Died, over_one_request: bool = False) -> None:
-        """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often."""
+    def replace(self, death: Died, over_one_request: bool = False, done: bool = False) -> None:
+        """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often.
+
+        `done`: no request waits for it; the next mission will.
+        """
         seat = death.seat
         logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
@@ -280,7 +283,7 @@ class Crew:
         self.seats.remove(seat)
         if self.stopped:
             return
-        if not seat.worn_out:
+        if done or not seat.worn_out:
             self._start(Seat(seat.number, self.place.start_worker(), late=True, deaths=seat.deaths))
         elif left := self._seats_or_error():
             self._warnings.append(
