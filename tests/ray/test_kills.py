@@ -224,6 +224,7 @@ def test_a_killed_driver_leaves_no_worker_and_resumes_to_the_same_bytes(
         try:
             while len(written) < kills and run_for(rng.uniform(0.1, longest_s), started, world, out):
                 started[-1].driver.kill()
+                started[-1].driver.wait()
                 written.append(len(lines(out / LINES)))
                 if rng.random() < 0.5:
                     slowest = max(slowest, started[-1].gone_after())
