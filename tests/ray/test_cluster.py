@@ -11,7 +11,7 @@ import pytest
 
 from yanshou.engines.base import Request, RunPlan
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
-from yanshou.errors import CheckpointError
+from yanshou.errors import CheckpointError, RunError, UsageError
 from yanshou.schema.prompt import Prompt
 
 pytestmark = pytest.mark.ray
@@ -50,3 +50,17 @@ def test_an_error_of_a_worker_arrives_as_itself(cluster: Callable[..., Any], tmp
     (tmp_path / "script.json").write_text("{")
     with pytest.raises(CheckpointError, match="not JSON"):
         result(cluster(tmp_path / "script.json").start_worker(), "facts")
+
+
+def test_a_second_one_is_refused_and_a_closed_one_starts_no_other_ray(
+    cluster: Callable[..., Any], script: Callable[..., Path]
+) -> None:
+    place = cluster(script(decode=False))
+    handle = place.start_worker()
+    with pytest.raises(UsageError, match=r"this process has one already.*engine\.close\(\)"):
+        cluster(script())
+    assert result(handle, "facts").device == "cpu"
+    place.close()
+    for act in (place.start_worker, lambda: handle.call("facts")):
+        with pytest.raises(RunError, match="the engine is closed"):
+            act()

@@ -45,7 +45,17 @@ def test_a_photo_over_which_workers_die_fails_alone(engine: Make, inner: type[In
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner], workers: int) -> None:
     inner.poison = {"0.jpg"}
-    assert written(run(engine(workers), requests(1))) == {0: "worker"}
+    many = engine(workers)
+    assert written(run(many, requests(1))) == {0: "worker"}
+    assert many.worker_deaths == 3
+
+
+def test_a_run_of_three_deadly_photos_ends_with_three_failures(engine: Make, inner: type[Inner]) -> None:
+    inner.poison = {"*"}
+    many = engine(1)
+    assert written(run(many, requests(3))) == {0: "worker", 1: "worker", 2: "worker"}
+    inner.poison = set()
+    assert written(run(many, requests(10))) == expected(10)  # the next mission has a worker
 
 
 def test_workers_that_die_over_everything_end_the_run(engine: Make, inner: type[Inner]) -> None:
@@ -149,6 +159,26 @@ def test_a_run_goes_on_without_a_worker_that_cannot_start(engine: Make, monkeypa
     many = engine(2, short="no free GPU: all 2 are in use")
     assert written(run(many, requests(30))) == expected(30)
     assert many.take_warnings() == ["1 of 2 workers have started: no free GPU: all 2 are in use"]
+
+
+def test_a_worker_that_hangs_before_it_is_there_is_replaced(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    never_starts(monkeypatch, 0)
+    monkeypatch.setattr(crew, "START_S", 0.3)
+    many = engine(1)
+    assert written(run(many, requests(30))) == expected(30)
+    assert many.take_warnings()[0].startswith("1 worker died, and others took its requests. The last cause: it did not")
+
+
+def test_a_worker_that_dies_after_a_stop_is_not_replaced(engine: Make) -> None:
+    many, answers = engine(2, delay_s=0.05), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(200)):
+        answers.append(answer)
+        if len(answers) == 8:
+            many.stop()
+            place(many).started[0].kill()
+    assert written(answers).items() <= expected(200).items()
+    assert len(place(many).started) == 2
 
 
 def test_a_next_mission_does_not_wait_for_a_replacement_that_cannot_start(

@@ -20,7 +20,7 @@ from yanshou.engines.base import (
     closing_answers,
 )
 from yanshou.engines.workers import worker
-from yanshou.engines.workers.messages import WorkerFacts
+from yanshou.engines.workers.messages import WorkerFacts, WorkerPlan
 from yanshou.errors import CheckpointError, InputError, PhotoError, RunError
 
 
@@ -30,6 +30,7 @@ def test_many_workers_give_the_answers_of_one_engine(engine: Make, workers: int)
     for _ in range(2):
         assert written(run(many, requests(100))) == expected(100)
     assert len(place(many).started) == workers
+    assert 0 <= many.data_wait_s < 5
 
 
 def test_the_environment_is_that_of_one_engine_and_says_where_the_workers_are(engine: Make) -> None:
@@ -110,6 +111,28 @@ def test_another_gpu_or_version_is_refused_unless_mixed(engine: Make, fields: di
     many = engine(2, change=other(**fields), mixed=True)
     assert written(run(many, requests(60))) == expected(60)
     assert many.environment().get("devices") == (["NVIDIA H200", "cpu"] if "device" in fields else None)
+
+
+def test_unlike_workers_refuse_every_mission(engine: Make) -> None:
+    many = engine(2, change=other(device="NVIDIA H200"))
+    for _ in range(2):
+        with pytest.raises(RunError, match="the workers differ: GPU"):
+            many.prepare_run(RUN)
+
+
+def test_an_error_that_all_workers_have_ends_one_mission_only(engine: Make) -> None:
+    refused = [0, 1]
+
+    def refuse(number: int, result: Any) -> Any:
+        if isinstance(result, WorkerPlan) and number in refused:
+            refused.remove(number)
+            raise RunError("the prompt is too long")
+        return result
+
+    many = engine(2, change=refuse)
+    with pytest.raises(RunError, match="too long"):
+        many.prepare_run(RUN)
+    assert written(run(many, requests(20))) == expected(20)
 
 
 def test_another_python_is_no_difference(engine: Make) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from yanshou.engines.base import Answer, Completion, Failure, Request
 from yanshou.engines.workers.ledger import Ledger
-from yanshou.errors import WorkerError
+from yanshou.errors import PhotoError, WorkerError
 from yanshou.schema.prompt import Prompt
 
 PROMPT = Prompt("s", "u")
@@ -104,6 +104,16 @@ def test_suspects_go_alone_to_a_worker_that_has_answered_while_the_others_go_on(
         assert [request.id for request in given] == [number]
         answer_all(ledger, 1, given)
     assert len(ledger.deal({1: 3})[1]) == 3
+
+
+def test_a_failure_proves_no_worker() -> None:
+    ledger = suspects(3, total=5)
+    first = ledger.deal({1: 1, 2: 2})
+    error = PhotoError("cut")
+    assert len(list(ledger.answered(1, [Failure(request.id, error) for request in first[1]]))) == 1
+    answer_all(ledger, 2, first[2])
+    dealt = ledger.deal({1: 3, 2: 3})
+    assert {worker: len(given) for worker, given in dealt.items()} == {1: 0, 2: 1}
 
 
 def test_workers_that_have_answered_and_have_no_other_work_share_the_suspects() -> None:

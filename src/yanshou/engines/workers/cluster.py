@@ -55,6 +55,7 @@ class Cluster:
 
     def start_worker(self) -> WorkerHandle:
         """A new worker, which lives until it is killed or the run ends."""
+        _check_open()
         actor = ray.remote(_actor_class()).options(
             num_cpus=0, num_gpus=int(self._gpu), max_concurrency=CALLS, max_restarts=0, max_task_retries=0
         )
@@ -107,6 +108,7 @@ class RayWorker:
 
     def call(self, method: str, *arguments: object) -> Future[Any]:
         """Calls a method. The future raises what the method raised, or WorkerLostError."""
+        _check_open()
         result: Future[Any] = Future()
         called = self.actor.call.remote(method, *arguments).future()
         called.add_done_callback(lambda done: self._pass_on(done, result))
@@ -127,6 +129,12 @@ class RayWorker:
             logger.info("a worker is lost: %s", " ".join(str(error).split())[:1_000])
             self._lost()
         result.set_exception(translated)
+
+
+def _check_open() -> None:
+    """Raises RunError after `close`: a call would let Ray start by itself, open to the network."""
+    if not ray.is_initialized():
+        raise RunError("the engine is closed. Load a new one.")
 
 
 def _count(settings: EngineSettings, gpus: int) -> int:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from yanshou.engines.base import Request, RunPlan
+from yanshou.engines.base import Completion, Request, RunPlan
 from yanshou.engines.workers import agreement
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
 from yanshou.engines.workers.protocols import Place, WorkerLostError
 from yanshou.engines.workers.seat import MAX_DEATHS, Died, Exchanged, Seat
-from yanshou.errors import RunError
+from yanshou.errors import RunError, YanshouError
 from yanshou.settings import WorkerSettings
 
 TICK_S = 1.0  # between two looks at who is silent
@@ -37,6 +37,7 @@ class _Result:
     seat: Seat
     method: str
     future: Future[Any]
+    run: int  # in which it was called
 
 
 class Crew:
@@ -49,8 +50,10 @@ class Crew:
         self.out_of_memory = 0  # of the worker that had most
         self._started = False
         self._facts: WorkerFacts | None = None  # of the first worker; the others are like it
+        self._refusal: YanshouError | None = None  # why these workers can do no run
         self._results: SimpleQueue[_Result | None] = SimpleQueue()
         self._run: RunPlan | None = None
+        self._runs = 0  # prepared so far
         self._capacity: dict[str, int] | None = None  # of all; None until all have planned
         self._out_of_memory_before = 0  # the current run
         self._past_data_wait_s = 0.0  # of workers that were replaced
@@ -62,6 +65,8 @@ class Crew:
 
     def start(self) -> WorkerFacts:
         """Starts all workers where that has not happened, and compares them. Returns what they have in common."""
+        if self._refusal:
+            raise self._refusal
         if not self._started:
             self._started = True
             for number in range(self.place.workers):
@@ -74,6 +79,7 @@ class Crew:
 
     def prepare(self, run: RunPlan) -> None:
         """Plans the run on all workers, with the smallest of their capacities. Ends what they still do."""
+        self._runs += 1
         self.start()
         self._run, self._capacity, self._out_of_memory_before = run, None, self.out_of_memory
         for seat in self._present:
@@ -126,10 +132,15 @@ class Crew:
         self.seats.append(seat)
         self._call(seat, "facts")
 
-    def _arrived(self, seat: Seat, facts: WorkerFacts) -> None:
+    def _arrived(self, seat: Seat, arrival: Future[WorkerFacts]) -> None:
         """A new worker is there. During a run it catches up with the others."""
-        self._facts = self._facts or facts
-        agreement.check_alike(self._facts, facts, self._settings.mixed_workers)
+        try:
+            facts = arrival.result()
+            self._facts = self._facts or facts
+            agreement.check_alike(self._facts, facts, self._settings.mixed_workers)
+        except YanshouError as error:
+            self._refusal = error
+            raise
         logger.info("worker %d: process %d on %s, %s", seat.number, facts.pid, facts.host, facts.device)
         seat.facts = facts
         if self._run:
@@ -208,15 +219,21 @@ class Crew:
         if seat not in self.seats:
             return None  # its worker was replaced
         seat.calls.discard(result.method)
-        try:
-            value = result.future.result()
-        except (WorkerLostError, BrokenWorkerError) as error:
+        error = result.future.exception()
+        if isinstance(error, (WorkerLostError, BrokenWorkerError)):
             return Died(seat, str(error))
-        if result.method == "exchange":
-            return self._replied(seat, value)
         if result.method == "facts":
-            self._arrived(seat, value)
-        if result.method == "plan":
+            self._arrived(seat, result.future)
+        elif error and result.run != self._runs:  # several workers may have the error that ended an earlier run
+            logger.info("worker %d, in an earlier run: %s", seat.number, error)
+        else:
+            return self._returned(seat, result.method, result.future.result())
+        return None
+
+    def _returned(self, seat: Seat, method: str, value: Any) -> Exchanged | None:
+        if method == "exchange":
+            return self._replied(seat, value)
+        if method == "plan":
             self._planned(seat, value)
         return None
 
@@ -226,7 +243,8 @@ class Crew:
             seat.heard = self._clock
         seat.calls.add(method)
         future = seat.handle.call(method, *arguments)
-        future.add_done_callback(lambda done: self._results.put(_Result(seat, method, done)))
+        run = self._runs
+        future.add_done_callback(lambda done: self._results.put(_Result(seat, method, done, run)))
 
     def _next_result(self) -> _Result | None:
         """None: it is time to look, or `stop` was called."""
@@ -242,7 +260,7 @@ class Crew:
 
     def _replied(self, seat: Seat, reply: Reply) -> Exchanged:
         seat.reply = reply
-        if reply.answers:
+        if any(isinstance(answer, Completion) for answer in reply.answers):  # a failure may need no GPU
             seat.deaths.clear()
         if reply.answers or reply.loading:
             seat.heard = self._clock
@@ -251,8 +269,11 @@ class Crew:
 
     # ---- death ----
 
-    def replace(self, death: Died, over_one_request: bool = False) -> None:
-        """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often."""
+    def replace(self, death: Died, over_one_request: bool = False, done: bool = False) -> None:
+        """Makes a new worker, unless the run was stopped. Raises RunError where the last seat's died too often.
+
+        `done`: no request waits for it; the next mission will.
+        """
         seat = death.seat
         logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
@@ -262,7 +283,7 @@ class Crew:
         self.seats.remove(seat)
         if self.stopped:
             return
-        if not seat.worn_out:
+        if done or not seat.worn_out:
             self._start(Seat(seat.number, self.place.start_worker(), late=True, deaths=seat.deaths))
         elif left := self._seats_or_error():
             self._warnings.append(

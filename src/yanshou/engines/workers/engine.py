@@ -135,8 +135,7 @@ class WorkersEngine:
         failure = ledger.died(death.seat.number, death.cause)
         if failure:
             yield failure
-        if not ledger.done:
-            self._crew.replace(death, over_one_request=failure is not None)
+        self._crew.replace(death, over_one_request=failure is not None, done=ledger.done)
 
 
 def _ray(settings: EngineSettings) -> Place:

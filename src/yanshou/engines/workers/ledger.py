@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yanshou.engines.base import Answer, Failure, Request
+from yanshou.engines.base import Answer, Completion, Failure, Request
 from yanshou.errors import WorkerError
 
 SUSPICIOUS_DEATHS = 2  # a request that was in flight at so many deaths is given to a worker alone
@@ -45,7 +45,7 @@ class Ledger:
         self._waiting: list[int] = []  # heap: given back by the dead, to be given first
         self._suspects: list[int] = []  # in order
         self._held: dict[int, set[int]] = defaultdict(set)  # worker → numbers
-        self._proven: set[int] = set()  # workers that have answered: a death of theirs is not that of a broken host
+        self._proven: set[int] = set()  # workers that have completed a request: their GPU is not broken
         self._examiner: int | None = None  # the proven worker that gets suspects only
         self._alone: set[int] = set()  # workers that hold one suspect and get nothing else
         self._from_the_end = True
@@ -131,7 +131,8 @@ class Ledger:
                 continue
             self._held[worker].remove(answer.id)
             self._alone.discard(worker)
-            self._proven.add(worker)
+            if isinstance(answer, Completion):
+                self._proven.add(worker)
             yield replace(answer, id=self._entries.pop(answer.id).id)
 
     def request(self, number: int) -> Request | None:

@@ -57,6 +57,7 @@ class RayRuntime:
         self.folder: Path | None = None  # of a private Ray
         self._lock: FileLock | None = None
         self.died = False  # a worker died: its log files are kept
+        _check_process()
         ray_worker.print_to_stdstream = _log
         with _replaced(utils, "set_sigterm_handler", lambda handler: None):  # the command line has its own
             if address is None:
@@ -101,6 +102,21 @@ class RayRuntime:
             self.close()
             reason = " ".join(str(error).split())[:300]
             raise RunError(f"Ray does not start on this host: {reason}. Its log files are in {self.logs}.") from error
+
+
+def _check_process() -> None:
+    """Raises UsageError where Ray cannot start or be joined whatever the address: it would end what is there."""
+    if ray.is_initialized():
+        raise UsageError(
+            "workers need a Ray of their own, and this process has one already. End it first: `engine.close()` of the "
+            "other engine with workers, or `ray.shutdown()`."
+        )
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"workers start in the current folder, which cannot be read ({error.strerror}). Change to another one."
+        ) from error
 
 
 TOKEN = secrets.token_hex(32)  # one per process: Ray reads it once
