@@ -206,7 +206,9 @@ class EndpointEngine:
             _ = reply.text
 
     def _no_answer(self, cause: str) -> RunError:
-        return RunError(f"{self.address.base_url}: no answer to a trial request: {cause}. Nothing was sent but that.")
+        return RunError(
+            f"{self.address.base_url}: no answer to a trial request: {cause.rstrip('.')}. Nothing was sent but that."
+        )
 
     # ---- one request ----
 
