@@ -85,3 +85,33 @@ def test_no_worker_is_started_where_the_ray_of_this_host_has_died(
         until_lost(handle)
     with pytest.raises(RunError, match=r"the Ray on this host has died.*/logs"):
         place.start_worker()
+
+
+CRASH = """
+import os, sys
+crash = os.path.join(os.path.dirname(__file__), "crash")
+if os.path.exists(crash) and any(word.endswith("default_worker.py") for word in sys.orig_argv):
+    os.abort()
+"""
+
+
+def test_a_process_that_crashes_while_it_starts_is_a_shortage(
+    cluster: Callable[..., Any], script: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CRASH)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    place = cluster(script(decode=False))
+    assert place.shortage() == ""
+    (tmp_path / "crash").touch()
+    for _ in range(2):  # Ray keeps one process ready
+        place.start_worker()
+    time.sleep(5)
+    assert place.shortage() == (
+        f"the process of a worker does not start. raylet.out and the logs of workers in {place.logs} say why"
+    )
+
+
+def test_a_worker_that_has_started_is_no_shortage(cluster: Callable[..., Any], script: Callable[..., Path]) -> None:
+    place = cluster(script(decode=False))
+    result(place.start_worker(), "facts")
+    assert place.shortage() == ""

@@ -68,9 +68,11 @@ class Cluster:
 
     def shortage(self) -> str:
         """Why a new worker cannot start now; "" where nothing speaks against it."""
-        if not self._gpu or ray.available_resources().get("GPU", 0) >= 1:
+        if all(handle.started for handle in self._handles):
             return ""
-        return f"no free GPU: all {int(ray.cluster_resources().get('GPU', 0))} are in use"
+        if self._gpu and ray.available_resources().get("GPU", 0) < 1:
+            return f"no free GPU: all {int(ray.cluster_resources().get('GPU', 0))} are in use"
+        return f"the process of a worker does not start. raylet.out and the logs of workers in {self.logs} say why"
 
     @property
     def logs(self) -> str:
@@ -116,6 +118,12 @@ class RayWorker:
 
     def __init__(self, actor: Any, lost: Callable[[], None]) -> None:
         self.actor, self._lost = actor, lost
+        self._ready: Future[Any] = actor.__ray_ready__.remote().future()
+
+    @property
+    def started(self) -> bool:
+        """Whether its process has started, or will never do so. Ray tries again and again where one crashes before."""
+        return self._ready.done()
 
     def call(self, method: str, *arguments: object) -> Future[Any]:
         """Calls a method. The future raises what the method raised, or WorkerLostError."""
