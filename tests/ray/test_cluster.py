@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.worker_runs import descendants
 
 from yanshou.engines.base import Request, RunPlan
 from yanshou.engines.workers.protocols import WorkerHandle, WorkerLostError
@@ -25,6 +26,12 @@ def requests(count: int) -> tuple[Request, ...]:
 
 def result(handle: WorkerHandle, method: str, *arguments: object) -> Any:
     return handle.call(method, *arguments).result(timeout=60)
+
+
+def until_lost(handle: WorkerHandle) -> None:
+    """Ray notices the end of a raylet after five heartbeats."""
+    while result(handle, "facts"):
+        time.sleep(0.5)
 
 
 def test_two_workers_answer_and_a_killed_one_is_lost(cluster: Callable[..., Any], script: Callable[..., Path]) -> None:
@@ -64,3 +71,17 @@ def test_a_second_one_is_refused_and_a_closed_one_starts_no_other_ray(
     for act in (place.start_worker, lambda: handle.call("facts")):
         with pytest.raises(RunError, match="the engine is closed"):
             act()
+
+
+def test_no_worker_is_started_where_the_ray_of_this_host_has_died(
+    cluster: Callable[..., Any], script: Callable[..., Path]
+) -> None:
+    place = cluster(script(decode=False))
+    handle = place.start_worker()
+    result(handle, "facts")
+    (raylet,) = (process for process in descendants(os.getpid()) if process.title.split(" ")[0].endswith("/raylet"))
+    raylet.kill()
+    with pytest.raises(WorkerLostError, match="the Ray on the host of this command is gone"):
+        until_lost(handle)
+    with pytest.raises(RunError, match=r"the Ray on this host has died.*/logs"):
+        place.start_worker()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from yanshou.engines.workers.host_view import Host
 
 MIXED = "Install the same version on both, or accept that the same photo may get another line: --mixed-workers."
-FREE = ("python",)  # versions on which no answer depends; Ray wants the same Python everywhere
 
 
 def cluster(
@@ -78,6 +77,8 @@ def _compare(
 
 def _versions(host: "Host") -> dict[str, str]:
     """What must be alike; the GPU only where there is one."""
+    from yanshou.engines.workers.agreement import FREE
+
     gpu = {"GPU": host.gpu} if host.gpu else {}
     return {**gpu, **{name: text for name, text in host.view.versions.items() if name not in FREE}}
 

@@ -1,6 +1,6 @@
 """What a run file holds: which settings and which environments made the lines beside it.
 
-{"format": 1, "yanshou": "0.3.0", "status": "finished", "counts": {"written": 11000, "failed": 2}, "runs": 3,
+{"format": 1, "yanshou": "0.4.0", "status": "finished", "counts": {"written": 11000, "failed": 2}, "runs": 3,
  "started": "2026-01-18T09:30:00+08:00", "updated": "2026-01-18T14:12:09+08:00",
  "settings": {"checkpoint": "4f0c…", "sampling": {"temperature": 0.0, …}, …},
  "environment": {"device": "cuda:0", …}, "inputs": ["/data/bbu_groups"],

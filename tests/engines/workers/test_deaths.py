@@ -161,6 +161,26 @@ def test_a_run_goes_on_without_a_worker_that_cannot_start(engine: Make, monkeypa
     assert many.take_warnings() == ["1 of 2 workers have started: no free GPU: all 2 are in use"]
 
 
+def test_a_worker_that_hangs_before_it_is_there_is_replaced(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    never_starts(monkeypatch, 0)
+    monkeypatch.setattr(crew, "START_S", 0.3)
+    many = engine(1)
+    assert written(run(many, requests(30))) == expected(30)
+    assert many.take_warnings()[0].startswith("1 worker died, and others took its requests. The last cause: it did not")
+
+
+def test_a_worker_that_dies_after_a_stop_is_not_replaced(engine: Make) -> None:
+    many, answers = engine(2, delay_s=0.05), []
+    many.prepare_run(RUN)
+    for answer in many.generate(requests(200)):
+        answers.append(answer)
+        if len(answers) == 8:
+            many.stop()
+            place(many).started[0].kill()
+    assert written(answers).items() <= expected(200).items()
+    assert len(place(many).started) == 2
+
+
 def test_a_next_mission_does_not_wait_for_a_replacement_that_cannot_start(
     engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ def test_many_workers_give_the_answers_of_one_engine(engine: Make, workers: int)
     for _ in range(2):
         assert written(run(many, requests(100))) == expected(100)
     assert len(place(many).started) == workers
+    assert 0 <= many.data_wait_s < 5
 
 
 def test_the_environment_is_that_of_one_engine_and_says_where_the_workers_are(engine: Make) -> None:

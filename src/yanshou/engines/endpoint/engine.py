@@ -220,7 +220,9 @@ class EndpointEngine:
             await self._trial(server, self._format)
 
     def _no_answer(self, cause: str) -> RunError:
-        return RunError(f"{self.address.base_url}: no answer to a trial request: {cause}. Nothing was sent but that.")
+        return RunError(
+            f"{self.address.base_url}: no answer to a trial request: {cause.rstrip('.')}. Nothing was sent but that."
+        )
 
     # ---- one request ----
 

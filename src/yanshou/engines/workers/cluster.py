@@ -22,6 +22,7 @@ CAUSES = {  # words of Ray's message → what they mean
     "running low on memory": "Ray ended it because its host had almost no memory left",
     "node has died": "its host is gone, or the Ray on it",
     "node was terminated": "its host is gone, or the Ray on it",
+    "node has crashed": "the Ray on the host of this command is gone",
     "killed by `ray.kill`": "this run ended it",
     "SIGTERM": "its process received SIGTERM",
     "End of file": "its process was killed or crashed",
@@ -56,6 +57,7 @@ class Cluster:
     def start_worker(self) -> WorkerHandle:
         """A new worker, which lives until it is killed or the run ends."""
         _check_open()
+        self._check_host()
         actor = ray.remote(_actor_class()).options(
             num_cpus=0, num_gpus=int(self._gpu), max_concurrency=CALLS, max_restarts=0, max_task_retries=0
         )
@@ -87,6 +89,15 @@ class Cluster:
             for handle in self._handles:
                 ray.kill(handle.actor)
         self._runtime.close()
+
+    def _check_host(self) -> None:
+        """Raises RunError where the Ray on this host has died: a new worker would wait for it without end."""
+        here = ray.get_runtime_context().get_node_id()
+        if not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == here):
+            raise RunError(
+                f"the Ray on this host has died, and the workers with it. Its log files: {self.logs}. Look at the "
+                "host's free memory, then run the same command again to resume."
+            )
 
     def _threads(self) -> int | None:
         """Threads of torch in one worker: its share of the CPUs, unless the user says how many."""

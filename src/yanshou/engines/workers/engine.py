@@ -132,8 +132,7 @@ class WorkersEngine:
             ledger.given_back(seat.number)
 
     def _bury(self, death: Died, ledger: Ledger) -> Iterator[Answer]:
-        plan = death.seat.plan
-        failure = ledger.died(death.seat.number, death.cause, plan.in_flight if plan else 0)
+        failure = ledger.died(death.seat.number, death.cause)
         if failure:
             yield failure
         self._crew.replace(death, over_one_request=failure is not None, done=ledger.done)

@@ -44,7 +44,7 @@ class Ledger:
         self.next_number = first
         self._waiting: list[int] = []  # heap: given back by the dead, to be given first
         self._suspects: list[int] = []  # in order
-        self._held: dict[int, dict[int, None]] = defaultdict(dict)  # worker → numbers, in the order of giving
+        self._held: dict[int, set[int]] = defaultdict(set)  # worker → numbers
         self._proven: set[int] = set()  # workers that have completed a request: their GPU is not broken
         self._examiner: int | None = None  # the proven worker that gets suspects only
         self._alone: set[int] = set()  # workers that hold one suspect and get nothing else
@@ -66,7 +66,7 @@ class Ledger:
         dealt: dict[int, list[Request]] = {worker: [] for worker in windows}
         self._appoint(windows)
         open_ = [worker for worker in windows if worker != self._examiner and worker not in self._alone]
-        while open_ := [worker for worker in open_ if self.held(worker) < windows[worker]]:
+        while open_ := [worker for worker in open_ if self.held(worker) < self._room(worker, windows[worker])]:
             for worker in open_:
                 if (number := self._next()) is None:
                     open_ = []
@@ -74,6 +74,13 @@ class Ledger:
                 self._give(number, worker, dealt)
         self._deal_suspects(dealt)
         return dealt
+
+    def _room(self, worker: int, window: int) -> int:
+        """Where there are suspects, a worker proves itself over one request.
+
+        Among many there may be another deadly one, and no answer would come between the deaths.
+        """
+        return 1 if self._suspects and worker not in self._proven else window
 
     def _appoint(self, windows: Mapping[int, int]) -> None:
         """Where there are suspects, one proven worker gets nothing else, and has them alone once it is done."""
@@ -96,7 +103,7 @@ class Ledger:
         return self._suspects.pop(-1 if self._from_the_end else 0)
 
     def _give(self, number: int, worker: int, dealt: dict[int, list[Request]]) -> None:
-        self._held[worker][number] = None
+        self._held[worker].add(number)
         dealt[worker].append(self._entries[number].request)
 
     def _next(self) -> int | None:
@@ -122,7 +129,7 @@ class Ledger:
         for answer in answers:
             if answer.id not in self._held[worker]:
                 continue
-            del self._held[worker][answer.id]
+            self._held[worker].remove(answer.id)
             self._alone.discard(worker)
             if isinstance(answer, Completion):
                 self._proven.add(worker)
@@ -139,20 +146,19 @@ class Ledger:
         for number in self._held.pop(worker, ()):
             heapq.heappush(self._waiting, number)
 
-    def died(self, worker: int, cause: str, in_flight: int) -> Failure | None:
+    def died(self, worker: int, cause: str) -> Failure | None:
         """What the worker held goes to others; a suspect that it held alone has failed, and is returned.
 
-        `in_flight`: how many its engine may have read. They are read in the order of giving, so the others waited.
+        Its engine may have read any of them: answers that never arrived may have made room for all.
         """
-        numbers, alone = list(self._held.pop(worker, ())), worker in self._alone
+        numbers, alone = self._held.pop(worker, set()), worker in self._alone
         self._alone.discard(worker)
         self._proven.discard(worker)
         self._examiner = None if self._examiner == worker else self._examiner
         if alone:
-            return _failure(self._entries.pop(numbers[0]), cause)
-        for number in numbers[:in_flight]:
-            self._entries[number].deaths += 1
+            return _failure(self._entries.pop(numbers.pop()), cause)
         for number in numbers:
+            self._entries[number].deaths += 1
             if self._entries[number].deaths < SUSPICIOUS_DEATHS:
                 heapq.heappush(self._waiting, number)
             else:
