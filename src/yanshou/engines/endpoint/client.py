@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 from yanshou.engines.endpoint.address import Address
 from yanshou.engines.endpoint.refusals import BUSY, ENDING, GATEWAY, ending, refused, says
 from yanshou.errors import GenerationError, RunError, UsageError
+from yanshou.requirements import how_to_install
 
-MISSING = "--engine endpoint needs the package openai: pip install 'yanshou[endpoint]'"
+MISSING = f"--engine endpoint needs the package openai: {how_to_install('endpoint')}"
 NO_KEY = "Bearer EMPTY"  # the SDK sends no request without one; it is what vLLM's documents use
 UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")  # waiting does not help
 TRUST = (
