@@ -36,7 +36,11 @@ def test_faults_lose_and_change_nothing(server: Server, photos: Path, local: Loc
     assert sum(proxy.counts[fault] for fault in SHARES) > 5, proxy.counts
 
 
-def test_a_server_that_is_away_is_waited_for(server: Server, photos: Path, local: LocalRun, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_waited_for(
+    server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=2, probe_s=0.3, longest_pause_s=1.0))
+
     def away_at_the_fifth(received: Received) -> str:
         if received.number == 5:
             threading.Thread(target=proxy.refuse).start()
@@ -51,7 +55,7 @@ def test_a_server_that_is_away_is_waited_for(server: Server, photos: Path, local
 def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
     server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, away_s=3.0))
+    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, probe_s=0.3, away_s=1.5))
 
     def gone_at_the_twelfth(received: Received) -> str:
         if received.number == 12:
