@@ -72,6 +72,28 @@ def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
     assert summaries(tmp_path) == local.lines
 
 
+def test_a_server_that_hangs_ends_the_run_in_one_line_and_one_that_wakes_is_waited_for(
+    server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Patience", partial(Patience, silent_s=1.5, page_s=1.0, away_s=3.0))
+
+    def pausing(received: Received) -> str:
+        if received.number in (8, 20):
+            server.pause()
+        if received.number == 20:
+            threading.Timer(3.0, server.wake).start()
+        return "pass"
+
+    with Proxy(server.port, pausing) as proxy:
+        ran = through_server(proxy.url, server.model, photos, tmp_path, "--concurrency", "2", "--quiet")
+        server.wake()
+        assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.output
+        assert "no answer for 3 s" in ran.stderr
+        assert failed_groups(tmp_path) == []
+        ran = through_server(proxy.url, server.model, photos, tmp_path, "--concurrency", "2")
+    assert (ran.exit_code, summaries(tmp_path)) == (0, local.lines), ran.output
+
+
 @pytest.mark.parametrize("status", ["401", "404"])
 @pytest.mark.parametrize("first", [0, 8])
 def test_a_refused_key_or_model_ends_the_run_in_one_line(

@@ -42,6 +42,7 @@ class Patience:
     retries: int = 5  # of the SDK, 0.5 to 8 s apart
     request_s: float = 300.0  # for one try
     photo_s: float = 900.0  # for all tries of one request
+    page_s: float = 10.0  # for one try of a page: /models, which probes ask for, or /version
     silent_s: float = 120.0  # without any answer, then it is probed
     away_s: float = 120.0  # without an answer to a probe, then the run ends
     busy_s: float = 300.0  # in which the server answers 429 (too many requests) to all, then the run ends
@@ -196,7 +197,9 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(max_retries=1, timeout=10.0)  # a kept connection may have ended meanwhile
+        quick = self._client.with_options(
+            max_retries=1, timeout=self.patience.page_s
+        )  # a kept connection may have ended meanwhile
         try:
             found: object = await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:
