@@ -31,7 +31,7 @@ test-ray: $(VENV)/.ray
 	$(RUN)/pytest -m ray
 
 test-endpoint: $(VENV)/.endpoint
-	$(RUN)/pytest -m endpoint
+	$(RUN)/pytest -m endpoint tests/endpoint
 
 test-gpu: $(VENV)/.installed
 	$(RUN)/pytest -m gpu

@@ -29,6 +29,11 @@ def installed(name: str) -> str | None:
         return None
 
 
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra."""
+    return f"pip install 'yanshou[{extra}]' (in a checkout: pip install -c constraints.txt -e '.[{extra}]')"
+
+
 def _belongs(requirement: "Requirement", extra: str) -> bool:
     """Whether the requirement is one of the extra's own: yanshou's own packages belong to no extra."""
     marker = requirement.marker

@@ -91,6 +91,26 @@ def test_requests_are_read_ahead_by_a_bounded_number_only() -> None:
         answers.close()
 
 
+def test_no_request_is_read_far_beyond_one_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answer is waited for, and those behind it are held for the order of lines."""
+    monkeypatch.setattr("yanshou.engines.endpoint.engine.SPAN", 2)
+    held, one_of_four, read = threading.Event(), threading.Semaphore(1), []
+
+    def answer(body: Body) -> Response:
+        if one_of_four.acquire(blocking=False):
+            held.wait(20)
+        return completion()
+
+    with chat_server() as server:
+        engine = ready(server)
+        server.answer = answer
+        answers = engine.generate(read.append(one.id) or one for one in requests(100))
+        first = [next(answers) for _ in range(2 * engine.in_flight - 1)]
+        assert len(read) < 2 * engine.in_flight + 4
+        held.set()
+        assert len([*first, *answers]) == 100
+
+
 def test_the_request_holds_our_system_message_then_photo_then_text() -> None:
     with chat_server() as server:
         ask(ready(server), 1)
@@ -300,6 +320,14 @@ def test_a_server_that_is_not_there_ends_the_run_in_one_line() -> None:
     assert message.endswith("Start the server, and run the same command again: it resumes.")
 
 
+def test_https_that_the_server_does_not_speak_ends_the_run_at_once() -> None:
+    with chat_server() as server:
+        server.url = server.url.replace("http://", "https://")
+        engine = new_engine(server, patience=Patience(away_s=60))
+        with pytest.raises(RunError, match=r"no encrypted connection \(.*WRONG_VERSION_NUMBER.*SSL_CERT_FILE"):
+            engine.prepare_run(RunPlan(PROMPT, True, []))
+
+
 def test_a_server_that_dies_during_the_run_ends_it_and_fails_no_photo() -> None:
     with chat_server() as server:
         engine = ready(server)
@@ -321,6 +349,38 @@ def test_a_server_that_refuses_everything_ends_the_run_and_fails_few_photos(bad:
     assert "requests failed, and so did a trial" in message
     assert sum(isinstance(answer, Failure) for answer in answers) <= 4  # answers were under way when it began
     assert sent < 10 + 2 * engine.in_flight + LIMIT
+
+
+def test_a_server_that_answers_nothing_at_all_but_keeps_its_connections_ends_the_run() -> None:
+    with chat_server() as server:
+        engine = ready(server, patience=Patience(silent_s=0.3, probe_s=0.1, away_s=0.5))
+        end = threading.Event()
+
+        def hang() -> None:
+            server.answer = lambda _: (end.wait(20), completion())[1]
+            server.models = (503, {})
+
+        answers, message = until_the_run_ends(engine, hang)
+        end.set()
+    assert "no answer for 0.5 s" in message
+    assert {type(answer) for answer in answers} == {Completion}
+
+
+def test_a_slow_server_that_answers_probes_is_waited_for_and_asked_once() -> None:
+    def slow(body: Body) -> Response:
+        time.sleep(0 if is_trial(body) else 1.0)
+        return completion()
+
+    with chat_server(slow) as server:
+        assert errors(ask(ready(server, patience=Patience(silent_s=0.2, probe_s=0.1)), 4)) == {}
+        assert len(server.photos_asked) == 4
+
+
+def test_a_server_that_starts_to_answer_with_nothing_ends_the_run() -> None:
+    with chat_server() as server:
+        engine = ready(server)
+        answers, _ = until_the_run_ends(engine, lambda: setattr(server, "answer", lambda _: completion("")))
+    assert sum(isinstance(answer, Failure) for answer in answers) <= 4
 
 
 def test_many_bad_photos_in_a_row_are_failures_where_the_server_answers_a_trial() -> None:
@@ -362,6 +422,20 @@ def test_stop_ends_after_the_requests_in_flight() -> None:
     assert errors({answer.id: answer for answer in answers}) == {}
 
 
+def test_stop_among_many_failures_ends_without_a_trial() -> None:
+    with chat_server() as server:
+        engine = ready(server, concurrency=LIMIT + 2)
+        together = threading.Barrier(LIMIT + 2, action=engine.stop)
+
+        def answer(_: Body) -> Response:
+            together.wait(20)
+            return failed(400)
+
+        server.answer = answer
+        answers = ask(engine, 200)
+    assert len(errors(answers)) == LIMIT + 2
+
+
 def test_stop_ends_the_wait_for_a_server_that_is_away() -> None:
     with chat_server() as server:
         pass
@@ -386,13 +460,13 @@ def test_stop_ends_a_run_whose_server_went_away() -> None:
 def test_closing_the_answers_cancels_what_is_in_flight() -> None:
     with chat_server() as server:
         engine = ready(server)
-        server.answer = lambda _: time.sleep(3) or completion()
+        server.answer = lambda _: time.sleep(2) or completion()
         answers = engine.generate(requests(20))
         threading.Timer(0.3, lambda: setattr(server, "answer", lambda _: completion())).start()
         next(answers)
         began = time.monotonic()
         answers.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 1
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("endpoint", "prepare"))]
 
 

@@ -29,17 +29,18 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY, SECRET)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_faults_lose_and_change_nothing(
-    server: Server, photos: Path, local: LocalRun, tmp_path: Path, seed: int
-) -> None:
-    with Proxy(server.port, seeded(seed, SHARES)) as proxy:
+def test_faults_lose_and_change_nothing(server: Server, photos: Path, local: LocalRun, tmp_path: Path) -> None:
+    with Proxy(server.port, seeded(0, SHARES)) as proxy:
         ran = through_server(proxy.url, server.model, photos, tmp_path, "--concurrency", "8")
     assert (ran.exit_code, summaries(tmp_path)) == (0, local.lines), ran.output
     assert sum(proxy.counts[fault] for fault in SHARES) > 5, proxy.counts
 
 
-def test_a_server_that_is_away_is_waited_for(server: Server, photos: Path, local: LocalRun, tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_waited_for(
+    server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=2, probe_s=0.3, longest_pause_s=1.0))
+
     def away_at_the_fifth(received: Received) -> str:
         if received.number == 5:
             threading.Thread(target=proxy.refuse).start()
@@ -54,7 +55,7 @@ def test_a_server_that_is_away_is_waited_for(server: Server, photos: Path, local
 def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
     server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, away_s=3.0))
+    monkeypatch.setattr(engine, "Patience", partial(Patience, retries=1, probe_s=0.3, away_s=1.5))
 
     def gone_at_the_twelfth(received: Received) -> str:
         if received.number == 12:
@@ -73,6 +74,28 @@ def test_a_server_that_stays_away_ends_the_run_in_one_line_and_fails_no_group(
         assert through_server(proxy.url, server.model, photos, tmp_path).exit_code == 0
     assert 0 < len(written) < len(local.lines)
     assert summaries(tmp_path) == local.lines
+
+
+def test_a_server_that_hangs_ends_the_run_in_one_line_and_one_that_wakes_is_waited_for(
+    server: Server, photos: Path, local: LocalRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "Patience", partial(Patience, silent_s=1.5, page_s=1.0, away_s=3.0))
+
+    def pausing(received: Received) -> str:
+        if received.number in (8, 20):
+            server.pause()
+        if received.number == 20:
+            threading.Timer(3.0, server.wake).start()
+        return "pass"
+
+    with Proxy(server.port, pausing) as proxy:
+        ran = through_server(proxy.url, server.model, photos, tmp_path, "--concurrency", "2", "--quiet")
+        server.wake()
+        assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.output
+        assert "no answer for 3 s" in ran.stderr
+        assert failed_groups(tmp_path) == []
+        ran = through_server(proxy.url, server.model, photos, tmp_path, "--concurrency", "2")
+    assert (ran.exit_code, summaries(tmp_path)) == (0, local.lines), ran.output
 
 
 @pytest.mark.parametrize("status", ["401", "404"])

@@ -11,6 +11,7 @@ from support.photos import noise
 
 from yanshou.engines import Completion, Prompt, Request
 from yanshou.engines.base import RunPlan
+from yanshou.engines.endpoint.client import Patience
 from yanshou.engines.endpoint.engine import EndpointEngine
 from yanshou.engines.endpoint.picture import resized
 from yanshou.settings import EndpointSettings, EngineSettings, PhotoSettings
@@ -35,7 +36,7 @@ def test_every_photo_gets_its_own_answer_once() -> None:
     photos = [noise(number, 64, 96) for number in range(100)]
     with chat_server(echo) as server, Proxy(urlsplit(server.url).port or 0, seeded(7, SHARES)) as proxy:
         endpoint = EndpointSettings(endpoint=proxy.url, model=MODEL, concurrency=32)
-        engine = EndpointEngine(EngineSettings(server=endpoint, photo=PHOTO))
+        engine = EndpointEngine(EngineSettings(server=endpoint, photo=PHOTO), Patience(probe_s=0.2))
         engine.prepare_run(RunPlan(PROMPT, True, []))
         requests = (Request(number, PROMPT, picture) for number, picture in enumerate(photos))
         answers = list(engine.generate(requests))

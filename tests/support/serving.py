@@ -62,6 +62,15 @@ class Server:
             self._process.stdin.close()
             self._process = None
 
+    def pause(self) -> None:
+        """It keeps its connections and answers nothing, until `wake`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def _healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as reply:

@@ -1,5 +1,6 @@
 """Where the process of a command begins: Ctrl-C and SIGTERM are handled before the commands are imported."""
 
+import gc
 from collections.abc import Sequence
 
 from yanshou.cli.signals import exit_on_signals
@@ -14,4 +15,5 @@ def main(args: Sequence[str] | None = None, prog_name: str = "yanshou") -> None:
         commands(args, prog_name=prog_name)
     except SystemExit as end:  # everything is printed and written
         exit_on_signals(int(end.code or 0), message="")
+        gc.freeze()  # else the interpreter's last collections walk over all of torch and transformers, for seconds
         raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
-from yanshou.requirements import installed, requirements
+from yanshou.requirements import how_to_install, installed, requirements
 from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import check_rows
 from yanshou.text import printable
@@ -17,7 +17,7 @@ from yanshou.train.folder import TrainFolder
 EXTRA = "train"
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 TAKE_DENSE = "Take a dense Qwen3-VL checkpoint, or train with ms-swift itself; its result can be run."
-INSTALL = f"pip install 'yanshou[{EXTRA}]' (in a checkout: pip install -c constraints.txt -e '.[{EXTRA}]')"
+INSTALL = how_to_install(EXTRA)
 
 
 def check_installed() -> None:

@@ -132,3 +132,8 @@ def test_plain_http_to_another_host_is_warned_about(endpoint: str, key: str, war
 )
 def test_userinfo_is_cut_off_whatever_the_text(text: str, shown: str) -> None:
     assert without_userinfo(text) == shown
+
+
+def test_a_token_in_place_of_a_user_is_secret() -> None:
+    address = Address.of("http://to%2Fken-91@127.0.0.1/v1", key="")
+    assert address.hide("you sent to%2Fken-91, to/ken-91") == "you sent …, …"

@@ -1,11 +1,28 @@
 """`yanshou.engines.endpoint.background`: coroutines from any thread, also where an event loop runs."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from yanshou.engines.endpoint.background import Background
+
+NEVER_CLOSED = """
+from yanshou.engines.endpoint.background import Background
+
+def numbers():
+    with Background("test") as background:
+        try:
+            yield 1
+        finally:
+            if background.running:
+                background.cancel()
+
+generator = numbers()
+next(generator)
+"""
 
 
 async def double(number: int) -> int:
@@ -34,3 +51,7 @@ def test_what_is_cancelled_ends_and_the_thread_too() -> None:
         background.cancel()
         assert sleeping.cancelled()
     assert "test-background" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_generator_that_is_never_closed_does_not_keep_a_process_alive() -> None:
+    subprocess.run([sys.executable, "-c", NEVER_CLOSED], check=True, timeout=60)

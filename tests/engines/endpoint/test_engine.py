@@ -16,7 +16,8 @@ def test_a_missing_sdk_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(UsageError) as caught:
         load_engine(EngineSettings(server=SERVER))
-    assert str(caught.value) == "--engine endpoint needs the package openai: pip install 'yanshou[endpoint]'"
+    how = "pip install 'yanshou[endpoint]' (in a checkout: pip install -c constraints.txt -e '.[endpoint]')"
+    assert str(caught.value) == f"--engine endpoint needs the package openai: {how}"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ def test_unknown_fields_are_ignored_and_missing_ones_are_none() -> None:
 @pytest.mark.parametrize(
     ("message", "text"),
     [
-        ({"content": "", "reasoning_content": ""}, ""),
         ({"content": "一", "reasoning": "想"}, "<think>\n想\n</think>\n\n一"),
         ({"content": None, "reasoning_content": "想"}, "<think>\n想"),
         ({"content": "一<|im_end|>"}, "一<|im_end|>"),
@@ -47,3 +46,22 @@ def test_anything_else_is_an_error_in_one_short_line(body: bytes) -> None:
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 250
     assert caught.value.__cause__ is None
+
+
+def test_an_unusable_reply_is_shown_without_secrets() -> None:
+    with pytest.raises(GenerationError) as caught:
+        Reply.read(b'{"authorization": "Bearer sk-secret"}', lambda text: text.replace("sk-secret", "…"))
+    assert "Bearer …" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"content": ""}, "no text; it ended with 'stop'"),
+        ({"content": None, "tool_calls": []}, "no text; it ended with 'stop'"),
+        ({"content": None, "refusal": "I cannot help"}, "no text: 'I cannot help'"),
+    ],
+)
+def test_an_answer_without_text_is_an_error(message: dict[str, Any], words: str) -> None:
+    with pytest.raises(GenerationError, match=words):
+        _ = reply(message).text

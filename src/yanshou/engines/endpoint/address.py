@@ -52,7 +52,8 @@ class Address:
             return cls(base_url, f"Bearer {key}" if key else None, (key,))
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         userinfo = parts.netloc.rpartition("@")[0]
-        return cls(base_url, f"Basic {basic}", (basic, userinfo, f"{user}:{password}", password, parts.password or ""))
+        secret = password or user  # some servers take a token as the user
+        return cls(base_url, f"Basic {basic}", (basic, userinfo, f"{user}:{password}", secret, parts.password or ""))
 
     def hide(self, text: object) -> str:
         """The text without key and password."""

@@ -1,6 +1,7 @@
 """An event loop in a thread of its own, so that an engine works where another loop runs: in a notebook."""
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -11,7 +12,11 @@ ResultT = TypeVar("ResultT")
 
 
 class Background:
-    """Runs coroutines until its context ends."""
+    """Runs coroutines until its context ends, or the interpreter.
+
+    A generator that was never closed ends in the interpreter's last garbage collection. Daemon threads are frozen by
+    then, and to wait for one would last forever.
+    """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -19,14 +24,25 @@ class Background:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        atexit.register(self.end)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        atexit.unregister(self.end)
+        self.end()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def end(self) -> None:
+        """Stops the loop, once."""
+        if self.running:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     def start(self, work: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)

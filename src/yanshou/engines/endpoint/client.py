@@ -1,7 +1,8 @@
 """A server through the openai SDK: its retries, and what they do not cover.
 
     request ── gate ── slot ── SDK (retries 429, 5xx, timeouts, connections) ── body of the reply
-                 │                     └─ no connection: the gate closes, one request probes until there is one
+                 │                     └─ no connection, or silence: the gate closes, one request probes until the
+                 │                        server answers
                  └─ closed while the server is away: nothing is sent, nothing fails; after a while the run ends
 
 Everything here runs in one event loop. SDK and HTTP library see the address without user and password.
@@ -9,17 +10,24 @@ Everything here runs in one event loop. SDK and HTTP library see the address wit
 
 import asyncio
 import logging
+import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from yanshou.engines.endpoint.address import Address
 from yanshou.engines.endpoint.refusals import BUSY, ENDING, GATEWAY, ending, refused, says
 from yanshou.errors import GenerationError, RunError, UsageError
+from yanshou.requirements import how_to_install
 
-MISSING = "--engine endpoint needs the package openai: pip install 'yanshou[endpoint]'"
+MISSING = f"--engine endpoint needs the package openai: {how_to_install('endpoint')}"
 NO_KEY = "Bearer EMPTY"  # the SDK sends no request without one; it is what vLLM's documents use
+UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")  # waiting does not help
+TRUST = (
+    "Give the address that its certificate is for, name the certificate's authority in SSL_CERT_FILE, or write http:// "
+    "for a server without encryption."
+)
 SDK_FIELDS = ("messages", "max_tokens", "temperature", "top_p", "seed")  # the others are extensions of servers
 
 ReplyT = TypeVar("ReplyT")
@@ -34,7 +42,9 @@ class Patience:
     retries: int = 5  # of the SDK, 0.5 to 8 s apart
     request_s: float = 300.0  # for one try
     photo_s: float = 900.0  # for all tries of one request
-    away_s: float = 120.0  # without a connection, then the run ends
+    page_s: float = 10.0  # for one try of a page: /models, which probes ask for, or /version
+    silent_s: float = 120.0  # without any answer, then it is probed
+    away_s: float = 120.0  # without an answer to a probe, then the run ends
     busy_s: float = 300.0  # in which the server answers 429 (too many requests) to all, then the run ends
     probe_s: float = 1.0  # between the first two probes; each pause is twice the one before
     longest_pause_s: float = 10.0
@@ -55,7 +65,7 @@ class Server:
         self._slots, self._probing, self._gate = asyncio.Semaphore(concurrency), asyncio.Lock(), asyncio.Event()
         self._gate.set()
         self._returns = 0  # how often the server came back
-        self._answered = time.monotonic()  # when it last answered a request
+        self._answered = self._heard = time.monotonic()  # when it last answered a request, and said anything
 
     async def open(self) -> None:
         """Makes the SDK's client, in the running event loop."""
@@ -114,8 +124,10 @@ class Server:
                 raise StoppedError
             try:
                 async with asyncio.timeout(self.patience.photo_s):
-                    raw = await self._client.chat.completions.with_raw_response.create(
-                        model=self.model, **known, extra_body=extra or None
+                    raw = await self._unless_silent(
+                        self._client.chat.completions.with_raw_response.create(
+                            model=self.model, **known, extra_body=extra or None
+                        )
                     )
             except openai.APIStatusError as error:
                 raise await self._refusal(error) from None
@@ -125,12 +137,28 @@ class Server:
                 ) from None
             except openai.APIConnectionError as error:
                 raise self._away(error) from None
-        self._answered = time.monotonic()
+        self._answered = self._heard = time.monotonic()
         body: bytes = raw.http_response.content
         return body
 
+    async def _unless_silent(self, call: Coroutine[Any, Any, ReplyT]) -> ReplyT:
+        """The result of the call, which goes on while the server is probed. Raises RunError, StoppedError.
+
+        A server that hangs keeps its connections: without probes, nothing would be known of it for `photo_s`.
+        """
+        work = asyncio.ensure_future(call)
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())  # else an event loop logs it
+        try:
+            while not (await asyncio.wait([work], timeout=self.patience.silent_s))[0]:
+                if time.monotonic() - self._heard >= self.patience.silent_s:
+                    await self._hold(self._returns, TimeoutError(f"it is silent for {self.patience.silent_s:g} s"))
+            return work.result()
+        finally:
+            work.cancel()
+
     async def _refusal(self, error: Any) -> Exception:
         """What an HTTP status means. `_AwayError`: the request is worth another try, later."""
+        self._heard = time.monotonic()
         status, words = error.status_code, self.address.words(says(error.body or error.response.text))
         if status == BUSY:
             return _BusyError(words)
@@ -142,8 +170,12 @@ class Server:
             return ending(status, words, self.address, self.model, names, self.address.words(location))
         return refused(status, words)
 
-    def _away(self, error: Exception) -> "_AwayError":
-        cause = self.address.words(_innermost(error))
+    def _away(self, error: Exception) -> Exception:
+        """What a failed connection means: `_AwayError`, or the end of the run where waiting does not help."""
+        innermost = _innermost(error)
+        cause = self.address.words(innermost)
+        if isinstance(innermost, ssl.SSLError) and innermost.reason in UNTRUSTED:
+            return RunError(f"{self.address.base_url}: no encrypted connection ({cause}). {TRUST}")
         broken = f"the connection to the server broke at each of {self.patience.rounds} tries ({cause})"
         return _AwayError(
             cause, GenerationError(broken, "look at the server's log; the next run tries the group again")
@@ -165,17 +197,21 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(max_retries=1, timeout=10.0)  # a kept connection may have ended meanwhile
+        quick = self._client.with_options(
+            max_retries=1, timeout=self.patience.page_s
+        )  # a kept connection may have ended meanwhile
         try:
-            return await quick.get(path, cast_to=object)
+            found: object = await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:
             if error.status_code in GATEWAY:
                 raise self._away(error) from None
-            return None  # there is a server; what it refuses here, it may grant a request
+            found = None  # there is a server; what it refuses here, it may grant a request
         except openai.APIConnectionError as error:
             raise self._away(error) from None
         except ValueError:  # no JSON
-            return None
+            found = None
+        self._heard = time.monotonic()
+        return found
 
     # ---- a server that is away ----
 
@@ -203,7 +239,7 @@ class Server:
             )
         await self._sleep(self.patience.longest_pause_s)
 
-    async def _hold(self, returns: int, away: "_AwayError") -> None:
+    async def _hold(self, returns: int, away: Exception) -> None:
         """Returns when the server is there. One request probes, the others wait. Raises RunError, StoppedError."""
         async with self._probing:
             if self._returns != returns:
@@ -216,10 +252,12 @@ class Server:
             finally:
                 self._gate.set()
 
-    async def _until_it_is_back(self, away: "_AwayError") -> None:
+    async def _until_it_is_back(self, away: Exception) -> None:
         pause, began = self.patience.probe_s, time.monotonic()
         while time.monotonic() - began < self.patience.away_s:
             await self._sleep(pause)
+            if self._heard > began:  # a request that was under way
+                return
             pause = min(2 * pause, self.patience.longest_pause_s)
             try:
                 await self._get("/models")

@@ -10,9 +10,9 @@ another answer from a server: no promise of the same line.
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -38,6 +38,7 @@ from yanshou.inputs.images import decoded_photo
 from yanshou.settings import EngineSettings
 
 LOCAL = ("device", "batch_size", "gpu_memory", "dtype", "attn")  # settings of engines that run a model
+SPAN = 50  # × requests in flight, read beyond the oldest unanswered one: later answers are held for order
 SERVED = ("owned_by", "root", "max_model_len")  # what servers say of a model in /v1/models
 
 Asked = Future[Answer | None]
@@ -126,19 +127,26 @@ class EndpointEngine:
         yield from self._answers(source)
 
     def _answers(self, source: Iterator[Request]) -> Iterator[Answer]:
-        answers, asked = SimpleQueue[Asked](), 0
+        answers, asked, number = SimpleQueue[Asked](), dict[Asked, int](), 0
         with self._session() as (loop, server):
-            doubt = Doubt(lambda: loop.run(self._trial(server, self._format)))
+            doubt = Doubt(lambda: loop.run(self._trial_unless_stopped(server)))
             while True:
-                while asked < self.in_flight and not self._stopped and (request := next(source, None)):
-                    loop.start(self._answer(server, request)).add_done_callback(answers.put)
-                    asked += 1
+                while self._may_ask(asked, number) and (request := next(source, None)):
+                    future = loop.start(self._answer(server, request))
+                    asked[future], number = number, number + 1
+                    future.add_done_callback(answers.put)
                 if not asked:
                     break
-                answer, asked = answers.get().result(), asked - 1
-                if answer is not None:
+                done = answers.get()
+                del asked[done]
+                if (answer := done.result()) is not None:
                     yield from doubt.pass_on(answer)
             yield from doubt.rest()
+
+    def _may_ask(self, asked: Mapping[Asked, int], number: int) -> bool:
+        """Whether request `number` may be read. `asked`: the numbers of those without an answer, the oldest first."""
+        oldest = next(iter(asked.values()), number)
+        return not self._stopped and len(asked) < self.in_flight and number - oldest < SPAN * self.in_flight
 
     @contextmanager
     def _session(self) -> Iterator[tuple[Background, Server]]:
@@ -150,8 +158,9 @@ class EndpointEngine:
                 yield loop, server
             finally:
                 self._pool.shutdown(wait=False, cancel_futures=True)
-                loop.cancel()
-                loop.run(server.close())
+                if loop.running:
+                    loop.cancel()
+                    loop.run(server.close())
 
     # ---- before the first request ----
 
@@ -201,9 +210,14 @@ class EndpointEngine:
         side = math.isqrt(self.settings.photo.max_pixels)
         grey = Image.new("RGB", (side, side), "grey")
         url = data_url(resized(grey, self.settings.photo), kind) if kind else None
-        reply = Reply.read(await server.complete(self._fields(Request(0, self._run.prompt, None), url)))
+        reply = await self._reply(server, self._fields(Request(0, self._run.prompt, None), url))
         if reply.finish_reason == "stop":
             _ = reply.text
+
+    async def _trial_unless_stopped(self, server: Server) -> None:
+        """A trial like the photos. Proves nothing where the engine was stopped: few failures are left to come."""
+        with suppress(StoppedError):
+            await self._trial(server, self._format)
 
     def _no_answer(self, cause: str) -> RunError:
         return RunError(
@@ -216,7 +230,7 @@ class EndpointEngine:
         """None: the engine was stopped before it was answered."""
         try:
             prepared = await asyncio.get_running_loop().run_in_executor(self._pool, self._prepare, request)
-            reply = Reply.read(await server.complete(prepared.fields))
+            reply = await self._reply(server, prepared.fields)
             logprobs = await self._logprobs(server, request, reply)
             return self._completion(request, prepared, reply, logprobs)
         except GroupError as error:
@@ -260,7 +274,10 @@ class EndpointEngine:
         )
 
     async def _scored(self, server: Server, asked: Sequence[Body], line: str | None) -> Reply:
-        return Reply.read(await server.complete(line_logprobs.scored(asked, line)))
+        return await self._reply(server, line_logprobs.scored(asked, line))
+
+    async def _reply(self, server: Server, fields: Body) -> Reply:
+        return Reply.read(await server.complete(fields), self.address.hide)
 
     def _completion(
         self, request: Request, prepared: Prepared, reply: Reply, logprobs: tuple[float, ...]

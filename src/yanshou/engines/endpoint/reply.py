@@ -4,6 +4,7 @@
  "usage": {"prompt_tokens": 812, "completion_tokens": 6}}
 """
 
+from collections.abc import Callable
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +13,7 @@ from yanshou.engines.base import FinishReason
 from yanshou.errors import GenerationError
 from yanshou.text import excerpt
 
+READ = 100_000  # bytes of an unusable reply that are searched for secrets
 NO_REPLY = "look at the server's log; the next run tries the group again"
 ENDED: dict[str | None, FinishReason] = {"stop": "stop", "length": "length"}
 
@@ -22,6 +24,7 @@ class _Part(BaseModel):
 
 class _Message(_Part):
     content: str | None = None
+    refusal: str | None = None  # why there is no content
     reasoning: str | None = None  # vLLM; what a reasoning parser took off the content
     reasoning_content: str | None = None  # others
 
@@ -51,15 +54,15 @@ class Reply(_Part):
     prompt_logprobs: tuple[dict[int, TokenLogprob] | None, ...] | None = None  # vLLM, where it was asked for
 
     @classmethod
-    def read(cls, body: bytes) -> Self:
-        """Raises GenerationError for anything but a chat completion."""
+    def read(cls, body: bytes, hide: Callable[[str], str] = str) -> Self:
+        """Raises GenerationError for anything but a chat completion. `hide` takes secrets out of what it shows."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, found["loc"]))
             cause = f"{where}: {found['msg']}" if where else found["msg"]
-            begin = excerpt(body[:200].decode(errors="replace"))
+            begin = excerpt(hide(body[:READ].decode(errors="replace"))[:200])
             raise GenerationError(f"the server's reply is no chat completion ({cause}): {begin}", NO_REPLY) from None
 
     @property
@@ -73,8 +76,9 @@ class Reply(_Part):
         if reasoning:
             closed = "" if message.content is None else f"\n</think>\n\n{message.content}"
             return f"<think>\n{reasoning}{closed}"
-        if message.content is None:
-            raise GenerationError(f"the server's reply holds no text; it ended with {self._reason!r}", NO_REPLY)
+        if not message.content:
+            said = f": {excerpt(message.refusal)}" if message.refusal else f"; it ended with {self._reason!r}"
+            raise GenerationError(f"the server's reply holds no text{said}", NO_REPLY)
         return message.content
 
     @property

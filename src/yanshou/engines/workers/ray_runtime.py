@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from yanshou.errors import RunError, UsageError
+from yanshou.requirements import how_to_install
 
 __all__ = ["RayRuntime", "ray"]
 
@@ -30,7 +31,7 @@ try:
     from ray._private import worker as ray_worker
     from ray.exceptions import AuthenticationError
 except ImportError as missing:
-    raise UsageError("--workers needs Ray: pip install 'yanshou[ray]'") from missing
+    raise UsageError(f"--workers needs Ray: {how_to_install('ray')}") from missing
 
 del os.environ[JOIN_TIMEOUT]  # the processes of a private Ray keep Ray's own
 
