@@ -2,9 +2,10 @@
 
 from typing import Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from yanshou.settings.base import Settings
+from yanshou.text import escape_surrogates, printable
 
 CONCURRENCY = 64
 
@@ -28,6 +29,13 @@ class EndpointSettings(Settings):
     concurrency: int = Field(
         default=CONCURRENCY, ge=1, le=1000, description="Maximum number of requests to that server at once."
     )
+
+    @field_validator("model")
+    @classmethod
+    def _is_a_name(cls, model: str | None) -> str | None:
+        if model is not None and (not model.strip() or model != escape_surrogates(model)):
+            raise ValueError(f"{printable(model)!r} is no name of a model: it is empty, or not UTF-8")
+        return model
 
     @model_validator(mode="after")
     def _model_of_server(self) -> Self:
