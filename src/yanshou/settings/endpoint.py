@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from yanshou.settings.base import Settings
-from yanshou.text import escape_surrogates, printable
+from yanshou.text import escape_surrogates
 
 CONCURRENCY = 64
 
@@ -34,7 +34,7 @@ class EndpointSettings(Settings):
     @classmethod
     def _is_a_name(cls, model: str | None) -> str | None:
         if model is not None and (not model.strip() or model != escape_surrogates(model)):
-            raise ValueError(f"{printable(model)!r} is no name of a model: it is empty, or not UTF-8")
+            raise ValueError("no name of a model: it is empty, or not UTF-8")
         return model
 
     @model_validator(mode="after")
