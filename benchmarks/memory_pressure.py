@@ -38,7 +38,7 @@ from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.base import RunPlan
-from yanshou.engines.continuous.capacity import Capacity, CapacityPlanner, activation_bytes, kv_bytes_per_token
+from yanshou.engines.continuous.capacity import Capacity, activation_bytes, kv_bytes_per_token
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -65,7 +65,6 @@ class Moment:
     def __init__(self, name: str, means: str, share: float) -> None:
         self.name, self.means, self.share = name, means, share
         self.reached = False
-        self.out_of_memory = 0  # number of errors
         self.allocated: list[Capacity] = []
         self.grids: set[tuple[int, int]] = set()  # of photos in prefill batches so far
         self.slots_that_fit: int | None = None  # None: no simulation
@@ -95,7 +94,7 @@ class Moment:
 @contextmanager
 def watched(moment: Moment, config: Any, dtype: torch.dtype) -> Iterator[None]:
     """Patches the places in the engine where a moment can come."""
-    allocate_, after_oom_ = ContinuousRunner._allocate, CapacityPlanner.after_oom
+    allocate_ = ContinuousRunner._allocate
     capture_, admit_, graph_ = DeviceState.capture, DeviceState.admit, torch.cuda.CUDAGraph
     logits = 8 * config.text_config.vocab_size  # bytes per slot: logits in the model's dtype, in float32, and a copy
 
@@ -124,13 +123,8 @@ def watched(moment: Moment, config: Any, dtype: torch.dtype) -> Iterator[None]:
         moment.simulate(state.cache.slots)
         return admit_(state, batch, slots)
 
-    def after_oom(planner: CapacityPlanner, capacity: Capacity) -> bool:
-        moment.out_of_memory += 1
-        return after_oom_(planner, capacity)
-
     with (
         mock.patch.object(ContinuousRunner, "_allocate", allocate),
-        mock.patch.object(CapacityPlanner, "after_oom", after_oom),
         mock.patch.object(DeviceState, "capture", capture),
         mock.patch.object(DeviceState, "admit", admit),
     ):
@@ -158,9 +152,10 @@ def child(given: argparse.Namespace) -> None:
                 answers.extend(engine.generate(requests))
         except RuntimeError as ended:  # the engine did not recognize it as out-of-memory; the other runs continue
             error = f"{type(ended).__name__}: {ended}"
+        out_of_memory = engine.out_of_memory
         del engine
         say(
-            run=name, means=means, error=error, reached=moment.reached, out_of_memory=moment.out_of_memory,
+            run=name, means=means, error=error, reached=moment.reached, out_of_memory=out_of_memory,
             seconds=time.monotonic() - started,
             answered=sorted(answer.id for answer in answers if isinstance(answer, Completion)),
             failed={answer.id: str(answer.error) for answer in answers if isinstance(answer, Failure)},

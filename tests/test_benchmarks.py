@@ -26,11 +26,13 @@ import trl_step
 import two_gpus
 import workload
 
-from yanshou.engines import Request
+from yanshou.engines import ENGINES, Request
 from yanshou.engines.continuous.capacity import RequestBounds
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
+
+FORCED = ENGINES.pop("forced")  # which two_gpus makes known; other tests of this process are about the shipped ones
 
 
 @pytest.fixture(scope="module")
@@ -365,7 +367,10 @@ def test_the_host_side_is_measured(tmp_path: Path) -> None:
 # ---- two GPUs ----
 
 
-def test_a_run_of_two_gpus_answers_with_lengths_by_photo_and_valid_lines(bare: Path, tmp_path: Path) -> None:
+def test_a_run_of_two_gpus_answers_with_lengths_by_photo_and_valid_lines(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "forced", FORCED)
     options = ["speed", str(bare), "--device", "cpu", "--photos", "5", "--files", "2", "--tokens", "4"]
     given = two_gpus.parsed([*options, "--max-pixels", "65536", "--folder", str(tmp_path)])
     two_gpus.write_work(given)

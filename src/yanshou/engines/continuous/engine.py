@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from yanshou.engines.base import Answer, Completion, Failure, Request, RunPlan
+from yanshou.engines.base import Answer, Request, RunPlan
 from yanshou.engines.batching import workers
 from yanshou.engines.checkpoint import is_moe
 from yanshou.engines.continuous.capacity import (
@@ -139,7 +139,7 @@ class ContinuousEngine(Qwen3VLBackend):
             self._scheduler.stop()
         return self._exclusive(self._scheduler.run(requests))
 
-    def _exclusive(self, answers: Iterator[Answer]) -> Iterator[Completion | Failure]:
+    def _exclusive(self, answers: Iterator[Answer]) -> Iterator[Answer]:
         assert not self._generating, "one `generate` at a time: the slots belong to one run"
         self._generating = True
         try:
