@@ -1,5 +1,6 @@
 """Guarantees of `yanshou.stage_a.api`: Python gets the same texts and records as `yanshou summarize` writes."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +120,13 @@ def test_a_batch_names_the_photo_that_fails(group: Group) -> None:
     with pytest.raises(PhotoError) as caught:
         infer_batch(engine(), group.photos(), PROMPT)
     assert str(caught.value).count("10.jpg") == 1
+
+
+def test_a_batch_that_fails_leaves_no_thread_to_the_garbage_collection(group: Group) -> None:
+    """A collection that ends threads can come while a thread starts, and then waits for itself."""
+    with pytest.raises(SummaryError) as caught:  # the traceback keeps whatever was not ended
+        infer_batch(engine(**{"2_jpg": ""}), group.photos(), PROMPT)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("prepare")], caught
 
 
 def test_an_answer_that_was_cut_off_is_a_value_error_unless_accepted(group: Group) -> None:

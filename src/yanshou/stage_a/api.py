@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from yanshou.engines.base import Answer, Engine, Request
+from yanshou.engines.base import Answer, Engine, Request, closing_answers
 from yanshou.errors import GroupError, RunError
 from yanshou.inputs.discovery import Group
 from yanshou.schema.prompt import Prompt
@@ -34,7 +34,8 @@ def infer_batch(
     """Raw and clean text of every photo, in order. The engine's batch size decides how many are processed together."""
     opened = [photo if isinstance(photo, Image.Image) else Path(photo) for photo in photos]
     requests = [Request(at, prompt, photo, _key(photo)) for at, photo in enumerate(opened)]
-    texts = {answer.id: _read(answer, opened[answer.id], allow_truncated) for answer in engine.generate(requests)}
+    with closing_answers(engine, requests) as answers:  # also where a photo fails, and the others are not waited for
+        texts = {answer.id: _read(answer, opened[answer.id], allow_truncated) for answer in answers}
     if len(texts) < len(requests):
         raise RunError(f"the engine was stopped after {len(texts)} of {len(requests)} photos. Load a new engine.")
     return [texts[at] for at in range(len(photos))]
