@@ -112,7 +112,7 @@ def _host(settings: EngineSettings, calls: int) -> Any:
 
 
 class Watch(NullListener):
-    """When the first answer came, and what happens when a worker is killed after so many photos."""
+    """When the first answer came, and what happens when a worker is killed after `kill_after` photos."""
 
     def __init__(self, engine: Any, kill_after: int | None) -> None:
         self.first = self.killed = self.replaced = 0.0

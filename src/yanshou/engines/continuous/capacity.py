@@ -150,7 +150,7 @@ class CapacityPlanner:
         return pinned.halved(self.halvings - self._halvings_before_run)
 
     def attempts(self, bounds: RequestBounds, current: Capacity | None) -> Iterator[Capacity]:
-        """Capacities to try to allocate, each half of the one before. `allocated` is told which one fits.
+        """Capacities to try to allocate, each half of the one before. Pass the one that fits to `allocated`.
 
         If none fits, nothing has changed: a request that fits nowhere does not slow down the others.
         """
@@ -176,7 +176,7 @@ class CapacityPlanner:
         return True
 
     def reduce(self, halvings: int) -> None:
-        """Halves the capacity of all plans from now on, at least so many times in all. For any thread."""
+        """Halves the capacity of all plans from now on, until there are this many halvings. For any thread."""
         with self._halving:
             self.halvings = max(self.halvings, halvings)
 

@@ -142,7 +142,7 @@ class Server:
         return body
 
     async def _unless_silent(self, call: Coroutine[Any, Any, ReplyT]) -> ReplyT:
-        """The result of the call, which goes on while the server is probed. Raises RunError, StoppedError.
+        """The result of the call, which continues while the server is probed. Raises RunError, StoppedError.
 
         A server that hangs keeps its connections: without probes, nothing would be known of it for `photo_s`.
         """

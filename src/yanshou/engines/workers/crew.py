@@ -112,7 +112,7 @@ class Crew:
         return [seat for seat in seats if seat.facts or not seat.late] or seats
 
     def _dismiss_loading(self) -> None:
-        """After `stop`, nobody waits for workers that start or load."""
+        """After `stop`, workers that still start or load are not waited for."""
         for seat in [seat for seat in self.seats if not seat.facts or seat.reply.loading or "load" in seat.calls]:
             seat.handle.kill()
             self.seats.remove(seat)

@@ -47,7 +47,7 @@ class WorkersEngine:
         self._crew.load()
 
     def reduce_capacity(self, out_of_memory: int) -> None:
-        """The workers are told with their next exchange."""
+        """Each worker gets the number with its next exchange."""
         self._crew.out_of_memory = max(self._crew.out_of_memory, out_of_memory)
 
     def identity(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from yanshou.engines.base import Answer, Completion, Failure, Request
 from yanshou.errors import WorkerError
 
-SUSPICIOUS_DEATHS = 2  # a request that was in flight at so many deaths is given to a worker alone
+SUSPICIOUS_DEATHS = 2  # a request that was in flight at this many deaths is given to a worker alone
 
 
 @dataclass(slots=True)

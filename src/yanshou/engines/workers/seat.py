@@ -18,7 +18,7 @@ class Seat:
     handle: WorkerHandle
     facts: WorkerFacts | None = None
     plan: WorkerPlan | None = None
-    late: bool = False  # it joins a run that is under way: nobody waits for it
+    late: bool = False  # it joins a run that is under way, which does not wait for it
     imposed: bool = False  # its capacity is not its own choice
     told_to_stop: bool = False
     calls: set[str] = field(default_factory=set)  # methods whose results are awaited

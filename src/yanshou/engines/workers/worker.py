@@ -36,7 +36,7 @@ def _broken_devices() -> Iterator[None]:
     """Raises BrokenWorkerError in place of an error after which nothing can be computed on the GPU any more."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever a library raises; all but a broken device is raised again
         if "torch" in sys.modules:  # only where the engine has imported it: many engines need none
             from yanshou.engines.device import is_device_broken
 
