@@ -6,21 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from PIL import Image
+from support.judged_files import write_judged
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as on the command line
-hypothesis.settings.register_profile(
-    "yanshou", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)  # a busy machine is slow, not wrong
-hypothesis.settings.load_profile("yanshou")
-
-settings.register_profile("yanshou", deadline=None)  # a busy machine is slow; pytest-timeout ends what hangs
+# A busy machine is slow, not wrong; pytest-timeout ends what hangs.
+settings.register_profile("yanshou", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("yanshou")
 
 
@@ -58,6 +55,12 @@ def script(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a mission's verdicts, faults, run file and Stage-A lines; returns the file of verdicts."""
+    return partial(write_judged, tmp_path)
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from yanshou.engines import load_engine as load_engine
     from yanshou.engines.scripted import ScriptedEngine as ScriptedEngine
     from yanshou.evaluate.evaluation import Evaluation as Evaluation
-    from yanshou.evaluate.files import evaluate_files as evaluate_files
     from yanshou.inputs.discovery import Group as Group
     from yanshou.missions import load_missions as load_missions
     from yanshou.missions.prompts import SUMMARY_SYSTEM_PROMPT as SUMMARY_SYSTEM_PROMPT
     from yanshou.missions.prompts import SUMMARY_USER_PROMPT as SUMMARY_USER_PROMPT
     from yanshou.missions.prompts import summary_prompt as summary_prompt
     from yanshou.pipeline.mission_result import MissionResult as MissionResult
+    from yanshou.report.files import evaluate_files as evaluate_files
     from yanshou.schema.records import StageARecord as StageARecord
     from yanshou.schema.records import VerdictRecord as VerdictRecord
     from yanshou.settings import DatasetSettings as DatasetSettings

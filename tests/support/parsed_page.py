@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from yanshou.evaluate import evaluate, write_report
+from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_report
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}  # elements without an end tag
 

@@ -11,9 +11,9 @@ from support.chromium import Browser
 from support.lines import BAD, GOOD, stage_a_line
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
-from yanshou.evaluate.report_data import worst_first
-from yanshou.evaluate.translations import TRANSLATIONS
 from yanshou.missions import load_missions
+from yanshou.report.report_data import worst_first
+from yanshou.report.translations import TRANSLATIONS
 
 THRESHOLD = 0.7
 FINGERPRINT = "4f0c" * 16

@@ -17,11 +17,11 @@ from yanshou.cli.run_table import run_table
 from yanshou.cli.signals import interruptible
 from yanshou.cli.tables import evaluation_tables, score_tables
 from yanshou.errors import OutputError
-from yanshou.evaluate.files import evaluate_files
 from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
+from yanshou.report.files import evaluate_files
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize

@@ -16,8 +16,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
-    from yanshou.evaluate import csv_export, report
-    from yanshou.evaluate.files import evaluate_files
+    from yanshou.report import csv_export, page
+    from yanshou.report.files import evaluate_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
         result = evaluate_files(settings, meter.update)
@@ -28,5 +28,5 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
         print_tables(evaluation_tables(result))
         if result.choice:
             say(result.choice.explanation)
-        say(f"report: {settings.output_dir / report.NAME}")
+        say(f"report: {settings.output_dir / page.NAME}")
         say(f"every group: {settings.output_dir / csv_export.NAME}")

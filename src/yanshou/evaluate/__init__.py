@@ -2,18 +2,15 @@
 
     <mission>_verdicts.jsonl ───────┐
     <mission>_verdicts.errors.jsonl ├─ read_judged ─ JudgedGroup… ─ Counts ─ Evaluation ─┬─ JSON
-    <mission>_stage_a.jsonl ────────┘     choose_threshold ┘                             ├─ groups.csv    csv_export.py
-                                                                                         └─ report.html   report.py
+    <mission>_stage_a.jsonl ────────┘     choose_threshold ┘                             └─ yanshou.report
 
 Each group falls into one cell of a table, whose cells add up to the number of groups: see `metrics.py`. `summaries.py`
 is separate: it compares summaries with reference summaries.
 """
 
-from yanshou.evaluate.csv_export import write_groups
 from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures, evaluate
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
-from yanshou.evaluate.report import write_report
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 
 __all__ = [
@@ -25,6 +22,4 @@ __all__ = [
     "ThresholdChoice",
     "choose_threshold",
     "evaluate",
-    "write_groups",
-    "write_report",
 ]

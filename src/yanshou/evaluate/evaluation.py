@@ -40,9 +40,9 @@ class EvaluationFigures:
     @classmethod
     def of(cls, groups: Sequence[JudgedGroup]) -> "EvaluationFigures":
         return cls(
-            judge=Counts.of((group.key.label, group.verdict) for group in groups),
-            rules=Counts.of((group.key.label, group.rules_verdict) for group in groups),
-            always_pass=Counts.of((group.key.label, "pass") for group in groups),
+            judge=Counts.of((group.label, group.verdict) for group in groups),
+            rules=Counts.of((group.label, group.rules_verdict) for group in groups),
+            always_pass=Counts.of((group.label, "pass") for group in groups),
         )
 
     def rows(self) -> Mapping[str, Counts]:
@@ -133,7 +133,7 @@ def _choose_threshold(groups: Sequence[JudgedGroup], limit: float, confidence: f
     scores: dict[str | None, list[float]] = {"pass": [], "fail": [], None: []}
     for group in groups:
         if group.verdict:
-            scores[group.key.label].append(_p_pass(group))
+            scores[group.label].append(_p_pass(group))
     return choose_threshold(scores["pass"], scores["fail"], limit, confidence)
 
 

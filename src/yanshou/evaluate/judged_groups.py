@@ -20,7 +20,9 @@ from pathlib import Path
 from yanshou.errors import InputError
 from yanshou.evaluate.sources import NAME_THEM, check_rewritten, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
-from yanshou.missions.rules import Decision, decide
+from yanshou.missions.rules import Decision as RuleDecision
+from yanshou.missions.rules import decide
+from yanshou.schema.policy import Decision
 from yanshou.schema.records import (
     OTHER_SUMMARIES,
     Fault,
@@ -47,15 +49,17 @@ MAX_NAMED = 5  # groups that warnings of one kind name
 class JudgedGroup:
     """One group and everything that is known about it."""
 
-    key: GroupKey
+    key: GroupKey  # its label is the folder's
+    label: Label | None  # that figures are computed with: the folder's, or a correction of it
     images: tuple[str, ...]  # paths, in the order of the summaries; empty without a Stage-A line
     summaries: tuple[str, ...]
     verdict: Label | None  # after a threshold; None: an error
     file_verdict: Label | None  # as written in the file
     reason: str | None
     p_pass: float | None
-    rules: Decision | None  # None without a Stage-A line
+    rules: RuleDecision | None  # None without a Stage-A line
     fault: str | None  # why there is no verdict
+    decision: Decision | None = None  # under a policy
 
     @property
     def rules_verdict(self) -> Label | None:
@@ -63,13 +67,16 @@ class JudgedGroup:
 
     @property
     def outcome(self) -> str:
-        """The cell of the confusion matrix."""
+        """The cell of the confusion matrix; under a policy, `review` for what a person decides."""
         if self.verdict is None:
             return "error"
-        if self.key.label is None:
+        if self.decision == "review":
+            return "review"
+        if self.label is None:
             return "no label"
-        wrong = "" if self.verdict == self.key.label else "false "
-        return wrong + ("release" if self.verdict == "pass" else "block")
+        released = self.verdict == "pass" if self.decision is None else self.decision == "release"
+        wrong = "" if released == (self.label == "pass") else "false "
+        return wrong + ("release" if released else "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class JudgedSet:
         summaries = tuple(line.per_image.values()) if line else ()
         return JudgedGroup(
             key=key,
+            label=key.label,
             images=tuple(line.images) if line else (),
             summaries=summaries,
             verdict=verdict.verdict if verdict else None,
@@ -250,7 +258,7 @@ def _gap_warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
         "a verdict, but no line in the Stage-A files: counted as an error of the rules. Name all judged Stage-A files "
         "with --stage-a",
     )
-    if not any(group.key.label for group in groups):
+    if not any(group.label for group in groups):
         yield "no group has a human label, so there is nothing to compare the verdicts with"
 
 

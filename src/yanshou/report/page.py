@@ -21,15 +21,15 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from yanshou.evaluate.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
 from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.provenance import checkpoints, common_threshold, origins, threshold_text
-from yanshou.evaluate.report_data import report_data, to_script_json
 from yanshou.evaluate.threshold import ThresholdChoice
-from yanshou.evaluate.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
-from yanshou.evaluate.translations import translation
+from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
+from yanshou.report.provenance import checkpoints, common_threshold, origins, threshold_text
+from yanshou.report.report_data import report_data, to_script_json
+from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
+from yanshou.report.translations import translation
 from yanshou.schema.records import Label, now
 from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__
@@ -137,9 +137,9 @@ def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
     confusions = []
     parts = list(_by_mission(evaluation))
     for name, groups in parts if len(parts) > 2 else parts[1:]:  # a single mission has all groups
-        counted = Counter((group.key.label, group.verdict) for group in groups)
+        counted = Counter((group.label, group.verdict) for group in groups)
         labels: list[Label | None] = ["pass", "fail"]
-        labels += [None] if any(group.key.label is None for group in groups) else []
+        labels += [None] if any(group.label is None for group in groups) else []
         rows = [
             (label, [_cell(name, label, verdict, counted) for verdict in ("pass", "fail", None)]) for label in labels
         ]

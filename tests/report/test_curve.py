@@ -6,8 +6,8 @@ from support.lines import GROUNDING
 from support.parsed_page import report
 
 from yanshou.evaluate import Counts, evaluate
-from yanshou.evaluate.curve import Curve, trade_off
 from yanshou.missions import load_missions
+from yanshou.report.curve import Curve, trade_off
 
 MISSIONS = load_missions()
 

@@ -51,7 +51,7 @@ def to_csv(groups: Iterable[JudgedGroup]) -> bytes:
 
 
 def _row(group: JudgedGroup) -> Iterable[object]:
-    yield from (group.key.mission, group.key.label, group.key.group_id, group.outcome, group.verdict)
+    yield from (group.key.mission, group.label, group.key.group_id, group.outcome, group.verdict)
     yield from (group.p_pass, group.reason)
     yield from (group.rules_verdict, group.rules and group.rules.reason, group.fault)
     yield len(group.images)

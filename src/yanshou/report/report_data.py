@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yanshou.evaluate.curve import Curve
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.evaluate.provenance import common_threshold
-from yanshou.evaluate.thumbnails import Thumbnail
+from yanshou.report.curve import Curve
+from yanshou.report.provenance import common_threshold
+from yanshou.report.thumbnails import Thumbnail
 
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 SEVERITY = {"false release": 0, "error": 1, "false block": 2}  # all other outcomes follow
@@ -83,7 +83,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
     return {
         "id": group.key.group_id,
         "mission": mission,
-        "label": group.key.label,
+        "label": group.label,
         "verdict": group.verdict,
         "fileVerdict": group.file_verdict,
         "outcome": group.outcome.replace(" ", "-"),

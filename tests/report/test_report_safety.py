@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from support.parsed_page import read, report
 
-from yanshou.evaluate import Evaluation, evaluate, write_report
-from yanshou.evaluate.report import HERE
-from yanshou.evaluate.report_data import to_script_json
+from yanshou.evaluate import Evaluation, evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_report
+from yanshou.report.page import HERE
+from yanshou.report.report_data import to_script_json
 from yanshou.schema.records import GroupKey
 
 MISSIONS = load_missions()

@@ -1,18 +1,10 @@
-"""Files that the tests of evaluation read: a mission's verdicts, faults, run file and Stage-A lines."""
+"""The files of verdicts of a whole report."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
-from support.judged_files import write_judged
 from support.lines import BAD, GOOD, SHIELD, fault, stage_a_line, verdict
-
-
-@pytest.fixture
-def judged(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a mission's files and returns the file of verdicts."""
-    return partial(write_judged, tmp_path)
 
 
 @pytest.fixture

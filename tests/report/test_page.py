@@ -12,11 +12,12 @@ from support.lines import GOOD, GROUNDING, SHIELD
 from support.parsed_page import Page, report
 
 from yanshou.errors import OutputError, UsageError
-from yanshou.evaluate import evaluate, write_report
-from yanshou.evaluate.report import HERE
-from yanshou.evaluate.report_data import worst_first
-from yanshou.evaluate.translations import TRANSLATIONS
+from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_report
+from yanshou.report.page import HERE
+from yanshou.report.report_data import worst_first
+from yanshou.report.translations import TRANSLATIONS
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]

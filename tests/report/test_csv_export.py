@@ -9,8 +9,9 @@ import pytest
 from support.lines import GROUNDING, fault, stage_a_line, verdict
 
 from yanshou.errors import OutputError
-from yanshou.evaluate import evaluate, write_groups
+from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_groups
 
 Judged = Callable[..., Path]
 

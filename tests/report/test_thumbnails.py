@@ -14,9 +14,10 @@ from support.parsed_page import report
 from support.photos import photo_file
 
 from yanshou.errors import OutputError
-from yanshou.evaluate import evaluate, write_report
-from yanshou.evaluate.files import evaluate_files
+from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_report
+from yanshou.report.files import evaluate_files
 from yanshou.settings import EvaluateSettings
 
 MISSIONS = load_missions()

@@ -57,9 +57,9 @@ class Curve:
 
     @classmethod
     def of(cls, groups: Sequence[JudgedGroup], threshold: float | None) -> "Curve | None":
-        labelled = [group for group in groups if group.key.label]
-        counts = Counts.of((group.key.label, group.verdict) for group in labelled)
-        scores = [(group.p_pass, group.key.label == "fail") for group in labelled if group.verdict]
+        labelled = [group for group in groups if group.label]
+        counts = Counts.of((group.label, group.verdict) for group in labelled)
+        scores = [(group.p_pass, group.label == "fail") for group in labelled if group.verdict]
         known = [(p, failed) for p, failed in scores if p is not None]
         if not (known and len(known) == len(scores) and counts.human_passes and counts.human_fails):
             return None

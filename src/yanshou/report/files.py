@@ -1,10 +1,10 @@
 """One `yanshou evaluate` as a function: figures, and the files of a report."""
 
-from yanshou.evaluate import csv_export
 from yanshou.evaluate.evaluation import Evaluation, evaluate
-from yanshou.evaluate.report import write_report
-from yanshou.evaluate.thumbnails import Progress
 from yanshou.missions import load_missions
+from yanshou.report import csv_export
+from yanshou.report.page import write_report
+from yanshou.report.thumbnails import Progress
 from yanshou.settings import EvaluateSettings
 from yanshou.storage.lock import Lock
 

@@ -8,7 +8,7 @@ from support.chromium import Browser
 from support.lines import GROUNDING, SHIELD
 from support.report_page import FINGERPRINT, LANGUAGES, THRESHOLD, Report, shown, wait_for_list
 
-from yanshou.evaluate.curve import WIDTH, Curve
+from yanshou.report.curve import WIDTH, Curve
 
 pytestmark = pytest.mark.browser
 

@@ -9,9 +9,10 @@ from support.judged_files import amend
 from support.lines import GROUNDING, verdict
 from support.parsed_page import read, report
 
-from yanshou.evaluate import evaluate, write_report
-from yanshou.evaluate.translations import TRANSLATIONS
+from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
+from yanshou.report import write_report
+from yanshou.report.translations import TRANSLATIONS
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
