@@ -47,6 +47,16 @@ class MissionPolicy(Record):
     judge: dict[str, Any] = Field(description="Settings and engine that made the verdicts.")
     summaries: dict[str, Any] = Field(description="Settings and engine that made the Stage-A lines.")
 
+    def decide(self, p_pass: float | None) -> Decision:
+        """What happens to a group with this p_pass; None: a person decides."""
+        if p_pass is None:
+            return "review"
+        released = self.release is not None and self.release.threshold is not None and p_pass >= self.release.threshold
+        blocked = self.block is not None and self.block.threshold is not None and p_pass < self.block.threshold
+        if released == blocked:  # between the thresholds, or where they cross
+            return "review"
+        return "release" if released else "block"
+
 
 class FileDigest(Record):
     """A file that a policy rests on."""
