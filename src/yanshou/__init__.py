@@ -43,7 +43,7 @@ _MODULES = {  # module → its public names, those that are imported above for t
     "engines": ["load_engine"],
     "engines.scripted": ["ScriptedEngine"],
     "evaluate.evaluation": ["Evaluation"],
-    "evaluate.files": ["evaluate_files"],
+    "report.files": ["evaluate_files"],
     "inputs.discovery": ["Group"],
     "missions": ["load_missions"],
     "missions.prompts": ["SUMMARY_SYSTEM_PROMPT", "SUMMARY_USER_PROMPT", "summary_prompt"],
