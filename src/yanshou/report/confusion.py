@@ -1,4 +1,4 @@
-"""The confusion matrices of a report: human labels in rows, verdicts in columns, each number linked to its groups.
+"""The confusion matrices of a report: human labels in rows, verdicts in columns, each number linked to its groups."""
 
 from collections import Counter
 from collections.abc import Iterator
