@@ -21,7 +21,8 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
+from yanshou.evaluate.evaluation import Evaluation
+from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import ThresholdChoice
@@ -115,14 +116,15 @@ def _promise_key(choice: ThresholdChoice) -> str:
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
-    """The figures of all missions together (None), if there are several, and of each mission."""
+    """The figures of all missions together (None), if there are several of one judge, and of each mission."""
     parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
-    return [(None, evaluation.overall), *parts] if len(parts) > 1 else parts
+    return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
 
 
 def _by_mission(evaluation: Evaluation) -> Iterator[tuple[str, list[JudgedGroup]]]:
-    """All groups under "", and the groups of each mission under its name."""
-    yield "", list(evaluation.groups)
+    """All groups under "", if there are several missions of one judge, and those of each mission under its name."""
+    if len(evaluation.missions) > 1 and evaluation.overall:
+        yield "", list(evaluation.groups)
     for name in evaluation.missions:
         yield name, [group for group in evaluation.groups if group.key.mission == name]
 
@@ -135,8 +137,7 @@ def _curves(evaluation: Evaluation) -> dict[str, Curve | None]:
 def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
     """One table per mission: human labels in rows, verdicts in columns, each number with a link to its groups."""
     confusions = []
-    parts = list(_by_mission(evaluation))
-    for name, groups in parts if len(parts) > 2 else parts[1:]:  # a single mission has all groups
+    for name, groups in _by_mission(evaluation):
         counted = Counter((group.label, group.verdict) for group in groups)
         labels: list[Label | None] = ["pass", "fail"]
         labels += [None] if any(group.label is None for group in groups) else []
