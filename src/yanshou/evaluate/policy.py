@@ -45,8 +45,8 @@ def build_policy(
     for name, sides in promises.missions.items():
         labels = [group.label for group in groups if group.key.mission == name]
         missions[name] = MissionPolicy(
-            release=sides.release and _side(sides.release),
-            block=sides.block and _side(sides.block),
+            release=_side(sides.release),
+            block=_side(sides.block),
             groups=len(labels),
             human_passes=labels.count("pass"),
             human_fails=labels.count("fail"),
@@ -86,18 +86,20 @@ def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[Judged
     )
 
 
-def unbound_warnings(policy: Policy) -> Iterable[str]:
+def unbound_warnings(policy: Policy | None) -> Iterable[str]:
     """A warning for each mission of which a stage is unknown: the policy cannot be compared with another run."""
-    for name, mission in policy.missions.items():
+    for name, mission in policy.missions.items() if policy else ():
         unknown = {"verdicts": mission.judge, "summaries": mission.summaries}
         for what in (what for what, identity in unknown.items() if identity is None):
             yield (
-                f"{name}: what made the {what} is unknown, because their run file is missing or damaged: "
-                "`yanshou judge` refuses this policy. Put the run file back, and evaluate again"
+                f"{name}: no run file says what made the {what}, so `yanshou judge` refuses this policy. Put the run "
+                "file back beside them, and evaluate again"
             )
 
 
-def _side(promise: Promise) -> PolicySide:
+def _side(promise: Promise | None) -> PolicySide | None:
+    if promise is None:
+        return None
     return PolicySide(
         limit=promise.limit,
         threshold=promise.threshold,

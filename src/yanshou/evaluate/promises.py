@@ -19,6 +19,8 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.threshold import ROUNDING, Promise, Side, find_promise
 from yanshou.settings import ThresholdSettings
 
+ALL = "all missions together"
+
 
 @dataclass(frozen=True, slots=True)
 class SidePromises:
@@ -70,6 +72,24 @@ class Promises:
         chance = 1 - self.tested * (1 - self.confidence)
         return chance if chance > ROUNDING else 0.0
 
+    def failed(self) -> list[str]:
+        """One sentence for each side without a threshold."""
+        return [
+            f"{mission or ALL}, {promise.explanation}" for mission, promise in self.each() if promise.threshold is None
+        ]
+
+    def not_covered(self) -> list[str]:
+        """What these promises say nothing about."""
+        return [
+            "other checkpoints, prompts and settings of either stage than those in the policy",
+            "other kinds of jobs: other missions, sites, installers or cameras than those of this set",
+            *(["a single mission: only the missions as they are mixed in this set"] if self.pooled else []),
+            "wrong labels: the labels are taken as they are. If a share ε of the human fails is wrong, a judge that is "
+            "right releases them, so ε is a floor under every false-release rate; for blocking the same is true of "
+            "wrong human passes",
+            "groups without a p_pass: a person decides about them",
+        ]
+
     @property
     def confidence_for_all(self) -> float:
         """The --confidence with which all promises together would hold with this confidence."""
@@ -94,8 +114,8 @@ def find_promises(groups: Sequence[JudgedGroup], settings: ThresholdSettings) ->
     judged = [group for group in groups if group.verdict]
     if judged and all(group.p_pass is None for group in judged):
         raise UsageError(
-            f"group {judged[0].key} has no p_pass, and no other group has one: rules, reasoning models and most servers "
-            "give none, so no threshold can decide about their groups. Leave out --max-false-release and "
+            f"group {judged[0].key} has no p_pass, and no other group has one: rules, reasoning models and most "
+            "servers give none, so no threshold can decide about their groups. Leave out --max-false-release and "
             "--max-false-block, or judge with a checkpoint."
         )
     missions = list(dict.fromkeys(group.key.mission for group in groups))

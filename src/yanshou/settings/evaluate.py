@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 
 from yanshou.settings.base import P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
 
-
 LOWEST_LIMIT = 1e-6  # below it, the sample size that the test needs overflows
 
 
