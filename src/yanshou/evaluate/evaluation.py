@@ -26,6 +26,7 @@ from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judg
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings
 from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
+from yanshou.evaluate.worth import Worth
 from yanshou.missions import Missions
 from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
@@ -42,6 +43,7 @@ class Evaluation:
     groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold, and decisions under the policy
     overall: EvaluationFigures | None  # of all missions; None: different judges judged them
     missions: Mapping[str, EvaluationFigures]  # in the order of the groups
+    worth: Mapping[str, Worth]  # by mission
     threshold: float | None  # None: verdicts as written in the files
     promises: Promises | None  # the result of --max-false-release and --max-false-block
     policy: Policy | None  # these promises as policy.json
@@ -77,10 +79,13 @@ class Evaluation:
             "policy": self.policy and self.policy.model_dump(mode="json"),
             "confidence": self.confidence,
             "overall": self.overall and self.overall.to_dict(self.confidence),
-            "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "missions": {name: self._mission(name) for name in self.missions},
             "unbound_verdicts": self.unbound,
             "warnings": list(self.warnings),
         }
+
+    def _mission(self, name: str) -> dict[str, Any]:
+        return {**self.missions[name].to_dict(self.confidence), **self.worth[name].to_dict(self.confidence)}
 
 
 def evaluate(
@@ -123,6 +128,7 @@ def evaluate(
         groups=groups,
         overall=EvaluationFigures.of(groups, judge) if judge else None,
         missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
+        worth={name: Worth.of(part) for name, part in parts.items()},
         threshold=settings.threshold,
         promises=promises,
         policy=policy,
