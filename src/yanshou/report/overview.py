@@ -31,10 +31,9 @@ def overview(evaluation: Evaluation) -> list[tuple[str, list[dict[str, Any]]]]:
     """The counts of all missions ("") where there are several, and of each; none if a group has a label."""
     if any(group.label for group in evaluation.groups):
         return []
-    parts = list(by_mission(evaluation))
-    return [
-        (name, [_row(kind, name, groups) for kind in _kinds(evaluation)]) for name, groups in parts[len(parts) == 2 :]
-    ]
+    kinds, parts = _kinds(evaluation), list(by_mission(evaluation))
+    shown = parts if len(parts) > 2 else parts[1:]  # a single mission has all groups
+    return [(name, [_row(kind, name, groups) for kind in kinds]) for name, groups in shown]
 
 
 def _kinds(evaluation: Evaluation) -> list[Kind]:
