@@ -14,8 +14,7 @@ from support.parsed_page import Page, report
 from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
-from yanshou.report import write_report
-from yanshou.report.page import HERE
+from yanshou.report import assets, write_report
 from yanshou.report.report_data import worst_first
 from yanshou.report.translations import TRANSLATIONS
 
@@ -99,8 +98,8 @@ def test_both_languages_have_the_same_texts_with_the_same_placeholders() -> None
 
 
 def test_every_text_that_script_and_template_use_exists() -> None:
-    template, script = ((HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html.jinja", "js"))
-    used = set(re.findall(r"\bt\.(\w+)", template)) | set(re.findall(r"\btexts\.(\w+)", script))
+    templates = "".join(part.read_text(encoding="utf-8") for part in assets.PARTS.glob("*.html.jinja"))
+    used = set(re.findall(r"\bt\.(\w+)", templates)) | set(re.findall(r"\btexts\.(\w+)", assets.script()))
     assert used <= set(TRANSLATIONS["zh"])
     for state in ("missing", "unreadable"):
         assert f"photo_{state}" in TRANSLATIONS["zh"]

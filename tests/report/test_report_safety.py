@@ -12,8 +12,7 @@ from support.parsed_page import read, report
 
 from yanshou.evaluate import Evaluation, evaluate
 from yanshou.missions import load_missions
-from yanshou.report import write_report
-from yanshou.report.page import HERE
+from yanshou.report import assets, write_report
 from yanshou.report.report_data import to_script_json
 from yanshou.schema.records import GroupKey
 
@@ -54,7 +53,7 @@ def test_no_element_has_an_event_handler_a_source_or_an_inline_style(report_file
 
 
 def test_the_script_writes_no_markup() -> None:
-    script = (HERE / "report.js").read_text(encoding="utf-8")
+    script = assets.script()
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|fetch\(|XMLHttp", script
     )

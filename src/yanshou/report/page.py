@@ -2,40 +2,34 @@
 
     DIR/report.html             figures, confusion matrix, curve, origin, and every group; opens from disk, offline
     DIR/thumbnails/….jpg        thumbnails of the photos; the large view opens the photo itself by its file:// URL
-        report.html.jinja       the page: figures and settings, escaped on insertion
-        report.css, report.js   inserted unchanged; the page's policy holds the script's hash
+        parts/*.html.jinja      figures and settings, escaped on insertion
+        parts/*.css, *.js       inserted unchanged; the page's policy holds the script's hash
         <script type="application/json">    report_data.py: the groups, worst first; the script shows one at a time
 
 Models and strangers wrote the texts of a group. So the page has a Content-Security-Policy that runs this one script by
 its hash and loads only pictures, and the script inserts all data as text, never as markup.
 """
 
-import base64
-import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
-from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import ThresholdChoice
+from yanshou.report import assets
+from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
 from yanshou.report.provenance import checkpoints, common_threshold, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.report.translations import translation
-from yanshou.schema.records import Label, now
+from yanshou.schema.records import now
 from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__
 
 NAME = "report.html"
-HERE = Path(__file__).parent
 
 
 def write_report(
@@ -66,23 +60,22 @@ def write_report(
 
 def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:
     """The whole page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=_percent, url=_url)
-    template = environment.from_string(_source("report.html.jinja"))
-    script = _source("report.js")
+    templates = assets.environment()
+    templates.filters.update(percent=_percent, url=url)
+    script = assets.script()
     curves = _curves(evaluation)
-    return template.render(
+    return templates.get_template(assets.PAGE).render(
         t=texts,
         moment=now(),
         version=__version__,
         script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=Markup(_source("report.css")),
+        script_hash=assets.script_hash(script),
+        style=Markup(assets.style()),
         data=Markup(to_script_json(report_data(evaluation, thumbnails, curves, texts))),
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),
-        confusions=_confusions(evaluation),
+        confusions=confusions(evaluation),
         curves=curves,
         chart={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
         ticks=ticks(),
@@ -120,46 +113,9 @@ def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]
     return [(None, evaluation.overall), *parts] if len(parts) > 1 else parts
 
 
-def _by_mission(evaluation: Evaluation) -> Iterator[tuple[str, list[JudgedGroup]]]:
-    """All groups under "", and the groups of each mission under its name."""
-    yield "", list(evaluation.groups)
-    for name in evaluation.missions:
-        yield name, [group for group in evaluation.groups if group.key.mission == name]
-
-
 def _curves(evaluation: Evaluation) -> dict[str, Curve | None]:
     threshold = common_threshold(evaluation)
-    return {name: Curve.of(groups, threshold) for name, groups in _by_mission(evaluation)}
-
-
-def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One table per mission: human labels in rows, verdicts in columns, each number with a link to its groups."""
-    confusions = []
-    parts = list(_by_mission(evaluation))
-    for name, groups in parts if len(parts) > 2 else parts[1:]:  # a single mission has all groups
-        counted = Counter((group.label, group.verdict) for group in groups)
-        labels: list[Label | None] = ["pass", "fail"]
-        labels += [None] if any(group.label is None for group in groups) else []
-        rows = [
-            (label, [_cell(name, label, verdict, counted) for verdict in ("pass", "fail", None)]) for label in labels
-        ]
-        confusions.append({"mission": name, "rows": rows})
-    return confusions
-
-
-def _cell(mission: str, label: Label | None, verdict: Label | None, counted: Counter[Any]) -> dict[str, Any]:
-    outcome = {
-        ("pass", "pass"): "release", ("fail", "pass"): "false-release",
-        ("pass", "fail"): "false-block", ("fail", "fail"): "block",
-    }.get((label or "", verdict or ""))  # fmt: skip
-    where = [("mission", mission)] if mission else []
-    if outcome:
-        where.append(("outcome", outcome))
-    else:  # errors of either label, and groups without a label, share an outcome
-        where += [("label", label or "none"), ("verdict", verdict or "none")]
-    fragment = "&".join(f"{name}={_url(value)}" for name, value in where)
-    shown = outcome or ("no-label" if verdict else "error")
-    return {"count": counted[label, verdict], "outcome": shown, "fragment": fragment}
+    return {name: Curve.of(groups, threshold) for name, groups in by_mission(evaluation)}
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
@@ -172,11 +128,3 @@ def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
 
 def _percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
-
-
-def _url(text: str) -> str:
-    return quote(text, safe="", errors="backslashreplace")
-
-
-def _source(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The report's texts, one module per language."""
