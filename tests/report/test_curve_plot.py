@@ -49,22 +49,25 @@ def test_the_lines_of_the_limits_are_at_their_shares_on_the_axes() -> None:
 
 
 def test_the_script_gets_counts_and_where_to_start() -> None:
-    groups = [judged_group(str(n), label, p=p) for n, (label, p) in enumerate(
-        [("pass", 0.9), ("pass", 0.6), ("fail", 0.5), ("pass", 0.4), ("fail", 0.2)]
-    )]  # fmt: skip
+    scored = [("pass", 0.9), ("pass", 0.6), ("fail", 0.5), ("pass", 0.4), ("fail", 0.2)]
+    groups = [judged_group(str(n), label, "pass" if p > 0.55 else "fail", p) for n, (label, p) in enumerate(scored)]
     curve = Curve.of(groups, 0.55)
     assert curve is not None
-    data = CurvePlot.of(curve, Limits(), TRANSLATIONS["en"]).to_script(Limits(release=0.05))
-    assert (data["passes"], data["fails"], data["limits"]) == (3, 2, [0.05, None])
+    data = CurvePlot.of(curve, Limits(release=0.05), TRANSLATIONS["en"]).to_script()
+    assert (data["passes"], data["fails"], data["limits"]) == (3, 2, (0.05, None))
     counted = [(block, release, p) for _, _, block, release, p in data["points"]]
-    assert counted == [(3, 0, None), (1, 0, 0.6), (1, 0, 0.55), (1, 1, 0.5), (0, 1, 0.4), (0, 2, 0.2)]
-    assert data["start"] == 2
-    assert data["mark"] == data["points"][2]
+    assert counted == [(3, 0, None), (1, 0, 0.55), (1, 1, 0.5), (0, 1, 0.4), (0, 2, 0.2)]
+    assert curve.start == 1
 
 
 def test_verdicts_as_written_start_at_the_nearest_point_of_the_curve() -> None:
-    groups = [judged_group("1", "pass", p=0.9), judged_group("2", "fail", "fail", p=0.8), judged_group("3", "pass", p=0.3)]
+    """The judge released the pass of 0.3 and blocked the fail of 0.8: no threshold does that."""
+    scored = [("pass", "pass", 0.9), ("fail", "fail", 0.8), ("pass", "pass", 0.3)]
+    groups = [judged_group(str(n), label, says, p) for n, (label, says, p) in enumerate(scored)]
     curve = Curve.of(groups, None)
     assert curve is not None
-    assert curve.marks[0].point[1:] == ((0, 2), (0, 1)) or curve.marks[0].point.false_block.count == 0
-    assert curve.points[curve.start].false_release.count in (0, 1)
+    assert [(point.false_block.count, point.false_release.count) for point in curve.points] == [
+        (2, 0), (1, 0), (1, 1), (0, 1),
+    ]  # fmt: skip
+    assert (curve.marks[0].point.false_block.count, curve.marks[0].point.false_release.count) == (0, 0)
+    assert curve.start == 1  # half of the passes blocked is √½ of the axis away; every other point is farther

@@ -15,7 +15,7 @@ AREA = Box(0, 0, 300, 200)
         ((0, 0), (100, 100), True),
         ((15, 0), (15, 9.9), False),  # ends above it
         ((0, 21), (100, 21), False),  # below it
-        ((0, 31), (31, 0), False),  # cuts the corner off
+        ((0, 19), (19, 0), False),  # cuts the corner off
         ((15, 15), (15, 15), True),  # a point
     ],
 )

@@ -1,11 +1,10 @@
 """Groups of an evaluation that no file holds."""
 
+from support.lines import GOOD, GROUNDING
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.missions.rules import Decision as RuleDecision
 from yanshou.schema.policy import Decision
 from yanshou.schema.records import GroupKey, Label
-
-from support.lines import GOOD, GROUNDING
 
 
 def judged_group(

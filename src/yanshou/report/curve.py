@@ -67,14 +67,13 @@ class Curve:
         """The number of the point that is nearest to the first mark."""
         mark = self.marks[0].point
         distances = [(point.x - mark.x) ** 2 + (point.y - mark.y) ** 2 for point in self.points]
-        same = [number for number, point in enumerate(self.points) if point.threshold == mark.threshold is not None]
-        return same[0] if same else distances.index(min(distances))
+        return distances.index(min(distances))
 
     @classmethod
     def of(
         cls, groups: Sequence[JudgedGroup], threshold: float | None, policy: Mapping[str, float] | None = None
     ) -> "Curve | None":
-        """The curve of the labelled groups. `threshold`: behind the verdicts; `policy`: names and thresholds to mark."""
+        """The curve of the labelled groups. `threshold`: behind the verdicts; `policy`: thresholds by name."""
         labelled = [group for group in groups if group.label]
         counts = Counts.of((group.label, group.verdict) for group in labelled)
         scores = [(group.p_pass, group.label == "fail") for group in labelled if group.verdict]
@@ -134,7 +133,10 @@ def _corners(points: Sequence[Point]) -> Iterable[Point]:
 
 
 def _with_marks(points: Iterable[Point], marks: Iterable[Mark]) -> list[Point]:
-    """The points and the marked thresholds, strictest first. Verdicts as written have no threshold."""
-    known = {point.threshold: point for point in points}
-    known |= {mark.point.threshold: mark.point for mark in marks if mark.point.threshold is not None}
-    return sorted(known.values(), key=lambda point: 2.0 if point.threshold is None else point.threshold, reverse=True)
+    """The points and the marked thresholds, strictest first. At one place, a marked threshold is the one that is kept.
+
+    Verdicts as written have no threshold, and may lie beside the curve.
+    """
+    marked = [mark.point for mark in marks if mark.point.threshold is not None]
+    known = {(point.false_block, point.false_release): point for point in [*points, *reversed(marked)]}
+    return sorted(known.values(), key=lambda point: (-point.false_block.count, point.false_release.count))

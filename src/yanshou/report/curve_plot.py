@@ -1,26 +1,30 @@
-"""A curve of false releases against false blocks as a drawing: the line, marks, lines of limits, and a label beside each.
+"""The drawing of a curve: its line, the marks, the lines of limits, and a label beside each.
 
-    100 % ┤·
-          │ ╲
-          │  ╲      ● release threshold 0.93        marks are labelled where neither curve nor limit runs
-      5 % ┤╌╌╌╲╌╌╌╌╌╌╌╌╌╌╌ limit 5%                 the line of --max-false-release; that of --max-false-block is upright
-          │    ╲________
-          └──┬────┬─────┬──
+100 % ┤·
+      │ ╲
+      │  ╲      ● release threshold 0.93        marks are labelled where neither curve nor limit runs
+  5 % ┤╌╌╌╲╌╌╌╌╌╌╌╌╌╌╌ limit 5%                 the line of --max-false-release; that of --max-false-block is upright
+      │    ╲________
+      └──┬────┬─────┬──
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from yanshou.evaluate.evaluation import Evaluation
+from yanshou.report.confusion import by_mission
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, Mark, Point, ticks, x_of, y_of
 from yanshou.report.label_places import Box, LabelPlaces, Line, Place
+from yanshou.report.provenance import common_threshold
+from yanshou.report.slip import slip_sentence
 
 AREA = Box(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
-NEAR = 10.0  # from a mark to its label
+NEAR, FAR = 10.0, 22.0  # from a mark to its label; a line joins them if it is farther
+STEP = 8  # between the places that are tried
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits that were asked for, as shares; None: none."""
 
     release: float | None = None  # --max-false-release
@@ -34,14 +38,22 @@ class Labelled(NamedTuple):
     text: str
     place: Place
 
+    @property
+    def leader(self) -> Line:
+        """The line from a point to its label. Empty: the label is beside it."""
+        (x, y), box = self.line[0], self.place.box(self.text)
+        return ((x, y), box.nearest(x, y)) if box.distance(x, y) > FAR else ()
+
 
 @dataclass(frozen=True, slots=True)
 class CurvePlot:
     """Everything that the template draws of one curve, in SVG user units."""
 
     curve: Curve
+    asked: Limits
     limits: tuple[Labelled, ...]
     marks: tuple[Labelled, ...]
+    sentence: str  # about the first mark
 
     @property
     def points(self) -> str:
@@ -49,27 +61,36 @@ class CurvePlot:
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.curve.line)
 
     @classmethod
-    def of(cls, curve: Curve, limits: Limits, texts: Mapping[str, str]) -> "CurvePlot":
-        lines = list(_limit_lines(limits))
+    def of(cls, curve: Curve, asked: Limits, texts: Mapping[str, str]) -> "CurvePlot":
+        lines = list(_limit_lines(asked))
         places = LabelPlaces([curve.line, *(line for line, _ in lines), *map(_around, curve.marks)], AREA)
         named = [(line, texts["limit"].format(limit=f"{share * 100:g}%")) for line, share in lines]
         return cls(
-            curve,
-            tuple(Labelled(line, text, places.put(text, _beside_line(line))) for line, text in named),
-            tuple(_labelled(mark, texts, places) for mark in curve.marks),
+            curve=curve,
+            asked=asked,
+            limits=tuple(Labelled(line, text, places.put(text, _beside_line(line))) for line, text in named),
+            marks=tuple(_labelled(mark, texts, places) for mark in curve.marks),
+            sentence=slip_sentence(curve.marks[0].point, texts, asked),
         )
 
-    def to_script(self, limits: Limits) -> dict[str, Any]:
+    def to_script(self) -> dict[str, Any]:
         """For the page's script: a point is x, y, false blocks, false releases and threshold."""
         first = self.curve.points[0]
         return {
             "passes": first.false_block.of,
             "fails": first.false_release.of,
-            "limits": [limits.release, limits.block],
-            "start": self.curve.start,
-            "mark": _values(self.curve.marks[0].point),
+            "limits": self.asked,
             "points": [_values(point) for point in self.curve.points],
         }
+
+
+def curve_plots(evaluation: Evaluation, texts: Mapping[str, str]) -> dict[str, CurvePlot]:
+    """The plots by mission; all missions together, where there are several, are under "". Some have no curve."""
+    threshold = common_threshold(evaluation)
+    parts = list(by_mission(evaluation))
+    curves = {name: Curve.of(groups, threshold) for name, groups in (parts if len(parts) > 2 else parts[1:])}
+    asked = Limits(evaluation.choice.limit if evaluation.choice else None)
+    return {name: CurvePlot.of(curve, asked, texts) for name, curve in curves.items() if curve}
 
 
 def plot_frame() -> dict[str, Any]:
@@ -91,7 +112,7 @@ def _limit_lines(limits: Limits) -> Iterable[tuple[Line, float]]:
 
 
 def _beside_line(line: Line) -> Iterable[Place]:
-    """Above the line from right to left, then below it; right of an upright line from top to bottom, then left of it."""
+    """Above the line, then below it, from right to left; right of an upright line, then left of it, downwards."""
     (x, y), (right, _) = line
     if x == right:
         heights = range(int(AREA.top) + 14, int(AREA.bottom) - 6, 12)
@@ -106,19 +127,19 @@ def _beside_line(line: Line) -> Iterable[Place]:
 def _labelled(mark: Mark, texts: Mapping[str, str], places: LabelPlaces) -> Labelled:
     point = mark.point
     text = texts[mark.name].format(p=point.threshold)
-    return Labelled(((point.x, point.y),), text, places.put(text, _beside_point(point.x, point.y)))
+    return Labelled(((point.x, point.y),), text, places.put(text, _beside_point(point.x, point.y, text)))
 
 
-def _beside_point(x: float, y: float) -> Iterable[Place]:
-    """Near places first. The curve falls, so the upper right and the lower left of its points are free."""
-    for far in (NEAR, 2 * NEAR, 4 * NEAR, 7 * NEAR, 11 * NEAR, 16 * NEAR):
-        yield Place(x + NEAR, y - far + 4, "start")
-        yield Place(x - NEAR, y + far + 4, "end")
-        yield Place(x + NEAR, y + far + 4, "start")
-        yield Place(x - NEAR, y - far + 4, "end")
-        yield Place(AREA.right - 4, y - far, "end")
-        yield Place(AREA.left + 4, y + far + 4, "start")
-        yield Place(AREA.left + 4, y - far, "start")
+def _beside_point(x: float, y: float, text: str) -> Iterable[Place]:
+    """Beside the point, then anywhere, near places first. Right above and left below a point the curve never is."""
+    yield Place(x + NEAR, y - 6, "start")
+    yield Place(x - NEAR, y + 14, "end")
+    anywhere = [
+        Place(left, base, "start")
+        for left in range(int(AREA.left) + 4, int(AREA.right), STEP)
+        for base in range(int(AREA.top) + 14, int(AREA.bottom), STEP)
+    ]
+    yield from sorted(anywhere, key=lambda place: place.box(text).distance(x, y))
 
 
 def _around(mark: Mark) -> Line:

@@ -3,12 +3,14 @@
     places = LabelPlaces([curve, limit_line], area)
     places.put("limit 5%", [(300, 120, "end"), (300, 140, "end"), …])     the first place that is free
 
-Widths are estimated: a wide character (Chinese) is as wide as the font is high, any other takes 0.6 of it. If no place is
-free, the first that lies inside the plot is taken, and the page paints a border of the ground's colour around the text.
+Widths are estimated: a wide character (Chinese) is as wide as the font is high, any other takes 0.6 of it. If no place
+is free, the first inside the plot is taken, and the page paints a border of the ground's colour around the text.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 from unicodedata import east_asian_width
 
@@ -29,6 +31,13 @@ class Box(NamedTuple):
     def overlaps(self, other: "Box") -> bool:
         across = self.left < other.right and other.left < self.right
         return across and self.top < other.bottom and other.top < self.bottom
+
+    def nearest(self, x: float, y: float) -> tuple[float, float]:
+        """The point of the box that is nearest to a point."""
+        return min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
+
+    def distance(self, x: float, y: float) -> float:
+        return math.dist((x, y), self.nearest(x, y))
 
     def inside(self, other: "Box") -> bool:
         across = other.left <= self.left and self.right <= other.right
@@ -58,17 +67,23 @@ class LabelPlaces:
     taken: list[Box] = field(default_factory=list)
 
     def put(self, text: str, places: Iterable[Place]) -> Place:
-        """The first free place, which is taken from then on."""
-        known = list(places)
-        inside = [place for place in known if place.box(text).inside(self.area)] or known[:1]
-        place = next((place for place in inside if self._free(place.box(text))), inside[0])
+        """The first free place inside the plot, which is taken from then on."""
+        inside: list[Place] = []
+        for place in places:
+            if not place.box(text).inside(self.area):
+                continue
+            inside.append(place)
+            if self._free(place.box(text)):
+                break
+        else:
+            place = inside[0] if inside else Place(self.area.left, self.area.bottom, "start")
         self.taken.append(place.box(text))
         return place
 
     def _free(self, box: Box) -> bool:
         if any(box.overlaps(other) for other in self.taken):
             return False
-        return not any(crosses(box, *ends) for line in self.lines for ends in zip(line, line[1:], strict=False))
+        return not any(crosses(box, *ends) for line in self.lines for ends in pairwise(line))
 
 
 def text_width(text: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.report.curve import Curve
+from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import Thumbnail
 
@@ -22,7 +22,7 @@ SEVERITY = {"false release": 0, "error": 1, "false block": 2}  # all other outco
 def report_data(
     evaluation: Evaluation,
     thumbnails: Mapping[str, Thumbnail],
-    curves: Mapping[str, Curve | None],
+    plots: Mapping[str, CurvePlot],
     texts: Mapping[str, str],
 ) -> dict[str, Any]:
     """The data, as JSON values. A group names its mission by number, because 5,000 groups repeat few names."""
@@ -32,7 +32,7 @@ def report_data(
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
-        "curves": {name: _points(curve) for name, curve in curves.items() if curve},
+        "curves": {name: plot.to_script() for name, plot in plots.items()},
         "groups": [
             _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups, threshold)
         ],
@@ -57,14 +57,6 @@ def worst_first(groups: Sequence[JudgedGroup], threshold: float | None = None) -
         return SEVERITY.get(group.outcome, len(SEVERITY)), order
 
     return sorted(groups, key=place)
-
-
-def _points(curve: Curve) -> list[list[float | None]]:
-    """x, y, false-block rate, false-release rate and threshold of each point."""
-    return [
-        [*(round(value, 5) for value in (point.x, point.y, point.false_block, point.false_release)), point.threshold]
-        for point in curve.points
-    ]
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:
