@@ -11,7 +11,7 @@ import click
 import pytest
 
 from yanshou.cli import main
-from yanshou.schema.records import StageARecord
+from yanshou.schema.records import StageARecord, VerdictRecord
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -63,9 +63,10 @@ def test_python_example_runs(tmp_path: Path) -> None:
     assert len(ran.stdout.splitlines()) == 2
 
 
-def test_line_in_the_documents_is_a_record() -> None:
-    (line,) = blocks(ROOT / "docs" / "files.md", "json")
-    assert StageARecord.model_validate_json(line).label in ("pass", "fail")
+def test_lines_in_the_documents_are_records() -> None:
+    summaries, verdict = blocks(ROOT / "docs" / "files.md", "json")
+    assert StageARecord.model_validate_json(summaries).label in ("pass", "fail")
+    assert VerdictRecord.model_validate_json(verdict).verdict in ("pass", "fail")
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])

@@ -11,7 +11,7 @@ from rich.table import Table
 from yanshou.cli.run_table import run_table, started
 from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
-from yanshou.evaluate.evaluation import EvaluationFigures
+from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.summaries import compare
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.prompt import Prompt
@@ -100,8 +100,8 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
 def evaluation(judge: Counts) -> Evaluation:
     figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(
-        groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
-        verdict_files=(), stage_a_files=(), unbound=0, warnings=(), runs={},
+        groups=(), overall=figures, missions={"[bold]": figures}, worth={}, threshold=None, choice=None,
+        confidence=0.95, verdict_files=(), stage_a_files=(), unbound=0, warnings=(), runs={},
     )  # fmt: skip
 
 
@@ -113,10 +113,13 @@ def test_evaluation_tables_compare_judge_rules_and_always_pass_for_every_mission
         "[bold] 4 4 0 0 1 3",
         "all 4 4 0 0 1 3",
         "mission verdicts accuracy balanced MCC false releases false blocks",
-        *(f"{who} {figures}" for who in ("[bold] judge", "rules", "always pass", "all judge", "rules", "always pass")),
+        *(
+            f"{who} {figures}"
+            for who in ("[bold] unknown judge", "rules", "always pass", "all unknown judge", "rules", "always pass")
+        ),
     ]
 
 
 def test_evaluation_tables_have_dashes_where_no_group_has_a_label() -> None:
     rows = cells(evaluation_tables(evaluation(Counts(unlabelled=1))))
-    assert ["all", "judge", "–", "–", "–", "–", "–"] in rows
+    assert ["all", "unknown", "judge", "–", "–", "–", "–", "–"] in rows

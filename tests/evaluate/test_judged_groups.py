@@ -213,7 +213,7 @@ def test_every_group_counts_once_and_totals_add_up(
     assert {(int(g.key.group_id[3:]), g.key.label) for g in result.groups} == everything
     assert len(result.groups) == len(everything)
     assert all((group.verdict is None) == (group.fault is not None) for group in result.groups)
-    for counts in result.overall.rows().values():
+    for _, _, counts in result.overall.rows():
         assert counts.groups == len(everything) == counts.judged + counts.errors + counts.unlabelled
         assert counts.unlabelled == sum(label is None for _, label in everything)
     assert result.overall.judge.judged == sum(label is not None for _, label in verdicts)

@@ -11,6 +11,7 @@ import pytest
 from support.parsed_page import read, report
 
 from yanshou.evaluate import Evaluation, evaluate
+from yanshou.evaluate.judges import Judge
 from yanshou.missions import load_missions
 from yanshou.report import assets, write_report
 from yanshou.report.report_data import to_script_json
@@ -75,9 +76,14 @@ def with_text(text: str, plain: Evaluation) -> Evaluation:
         )
         for group in plain.groups
     )
-    run = {"checkpoint": text, "prompts": {"system": text, text: "x"}, "threshold": text, text: [text]}
+    settings = {"checkpoint": text, "prompts": {"system": text, text: "x"}, "threshold": text, text: [text]}
+    run = next(run for run in plain.runs.values() if run).model_copy(update={"settings": settings})
     return replace(
-        plain, groups=groups, missions={text: plain.overall}, warnings=(text,), runs=dict.fromkeys(plain.runs, run)
+        plain,
+        groups=groups,
+        missions={text: replace(plain.overall, judged_by=Judge.of(run))},
+        warnings=(text,),
+        runs=dict.fromkeys(plain.runs, run),
     )
 
 

@@ -36,12 +36,13 @@ def write_judged(
     return write_lines(folder / f"{mission}_verdicts.jsonl", bound(verdicts, lines) if bind else verdicts)
 
 
-def amend(file: Path, **settings: Any) -> None:
+def amend(file: Path, environment: dict[str, Any] | None = None, **settings: Any) -> None:
     """Adds settings to the run file beside a file of lines."""
     path = file.with_suffix(".run.json")
     run = json.loads(path.read_text(encoding="utf-8"))
     assert run["updated"] == TIMESTAMP
-    path.write_text(json.dumps({**run, "settings": {**run["settings"], **settings}}), encoding="utf-8")
+    run = {**run, "settings": {**run["settings"], **settings}, "environment": environment or run["environment"]}
+    path.write_text(json.dumps(run), encoding="utf-8")
 
 
 def many(groups: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -34,13 +34,14 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     shares = right_columns("accuracy", "balanced", "MCC", "false releases", "false blocks")
     narrow = (0, 1, 0, 0)  # one space between columns: five figures with intervals fit into 120 characters
     figures = Table(mission_column(min_width=23), "verdicts", *shares, box=None, padding=narrow)
-    for name, part in (*evaluation.missions.items(), ("all", evaluation.overall)):
+    parts = [*evaluation.missions.items(), *([("all", evaluation.overall)] if evaluation.overall else [])]
+    for name, part in parts:
         judge = part.judge
         whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
         counted.add_row(name_cell(name), *map(str, whole))
-        for who, counts in part.rows().items():
+        for what, who, counts in part.rows():
             cells = _verdict_shares(counts, evaluation.confidence)
-            figures.add_row(name_cell(name if who == "judge" else ""), who, *map(Text, cells))
+            figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
     return [counted, figures]
 
 

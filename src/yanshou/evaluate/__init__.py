@@ -8,7 +8,8 @@ Each group falls into one cell of a table, whose cells add up to the number of g
 is separate: it compares summaries with reference summaries.
 """
 
-from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures, evaluate
+from yanshou.evaluate.evaluation import Evaluation, evaluate
+from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold

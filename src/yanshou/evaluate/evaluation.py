@@ -18,11 +18,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
+from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
-from yanshou.evaluate.metrics import Counts
-from yanshou.evaluate.sources import read_settings
+from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
+from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
+from yanshou.evaluate.worth import Worth
 from yanshou.missions import Missions
+from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
 
@@ -30,35 +33,13 @@ CONFIDENCE = ThresholdSettings().confidence
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationFigures:
-    """The figures of one mission, or of all missions together."""
-
-    judge: Counts
-    rules: Counts
-    always_pass: Counts
-
-    @classmethod
-    def of(cls, groups: Sequence[JudgedGroup]) -> "EvaluationFigures":
-        return cls(
-            judge=Counts.of((group.label, group.verdict) for group in groups),
-            rules=Counts.of((group.label, group.rules_verdict) for group in groups),
-            always_pass=Counts.of((group.label, "pass") for group in groups),
-        )
-
-    def rows(self) -> Mapping[str, Counts]:
-        return {"judge": self.judge, "rules": self.rules, "always pass": self.always_pass}
-
-    def to_dict(self, confidence: float) -> dict[str, Any]:
-        return {name.replace(" ", "_"): counts.to_dict(confidence) for name, counts in self.rows().items()}
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Everything that a report needs: the figures, and what is known about every group."""
 
     groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold
-    overall: EvaluationFigures
+    overall: EvaluationFigures | None  # of all missions; None: different judges judged them
     missions: Mapping[str, EvaluationFigures]  # in the order of the groups
+    worth: Mapping[str, Worth]  # by mission
     threshold: float | None  # None: verdicts as written in the files
     choice: ThresholdChoice | None  # the result of --max-false-release
     confidence: float  # of the intervals
@@ -66,7 +47,7 @@ class Evaluation:
     stage_a_files: tuple[Path, ...]
     unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
-    runs: Mapping[Path, Mapping[str, Any] | None]  # file → settings that made it, from its run.json; None: unknown
+    runs: Mapping[Path, RunRecord | None]  # file → its run.json; None: missing or damaged
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares are between 0 and 1, or null if there are no groups to count."""
@@ -76,11 +57,14 @@ class Evaluation:
             "threshold": self.threshold,
             "choice": self.choice and self.choice.to_dict(),
             "confidence": self.confidence,
-            "overall": self.overall.to_dict(self.confidence),
-            "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "overall": self.overall and self.overall.to_dict(self.confidence),
+            "missions": {name: self._mission(name) for name in self.missions},
             "unbound_verdicts": self.unbound,
             "warnings": list(self.warnings),
         }
+
+    def _mission(self, name: str) -> dict[str, Any]:
+        return {**self.missions[name].to_dict(self.confidence), **self.worth[name].to_dict(self.confidence)}
 
 
 def evaluate(
@@ -102,23 +86,29 @@ def evaluate(
     """
     settings = _settings(threshold, max_false_release, confidence)
     read = read_judged(verdict_files, stage_a_files, missions, only, allow_shared_photos=allow_shared_photos)
+    runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
+    judges = judges_of_missions(read.verdict_files, runs)
     choice = None
     if settings.max_false_release is not None:
         choice = _choose_threshold(read.groups, settings.max_false_release, settings.confidence)
     chosen = choice.threshold if choice else settings.threshold
     groups = read.groups if chosen is None else _apply_threshold(read.groups, chosen)
+    parts = _by_mission(groups)
+    judges = {name: judges[name] for name in parts}
+    judge = one_judge(list(judges.values()))
     return Evaluation(
         groups=groups,
-        overall=EvaluationFigures.of(groups),
-        missions={name: EvaluationFigures.of(part) for name, part in _by_mission(groups).items()},
+        overall=EvaluationFigures.of(groups, judge) if judge else None,
+        missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
+        worth={name: Worth.of(part) for name, part in parts.items()},
         threshold=chosen,
         choice=choice,
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
-        warnings=read.warnings,
-        runs={file: read_settings(file) for file in (*verdict_files, *read.stage_a_files)},
+        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files)),
+        runs=runs,
     )
 
 

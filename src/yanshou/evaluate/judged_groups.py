@@ -84,6 +84,7 @@ class JudgedGroups:
     """The groups of an evaluation."""
 
     groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files, followed by groups without a line there
+    verdict_files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
     stage_a_files: tuple[Path, ...]
     unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
@@ -97,8 +98,13 @@ class JudgedSet:
     faults: Mapping[GroupKey, list[Fault]]
     written: Mapping[GroupKey, StageARecord]
     missing: Mapping[GroupKey, list[Fault]]
-    judged: frozenset[str]  # names of the missions that the verdict files are about
+    files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
     missions: Missions
+
+    @property
+    def judged(self) -> Collection[str]:
+        """The names of the missions that the verdict files are about."""
+        return self.files.keys()
 
     @cached_property
     def keys(self) -> Mapping[GroupKey, None]:
@@ -188,7 +194,7 @@ def read_judged(
     warnings += _gap_warnings(groups)
     # Files found by a run file also hold missions that were judged into other files: no reason for a warning.
     warnings += _mission_warnings(selected if only else read.keys if stage_a_files else (), read.judged)
-    return JudgedGroups(groups, tuple(sources), unbound, tuple(warnings))
+    return JudgedGroups(groups, read.files, tuple(sources), unbound, tuple(warnings))
 
 
 def _read(
@@ -208,7 +214,7 @@ def _read(
         faults=faults,
         written={record.key: record for _, record in lines},
         missing=_read_faults(sources, missions, any_mission=True),
-        judged=_judged_missions(verdict_files, [*verdicts, *faults], missions),
+        files=_files_by_mission(verdict_files, judged, faults, missions),
         missions=missions,
     )
     return read, sources, [PhotosOfGroup.of(*line) for line in lines]
@@ -226,10 +232,21 @@ def _read_faults(
     return latest_attempts(found)
 
 
-def _judged_missions(verdict_files: Sequence[Path], keys: Iterable[GroupKey], missions: Missions) -> frozenset[str]:
-    """The missions that the files are about. An empty file counts for the mission in its name."""
-    named = {file.name.removesuffix("_verdicts.jsonl") for file in verdict_files}
-    return frozenset({key.mission for key in keys} | {missions.get(name).name for name in named if name in missions})
+def _files_by_mission(
+    verdict_files: Sequence[Path],
+    judged: Iterable[tuple[str, VerdictRecord]],
+    faults: Iterable[GroupKey],
+    missions: Missions,
+) -> dict[str, list[Path]]:
+    """The missions that the files are about, each with its files. An empty file counts for the mission in its name."""
+    found: dict[str, list[Path]] = {}
+    files = {str(path): path for path in verdict_files}
+    places = {(record.mission, place.rpartition(":")[0]) for place, record in judged}
+    names = {(path.name.removesuffix("_verdicts.jsonl"), text) for text, path in files.items()}
+    named = {(missions.get(name).name, text) for name, text in names if name in missions}
+    for mission, text in sorted(places | named):
+        found.setdefault(mission, []).append(files[text])
+    return {**found, **{key.mission: [] for key in faults if key.mission not in found}}
 
 
 def _check_selected(only: Sequence[Path], selected: Collection[GroupKey], read: JudgedSet) -> None:

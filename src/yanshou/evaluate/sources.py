@@ -12,6 +12,7 @@ from typing import Any
 
 from yanshou.errors import DamagedFileError, InputError
 from yanshou.schema.records import VerdictRecord
+from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.verdict_threshold import follows
 from yanshou.storage.read_groups import unique_paths
 from yanshou.storage.run_file import read_run_record
@@ -38,10 +39,10 @@ def find_stage_a_files(verdict_files: Sequence[Path]) -> list[Path]:
     return unique_paths(paths)
 
 
-def read_settings(file: Path) -> Mapping[str, Any] | None:
-    """The settings that made the lines of a file. None: its run file is missing or damaged."""
+def read_run(file: Path) -> RunRecord | None:
+    """The run file beside a file of lines. None: it is missing or damaged."""
     try:
-        return read_run_record(RunPaths.beside(file).run).settings
+        return read_run_record(RunPaths.beside(file).run)
     except (InputError, DamagedFileError):
         return None
 

@@ -11,14 +11,14 @@ from yanshou.schema.records import Label
 
 
 def confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """One table per mission, after one of all missions together where there are several."""
-    parts = list(by_mission(evaluation))
-    return [_table(name, groups) for name, groups in (parts if len(parts) > 2 else parts[1:])]
+    """One table per mission, after one of all missions together where there are several of one judge."""
+    return [_table(name, groups) for name, groups in by_mission(evaluation)]
 
 
 def by_mission(evaluation: Evaluation) -> Iterator[tuple[str, list[JudgedGroup]]]:
-    """All groups under "", and the groups of each mission under its name."""
-    yield "", list(evaluation.groups)
+    """All groups under "", if there are several missions of one judge, and those of each mission under its name."""
+    if len(evaluation.missions) > 1 and evaluation.overall:
+        yield "", list(evaluation.groups)
     for name in evaluation.missions:
         yield name, [group for group in evaluation.groups if group.key.mission == name]
 

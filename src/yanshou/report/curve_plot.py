@@ -85,10 +85,9 @@ class CurvePlot:
 
 
 def curve_plots(evaluation: Evaluation, texts: Mapping[str, str]) -> dict[str, CurvePlot]:
-    """The plots by mission; all missions together, where there are several, are under "". Some have no curve."""
+    """The plots by mission; all missions together are under "". A mission without a curve has none."""
     threshold = common_threshold(evaluation)
-    parts = list(by_mission(evaluation))
-    curves = {name: Curve.of(groups, threshold) for name, groups in (parts if len(parts) > 2 else parts[1:])}
+    curves = {name: Curve.of(groups, threshold) for name, groups in by_mission(evaluation)}
     asked = Limits(evaluation.choice.limit if evaluation.choice else None)
     return {name: CurvePlot.of(curve, asked, texts) for name, curve in curves.items() if curve}
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from yanshou.evaluate.evaluation import Evaluation, EvaluationFigures
+from yanshou.evaluate.evaluation import Evaluation
+from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import ThresholdChoice
 from yanshou.report import assets
@@ -107,9 +108,9 @@ def _promise_key(choice: ThresholdChoice) -> str:
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
-    """The figures of all missions together (None), if there are several, and of each mission."""
+    """The figures of all missions together (None), if there are several of one judge, and of each mission."""
     parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
-    return [(None, evaluation.overall), *parts] if len(parts) > 1 else parts
+    return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:

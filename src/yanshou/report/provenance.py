@@ -16,7 +16,7 @@ def common_threshold(evaluation: Evaluation) -> float | None:
     """The threshold behind all verdicts of the report. None: there is none, or it differs between files."""
     if evaluation.threshold is not None:
         return evaluation.threshold
-    used = {_probability((evaluation.runs[file] or {}).get("threshold")) for file in evaluation.verdict_files}
+    used = {_probability(_settings(evaluation, file).get("threshold")) for file in evaluation.verdict_files}
     return used.pop() if len(used) == 1 else None
 
 
@@ -26,24 +26,31 @@ def threshold_text(evaluation: Evaluation, texts: Mapping[str, str]) -> str:
     if threshold is not None:
         key = "threshold_when_judged" if evaluation.threshold is None else "threshold_here"
         return texts[key].format(p=repr(threshold))
-    runs = [evaluation.runs[file] for file in evaluation.verdict_files]
-    recorded = [(run or {}).get("threshold") for run in runs]
-    if any(run is None for run in runs) or any(p is not None and _probability(p) is None for p in recorded):
+    runs = [_settings(evaluation, file) for file in evaluation.verdict_files]
+    recorded = [run.get("threshold") for run in runs]
+    if any(evaluation.runs[file] is None for file in evaluation.verdict_files) or any(
+        p is not None and _probability(p) is None for p in recorded
+    ):
         return texts["unknown"]
     if any(p is not None for p in recorded):
         return texts["threshold_mixed"]
-    by_rules = all((run or {}).get("checkpoint") == RULES for run in runs)
+    by_rules = all(run.get("checkpoint") == RULES for run in runs)
     return texts["threshold_rules" if by_rules else "threshold_none"]
 
 
 def checkpoints(evaluation: Evaluation) -> list[str | None]:
     """The distinct checkpoints that gave the verdicts. None: unknown."""
-    return list(dict.fromkeys(_checkpoint(evaluation.runs[file] or {}) for file in evaluation.verdict_files))
+    return list(dict.fromkeys(_checkpoint(_settings(evaluation, file)) for file in evaluation.verdict_files))
 
 
 def origins(evaluation: Evaluation, texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """For each file: checkpoint, threshold and prompts by name, and all other settings as JSON."""
-    return [_origin(file, settings, texts) for file, settings in evaluation.runs.items()]
+    return [_origin(file, run.settings if run else None, texts) for file, run in evaluation.runs.items()]
+
+
+def _settings(evaluation: Evaluation, file: Path) -> Mapping[str, Any]:
+    run = evaluation.runs[file]
+    return run.settings if run else {}
 
 
 def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""The figures of one mission, or of all missions together: of the judge and of baselines, on the same groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judges import UNKNOWN, Judge
+from yanshou.evaluate.metrics import Counts
+
+
+class FigureRow(NamedTuple):
+    """The figures of one kind of verdict."""
+
+    what: Literal["judge", "rules", "always_pass"]  # the key in --json
+    name: str  # what gave the verdicts
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFigures:
+    """The figures of one mission, or of all missions together."""
+
+    judge: Counts
+    rules: Counts
+    always_pass: Counts
+    judged_by: Judge = UNKNOWN
+
+    @classmethod
+    def of(cls, groups: Sequence[JudgedGroup], judged_by: Judge = UNKNOWN) -> "EvaluationFigures":
+        return cls(
+            judge=Counts.of((group.label, group.verdict) for group in groups),
+            rules=Counts.of((group.label, group.rules_verdict) for group in groups),
+            always_pass=Counts.of((group.label, "pass") for group in groups),
+            judged_by=judged_by,
+        )
+
+    def rows(self) -> list[FigureRow]:
+        """The judge and the baselines. Where the rules judged, they have one row, unless they now decide otherwise."""
+        rows = [
+            FigureRow("judge", self.judged_by.name, self.judge),
+            FigureRow("always_pass", "always pass", self.always_pass),
+        ]
+        if self.judged_by.kind != "rules":
+            rows.insert(1, FigureRow("rules", "rules", self.rules))
+        elif self.rules != self.judge:
+            rows.insert(1, FigureRow("rules", "rules now", self.rules))
+        return rows
+
+    def to_dict(self, confidence: float) -> dict[str, Any]:
+        counts = {"judge": self.judge, "rules": self.rules, "always_pass": self.always_pass}
+        return {
+            "judged_by": self.judged_by.to_dict(),
+            **{name: part.to_dict(confidence) for name, part in counts.items()},
+        }
