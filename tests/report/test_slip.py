@@ -31,7 +31,7 @@ def test_a_share_as_a_number_of_a_hundred(count: int, of: int, text: str) -> Non
 def test_the_sentence_names_both_errors_with_their_counts() -> None:
     point = Point(0.93, Rate(50, 400), Rate(3, 95))
     assert slip_sentence(point, EN, (None, None)) == (
-        "Threshold 0.93: of 100 bad jobs about 3 slip through (3 of 95); of 100 good jobs about 13 are stopped "
+        "Threshold 0.93: of 100 bad jobs about 3 slip through (3 of 95); of 100 good jobs about 13 are held back "
         "(50 of 400)."
     )
     assert slip_sentence(point._replace(threshold=None), ZH, (None, None)) == (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from yanshou.evaluate.evaluation import Evaluation
+from yanshou.evaluate.promises import Promises
 from yanshou.report.confusion import by_mission
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, Mark, Point, ticks, x_of, y_of
 from yanshou.report.label_places import Box, LabelPlaces, Line, Place
@@ -87,14 +88,30 @@ class CurvePlot:
 def curve_plots(evaluation: Evaluation, texts: Mapping[str, str]) -> dict[str, CurvePlot]:
     """The plots by mission; all missions together are under "". A mission without a curve has none."""
     threshold = common_threshold(evaluation)
-    curves = {name: Curve.of(groups, threshold) for name, groups in by_mission(evaluation)}
-    asked = Limits(evaluation.choice.limit if evaluation.choice else None)
-    return {name: CurvePlot.of(curve, asked, texts) for name, curve in curves.items() if curve}
+    asked = _asked(evaluation.promises)
+    plots = {}
+    for name, groups in by_mission(evaluation):
+        curve = Curve.of(groups, threshold, _policy_thresholds(evaluation.promises, name))
+        if curve:
+            plots[name] = CurvePlot.of(curve, asked, texts)
+    return plots
 
 
 def plot_frame() -> dict[str, Any]:
     """What the drawings of all curves share: the size, the plot's area, and the ticks of both axes."""
     return {"width": WIDTH, "height": HEIGHT, "area": AREA, "ticks": ticks()}
+
+
+def _asked(promises: Promises | None) -> Limits:
+    """The limits are the same for every mission."""
+    return Limits(**{promise.side: promise.limit for _, promise in promises.each()}) if promises else Limits()
+
+
+def _policy_thresholds(promises: Promises | None, mission: str) -> dict[str, float]:
+    """Names and thresholds of a mission, or of all missions together (""), which have some if they are pooled."""
+    found = promises.each() if promises else ()
+    thresholds = {f"{promise.side}_at": promise.threshold for of, promise in found if of is None or of == mission}
+    return {name: threshold for name, threshold in thresholds.items() if threshold is not None}
 
 
 def _values(point: Point) -> list[float | None]:

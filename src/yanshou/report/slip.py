@@ -1,4 +1,4 @@
-"""What a threshold lets through: of 100 bad jobs about 3 slip through, of 100 good jobs about 12 are stopped.
+"""What a threshold lets through: of 100 bad jobs about 3 slip through, of 100 good jobs about 12 are held back.
 
 The page holds the sentence of the marked point, so that it needs no script. `parts/curve.js` says the same about every
 other point.

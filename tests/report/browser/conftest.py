@@ -59,14 +59,17 @@ def report(reports: dict[str, Report]) -> Report:
 
 @pytest.fixture(scope="session")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pages with a limit on false releases that a threshold keeps: 40 groups with a p_pass each."""
+    """Pages with a policy that has both thresholds: 60 groups with a p_pass each."""
     folder = tmp_path_factory.mktemp("limited")
-    labels = ["fail" if number % 2 and number < 36 else "pass" for number in range(40)]
-    verdicts = [verdict(f"QC-{n}", label, "pass", (n + 0.5) / 40) for n, label in enumerate(labels)]
+    labels = ["fail" if number % 2 else "pass" for number in range(60)]
+    verdicts = [
+        verdict(f"QC-{n}", label, "pass", (n + 0.5 + 20 * (label == "pass")) / 80) for n, label in enumerate(labels)
+    ]
     files = [write_judged(folder, verdicts)]
     pages = {}
     for lang in LANGUAGES:
-        evaluation = evaluate(files, None, load_missions(), max_false_release=0.3)
-        assert evaluation.threshold is not None
+        evaluation = evaluate(files, None, load_missions(), max_false_release=0.3, max_false_block=0.4)
+        assert evaluation.promises is not None
+        assert evaluation.promises.made == 2
         pages[lang] = write_report(evaluation, folder / lang, lang)
     return pages

@@ -94,7 +94,11 @@ def test_a_tap_on_the_plot_chooses_a_threshold_that_stays(browser: Browser, repo
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_labels_as_they_are_drawn_lie_on_no_line(browser: Browser, limited: dict[str, Path], lang: str) -> None:
     browser.open(limited[lang], **PHONE)
-    assert browser.text("figure.curve .limit-label") == {"zh": "上限 30%", "en": "limit 30%"}[lang]
+    assert (
+        browser.texts("figure.curve .limit-label")
+        == {"zh": ["上限 30%", "上限 40%"], "en": ["limit 30%", "limit 40%"]}[lang]
+    )
+    assert browser.count("figure.curve .marked") == 3  # both thresholds, and the verdicts as written
     assert browser.run(COVERED) == []
 
 

@@ -61,9 +61,9 @@ TEXTS: Final = {
     "block_at": "block < {p}",
     "as_written": "verdicts as written",
     "limit": "limit {limit}",
-    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; the promise "
-    "is below the figures.",
-    "slip": "{when}: of 100 bad jobs {released} slip through ({fails}); of 100 good jobs {blocked} are stopped "
+    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; the "
+    "promises are below the figures.",
+    "slip": "{when}: of 100 bad jobs {released} slip through ({fails}); of 100 good jobs {blocked} are held back "
     "({passes}).",
     "when_threshold": "Threshold {p}",
     "when_written": "Verdicts as written",
