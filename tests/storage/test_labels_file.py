@@ -1,7 +1,5 @@
 """Labels files: the latest word on each group, from spreadsheets and from programs; every fault with its place."""
 
-import csv
-import io
 import json
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.label_rows import MORNING, NOON, as_csv, row
 from support.lines import CABLES, GROUNDING
 
 from yanshou.errors import InputError
@@ -23,23 +22,7 @@ from yanshou.storage.labels_file import COLUMNS, Labels, read_labels
 
 KNOWN = load_missions()
 HEADER = ",".join(COLUMNS)
-MORNING, NOON = "2026-02-03T09:30:00+08:00", "2026-02-03T12:00:00+08:00"
 GROUP = GroupKey(GROUNDING, "pass", "QC-1")
-
-
-def row(
-    label: str, when: str = MORNING, group: str = "QC-1", given: str | None = "pass", **more: Any
-) -> dict[str, Any]:
-    said = {"mission": GROUNDING, "group_id": group, "label_given": given, "label": label, "who": "Li", "when": when}
-    return {**said, **more}
-
-
-def as_csv(*rows: dict[str, Any]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def read(folder: Path, content: str | bytes, name: str = "labels.csv") -> Labels:

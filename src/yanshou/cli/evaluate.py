@@ -26,6 +26,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        if result.labels:
+            say(f"labels of {result.labels}")
         if result.choice:
             say(result.choice.explanation)
         say(f"report: {settings.output_dir / page.NAME}")

@@ -25,6 +25,7 @@ from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.evaluate.worth import Worth
 from yanshou.missions import Missions
+from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
@@ -48,6 +49,7 @@ class Evaluation:
     unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
     runs: Mapping[Path, RunRecord | None]  # file → its run.json; None: missing or damaged
+    labels: LabelsUsed | None = None  # None: no labels files, so each group has its folder's label
 
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares are between 0 and 1, or null if there are no groups to count."""
@@ -60,6 +62,7 @@ class Evaluation:
             "overall": self.overall and self.overall.to_dict(self.confidence),
             "missions": {name: self._mission(name) for name in self.missions},
             "unbound_verdicts": self.unbound,
+            "labels": self.labels and self.labels.model_dump(),
             "warnings": list(self.warnings),
         }
 
@@ -76,16 +79,20 @@ def evaluate(
     max_false_release: float | None = None,
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
+    labels: Sequence[Path] = (),
     allow_shared_photos: bool = False,
 ) -> Evaluation:
     """Reads the files and computes the figures. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `allow_shared_photos`: lines of two
-    labels may name the same photo, with a warning. Raises UsageError for impossible options, and InputError or
-    DamagedFileError for files that cannot be used.
+    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `labels`: labels files, whose latest
+    row about a group replaces the folder's label in all figures. `allow_shared_photos`: lines of two labels may name
+    the same photo, with a warning. Raises UsageError for impossible options, and InputError or DamagedFileError for
+    files that cannot be used.
     """
     settings = _settings(threshold, max_false_release, confidence)
-    read = read_judged(verdict_files, stage_a_files, missions, only, allow_shared_photos=allow_shared_photos)
+    read = read_judged(
+        verdict_files, stage_a_files, missions, only, labels=labels, allow_shared_photos=allow_shared_photos
+    )
     runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
     judges = judges_of_missions(read.verdict_files, runs)
     choice = None
@@ -107,6 +114,7 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
+        labels=read.labels,
         warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files)),
         runs=runs,
     )
