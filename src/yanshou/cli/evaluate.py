@@ -11,8 +11,8 @@ from yanshou.settings import EvaluateSettings
 @quiet_option
 @json_option
 def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
-    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
-    baselines, the rules and always-pass (every group passes)."""
+    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of
+    baselines: the rules, always-pass (every group passes) and a model learned from the summaries."""
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
@@ -26,6 +26,9 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        for mission, part in result.worth.items():
+            if part.no_baseline:
+                say(f"no learned baseline for {mission}: {part.no_baseline}")
         if result.choice:
             say(result.choice.explanation)
         say(f"report: {settings.output_dir / page.NAME}")

@@ -10,8 +10,8 @@ learned no more than which words go with which label.
 (groups with the same lines), are in one fold, so no model has seen a group, its resubmission or its twin. Folds have
 about equal shares of each label.
 
-Nothing is tuned: scikit-learn's LogisticRegression with its own C = 1, without class weights, and a fixed seed. The
-labels of a set decide nothing else. Values that fewer than 5 groups have are no features: most are texts of single tags.
+Nothing is tuned: scikit-learn's LogisticRegression with its own C = 1, without class weights, and a fixed seed. A
+value that fewer than 5 groups have is no feature: most are texts of single tags.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,11 +37,11 @@ LEAST_GROUPS = 5  # that have a value
 
 @dataclass(frozen=True, slots=True)
 class LearnedBaseline:
-    """p_pass of every labelled group with summaries, or the reason why there is none."""
+    """p_pass of every labelled group with summaries, where there are enough of them."""
 
+    rarer_label: int  # groups of the rarer label that are neither twins nor of one id; below FEWEST there is no p_pass
     p_pass: Mapping[GroupKey, float] = field(default_factory=dict)
     together: Mapping[GroupKey, int] = field(default_factory=dict)  # groups of one number: one id, or twins
-    why: str | None = None  # why there is none
 
     @classmethod
     def of(cls, groups: Sequence[JudgedGroup]) -> "LearnedBaseline":
@@ -51,17 +51,16 @@ class LearnedBaseline:
         passed = np.array([group.label == "pass" for group in usable], dtype=bool)
         fewest = min(len(set(together[passed])), len(set(together[~passed])))
         if fewest < FEWEST:
-            return cls(
-                why=f"a learned baseline needs {FEWEST} groups of each label that are neither twins nor of one id, and "
-                f"the rarer label has {fewest}"
-            )
+            return cls(fewest)
         p_pass = _cross_fitted(_matrix(usable), passed, together)
         keys = [group.key for group in usable]
-        return cls(dict(zip(keys, p_pass.tolist(), strict=True)), dict(zip(keys, together.tolist(), strict=True)))
+        return cls(
+            fewest, dict(zip(keys, p_pass.tolist(), strict=True)), dict(zip(keys, together.tolist(), strict=True))
+        )
 
 
 def sets_of(groups: Sequence[JudgedGroup]) -> np.ndarray:
-    """A number for each group. Groups of one id and groups with the same lines have the same, also over several steps."""
+    """A number for each group, the same for groups of one id and for twins, also over several steps."""
     links: dict[Any, int] = {}
     of_id = [links.setdefault(group.key.group_id, len(links)) for group in groups]
     of_lines = [links.setdefault(group.summaries, len(links)) for group in groups]
@@ -69,7 +68,8 @@ def sets_of(groups: Sequence[JudgedGroup]) -> np.ndarray:
     ends = np.concatenate([of_id, of_lines]).astype(int) + len(groups)
     starts, size = np.concatenate([rows, rows]), len(groups) + len(links)
     graph = coo_array((np.ones(len(ends)), (starts, ends)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][: len(groups)]
+    _, components = connected_components(graph, directed=False)
+    return np.asarray(components[: len(groups)])
 
 
 def _matrix(groups: Sequence[JudgedGroup]) -> csr_array:

@@ -48,7 +48,7 @@ class Comparison:
     fails_released_by_baseline: int
     balanced_accuracy: Difference
     auc: float | None  # of the judge; None: a verdict has no p_pass
-    baseline_auc: float | None  # on the same groups
+    baseline_auc: float  # on the same groups; on all where the judge has none
     auc_difference: Difference | None
     verdicts: Mapping[GroupKey, Label]  # of the baseline
 
@@ -87,9 +87,9 @@ class Comparison:
         found = self.balanced_accuracy
         aucs = "" if self.auc is None else f"; AUC {self.auc:.2f} against {self.baseline_auc:.2f}"
         return (
-            f"{mission}: {judge} is not shown to be better than the learned baseline. Where each releases "
-            f"{self.released} of {self.groups} groups, it releases {self.fails_released} human fails and the baseline "
-            f"{self.fails_released_by_baseline} (balanced accuracy {found.value * 100:+.1f} points, "
+            f"{mission}: the judge ({judge}) is not shown to be better than the learned baseline. Where each releases "
+            f"{self.released} of {self.groups} groups, the judge releases {self.fails_released} human fails and the "
+            f"baseline {self.fails_released_by_baseline} (balanced accuracy {found.value * 100:+.1f} points, "
             f"{found.low * 100:+.1f} to {found.high * 100:+.1f}{aucs})"
         )
 
@@ -141,13 +141,17 @@ def placements(scores: np.ndarray, passed: np.ndarray) -> np.ndarray:
 
 def _aucs(
     groups: Sequence[JudgedGroup], passed: np.ndarray, learned: np.ndarray, together: np.ndarray, confidence: float
-) -> tuple[float | None, float | None, Difference | None]:
+) -> tuple[float | None, float, Difference | None]:
     """The AUC of the judge, that of the baseline, and their difference."""
     judged = np.array([group.verdict is not None for group in groups])
     scores = [group.p_pass for group in groups if group.verdict]
+    if None in scores or len(set(passed[judged])) < 2:
+        return None, _auc(placements(learned, passed), passed), None
     passed, learned, together = passed[judged], learned[judged], together[judged]
-    if None in scores or passed.all() or not passed.any():
-        return None, None, None
     of_judge, of_baseline = placements(np.array(scores, dtype=float), passed), placements(learned, passed)
     gap = difference(of_judge - of_baseline, passed, together, confidence)
-    return float(of_judge[passed].mean()), float(of_baseline[passed].mean()), gap
+    return _auc(of_judge, passed), _auc(of_baseline, passed), gap
+
+
+def _auc(found: np.ndarray, passed: np.ndarray) -> float:
+    return float(found[passed].mean())

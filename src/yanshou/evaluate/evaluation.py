@@ -23,7 +23,7 @@ from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
 from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
-from yanshou.evaluate.worth import Worth
+from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
@@ -96,18 +96,19 @@ def evaluate(
     parts = _by_mission(groups)
     judges = {name: judges[name] for name in parts}
     judge = one_judge(list(judges.values()))
+    worth = {name: Worth.of(part, missions.get(name).rule, settings.confidence) for name, part in parts.items()}
     return Evaluation(
         groups=groups,
-        overall=EvaluationFigures.of(groups, judge) if judge else None,
-        missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
-        worth={name: Worth.of(part) for name, part in parts.items()},
+        overall=EvaluationFigures.of(groups, judge, learned_verdicts(worth)) if judge else None,
+        missions={name: EvaluationFigures.of(part, judges[name], worth[name].learned) for name, part in parts.items()},
+        worth=worth,
         threshold=chosen,
         choice=choice,
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
-        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files)),
+        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files), *worth_warnings(worth, judges)),
         runs=runs,
     )
 
