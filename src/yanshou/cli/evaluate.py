@@ -27,6 +27,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
         result = evaluate_files(settings, meter.update)
     print_warnings(result.warnings)
+    if result.policy is None and (settings.output_dir / policy.NAME).exists():
+        say(f"warning: {settings.output_dir / policy.NAME}: from an earlier evaluation, not from this one", err=True)
     if as_json:
         print_json(result.to_dict())
     elif not quiet:
