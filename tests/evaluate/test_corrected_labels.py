@@ -2,13 +2,14 @@
 
 import csv
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from support.judged_files import write_judged
 from support.label_rows import NOON, row, write_labels
-from support.lines import verdict
+from support.lines import GROUNDING, verdict
 
 from yanshou.cli import main
 from yanshou.evaluate import evaluate
@@ -22,9 +23,8 @@ MISSIONS = load_missions()
 def judged(tmp_path: Path) -> Path:
     """Sixty fails with a p_pass below 0.3 and sixty passes above 0.7; QC-0 is a fail in the folder of passes."""
     says = [verdict(f"QC-{n}", "pass" if n == 0 else "fail", "fail", 0.1 + n / 1000) for n in range(60)]
-    return write_judged(
-        tmp_path, [*says, *(verdict(f"QC-{n}", "pass", "pass", 0.7 + n / 1000) for n in range(60, 120))]
-    )
+    passes = [verdict(f"QC-{n}", "pass", "pass", 0.7 + n / 1000) for n in range(60, 120)]
+    return write_judged(tmp_path, [*says, *passes])
 
 
 @pytest.fixture
@@ -38,11 +38,8 @@ def labels(tmp_path: Path) -> Path:
 def test_figures_use_the_latest_label_and_unsure_groups_have_none(judged: Path, labels: Path) -> None:
     before, found = evaluate([judged], None, MISSIONS), evaluate([judged], None, MISSIONS, labels=[labels])
     assert (before.overall.judge.human_fails, before.overall.judge.false_block.count) == (59, 1)
-    assert (found.overall.judge.human_fails, found.overall.judge.false_block.count) == (
-        59,
-        0,
-    )  # QC-0 joins, QC-1 leaves
-    assert found.overall.judge.unlabelled == 1
+    assert (found.overall.judge.human_fails, found.overall.judge.false_block.count) == (59, 0)
+    assert found.overall.judge.unlabelled == 1  # QC-0 became a fail, QC-1 left
     assert [group.key for group in found.groups] == [group.key for group in before.groups]
     assert (found.groups[0].key.label, found.groups[0].label, found.groups[1].outcome) == ("pass", "fail", "no label")
     assert found.labels is not None
@@ -66,7 +63,10 @@ def test_files_and_terminal_show_both_labels(judged: Path, labels: Path, tmp_pat
     assert (said["labels"]["confirmed"], said["labels"]["pass_to_fail"], said["labels"]["unsure"]) == (1, 1, 1)
 
 
-def test_a_row_about_a_group_that_is_left_out_by_only_is_not_called_missing(judged: Path, labels: Path) -> None:
-    """Its group is there: it is only not evaluated."""
-    found = evaluate([judged], None, MISSIONS, labels=[labels])
-    assert not any("QC-60" in warning for warning in found.warnings)
+def test_a_policy_counts_corrected_labels_and_names_the_files(judged: Path, labels: Path) -> None:
+    found = evaluate([judged], None, MISSIONS, labels=[labels], max_false_release=0.2)
+    assert found.policy is not None
+    source = found.policy.labels
+    assert (source.folders, source.corrected) == (118, 2)  # QC-0 and QC-1
+    assert [file.sha256 for file in source.files] == [sha256(labels.read_bytes()).hexdigest()]
+    assert found.policy.missions[GROUNDING].human_fails == 59

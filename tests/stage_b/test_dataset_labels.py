@@ -123,6 +123,8 @@ def test_the_rows_select_the_same_groups_in_an_evaluation(stage_a: Path, labels:
     expected = {row.key: row.label for _, row in read_rows(val, GroupRow)}
     assert {group.key: group.label for group in found.groups} == expected
     assert not any("not that of the dataset file" in warning for warning in found.warnings)
+    (warning,) = (warning for warning in found.warnings if warning.startswith("labels of"))
+    assert "labels of 1 groups that are not there" in warning  # groups of val.jsonl are there, though left out
     without = evaluate([judged], [stage_a], load_missions(), only=[val])
     (warning,) = (warning for warning in without.warnings if "QC-1 " in warning)
     assert warning == (

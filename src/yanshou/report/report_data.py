@@ -11,7 +11,7 @@ from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.report.curve import Curve
+from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import Thumbnail
 from yanshou.schema.summary import parse
@@ -23,7 +23,7 @@ SEVERITY = {"false release": 0, "error": 1, "false block": 2, "review": 3}  # al
 def report_data(
     evaluation: Evaluation,
     thumbnails: Mapping[str, Thumbnail],
-    curves: Mapping[str, Curve | None],
+    plots: Mapping[str, CurvePlot],
     texts: Mapping[str, str],
 ) -> dict[str, Any]:
     """The data, as JSON values. A group names its mission by number, because 5,000 groups repeat few names."""
@@ -33,7 +33,7 @@ def report_data(
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
-        "curves": {name: _points(curve) for name, curve in curves.items() if curve},
+        "curves": {name: plot.to_script() for name, plot in plots.items()},
         "groups": [
             _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups, threshold)
         ],
@@ -66,14 +66,6 @@ def flags(group: JudgedGroup) -> list[str]:
     entries = [entry for summary in group.summaries for entry in parse(summary).entries]
     found = {"doubt": any(entry.doubtful for entry in entries), "note": any(entry.note for entry in entries)}
     return [name for name, there in found.items() if there]
-
-
-def _points(curve: Curve) -> list[list[float | None]]:
-    """x, y, false-block rate, false-release rate and threshold of each point."""
-    return [
-        [*(round(value, 5) for value in (point.x, point.y, point.false_block, point.false_release)), point.threshold]
-        for point in curve.points
-    ]
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:

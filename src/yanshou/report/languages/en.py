@@ -30,6 +30,7 @@ TEXTS: Final = {
     "judge_rules": "rules (--rules)",
     "rules": "rules",
     "always_pass": "always pass",
+    "learned": "learned baseline (releases as many)",
     "accuracy": "Accuracy",
     "balanced": "Balanced accuracy",
     "mcc": "MCC",
@@ -52,14 +53,28 @@ TEXTS: Final = {
     "total": "total",
     "curve": "False releases against false blocks",
     "curve_none": "No curve: the rules give no probability, or there are no human passes or no human fails.",
-    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Move the pointer over the "
-    "curve to read the thresholds.",
+    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Choose a threshold with the "
+    "slider, its arrow keys, or on the plot; the sentence below follows.",
     "x_axis": "false blocks / human passes",
     "y_axis": "false releases / human fails",
     "chosen": "chosen threshold {p}",
+    "release_at": "release ≥ {p}",
+    "block_at": "block < {p}",
     "as_written": "verdicts as written",
-    "probe": "p_pass ≥ {p}: false releases {release}, false blocks {block}",
-    "probe_none": "nothing released: false releases {release}, false blocks {block}",
+    "limit": "limit {limit}",
+    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; the "
+    "promises are below the figures.",
+    "slip": "{when}: of 100 bad jobs {released} slip through ({fails}); of 100 good jobs {blocked} are held back "
+    "({passes}).",
+    "when_threshold": "Threshold {p}",
+    "when_written": "Verdicts as written",
+    "when_none": "Nothing released",
+    "counted": "{count} of {of}",
+    "about": "about {n}",
+    "fewer_than_one": "fewer than 1",
+    "more_than_99": "more than 99",
+    "over_release": " False releases exceed the limit.",
+    "over_block": " False blocks exceed the limit.",
     "promise": "Threshold {p} promises a false-release rate of at most {limit} with {confidence} confidence, in the "
     "long run and on another set with {fails} human fails. False releases on this set: {release} (upper bound in the "
     "long run: {upper}). The cost, false blocks: {block}.",
