@@ -18,11 +18,13 @@ from markupsafe import Markup
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.threshold import ThresholdChoice
+from yanshou.evaluate.threshold import Promise
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
-from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
-from yanshou.report.provenance import checkpoints, common_threshold, origins, threshold_text
+from yanshou.report.curve_plot import curve_plots, plot_frame
+from yanshou.report.moments import in_words
+from yanshou.report.overview import overview
+from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.report.translations import translation
@@ -62,61 +64,63 @@ def write_report(
 def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:
     """The whole page."""
     templates = assets.environment()
-    templates.filters.update(percent=_percent, url=url)
+    templates.filters.update(percent=_percent, svg=_svg, url=url)
     script = assets.script()
-    curves = _curves(evaluation)
+    plots = curve_plots(evaluation, texts)
     return templates.get_template(assets.PAGE).render(
         t=texts,
-        moment=now(),
+        moment=in_words(now(), texts),
         version=__version__,
         script=Markup(script),
         script_hash=assets.script_hash(script),
         style=Markup(assets.style()),
-        data=Markup(to_script_json(report_data(evaluation, thumbnails, curves, texts))),
+        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts))),
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),
+        overview=overview(evaluation),
+        sizes={name: len(groups) for name, groups in by_mission(evaluation)},
         confusions=confusions(evaluation),
-        curves=curves,
-        chart={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
-        ticks=ticks(),
+        plots=plots,
+        frame=plot_frame(),
         checkpoints=checkpoints(evaluation),
         threshold=threshold_text(evaluation, texts),
-        promise=evaluation.choice and _promise(evaluation.choice, texts),
+        promises=_promises(evaluation, texts),
         origins=origins(evaluation, texts),
     )
 
 
-def _promise(choice: ThresholdChoice, texts: Mapping[str, str]) -> str:
-    """What the chosen threshold promises, or why no threshold can be promised."""
-    return texts[_promise_key(choice)].format(
-        p=repr(choice.threshold),
-        limit=_percent(choice.limit),
-        confidence=f"{choice.confidence * 100:g}%",
-        fails=choice.false_release.of,
-        needed=choice.fails_needed,
-        allowed=choice.allowed,
-        release=choice.false_release,
-        block=choice.false_block,
-        upper="–" if choice.upper is None else _percent(choice.upper, 2),
+def _promises(evaluation: Evaluation, texts: Mapping[str, str]) -> list[str]:
+    """What each threshold for releasing promises, or why no threshold can be promised."""
+    each = evaluation.promises.each() if evaluation.promises else ()
+    found = [(mission, _promise(promise, texts)) for mission, promise in each if promise.side == "release"]
+    return [sentence if mission is None or len(found) == 1 else f"{mission}: {sentence}" for mission, sentence in found]
+
+
+def _promise(promise: Promise, texts: Mapping[str, str]) -> str:
+    return texts[_promise_key(promise)].format(
+        p=repr(promise.threshold),
+        limit=_percent(promise.limit),
+        confidence=f"{promise.confidence * 100:g}%",
+        fails=promise.errors.of,
+        needed=promise.needed,
+        allowed=promise.allowed,
+        release=promise.errors,
+        block=Rate(promise.gained.of - promise.gained.count, promise.gained.of),
+        upper="–" if promise.upper is None else _percent(promise.upper, 2),
     )
 
 
-def _promise_key(choice: ThresholdChoice) -> str:
-    if choice.threshold is not None:
+def _promise_key(promise: Promise) -> str:
+    if promise.threshold is not None:
         return "promise"
-    return "promise_too_few" if choice.allowed is None else "promise_too_many"
+    return "promise_too_few" if promise.allowed is None else "promise_too_many"
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
     """The figures of all missions together (None), if there are several of one judge, and of each mission."""
     parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
     return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
-
-
-def _curves(evaluation: Evaluation) -> dict[str, Curve | None]:
-    threshold = common_threshold(evaluation)
-    return {name: Curve.of(groups, threshold) for name, groups in by_mission(evaluation)}
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
@@ -129,3 +133,8 @@ def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
 
 def _percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
+
+
+def _svg(number: float) -> str:
+    """A length in SVG user units."""
+    return f"{number:.1f}"
