@@ -16,7 +16,7 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
-    from yanshou.report import csv_export, page
+    from yanshou.report import csv_export, page, portable
     from yanshou.report.files import evaluate_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
@@ -29,4 +29,6 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
         if result.choice:
             say(result.choice.explanation)
         say(f"report: {settings.output_dir / page.NAME}")
+        if settings.portable:
+            say(f"for another PC: {settings.output_dir / portable.NAME}")
         say(f"every group: {settings.output_dir / csv_export.NAME}")

@@ -10,6 +10,20 @@ TEXTS: Final = {
     "moment": "{day} {month} {year}, {clock}",
     "offset": " ({offset})",
     "privacy": "Photos are personal data: do not share this report or its thumbnails.",
+    "privacy_packed": "Photos are personal data: do not share them further. They are re-encoded without EXIF "
+    "(position, time, camera); text that is burnt into a photo, such as a watermark, stays.",
+    "copy_along": "To view this on another PC, copy report.html and the whole folder thumbnails: the original photos "
+    "stay here, so only thumbnails are shown there. Or run evaluate --portable, which writes report.zip with reduced "
+    "photos.",
+    "packed": "This archive holds {included} of the {groups} evaluated groups: {kinds}.",
+    "packed_without": "It leaves out {left_out} groups: {kinds}. Figures are about all groups; a click on a number "
+    "lists only groups that are here.",
+    "packed_whole": "No group is left out.",
+    "packed_photos": "Photos: {photos}, with a longer edge of at most {edge} pixels. Unpack the whole archive before "
+    "opening report.html.",
+    "packed_absent": "Missing or unreadable, and so not here: {photos} photos.",
+    "comma": ", ",
+    "reduced": "Open in a new tab",
     "needs_script": "Viewing groups needs JavaScript; the tables and curves above do not.",
     "groups": "groups",
     "group_count": "Groups",
@@ -105,6 +119,7 @@ TEXTS: Final = {
     "search": "Search ids, summaries, reasons",
     "reset": "Clear filters",
     "shown": "{shown} of {groups} groups",
+    "shown_packed": "{shown} of {groups} groups ({evaluated} evaluated)",
     "nothing": "No group matches the filters.",
     "shortcuts": "j, k or arrows: group · 1–9: large photo · space: scroll · /: search · Esc: close",
     "reason": "Reason",
