@@ -15,7 +15,7 @@ from typing import Any
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.transformers.engine import TransformersEngine
-from yanshou.evaluate import choose_threshold
+from yanshou.evaluate import find_promise
 from yanshou.missions import load_missions
 from yanshou.missions.prompts import verdict_prompt
 from yanshou.settings import EngineSettings, SamplingSettings
@@ -52,7 +52,7 @@ def halves(scores: Sequence[tuple[bool, float]], splits: int, seed: int, limit: 
         shuffled = rng.sample(scores, len(scores))
         here, there = shuffled[: len(scores) // 2], shuffled[len(scores) // 2 :]
         passes, fails = ([p for passed, p in here if passed is wanted] for wanted in (True, False))
-        threshold = choose_threshold(passes, fails, limit, CONFIDENCE).threshold
+        threshold = find_promise("release", passes, fails, limit, CONFIDENCE).threshold
         if threshold is None:
             continue
         found += 1

@@ -220,7 +220,11 @@ def test_each_help_text_can_be_read_alone(name: str) -> None:
         assert not text.startswith(("Of ", "Likewise", "Whose ", "Instead")), (option, text)
         assert text.split("  [")[0].endswith("."), (option, text)
         if isinstance(param, SettingOption) and not param.required and param.default is None:
-            assert "Default: " in text or param.name in ("max_false_release", "engine__checkpoint"), option
+            assert "Default: " in text or param.name in (
+                "max_false_release",
+                "max_false_block",
+                "engine__checkpoint",
+            ), option
 
 
 @pytest.mark.parametrize("default", ["0", "256", "mission-focus", "apply"])

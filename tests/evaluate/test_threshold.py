@@ -11,11 +11,11 @@ from scipy.stats import beta, binomtest
 
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import (
-    ThresholdChoice,
-    allowed_releases,
+    Promise,
+    allowed_errors,
     candidates,
-    choose_threshold,
-    fails_needed,
+    find_promise,
+    number_needed,
     upper_bound,
 )
 
@@ -28,71 +28,72 @@ def many(count: int, low: float, high: float) -> list[float]:
 
 
 def test_the_lowest_threshold_that_keeps_the_promise() -> None:
-    choice = choose_threshold(many(100, 0.6, 0.99), [*many(197, 0.01, 0.4), 0.5, 0.7, 0.95], 0.05, 0.95)
+    choice = find_promise("release", many(100, 0.6, 0.99), [*many(197, 0.01, 0.4), 0.5, 0.7, 0.95], 0.05, 0.95)
     assert (choice.allowed, choice.threshold) == (3, 0.4 + 0.05)  # between the third fail and the fourth
-    assert (choice.false_release, choice.false_block) == (Rate(3, 200), Rate(0, 100))
+    assert (choice.errors, choice.gained) == (Rate(3, 200), Rate(100, 100))
     assert choice.upper == upper_bound(3, 200, 0.95)
 
 
-def test_the_cost_is_reported_in_blocked_human_passes() -> None:
-    choice = choose_threshold([0.9, 0.8, 0.3, 0.2], many(200, 0.4, 0.7), 0.03, 0.95)
-    assert choice.false_block == Rate(2, 4)
-    assert "it blocks 2 / 4 (50.0%) human passes" in choice.explanation
+def test_the_gain_is_reported_in_released_human_passes() -> None:
+    choice = find_promise("release", [0.9, 0.8, 0.3, 0.2], many(200, 0.4, 0.7), 0.03, 0.95)
+    assert choice.gained == Rate(2, 4)
+    assert "and 2 / 4 (50.0%) human passes." in choice.explanation
 
 
 @pytest.mark.parametrize(("limit", "confidence", "needed"), [(0.03, 0.95, 134), (0.1, 0.95, 41), (0.05, 0.9, 61)])
 def test_with_too_few_fails_nothing_is_promised_and_the_needed_number_is_reported(
     limit: float, confidence: float, needed: int
 ) -> None:
-    assert fails_needed(limit, confidence) == needed
-    few = choose_threshold([0.9], many(needed - 1, 0.0, 0.5), limit, confidence)
-    enough = choose_threshold([0.9], many(needed, 0.0, 0.5), limit, confidence)
+    assert number_needed(limit, confidence) == needed
+    few = find_promise("release", [0.9], many(needed - 1, 0.0, 0.5), limit, confidence)
+    enough = find_promise("release", [0.9], many(needed, 0.0, 0.5), limit, confidence)
     assert (few.threshold, few.allowed, enough.threshold) == (None, None, 0.7)
     assert (
-        f"needs {needed} human fails even if none of them is released, and only {needed - 1} have a p_pass."
+        f"needs {needed} with a p_pass even if none of them is released, and there are {needed - 1}, so 1 more"
         in few.explanation
     )
+    assert (few.missing, enough.missing) == (1, 0)
 
 
 @given(LIMITS, st.floats(0.3, 0.999))
 def test_the_needed_number_of_fails_is_enough_and_so_is_any_larger_one(limit: float, confidence: float) -> None:
-    needed = fails_needed(limit, confidence)
-    assert all(allowed_releases(needed + more, limit, confidence) is not None for more in (0, 1, 2, 17))
+    needed = number_needed(limit, confidence)
+    assert all(allowed_errors(needed + more, limit, confidence) is not None for more in (0, 1, 2, 17))
 
 
 def test_without_verdicts_nothing_is_promised() -> None:
-    choice = choose_threshold([], [], 0.03, 0.95)
-    assert (choice.threshold, choice.false_release, choice.false_block) == (None, Rate(0, 0), Rate(0, 0))
-    assert "only 0 have a p_pass" in choice.explanation
+    choice = find_promise("release", [], [], 0.03, 0.95)
+    assert (choice.threshold, choice.errors, choice.gained) == (None, Rate(0, 0), Rate(0, 0))
+    assert "there are 0, so 134 more are missing" in choice.explanation
 
 
 def test_fails_with_the_highest_p_pass_leave_no_threshold() -> None:
-    choice = choose_threshold([1.0] * 50, [*many(150, 0.0, 0.9), *[1.0] * 50], 0.03, 0.95)
+    choice = find_promise("release", [1.0] * 50, [*many(150, 0.0, 0.9), *[1.0] * 50], 0.03, 0.95)
     assert choice.threshold is None
-    assert "even the strictest threshold releases 50 / 200 (25.0%) human fails" in choice.explanation
+    assert "of 200 human fails to be released, and at the strictest threshold 50 are" in choice.explanation
 
 
 def test_the_search_stops_at_the_first_failing_candidate() -> None:
     """Three fails have the highest p_pass, hundreds of passes follow: a lower P is never tried."""
-    choice = choose_threshold(many(500, 0.2, 0.8), [0.9] * 3 + [0.1] * 197, 0.03, 0.95)
+    choice = find_promise("release", many(500, 0.2, 0.8), [0.9] * 3 + [0.1] * 197, 0.03, 0.95)
     assert (choice.allowed, choice.threshold) == (0, None)
 
 
 @given(SCORES, SCORES, LIMITS)
 def test_the_chosen_threshold_keeps_the_exact_bound(passes: list[float], fails: list[float], limit: float) -> None:
-    choice = choose_threshold(passes, fails, limit, 0.9)
+    choice = find_promise("release", passes, fails, limit, 0.9)
     if choice.threshold is not None:
         released = sum(p >= choice.threshold for p in fails)
         exact = binomtest(released, len(fails)).proportion_ci(0.8, method="exact").high
-        assert choice.false_release.count == released
+        assert choice.errors.count == released
         assert choice.upper == pytest.approx(exact)
         assert exact <= limit + 1e-9
-        assert choice.false_block.count == sum(p < choice.threshold for p in passes)
+        assert choice.gained.count == sum(p >= choice.threshold for p in passes)
 
 
 @given(st.integers(1, 400), LIMITS)
 def test_one_more_false_release_would_break_the_promise(fails: int, limit: float) -> None:
-    allowed = allowed_releases(fails, limit, 0.95)
+    allowed = allowed_errors(fails, limit, 0.95)
     if allowed is not None:
         assert upper_bound(allowed, fails, 0.95) <= limit + 1e-9
         assert allowed / fails < limit
@@ -100,32 +101,32 @@ def test_one_more_false_release_would_break_the_promise(fails: int, limit: float
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_candidates_separate_distinct_values(scores: list[float]) -> None:
-    values, found = sorted(set(scores), reverse=True), list(candidates(scores))
+    values, found = sorted(set(scores), reverse=True), list(candidates(scores, "release"))
     assert len(found) == len(values)
     for number, threshold in enumerate(found, 1):
         assert [value for value in values if value >= threshold] == values[:number]
 
 
 def test_a_threshold_is_midway_and_has_few_digits() -> None:
-    assert list(candidates([0.9812345, 0.7312345, 0.2])) == [0.9, 0.5, 0.1]
-    tight = next(iter(candidates([0.99999, 0.9999])))
+    assert list(candidates([0.9812345, 0.7312345, 0.2], "release")) == [0.9, 0.5, 0.1]
+    tight = next(iter(candidates([0.99999, 0.9999], "release")))
     assert 0.9999 + 0.00002 < tight < 0.99999 - 0.00002
 
 
 @given(st.lists(st.integers(1, 999_999), min_size=1, max_size=30, unique=True))
 def test_a_threshold_keeps_its_distance_from_every_value(scores: list[int]) -> None:
     values = [score / 1_000_000 for score in sorted(scores, reverse=True)]
-    for value, below, threshold in zip(values, [*values, 0.0][1:], candidates(values), strict=True):
+    for value, below, threshold in zip(values, [*values, 0.0][1:], candidates(values, "release"), strict=True):
         assert min(value - threshold, threshold - below) >= 0.249 * (value - below)
 
 
 def test_adjacent_floats_are_separated_too() -> None:
     scores = [1.0, math.nextafter(1.0, 0.0), 5e-324, 0.0]
-    found = list(candidates(scores))
+    found = list(candidates(scores, "release"))
     assert [sum(score >= threshold for score in scores) for threshold in found] == [1, 2, 3, 4]
 
 
-def kept(halves: Sequence[tuple[ThresholdChoice, np.ndarray]], limit: float) -> float:
+def kept(halves: Sequence[tuple[Promise, np.ndarray]], limit: float) -> float:
     """The share of choices whose rate on another sample is below the limit. No threshold counts as kept."""
     fine = [choice.threshold is None or (fails >= choice.threshold).mean() < limit for choice, fails in halves]
     return sum(fine) / len(fine)
@@ -138,7 +139,7 @@ def test_the_promise_holds_as_often_as_stated(size: int, limit: float, confidenc
     found, true = [], []
     for _ in range(draws):
         passes, fails, others = (random.beta(a, b, n) for a, b, n in ((5, 1.5, 50), (1.5, 5, size), (1.5, 5, size)))
-        choice = choose_threshold(passes.tolist(), fails.tolist(), limit, confidence)
+        choice = find_promise("release", passes.tolist(), fails.tolist(), limit, confidence)
         assert choice.threshold is not None
         found.append((choice, others))
         true.append(beta.sf(choice.threshold, 1.5, 5) <= limit)
@@ -158,7 +159,7 @@ def test_random_halves_of_one_set_keep_the_promise() -> None:
         for _ in range(20):
             chosen = random.permutation(900) < 450
             passes, fails = scores[chosen & human_pass], scores[chosen & ~human_pass]
-            choice = choose_threshold(passes.tolist(), fails.tolist(), 0.05, 0.95)
+            choice = find_promise("release", passes.tolist(), fails.tolist(), 0.05, 0.95)
             assert choice.threshold is not None
             halves.append((choice, scores[~chosen & ~human_pass]))
         rates.append(kept(halves, 0.05))

@@ -10,12 +10,17 @@ from yanshou.settings import EvaluateSettings
 @settings_options(EvaluateSettings, arguments={"verdicts": "FILE..."})
 @quiet_option
 @json_option
-def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
+def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
     """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
-    baselines, the rules and always-pass (every group passes)."""
+    baselines, the rules and always-pass (every group passes).
+
+    With --max-false-release or --max-false-block it also finds the thresholds of a policy. Exit status 3: no
+    threshold can be promised for a side of a mission."""
     from yanshou.cli.progress import progress
+    from yanshou.cli.promises import decision_table, next_messages, promise_messages
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
+    from yanshou.evaluate import policy
     from yanshou.report import csv_export, page, portable
     from yanshou.report.files import evaluate_files
 
@@ -26,9 +31,19 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> None:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
-        if result.choice:
-            say(result.choice.explanation)
+        if result.promises:
+            print_tables([decision_table(result)])
+            for message in promise_messages(result.promises):
+                say(message)
         say(f"report: {settings.output_dir / page.NAME}")
         if settings.portable:
             say(f"for another PC: {settings.output_dir / portable.NAME}")
         say(f"every group: {settings.output_dir / csv_export.NAME}")
+        if result.promises:
+            say(f"policy: {settings.output_dir / policy.NAME}")
+            for message in next_messages(result, settings):
+                say(message)
+    failed = result.promises.failed() if result.promises else []
+    for message in failed if quiet or as_json else ():
+        say(message, err=True)
+    return 3 if failed else 0

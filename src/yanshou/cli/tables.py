@@ -62,14 +62,19 @@ def _entry_shares(tally: Tally) -> Iterable[str]:
 
 
 def _verdict_shares(counts: Counts, confidence: float) -> Iterable[str]:
-    yield _with_interval(counts.accuracy, confidence)
+    yield with_interval(counts.accuracy, confidence)
     yield percent(counts.balanced_accuracy)
     yield NONE if counts.mcc is None else f"{counts.mcc:.2f}"
     for rate in (counts.false_release, counts.false_block):
-        yield f"{rate.count}: {_with_interval(rate, confidence)}" if rate.of else NONE
+        yield counted(rate, confidence)
 
 
-def _with_interval(rate: Rate, confidence: float) -> str:
+def counted(rate: Rate, confidence: float) -> str:
+    """1: 33.3% [6.1–79.2]"""
+    return f"{rate.count}: {with_interval(rate, confidence)}" if rate.of else NONE
+
+
+def with_interval(rate: Rate, confidence: float) -> str:
     """33.3% [6.1–79.2]"""
     interval = rate.interval(confidence)
     if interval is None:

@@ -2,7 +2,7 @@
 
     <mission>_verdicts.jsonl ───────┐
     <mission>_verdicts.errors.jsonl ├─ read_judged ─ JudgedGroup… ─ Counts ─ Evaluation ─┬─ JSON
-    <mission>_stage_a.jsonl ────────┘     choose_threshold ┘                             └─ yanshou.report
+    <mission>_stage_a.jsonl ────────┘  └ find_promises ─ Policy ─┘                       └─ yanshou.report
 
 Each group falls into one cell of a table, whose cells add up to the number of groups: see `metrics.py`. `summaries.py`
 is separate: it compares summaries with reference summaries.
@@ -12,15 +12,17 @@ from yanshou.evaluate.evaluation import Evaluation, evaluate
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
-from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
+from yanshou.evaluate.promises import Promises
+from yanshou.evaluate.threshold import Promise, find_promise
 
 __all__ = [
     "Counts",
     "Evaluation",
     "EvaluationFigures",
     "JudgedGroup",
+    "Promise",
+    "Promises",
     "Rate",
-    "ThresholdChoice",
-    "choose_threshold",
     "evaluate",
+    "find_promise",
 ]

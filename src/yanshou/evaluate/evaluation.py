@@ -5,9 +5,10 @@
     write_groups(evaluation.groups, Path("out"))
 
 Always-pass releases every group, including errors. A judge whose balanced accuracy is not above that of always-pass has
-learned nothing. The rules decide about the same summaries. With a threshold, given or chosen for a limit on false
-releases, the judge's verdict is pass if and only if p_pass ≥ P; the other two do not change. A threshold looks better
-than it is on the set on which it was chosen, so reliable figures come from another set.
+learned nothing. The rules decide about the same summaries. With a given threshold, the judge's verdict is pass if and
+only if p_pass ≥ P; the other two do not change. With limits on false releases or false blocks the verdicts stay as they
+are: a policy with thresholds per mission decides which groups are released, blocked, or left to a person. Thresholds
+look better than they are on the set on which they were found; what holds elsewhere is their promise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +19,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import UsageError
+from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
+from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings
+from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
-from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
 from yanshou.evaluate.worth import Worth
 from yanshou.missions import Missions
+from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
 from yanshou.validation import validation_message
@@ -36,12 +40,13 @@ CONFIDENCE = ThresholdSettings().confidence
 class Evaluation:
     """Everything that a report needs: the figures, and what is known about every group."""
 
-    groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold
+    groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold, and decisions under the policy
     overall: EvaluationFigures | None  # of all missions; None: different judges judged them
     missions: Mapping[str, EvaluationFigures]  # in the order of the groups
     worth: Mapping[str, Worth]  # by mission
     threshold: float | None  # None: verdicts as written in the files
-    choice: ThresholdChoice | None  # the result of --max-false-release
+    promises: Promises | None  # the result of --max-false-release and --max-false-block
+    policy: Policy | None  # these promises as policy.json
     confidence: float  # of the intervals
     verdict_files: tuple[Path, ...]
     stage_a_files: tuple[Path, ...]
@@ -49,13 +54,29 @@ class Evaluation:
     warnings: tuple[str, ...]
     runs: Mapping[Path, RunRecord | None]  # file → its run.json; None: missing or damaged
 
+    def decisions(self) -> dict[str, DecisionCounts]:
+        """What the policy decides in each mission; empty without one."""
+        if self.policy is None:
+            return {}
+        return {name: self._decisions(part) for name, part in _by_mission(self.groups).items()}
+
+    def all_decisions(self) -> DecisionCounts | None:
+        """What the policy decides in all missions together. None: there is no policy."""
+        return self._decisions(self.groups) if self.policy else None
+
+    @staticmethod
+    def _decisions(groups: Iterable[JudgedGroup]) -> DecisionCounts:
+        return DecisionCounts.of((group.label, group.decision) for group in groups)
+
     def to_dict(self) -> dict[str, Any]:
         """For --json: shares are between 0 and 1, or null if there are no groups to count."""
         return {
             "verdict_files": list(map(str, self.verdict_files)),
             "stage_a_files": list(map(str, self.stage_a_files)),
             "threshold": self.threshold,
-            "choice": self.choice and self.choice.to_dict(),
+            "promises": self.promises and self.promises.to_dict(),
+            "decisions": {name: counts.to_dict(self.confidence) for name, counts in self.decisions().items()},
+            "policy": self.policy and self.policy.model_dump(mode="json"),
             "confidence": self.confidence,
             "overall": self.overall and self.overall.to_dict(self.confidence),
             "missions": {name: self._mission(name) for name in self.missions},
@@ -74,6 +95,8 @@ def evaluate(
     *,
     threshold: float | None = None,
     max_false_release: float | None = None,
+    max_false_block: float | None = None,
+    pooled: bool = False,
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
     allow_shared_photos: bool = False,
@@ -84,47 +107,45 @@ def evaluate(
     labels may name the same photo, with a warning. Raises UsageError for impossible options, and InputError or
     DamagedFileError for files that cannot be used.
     """
-    settings = _settings(threshold, max_false_release, confidence)
+    settings = _settings(
+        threshold=threshold, max_false_release=max_false_release, max_false_block=max_false_block, pooled=pooled,
+        confidence=confidence,
+    )  # fmt: skip
     read = read_judged(verdict_files, stage_a_files, missions, only, allow_shared_photos=allow_shared_photos)
     runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
     judges = judges_of_missions(read.verdict_files, runs)
-    choice = None
-    if settings.max_false_release is not None:
-        choice = _choose_threshold(read.groups, settings.max_false_release, settings.confidence)
-    chosen = choice.threshold if choice else settings.threshold
-    groups = read.groups if chosen is None else _apply_threshold(read.groups, chosen)
+    groups = read.groups if settings.threshold is None else _apply_threshold(read.groups, settings.threshold)
+    promises, policy = find_promises(groups, settings), None
+    if promises is not None:
+        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only)
+        groups = decide_groups(groups, policy)
     parts = _by_mission(groups)
     judges = {name: judges[name] for name in parts}
     judge = one_judge(list(judges.values()))
+    if settings.pooled and judge is None:
+        raise UsageError("--pooled: the missions were judged by different judges, so they cannot share a threshold.")
     return Evaluation(
         groups=groups,
         overall=EvaluationFigures.of(groups, judge) if judge else None,
         missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
         worth={name: Worth.of(part) for name, part in parts.items()},
-        threshold=chosen,
-        choice=choice,
+        threshold=settings.threshold,
+        promises=promises,
+        policy=policy,
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
-        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files)),
+        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files), *unbound_warnings(policy)),
         runs=runs,
     )
 
 
-def _settings(threshold: float | None, max_false_release: float | None, confidence: float) -> ThresholdSettings:
+def _settings(**given: Any) -> ThresholdSettings:
     try:
-        return ThresholdSettings(threshold=threshold, max_false_release=max_false_release, confidence=confidence)
+        return ThresholdSettings(**given)
     except ValidationError as error:
         raise UsageError(f"{validation_message(error)}.") from error
-
-
-def _choose_threshold(groups: Sequence[JudgedGroup], limit: float, confidence: float) -> ThresholdChoice:
-    scores: dict[str | None, list[float]] = {"pass": [], "fail": [], None: []}
-    for group in groups:
-        if group.verdict:
-            scores[group.label].append(_p_pass(group))
-    return choose_threshold(scores["pass"], scores["fail"], limit, confidence)
 
 
 def _apply_threshold(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:
@@ -138,7 +159,7 @@ def _p_pass(group: JudgedGroup) -> float:
     if group.p_pass is None:
         raise UsageError(
             f"group {group.key} has no p_pass: rules, reasoning models and most servers give none, so their verdicts "
-            "cannot have a threshold. Leave out --threshold and --max-false-release, or judge with a checkpoint."
+            "cannot have a threshold. Leave out --threshold, or judge with a checkpoint."
         )
     return group.p_pass
 

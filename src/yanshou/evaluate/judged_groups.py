@@ -27,6 +27,7 @@ from yanshou.schema.records import (
     OTHER_SUMMARIES,
     Fault,
     GroupKey,
+    GroupRecord,
     Label,
     StageARecord,
     VerdictRecord,
@@ -86,6 +87,7 @@ class JudgedGroups:
     groups: tuple[JudgedGroup, ...]  # in the order of the Stage-A files, followed by groups without a line there
     verdict_files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
     stage_a_files: tuple[Path, ...]
+    stage_a_of_missions: Mapping[str, Sequence[Path]]  # mission → those of these files that have lines of it
     unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
 
@@ -99,6 +101,7 @@ class JudgedSet:
     written: Mapping[GroupKey, StageARecord]
     missing: Mapping[GroupKey, list[Fault]]
     files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
+    stage_a_files: Mapping[str, Sequence[Path]]  # mission → the Stage-A files with lines of it
     missions: Missions
 
     @property
@@ -194,7 +197,7 @@ def read_judged(
     warnings += _gap_warnings(groups)
     # Files found by a run file also hold missions that were judged into other files: no reason for a warning.
     warnings += _mission_warnings(selected if only else read.keys if stage_a_files else (), read.judged)
-    return JudgedGroups(groups, read.files, tuple(sources), unbound, tuple(warnings))
+    return JudgedGroups(groups, read.files, tuple(sources), read.stage_a_files, unbound, tuple(warnings))
 
 
 def _read(
@@ -215,6 +218,7 @@ def _read(
         written={record.key: record for _, record in lines},
         missing=_read_faults(sources, missions, any_mission=True),
         files=_files_by_mission(verdict_files, judged, faults, missions),
+        stage_a_files=_files_of_missions(sources, lines),
         missions=missions,
     )
     return read, sources, [PhotosOfGroup.of(*line) for line in lines]
@@ -232,6 +236,18 @@ def _read_faults(
     return latest_attempts(found)
 
 
+def _files_of_missions(
+    files: Sequence[Path], lines: Iterable[tuple[str, GroupRecord]], more: Collection[tuple[str, Path]] = ()
+) -> dict[str, list[Path]]:
+    """For each mission the files with lines of it. `more`: further pairs of a mission and a file about it."""
+    paths = {str(path): path for path in files}
+    pairs = {(record.mission, paths[place.rpartition(":")[0]]) for place, record in lines}
+    found: dict[str, list[Path]] = {}
+    for mission, path in sorted({*pairs, *more}):
+        found.setdefault(mission, []).append(path)
+    return found
+
+
 def _files_by_mission(
     verdict_files: Sequence[Path],
     judged: Iterable[tuple[str, VerdictRecord]],
@@ -239,13 +255,9 @@ def _files_by_mission(
     missions: Missions,
 ) -> dict[str, list[Path]]:
     """The missions that the files are about, each with its files. An empty file counts for the mission in its name."""
-    found: dict[str, list[Path]] = {}
-    files = {str(path): path for path in verdict_files}
-    places = {(record.mission, place.rpartition(":")[0]) for place, record in judged}
-    names = {(path.name.removesuffix("_verdicts.jsonl"), text) for text, path in files.items()}
-    named = {(missions.get(name).name, text) for name, text in names if name in missions}
-    for mission, text in sorted(places | named):
-        found.setdefault(mission, []).append(files[text])
+    names = {(path.name.removesuffix("_verdicts.jsonl"), path) for path in verdict_files}
+    named = {(missions.get(name).name, path) for name, path in names if name in missions}
+    found = _files_of_missions(verdict_files, judged, named)
     return {**found, **{key.mission: [] for key in faults if key.mission not in found}}
 
 

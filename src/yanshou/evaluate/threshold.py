@@ -1,10 +1,11 @@
-"""Chooses the threshold P (`--threshold P`) that keeps false releases below a limit, with a stated confidence.
+"""Finds the thresholds that keep false releases, and false blocks, below a limit with a stated confidence.
 
     p_pass, human fails marked ×   0.99   0.97   0.93×   0.90   0.88   0.81×   0.60   0.42×   …
     candidates, strictest first        │      │       │      │      │       │
     false releases at each             0      0       1      1      1       2: too many, so P is the previous candidate
 
-The promise is about human fails like those of this set. It has two parts, each with the requested confidence (0.95):
+Groups with p_pass ≥ P are released. The promise is about human fails like those of this set. It has two parts, each
+with the requested confidence (0.95):
 
 1. *In the long run*, the share of human fails released at P is at most the limit. A candidate satisfies this if the
    exact (Clopper-Pearson) upper bound on its share in this set is at most the limit.
@@ -20,18 +21,22 @@ which the true share reaches the limit. That P does not depend on the set, and i
 most 1 - confidence. This is why the candidates may come from the set itself. Without the fixed order, each candidate
 would be another chance of a lucky result.
 
-P is midway between the lowest released p_pass and the next one below, rounded to few digits. So a probability that
-differs slightly on another machine stays on the same side.
+The block side is the mirror image: groups with p_pass < P are blocked, the promise is about human passes, and the
+strictest candidate is the lowest. Everything else is the same. Each side searches by itself, so each has a promise of
+its own: both together hold with a confidence of at least 1 - 2 × (1 - confidence).
 
-Groups without a verdict are left out: they are not released, and their p_pass is unknown. The promise does not cover
-jobs of another kind, another checkpoint or prompt, or a single mission of a set that mixes several.
+P is midway between two neighbouring values of p_pass, rounded to few digits. So a probability that differs slightly on
+another machine stays on the same side.
+
+Groups without a p_pass are left out: a person decides about them. The promise does not cover jobs of another kind,
+another checkpoint or prompt, or a single mission of a set that mixes several.
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from scipy.stats import beta, binom, hypergeom
 
@@ -41,115 +46,149 @@ ROUNDING = 1e-9  # tolerance for floating-point errors: 0.07 × 100 is above 7
 MAX_DIGITS = 17  # significant digits of a float
 
 
+Side = Literal["release", "block"]
+NOUNS = {"release": ("human fails", "released"), "block": ("human passes", "blocked")}  # an error, and what happens
+
+
 @dataclass(frozen=True, slots=True)
-class ThresholdChoice:
-    """The chosen threshold, or the reason why there is none.
+class Promise:
+    """The threshold of one side and what it promises, or the reason why there is none.
 
     The rates count groups with a p_pass, at the threshold or, without one, at the strictest candidate.
     """
 
-    limit: float  # on the false-release rate
+    side: Side
+    limit: float  # on the false-release rate, or on the false-block rate
     confidence: float
-    threshold: float | None  # the verdict is pass if p_pass ≥ threshold; None: no candidate keeps the promise
-    allowed: int | None  # maximum number of false releases in this set; None: too few human fails even for 0
-    fails_needed: int  # this many human fails are enough if none of them is released
-    false_release: Rate
-    false_block: Rate  # the cost of the promise
-    upper: float | None  # Clopper-Pearson upper bound on the false-release rate in the long run
+    threshold: float | None  # release: p_pass ≥ threshold, block: p_pass < threshold; None: no candidate is good enough
+    allowed: int | None  # maximum number of errors in this set; None: too few groups even for 0
+    needed: int  # this many human fails (block: human passes) are enough if there is no error among them
+    errors: Rate  # human fails released, or human passes blocked
+    gained: Rate  # what the side is for: human passes released, or human fails blocked
+    upper: float | None  # Clopper-Pearson upper bound on the rate of errors in the long run
+
+    @property
+    def missing(self) -> int:
+        """The number of human fails (block: human passes) that this set lacks for any promise."""
+        return self.needed - self.errors.of if self.allowed is None else 0
+
+    @property
+    def why(self) -> str | None:
+        """Why there is no threshold, and what to do. None: there is one."""
+        if self.threshold is not None:
+            return None
+        who, fate = NOUNS[self.side]
+        if self.allowed is None:
+            return (
+                f"too few {who}: {self._limit} needs {self.needed} with a p_pass even if none of them is {fate}, and "
+                f"there are {self.errors.of}, so {self.missing} more are missing. Judge more labelled groups, or allow "
+                "a higher rate"
+            )
+        end = "highest" if self.side == "release" else "lowest"
+        return (
+            f"too many errors: {self._limit} allows {self.allowed} of {self.errors.of} {who} to be {fate}, and at the "
+            f"strictest threshold {self.errors.count} are. Look at them in groups.csv: their p_pass is the {end} of "
+            "all groups"
+        )
 
     @property
     def explanation(self) -> str:
-        """The promise and its cost, or the reason why there is none."""
-        promise = f"a false-release rate of at most {self.limit:.4g} with {self.confidence * 100:g}% confidence"
-        if self.threshold is not None:
-            return (
-                f"--threshold {self.threshold!r} promises {promise}, in the long run and on another set with "
-                f"{self.false_release.of} human fails. On this set it releases {self.false_release} human fails (upper "
-                f"bound in the long run: {self.upper:.4f}). The cost: it blocks {self.false_block} human passes."
-            )
-        if self.allowed is None:
-            return (
-                f"no threshold can be promised: {promise} needs {self.fails_needed} human fails even if none of them "
-                f"is released, and only {self.false_release.of} have a p_pass. Judge more labelled groups, or allow a "
-                "higher rate."
-            )
+        """What is promised and what it gains, or why nothing is."""
+        if self.threshold is None:
+            return f"{self.side}: no threshold. {self.why}."
+        who, fate = NOUNS[self.side]
+        others, relation = ("human passes", "≥") if self.side == "release" else ("human fails", "<")
         return (
-            f"no threshold can be promised: {promise} allows {self.allowed} false releases on this set, and even the "
-            f"strictest threshold releases {self.false_release} human fails. Look at them in groups.csv: their p_pass "
-            "is the highest of all groups."
+            f"{self.side} if p_pass {relation} {self.threshold!r}: {self._limit}, in the long run and on another set "
+            f"with {self.errors.of} {who}. On this set {self.errors} {who} are {fate} (upper bound in the long run: "
+            f"{self.upper:.4f}), and {self.gained} {others}."
         )
+
+    @property
+    def _limit(self) -> str:
+        return f"a false-{self.side} rate of at most {self.limit:.4g} with {self.confidence * 100:g}% confidence"
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "max_false_release": self.limit,
+            "limit": self.limit,
             "confidence": self.confidence,
             "threshold": self.threshold,
-            "false_releases_allowed": self.allowed,
-            "human_fails_needed": self.fails_needed,
-            "false_release": self.false_release.to_dict(self.confidence),
-            "false_release_upper_bound": self.upper,
-            "false_block": self.false_block.to_dict(self.confidence),
+            "errors_allowed": self.allowed,
+            "needed": self.needed,
+            "missing": self.missing,
+            "errors": self.errors.to_dict(self.confidence),
+            "errors_upper_bound": self.upper,
+            "gained": self.gained.to_dict(self.confidence),
             "words": self.explanation,
         }
 
 
-def choose_threshold(
-    passes: Sequence[float], fails: Sequence[float], limit: float, confidence: float
-) -> ThresholdChoice:
-    """Chooses the lowest P that keeps the promise, given the p_pass of human passes and of human fails."""
+def find_promise(
+    side: Side, passes: Sequence[float], fails: Sequence[float], limit: float, confidence: float
+) -> Promise:
+    """Finds the threshold that decides about most groups and keeps the promise. `passes`, `fails`: p_pass by label."""
     passes, fails = sorted(passes), sorted(fails)
-    allowed = allowed_releases(len(fails), limit, confidence)
+    wrong, right = (fails, passes) if side == "release" else (passes, fails)
+    allowed = allowed_errors(len(wrong), limit, confidence)
     threshold: float | None = None
     strictest: float | None = None
-    for candidate in candidates([*passes, *fails]):
+    for candidate in candidates([*passes, *fails], side):
         strictest = candidate if strictest is None else strictest
-        if allowed is None or _released(fails, candidate) > allowed:
+        if allowed is None or _decided(wrong, candidate, side) > allowed:
             break
         threshold = candidate
     shown = strictest if threshold is None else threshold
-    false_releases = 0 if shown is None else _released(fails, shown)
-    releases = 0 if shown is None else _released(passes, shown)
-    return ThresholdChoice(
+    errors, gained = (0 if shown is None else _decided(scores, shown, side) for scores in (wrong, right))
+    return Promise(
+        side=side,
         limit=limit,
         confidence=confidence,
         threshold=threshold,
         allowed=allowed,
-        fails_needed=fails_needed(limit, confidence),
-        false_release=Rate(false_releases, len(fails)),
-        false_block=Rate(len(passes) - releases, len(passes)),
-        upper=None if threshold is None else upper_bound(false_releases, len(fails), confidence),
+        needed=number_needed(limit, confidence),
+        errors=Rate(errors, len(wrong)),
+        gained=Rate(gained, len(right)),
+        upper=None if threshold is None else upper_bound(errors, len(wrong), confidence),
     )
 
 
-def candidates(scores: Sequence[float]) -> Iterator[float]:
-    """One P per distinct value, strictest first: the n-th P releases the n highest values."""
-    values = sorted(set(scores), reverse=True)
-    for value, below in zip(values, [*values, 0.0][1:], strict=True):
-        yield _between(below, value)
+def candidates(scores: Sequence[float], side: Side) -> Iterator[float]:
+    """One P per distinct value, strictest first: the n-th P releases the n highest values, or blocks the n lowest."""
+    values = sorted(set(scores))
+    if side == "release":
+        for below, value in zip(reversed([0.0, *values][: len(values)]), reversed(values), strict=True):
+            yield _between(below, value)
+    else:
+        for value, above in zip(values, [*values[1:], 1.0][: len(values)], strict=True):
+            if value < above:  # no P blocks a p_pass of 1
+                yield _between(value, above)
 
 
-def allowed_releases(fails: int, limit: float, confidence: float) -> int | None:
-    """The maximum number of false releases, of `fails` human fails, that keeps the promise. None: not even 0 does."""
+def allowed_errors(groups: int, limit: float, confidence: float) -> int | None:
+    """The maximum number of errors among `groups` that keeps the promise. None: not even 0 does.
+
+    `groups`: human fails for releasing, human passes for blocking.
+    """
     risk = (1 - confidence) * (1 + ROUNDING)
-    max_there = math.ceil(fails * limit - ROUNDING) - 1  # false releases in another set with a share below the limit
+    max_there = math.ceil(groups * limit - ROUNDING) - 1  # errors in another set with a share below the limit
 
     def too_many(here: int) -> bool:
-        if binom.cdf(here, fails, limit) > risk:  # equivalent to upper_bound(…) > limit
+        if binom.cdf(here, groups, limit) > risk:  # equivalent to upper_bound(…) > limit
             return True
-        # If P releases more than max_there fails of the other set and at most `here` of this one, then at most `here`
-        # of the here + max_there + 1 highest fails of both sets belong to this one.
-        return bool(hypergeom.cdf(here, 2 * fails, fails, here + max_there + 1) > risk)
+        # If P decides about more than max_there of the other set and at most `here` of this one, then at most `here`
+        # of the here + max_there + 1 most extreme ones of both sets belong to this one.
+        return bool(hypergeom.cdf(here, 2 * groups, groups, here + max_there + 1) > risk)
 
-    if fails == 0 or too_many(0):
+    if groups == 0 or too_many(0):
         return None
-    return bisect_left(range(fails), True, key=too_many) - 1
+    return bisect_left(range(groups), True, key=too_many) - 1
 
 
-def fails_needed(limit: float, confidence: float) -> int:
-    """The number of human fails that keeps both parts of the promise if none of them is released."""
+def number_needed(limit: float, confidence: float) -> int:
+    """The number of human fails, or passes, that keeps both parts of the promise if there is no error among them."""
     risk = 1 - confidence
     long_run = math.ceil(math.log(risk) / math.log1p(-limit) - ROUNDING)  # smallest n with (1 - limit)ⁿ ≤ risk
-    highest = math.ceil(-math.log2(risk) - ROUNDING)  # smallest n with ½ⁿ ≤ risk: all n highest fails in the other set
+    highest = math.ceil(-math.log2(risk) - ROUNDING)  # smallest n with ½ⁿ ≤ risk: all n most extreme in the other set
     return max(long_run, math.floor((highest - 1) / limit + ROUNDING) + 1)
 
 
@@ -168,6 +207,7 @@ def _between(below: float, value: float) -> float:
     return middle if below < middle else value  # two adjacent floats, or both 0
 
 
-def _released(scores: Sequence[float], threshold: float) -> int:
-    """The number of sorted scores that are at least the threshold."""
-    return len(scores) - bisect_left(scores, threshold)
+def _decided(scores: Sequence[float], threshold: float, side: Side) -> int:
+    """The number of sorted scores that the side releases or blocks at the threshold."""
+    below = bisect_left(scores, threshold)
+    return below if side == "block" else len(scores) - below

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from yanshou.evaluate import policy
 from yanshou.evaluate.evaluation import Evaluation, evaluate
 from yanshou.missions import load_missions
 from yanshou.report import csv_export
@@ -19,14 +20,15 @@ LOCK = ".evaluate.lock"
 
 
 def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None) -> Evaluation:
-    """Compares verdicts with human labels, and writes report.html, its thumbnails, groups.csv and report.zip.
+    """Compares verdicts with human labels; writes report.html, its thumbnails, groups.csv, policy.json and report.zip.
 
     `progress` gets the number of photos that are done (those of report.zip, then thumbnails), and of all of them.
     Raises UsageError, InputError and DamagedFileError; OutputError; LockedError where another evaluation is writing.
     """
     evaluation = evaluate(
         settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
-        threshold=settings.threshold, max_false_release=settings.max_false_release, confidence=settings.confidence,
+        threshold=settings.threshold, max_false_release=settings.max_false_release,
+        max_false_block=settings.max_false_block, pooled=settings.pooled, confidence=settings.confidence,
         allow_shared_photos=settings.allow_shared_photos,
     )  # fmt: skip
     evaluation = _warned(evaluation, settings)
@@ -35,6 +37,8 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
         _archive(evaluation, settings, progress) as shown,
     ):
         table = {csv_export.NAME: csv_export.to_csv(evaluation.groups)}
+        if evaluation.policy:
+            table[policy.NAME] = policy.to_json(evaluation.policy)
         write_report(evaluation, settings.output_dir, settings.lang, progress=shown, beside=table)
     return evaluation
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.threshold import ThresholdChoice
+from yanshou.evaluate.threshold import Promise
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
@@ -103,30 +103,36 @@ def page(
         ticks=ticks(),
         checkpoints=checkpoints(evaluation),
         threshold=threshold_text(evaluation, texts),
-        promise=evaluation.choice and _promise(evaluation.choice, texts),
+        promises=_promises(evaluation, texts),
         origins=origins(evaluation, texts),
     )
 
 
-def _promise(choice: ThresholdChoice, texts: Mapping[str, str]) -> str:
-    """What the chosen threshold promises, or why no threshold can be promised."""
-    return texts[_promise_key(choice)].format(
-        p=repr(choice.threshold),
-        limit=_percent(choice.limit),
-        confidence=f"{choice.confidence * 100:g}%",
-        fails=choice.false_release.of,
-        needed=choice.fails_needed,
-        allowed=choice.allowed,
-        release=choice.false_release,
-        block=choice.false_block,
-        upper="–" if choice.upper is None else _percent(choice.upper, 2),
+def _promises(evaluation: Evaluation, texts: Mapping[str, str]) -> list[str]:
+    """What each threshold for releasing promises, or why no threshold can be promised."""
+    each = evaluation.promises.each() if evaluation.promises else ()
+    found = [(mission, _promise(promise, texts)) for mission, promise in each if promise.side == "release"]
+    return [sentence if mission is None or len(found) == 1 else f"{mission}: {sentence}" for mission, sentence in found]
+
+
+def _promise(promise: Promise, texts: Mapping[str, str]) -> str:
+    return texts[_promise_key(promise)].format(
+        p=repr(promise.threshold),
+        limit=_percent(promise.limit),
+        confidence=f"{promise.confidence * 100:g}%",
+        fails=promise.errors.of,
+        needed=promise.needed,
+        allowed=promise.allowed,
+        release=promise.errors,
+        block=Rate(promise.gained.of - promise.gained.count, promise.gained.of),
+        upper="–" if promise.upper is None else _percent(promise.upper, 2),
     )
 
 
-def _promise_key(choice: ThresholdChoice) -> str:
-    if choice.threshold is not None:
+def _promise_key(promise: Promise) -> str:
+    if promise.threshold is not None:
         return "promise"
-    return "promise_too_few" if choice.allowed is None else "promise_too_many"
+    return "promise_too_few" if promise.allowed is None else "promise_too_many"
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:

@@ -44,8 +44,8 @@ class MissionPolicy(Record):
     groups: int
     human_passes: int
     human_fails: int
-    judge: dict[str, Any] = Field(description="Settings and engine that made the verdicts.")
-    summaries: dict[str, Any] = Field(description="Settings and engine that made the Stage-A lines.")
+    judge: dict[str, Any] | None = Field(description="Settings and engine that made the verdicts. null: unknown.")
+    summaries: dict[str, Any] | None = Field(description="As `judge`, of the Stage-A lines.")
 
     def decide(self, p_pass: float | None) -> Decision:
         """What happens to a group with this p_pass; None: a person decides."""

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from yanshou.settings.base import P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
 
+LOWEST_LIMIT = 1e-6  # below it, the sample size that the test needs overflows
+
 
 class ThresholdSettings(Settings):
     """How p_pass becomes a verdict in an evaluation, and how sure its figures are."""
@@ -16,19 +18,39 @@ class ThresholdSettings(Settings):
     threshold: float | None = Field(default=None, ge=0, le=1, description=f"{P_PASS} Default: the verdicts as written.")
     max_false_release: float | None = Field(
         default=None,
-        ge=1e-6,  # below it, the sample size that the test needs overflows
+        ge=LOWEST_LIMIT,
         lt=1,
-        description="Find the threshold that keeps the false-release rate (false releases / human fails) at or below "
-        "this share (0 to 1).",
+        description="Per mission, find the threshold from which on groups are released, so that the false-release rate "
+        "(false releases / human fails) is at most this share (0 to 1). Writes policy.json.",
+    )
+    max_false_block: float | None = Field(
+        default=None,
+        ge=LOWEST_LIMIT,
+        lt=1,
+        description="Per mission, find the threshold below which groups are blocked, so that the false-block rate "
+        "(human passes blocked / human passes) is at most this share. Without it, nothing is blocked: what is not "
+        "released goes to a person. Writes policy.json.",
+    )
+    pooled: bool = Field(
+        default=False,
+        description="One threshold per side for all missions together. Then nothing is promised about a single "
+        "mission.",
     )
     confidence: float = Field(
-        default=0.95, gt=0, le=0.999999, description="Confidence of the intervals and of --max-false-release."
+        default=0.95,
+        gt=0,
+        le=0.999999,
+        description="Confidence of the intervals and of each promise: per mission and per side.",
     )
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if self.threshold is not None and self.max_false_release is not None:
-            raise ValueError("`threshold` sets the threshold, `max_false_release` finds it. Give one of them")
+    def _given_or_found(self) -> Self:
+        limits = {"max_false_release": self.max_false_release, "max_false_block": self.max_false_block}
+        given = [name for name, limit in limits.items() if limit is not None]
+        if self.threshold is not None and given:
+            raise ValueError(f"`threshold` sets a threshold, `{given[0]}` finds one. Give one of them")
+        if self.pooled and not given:
+            raise ValueError("`pooled` needs `max_false_release` or `max_false_block`: it pools their promises")
         return self
 
 
@@ -38,7 +60,7 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
     heading = "Input and output"
 
     verdicts: tuple[Path, ...] = Field(min_length=1, description="Files of verdicts (<mission>_verdicts.jsonl).")
-    output_dir: Path = Field(description="Folder for report.html, its thumbnails and groups.csv.")
+    output_dir: Path = Field(description="Folder for report.html, its thumbnails, groups.csv and policy.json.")
     stage_a: tuple[Path, ...] = Field(
         default=(),
         description="Stage-A file that was judged. May be repeated. Default: the files named in the verdicts' "

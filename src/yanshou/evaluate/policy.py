@@ -1,0 +1,138 @@
+"""Makes the promises of an evaluation a file, `policy.json`, that `yanshou judge --policy` decides by.
+
+    promises ─────────────────────┐
+    run files of both stages ─────┼─ build_policy ─ Policy ─ decide ─ groups with decisions
+    labels, dataset files (--only)┘
+
+A policy decides about the verdicts of one judge from the summaries of one Stage-A: so it holds what identifies both,
+per mission, and two Stage-A files of a mission that were made differently are refused.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from yanshou.errors import InputError
+from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.promises import Promises
+from yanshou.evaluate.threshold import Promise
+from yanshou.schema.policy import FORMAT, FileDigest, LabelSource, MissionPolicy, Policy, PolicySide, policy_sha256
+from yanshou.schema.records import now
+from yanshou.schema.run_record import RunRecord
+from yanshou.stage_b.dataset_files import file_sha256
+from yanshou.storage.run_identity import run_identity
+from yanshou.storage.settings_diff import differences
+from yanshou.version import __version__
+
+NAME = "policy.json"
+Runs = Mapping[Path, RunRecord | None]
+Files = Mapping[str, Sequence[Path]]  # by mission
+
+
+def build_policy(
+    promises: Promises,
+    groups: Sequence[JudgedGroup],
+    verdict_files: Files,
+    stage_a_files: Files,
+    runs: Runs,
+    only: Iterable[Path] = (),
+    labels_files: Iterable[Path] = (),
+) -> Policy:
+    """The policy of an evaluation. Raises InputError where files of one mission were made differently."""
+    missions = {}
+    for name, sides in promises.missions.items():
+        labels = [group.label for group in groups if group.key.mission == name]
+        missions[name] = MissionPolicy(
+            release=_side(sides.release),
+            block=_side(sides.block),
+            groups=len(labels),
+            human_passes=labels.count("pass"),
+            human_fails=labels.count("fail"),
+            judge=_identity(name, verdict_files.get(name, ()), runs),
+            summaries=_identity(name, stage_a_files.get(name, ()), runs),
+        )
+    corrected = sum(group.label != group.key.label for group in groups)
+    policy = Policy(
+        format=FORMAT,
+        yanshou=__version__,
+        created=now(),
+        confidence=promises.confidence,
+        pooled=promises.pooled,
+        missions=missions,
+        labels=LabelSource(
+            folders=sum(group.label is not None for group in groups if group.label == group.key.label),
+            corrected=corrected,
+            files=_digests(labels_files),
+        ),
+        only=_digests(only),
+        sha256="",
+    )
+    return policy.model_copy(update={"sha256": policy_sha256(policy.model_dump(mode="json"))})
+
+
+def to_json(policy: Policy) -> bytes:
+    """The content of policy.json."""
+    text = json.dumps(policy.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False)
+    return f"{text}\n".encode("utf-8", errors="backslashreplace")
+
+
+def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[JudgedGroup, ...]:
+    """The groups with their decisions. Without a verdict that counts, a person decides."""
+    return tuple(
+        replace(group, decision=policy.missions[group.key.mission].decide(group.p_pass if group.verdict else None))
+        for group in groups
+    )
+
+
+def unbound_warnings(policy: Policy | None) -> Iterable[str]:
+    """A warning for each mission of which a stage is unknown: the policy cannot be compared with another run."""
+    for name, mission in policy.missions.items() if policy else ():
+        unknown = {"verdicts": mission.judge, "summaries": mission.summaries}
+        for what in (what for what, identity in unknown.items() if identity is None):
+            yield (
+                f"{name}: no run file says what made the {what}, so `yanshou judge` refuses this policy. Put the run "
+                "file back beside them, and evaluate again"
+            )
+
+
+def _side(promise: Promise | None) -> PolicySide | None:
+    if promise is None:
+        return None
+    return PolicySide(
+        limit=promise.limit,
+        threshold=promise.threshold,
+        observed=promise.errors.count,
+        of=promise.errors.of,
+        needed=promise.needed,
+        why=promise.why,
+    )
+
+
+def _identity(mission: str, files: Sequence[Path], runs: Runs) -> dict[str, Any] | None:
+    """What made the files of one mission; None: unknown for at least one of them."""
+    found: dict[str, Any] | None = None
+    for path in files:
+        run = runs[path]
+        if run is None:
+            return None
+        identity = run_identity(run)
+        if found is not None and (changes := list(differences(found, identity))):
+            keys = ", ".join(change.key for change in changes)
+            raise InputError(
+                f"{mission}: {files[0]} and {path} were made differently ({keys}), and a policy is about one way of "
+                "making them. Evaluate them one at a time, each with its own --output-dir."
+            )
+        found = identity
+    return found
+
+
+def _digests(paths: Iterable[Path]) -> list[FileDigest]:
+    return [FileDigest(file=path.name, sha256=_digest(path)) for path in paths]
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():  # a pipe has been read, and cannot be read again
+        raise InputError(f"{path}: not a plain file, so a policy cannot name its SHA-256. Write it to a file first.")
+    return file_sha256(path)
