@@ -110,6 +110,7 @@ def test_the_longest_name_fits(tmp_path: Path) -> None:
             "key rule.text is '审核通过': 审核通过 is a label's folder",
         ),
         ("", '[rule]\ntext = "有"\nrequire = []', "key rule.require is []: "),
+        ("", RULE + "min_photos = 0", "key rule.min_photos is 0: "),
         ("focus =", RULE, "not a TOML file"),
     ],
 )

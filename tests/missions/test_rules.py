@@ -146,3 +146,27 @@ def test_a_rule_without_requirements_or_with_a_label_folder_is_refused(fields: d
 def test_a_rule_can_be_dumped_and_read_again() -> None:
     for mission in load_missions():
         assert Rule.model_validate(mission.rule.model_dump(by_alias=True)) == mission.rule
+
+
+def test_too_few_photos_fail_a_group_whatever_they_show() -> None:
+    three = rule(min_photos=3)
+    shown = [parse("电线/捆扎整齐×1"), parse("无关图片×1")]
+    assert decide(three, shown) == Decision(False, "照片只有2张，少于要求的3张")
+    assert decide(three, [parse("无关图片×1")]).reason == "照片只有1张，少于要求的3张；没有看到电线"
+    assert decide(three, [*shown, parse("无关图片×1")]) == Decision(True, "有图片_1 电线/捆扎整齐×1")
+    assert decide(rule(), shown).passed
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 101, 10**30, True, 3.0, "3"])
+def test_a_number_of_photos_that_no_group_can_have_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        rule(min_photos=wrong)
+
+
+def test_the_prompt_says_the_number_of_photos_and_a_run_file_has_it_where_the_mission_has() -> None:
+    assert rule(text="须有电线。", min_photos=3).condition == "须有电线；照片少于3张即不通过。"
+    assert rule().condition == "须有电线"
+    assert rule(min_photos=3).to_dict()["min_photos"] == 3
+    for mission in load_missions():
+        assert mission.rule.condition == mission.rule.text
+        assert "min_photos" not in mission.rule.to_dict()

@@ -53,7 +53,7 @@ def summary_prompt(mission: Mission, settings: PromptSettings) -> Prompt:
 def verdict_prompt(mission: Mission, summaries: Sequence[str]) -> Prompt:
     """The prompt for the verdict on one group. `summaries` are the lines of 图片_1…N, in order."""
     lines = [f"{image_key(i)}: {line}" for i, line in enumerate(summaries, 1)]
-    head = f"检查项：{mission.name}\n{mission.focus}\n通过条件：{mission.rule.text}\n照片摘要："
+    head = f"检查项：{mission.name}\n{mission.focus}\n通过条件：{mission.rule.condition}\n照片摘要："
     return Prompt(VERDICT_SYSTEM_PROMPT, "\n".join([head, *lines]))
 
 

@@ -5,7 +5,9 @@
     require = [["BBU设备"], ["BBU设备/无需安装", "BBU设备/机柜空间充足需要安装"]]
     forbid = ["*/不符合要求"]
     when = [{ if = "BBU设备/机柜空间充足需要安装", need = ["挡风板/安装方向正确"] }]
+    min_photos = 3  # may be left out: any number
 
+    0. 不通过 if the group has fewer photos than `min_photos`.
     1. 不通过 if any entry matches a pattern of `forbid`.
     2. 不通过 if a list of `require` has no pattern that some entry matches: missing evidence fails.
     3. 不通过 if an entry matches `if` and no entry of the group matches one of `need`.
@@ -17,7 +19,7 @@ compared in their canonical spelling, word by word: an entry outside the vocabul
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -26,6 +28,7 @@ from yanshou.schema.summary import Entry, Summary, parse
 from yanshou.settings import Settings
 
 ANY = "*"  # the category that matches every category
+MAX_MIN_PHOTOS = 100  # more would fail every group: real jobs have 1 to 38 photos
 LABEL_WORDS = ("审核通过", "审核不通过")  # parts of a photo's path, which reveal the label
 
 
@@ -91,6 +94,20 @@ class Rule(Settings):
     )  # of each list, at least one
     forbid: tuple[PatternText, ...] = ()
     when: tuple[Condition, ...] = ()
+    min_photos: int | None = Field(
+        default=None, ge=1, le=MAX_MIN_PHOTOS, strict=True
+    )  # groups with fewer photos, whatever these show, fail
+
+    @property
+    def condition(self) -> str:
+        """What the prompt says: the text, and the number of photos, which the text need not mention."""
+        if self.min_photos is None:
+            return self.text
+        return f"{self.text.rstrip().rstrip('。；')}；照片少于{self.min_photos}张即不通过。"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as a run file holds it. Without `min_photos` where there is none, as before there was this key."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +128,9 @@ class _Seen(NamedTuple):
 
 def decide(rule: Rule, summaries: Iterable[Summary]) -> Decision:
     """The verdict on a group, from the summaries of its photos in order. The reason names all grounds for 不通过."""
-    seen = list(_evidence(summaries))
-    if faults := [*_forbidden(rule, seen), *_missing(rule, seen)]:
+    photos = list(summaries)
+    seen = list(_evidence(photos))
+    if faults := [*_too_few(rule, len(photos)), *_forbidden(rule, seen), *_missing(rule, seen)]:
         return Decision(False, "；".join(faults))
     return Decision(True, "；".join(dict.fromkeys(f"有{found}" for found in _satisfying(rule, seen))))
 
@@ -122,6 +140,11 @@ def _evidence(summaries: Iterable[Summary]) -> Iterator[_Seen]:
         for entry in summary.canonical().entries:
             if not entry.doubtful and entry.count != 0:
                 yield _Seen(photo, entry)
+
+
+def _too_few(rule: Rule, photos: int) -> Iterator[str]:
+    if rule.min_photos is not None and photos < rule.min_photos:
+        yield f"照片只有{photos}张，少于要求的{rule.min_photos}张"
 
 
 def _forbidden(rule: Rule, seen: list[_Seen]) -> Iterator[str]:

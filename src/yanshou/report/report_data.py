@@ -11,7 +11,7 @@ from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.report.curve import Curve
+from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.order import flags, worst_first
 from yanshou.report.packed import PHOTOS, Packed
 from yanshou.report.provenance import common_threshold
@@ -23,7 +23,7 @@ ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u202
 def report_data(
     evaluation: Evaluation,
     thumbnails: Mapping[str, Thumbnail],
-    curves: Mapping[str, Curve | None],
+    plots: Mapping[str, CurvePlot],
     texts: Mapping[str, str],
     packed: Packed | None = None,
 ) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def report_data(
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
-        "curves": {name: _points(curve) for name, curve in curves.items() if curve},
+        "curves": {name: plot.to_script() for name, plot in plots.items()},
         "pictures": f"{PHOTOS if packed else FOLDER}/",
         "evaluated": len(evaluation.groups),
         "groups": [_group(group, numbers[group.key.mission], thumbnails) for group in groups],
@@ -48,14 +48,6 @@ def report_data(
 def to_script_json(value: Any) -> str:
     """JSON that can be put into a script element of a page, for any text that it holds."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
-
-
-def _points(curve: Curve) -> list[list[float | None]]:
-    """x, y, false-block rate, false-release rate and threshold of each point."""
-    return [
-        [*(round(value, 5) for value in (point.x, point.y, point.false_block, point.false_release)), point.threshold]
-        for point in curve.points
-    ]
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from pydantic import BaseModel
 
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judges import folder_name
 
 CUT = "…/"
+CHECKPOINT_FOLDERS = ("checkpoint_folder", "adapter_folder")  # keys of a run file's environment
 WHOLE = re.compile(r"(?:file:/*|~|[A-Za-z]:|\\)?(?:[/\\][^/\\\n]+){2,}[/\\]?")
 FOLDERS = re.compile(r"(?<![\w/.…])(?:file:/*(?=/)|~|[A-Za-z]:|\\)?[/\\](?:[^/\\\s\"'<>|，。；：:,;()（）]+[/\\])+")
 Scrub = Callable[[str], str]
@@ -89,7 +91,9 @@ class _Cleaner:
         return value
 
     def _value(self, key: Any, value: Any) -> Any:
-        """A prompt's slashes are no paths: only known folders are replaced in it."""
+        """A prompt's slashes are no paths: only known folders are replaced in it. A checkpoint keeps its name."""
+        if key in CHECKPOINT_FOLDERS and isinstance(value, str):
+            return folder_name(value)
         if key == "prompts" and isinstance(value, Mapping):
             return {name: self._scrub(text) if isinstance(text, str) else text for name, text in value.items()}
         return self.clean(value)

@@ -22,7 +22,7 @@ import numpy as np
 
 from yanshou.missions.rules import ANY, Rule
 from yanshou.schema.records import Label, Record
-from yanshou.stage_b.features import NUMBERS, group_features
+from yanshou.stage_b.features import NUMBERS, PHOTOS, group_features
 
 SUSPICIOUS = 0.85  # AUC
 LEVEL = 0.01  # chance that any of the features is better than chance by chance
@@ -94,9 +94,11 @@ def find_shortcut(groups: Iterable[tuple[Label, Sequence[str]]], rule: Rule | No
 
 
 def named_by(rule: Rule | None, feature: str) -> bool:
-    """Whether a pattern of the rule names the feature: its category, or its value in that category."""
+    """Whether the rule names the feature: a category, a value in that category, or the number of photos."""
     if rule is None:
         return False
+    if feature == PHOTOS:
+        return rule.min_photos is not None
     category, _, value = feature.partition("/")
     conditions = chain.from_iterable((condition.seen, *condition.need) for condition in rule.when)
     patterns = chain(chain.from_iterable(rule.require), rule.forbid, conditions)

@@ -72,8 +72,7 @@ class RuleTask(VerdictTask):
     """The mission's rule decides."""
 
     def settings(self) -> dict[str, Any]:
-        rule = self.mission.rule.model_dump(mode="json", by_alias=True)
-        return {"checkpoint": RULES, "rule": rule, "stage_a": self._stage_a}
+        return {"checkpoint": RULES, "rule": self.mission.rule.to_dict(), "stage_a": self._stage_a}
 
     def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {}
@@ -103,7 +102,7 @@ class ModelTask(VerdictTask):
             **self._engine.identity(),
             "sampling": self._sampling.model_dump(mode="json"),
             "prompts": {
-                "system": VERDICT_SYSTEM_PROMPT, "focus": self.mission.focus, "rule": self.mission.rule.text,
+                "system": VERDICT_SYSTEM_PROMPT, "focus": self.mission.focus, "rule": self.mission.rule.condition,
             },
             "threshold": self._threshold,
             "stage_a": self._stage_a,
