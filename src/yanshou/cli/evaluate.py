@@ -11,8 +11,8 @@ from yanshou.settings import EvaluateSettings
 @quiet_option
 @json_option
 def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
-    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
-    baselines, the rules and always-pass (every group passes).
+    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of
+    baselines: the rules, always-pass (every group passes) and a model learned from the summaries.
 
     With --max-false-release or --max-false-block it also finds the thresholds of a policy. Exit status 3: no
     threshold can be promised for a side of a mission."""
@@ -27,10 +27,15 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
         result = evaluate_files(settings, meter.update)
     print_warnings(result.warnings)
+    if result.policy is None and (settings.output_dir / policy.NAME).exists():
+        say(f"warning: {settings.output_dir / policy.NAME}: from an earlier evaluation, not from this one", err=True)
     if as_json:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        for mission, part in result.worth.items():
+            if part.photos and part.no_baseline:
+                say(f"no learned baseline for {mission}: {part.no_baseline}")
         if result.promises:
             print_tables([decision_table(result)])
             for message in promise_messages(result.promises):

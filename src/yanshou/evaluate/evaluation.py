@@ -26,7 +26,7 @@ from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judg
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings
 from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
-from yanshou.evaluate.worth import Worth
+from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
 from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
@@ -124,11 +124,12 @@ def evaluate(
     judge = one_judge(list(judges.values()))
     if settings.pooled and judge is None:
         raise UsageError("--pooled: the missions were judged by different judges, so they cannot share a threshold.")
+    worth = {name: Worth.of(part, missions.get(name).rule, settings.confidence) for name, part in parts.items()}
     return Evaluation(
         groups=groups,
-        overall=EvaluationFigures.of(groups, judge) if judge else None,
-        missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
-        worth={name: Worth.of(part) for name, part in parts.items()},
+        overall=EvaluationFigures.of(groups, judge, learned_verdicts(worth)) if judge else None,
+        missions={name: EvaluationFigures.of(part, judges[name], worth[name].learned) for name, part in parts.items()},
+        worth=worth,
         threshold=settings.threshold,
         promises=promises,
         policy=policy,
@@ -136,7 +137,12 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
-        warnings=(*read.warnings, *judge_warnings(judges, read.verdict_files), *unbound_warnings(policy)),
+        warnings=(
+            *read.warnings,
+            *judge_warnings(judges, read.verdict_files),
+            *worth_warnings(worth, judges),
+            *unbound_warnings(policy),
+        ),
         runs=runs,
     )
 

@@ -89,11 +89,15 @@ def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[Judged
 def unbound_warnings(policy: Policy | None) -> Iterable[str]:
     """A warning for each mission of which a stage is unknown: the policy cannot be compared with another run."""
     for name, mission in policy.missions.items() if policy else ():
-        unknown = {"verdicts": mission.judge, "summaries": mission.summaries}
-        for what in (what for what, identity in unknown.items() if identity is None):
+        if mission.judge is None:
             yield (
-                f"{name}: no run file says what made the {what}, so `yanshou judge` refuses this policy. Put the run "
+                f"{name}: no run file says what made the verdicts, so `yanshou judge` refuses this policy. Put the run "
                 "file back beside them, and evaluate again"
+            )
+        if mission.summaries is None:
+            yield (
+                f"{name}: no run file says what made the summaries, so this policy fits only Stage-A files of which "
+                "that is unknown, too. Put the run file back beside them, and evaluate again"
             )
 
 

@@ -44,6 +44,7 @@ TEXTS: Final = {
     "judge_rules": "rules (--rules)",
     "rules": "rules",
     "always_pass": "always pass",
+    "learned": "learned baseline (releases as many)",
     "accuracy": "Accuracy",
     "balanced": "Balanced accuracy",
     "mcc": "MCC",

@@ -41,6 +41,7 @@ TEXTS: Final = {
     "judge_rules": "规则判定（--rules）",
     "rules": "规则判定",
     "always_pass": "全部判为通过",
+    "learned": "学习基线（放行组数相同）",
     "accuracy": "准确率",
     "balanced": "平衡准确率",
     "mcc": "MCC",
