@@ -30,7 +30,7 @@ NAME = "report.zip"
 FOLDER = "report"  # everything lies in it, so that unpacking fills one folder
 JPEG_QUALITY = 80
 TIME = (1980, 1, 1, 0, 0, 0)  # of every entry: the earliest that a ZIP archive can hold
-AHEAD = 2 * WORKERS  # photos that are being scaled or wait to be written
+UNDER_WAY = 2 * WORKERS  # photos that are being scaled or wait to be written
 
 Page = Callable[[Packed, Mapping[str, Thumbnail]], bytes]
 
@@ -80,7 +80,9 @@ def _scaled_photos(photos: Iterable[str]) -> Iterator[bytes | Thumbnail]:
     source = iter(photos)
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
-            ahead: deque[Future[bytes | Thumbnail]] = deque(pool.submit(_scaled, one) for one in islice(source, AHEAD))
+            ahead: deque[Future[bytes | Thumbnail]] = deque(
+                pool.submit(_scaled, one) for one in islice(source, UNDER_WAY)
+            )
             while ahead:
                 yield ahead.popleft().result()
                 ahead.extend(pool.submit(_scaled, one) for one in islice(source, 1))
