@@ -29,7 +29,7 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
         settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
         threshold=settings.threshold, max_false_release=settings.max_false_release,
         max_false_block=settings.max_false_block, pooled=settings.pooled, confidence=settings.confidence,
-        allow_shared_photos=settings.allow_shared_photos,
+        labels=settings.labels, allow_shared_photos=settings.allow_shared_photos,
     )  # fmt: skip
     evaluation = _warned(evaluation, settings)
     with (
