@@ -33,6 +33,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        if result.labels:
+            say(f"labels of {result.labels}")
         for mission, part in result.worth.items():
             if part.photos and part.no_baseline:
                 say(f"no learned baseline for {mission}: {part.no_baseline}")

@@ -22,7 +22,7 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
         settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
         threshold=settings.threshold, max_false_release=settings.max_false_release,
         max_false_block=settings.max_false_block, pooled=settings.pooled, confidence=settings.confidence,
-        allow_shared_photos=settings.allow_shared_photos,
+        labels=settings.labels, allow_shared_photos=settings.allow_shared_photos,
     )  # fmt: skip
     with Lock(settings.output_dir / LOCK, settings.output_dir):  # a second run would delete thumbnails of this one
         table = {csv_export.NAME: csv_export.to_csv(evaluation.groups)}

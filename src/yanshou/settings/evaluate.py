@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from yanshou.settings.base import P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
+from yanshou.settings.base import LABELS, P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
 
 LOWEST_LIMIT = 1e-6  # below it, the sample size that the test needs overflows
 
@@ -71,5 +71,6 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
         description="Evaluate only the groups of this dataset file, for example val.jsonl, which the training has not "
         "seen. May be repeated.",
     )
+    labels: tuple[Path, ...] = Field(default=(), description=f"{LABELS} A group that is unsure counts as without one.")
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
