@@ -100,8 +100,8 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
 def evaluation(judge: Counts) -> Evaluation:
     figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(
-        groups=(), overall=figures, missions={"[bold]": figures}, threshold=None, choice=None, confidence=0.95,
-        verdict_files=(), stage_a_files=(), unbound=0, warnings=(), runs={},
+        groups=(), overall=figures, missions={"[bold]": figures}, worth={}, threshold=None, choice=None,
+        confidence=0.95, verdict_files=(), stage_a_files=(), unbound=0, warnings=(), runs={},
     )  # fmt: skip
 
 

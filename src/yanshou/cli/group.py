@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from yanshou.cli.command import CONTEXT
+from yanshou.cli.compare import compare
 from yanshou.cli.dataset import dataset
 from yanshou.cli.demo import demo
 from yanshou.cli.doctor import doctor
@@ -81,5 +82,5 @@ def main() -> None:
 
 
 main.params.append(verbose_option())
-for command in (summarize, score, dataset, train, judge, evaluate, doctor, synth, demo):
+for command in (summarize, score, dataset, train, judge, evaluate, compare, doctor, synth, demo):
     main.add_command(command)

@@ -23,6 +23,7 @@ from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
 from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.threshold import ThresholdChoice, choose_threshold
+from yanshou.evaluate.worth import Worth
 from yanshou.missions import Missions
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
@@ -38,6 +39,7 @@ class Evaluation:
     groups: tuple[JudgedGroup, ...]  # with verdicts after the threshold
     overall: EvaluationFigures | None  # of all missions; None: different judges judged them
     missions: Mapping[str, EvaluationFigures]  # in the order of the groups
+    worth: Mapping[str, Worth]  # by mission
     threshold: float | None  # None: verdicts as written in the files
     choice: ThresholdChoice | None  # the result of --max-false-release
     confidence: float  # of the intervals
@@ -56,10 +58,13 @@ class Evaluation:
             "choice": self.choice and self.choice.to_dict(),
             "confidence": self.confidence,
             "overall": self.overall and self.overall.to_dict(self.confidence),
-            "missions": {name: part.to_dict(self.confidence) for name, part in self.missions.items()},
+            "missions": {name: self._mission(name) for name in self.missions},
             "unbound_verdicts": self.unbound,
             "warnings": list(self.warnings),
         }
+
+    def _mission(self, name: str) -> dict[str, Any]:
+        return {**self.missions[name].to_dict(self.confidence), **self.worth[name].to_dict(self.confidence)}
 
 
 def evaluate(
@@ -95,6 +100,7 @@ def evaluate(
         groups=groups,
         overall=EvaluationFigures.of(groups, judge) if judge else None,
         missions={name: EvaluationFigures.of(part, judges[name]) for name, part in parts.items()},
+        worth={name: Worth.of(part) for name, part in parts.items()},
         threshold=chosen,
         choice=choice,
         confidence=settings.confidence,

@@ -22,6 +22,8 @@ from yanshou.evaluate.threshold import ThresholdChoice
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
+from yanshou.report.moments import in_words
+from yanshou.report.overview import overview
 from yanshou.report.provenance import checkpoints, common_threshold, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
@@ -67,7 +69,7 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
     curves = _curves(evaluation)
     return templates.get_template(assets.PAGE).render(
         t=texts,
-        moment=now(),
+        moment=in_words(now(), texts),
         version=__version__,
         script=Markup(script),
         script_hash=assets.script_hash(script),
@@ -76,6 +78,8 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),
+        overview=overview(evaluation),
+        sizes={name: len(groups) for name, groups in by_mission(evaluation)},
         confusions=confusions(evaluation),
         curves=curves,
         chart={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},

@@ -14,9 +14,10 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.report.curve import Curve
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import Thumbnail
+from yanshou.schema.summary import parse
 
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-SEVERITY = {"false release": 0, "error": 1, "false block": 2}  # all other outcomes follow
+SEVERITY = {"false release": 0, "error": 1, "false block": 2, "review": 3}  # all other outcomes follow
 
 
 def report_data(
@@ -47,16 +48,24 @@ def to_script_json(value: Any) -> str:
 def worst_first(groups: Sequence[JudgedGroup], threshold: float | None = None) -> list[JudgedGroup]:
     """False releases with the highest p_pass first, then errors, then false blocks with the lowest p_pass.
 
-    All others follow, those nearest to the threshold (or to 0.5) first. Groups without p_pass keep their order.
+    Groups that a policy leaves to a person follow, then all others, each of them with those nearest to the threshold
+    (or to 0.5) first. Of groups without p_pass, those with 需复核 or 备注 come first; otherwise they keep their order.
     """
     middle = 0.5 if threshold is None else threshold
 
-    def place(group: JudgedGroup) -> tuple[int, float]:
+    def place(group: JudgedGroup) -> tuple[int, float, bool]:
         p = middle if group.p_pass is None else group.p_pass
         order = {"false release": -p, "false block": p}.get(group.outcome, abs(p - middle))
-        return SEVERITY.get(group.outcome, len(SEVERITY)), order
+        return SEVERITY.get(group.outcome, len(SEVERITY)), order, group.p_pass is None and not flags(group)
 
     return sorted(groups, key=place)
+
+
+def flags(group: JudgedGroup) -> list[str]:
+    """`doubt` where an entry of a summary is left to a person (需复核), `note` where one has a 备注."""
+    entries = [entry for summary in group.summaries for entry in parse(summary).entries]
+    found = {"doubt": any(entry.doubtful for entry in entries), "note": any(entry.note for entry in entries)}
+    return [name for name, there in found.items() if there]
 
 
 def _points(curve: Curve) -> list[list[float | None]]:
@@ -83,6 +92,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
     return {
         "id": group.key.group_id,
         "mission": mission,
+        "given": group.key.label,
         "label": group.label,
         "verdict": group.verdict,
         "fileVerdict": group.file_verdict,
@@ -92,6 +102,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
         "rules": group.rules_verdict,
         "rulesReason": group.rules and group.rules.reason,
         "fault": group.fault,
+        "flags": flags(group),
         "folder": folder,
         "photos": photos,
     }

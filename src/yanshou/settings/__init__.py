@@ -18,6 +18,7 @@ from yanshou.settings.base import (
     MissionFileSettings,
     Settings,
 )
+from yanshou.settings.compare import CompareSettings
 from yanshou.settings.dataset import DatasetSettings
 from yanshou.settings.endpoint import EndpointSettings
 from yanshou.settings.engine import (
@@ -52,6 +53,7 @@ __all__ = [
     "TOP_P",
     "VERDICT_TOKENS",
     "WORKER_TIMEOUT_S",
+    "CompareSettings",
     "DatasetSettings",
     "EndpointSettings",
     "EngineSettings",

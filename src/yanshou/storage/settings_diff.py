@@ -32,8 +32,13 @@ class Difference(NamedTuple):
     only_grows: bool = False
 
     def __str__(self) -> str:
-        file, run = _truncate_around_difference(_as_text(self.file), _as_text(self.run))
+        file, run = self.texts
         return f"{self.key}: file has {file}, this run has {run}{' (may only grow)' if self.only_grows else ''}"
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both values as a message shows them; long ones (prompts) begin shortly before the first difference."""
+        return _truncate_around_difference(_as_text(self.file), _as_text(self.run))
 
     @property
     def one_sided(self) -> bool:

@@ -5,12 +5,13 @@ const texts = data.texts;
 const ROW = 52; // height of a row in pixels, as in the style sheet
 const OVERSCAN = 8; // rows rendered above and below the visible ones
 const WRONG = new Set(["false-release", "error", "false-block"]);
-const FILTERS = ["mission", "outcome", "label", "verdict"];
+const FILTERS = ["mission", "outcome", "label", "verdict", "flag"];
 const list = byId("list"), spacer = byId("spacer"), rows = byId("rows"), article = byId("group"), review = byId("review");
 const search = byId("search"), large = byId("large"), largePhoto = byId("large-photo");
 
 let shown = []; // numbers of the groups that match the filters, worst first
 let at = -1; // index in `shown` of the chosen group
+let named = false; // whether the address names the chosen group; one that is chosen by default leaves it plain
 let open = []; // photos of the chosen group that can be enlarged
 let opened = 0; // index in `open` of the enlarged photo
 

@@ -1,4 +1,5 @@
-// Filters: the part of the address after # holds them, so that a link can select groups.
+// The part of the address after # holds the filters, and the group by its identity: group (its id), in (its mission) and
+// given (the label of its folder). So a bookmark finds the group in every report, whatever its place there.
 
 const haystacks = [];
 const haystack = (number) => {
@@ -15,6 +16,7 @@ const fits = (group, number, wanted, text) =>
   (!wanted.outcome || group.outcome === wanted.outcome || (wanted.outcome === "wrong" && WRONG.has(group.outcome))) &&
   (!wanted.label || (group.label || "none") === wanted.label) &&
   (!wanted.verdict || (group.verdict || "none") === wanted.verdict) &&
+  (!wanted.flag || (wanted.flag === "none" ? !group.flags.length : wanted.flag === "any" ? group.flags.length > 0 : group.flags.includes(wanted.flag))) &&
   (!text || haystack(number).includes(text));
 
 const filter = (number) => {
@@ -24,7 +26,18 @@ const filter = (number) => {
   data.groups.forEach((group, n) => { if (fits(group, n, wanted, text)) shown.push(n); });
   byId("status").textContent = fill(texts.shown, { shown: shown.length, groups: data.groups.length });
   spacer.style.height = shown.length * ROW + "px";
-  choose(Math.max(shown.indexOf(number), 0));
+  named &&= shown.includes(number);
+  show(Math.max(shown.indexOf(number), 0));
+};
+
+const clearFilters = () => { for (const name of FILTERS.concat("search")) byId(name).value = ""; };
+
+const find = (asked) => { // the number of the group that an address names; -1: it is not in this report
+  const id = asked.get("group"), mission = asked.get("in"), given = asked.get("given");
+  const exact = data.groups.findIndex((group) => group.id === id &&
+    (!mission || data.missions[group.mission] === mission) && (!given || (group.given || "none") === given));
+  // Addresses of yanshou 0.4 and earlier hold the place of the group instead, from 1.
+  return exact < 0 && !mission && /^\d{1,9}$/.test(id) && id <= data.groups.length ? id - 1 : exact;
 };
 
 const readAddress = () => {
@@ -34,12 +47,24 @@ const readAddress = () => {
     if (byId(name).selectedIndex < 0) byId(name).value = "";
   }
   search.value = asked.get("search") || "";
-  filter(Number.parseInt(asked.get("group"), 10) - 1);
+  const number = asked.has("group") ? find(asked) : -1;
+  named = number >= 0;
+  filter(number);
+  if (number >= 0 && !shown.includes(number)) { // its outcome was another one when the bookmark was made
+    clearFilters();
+    named = true;
+    filter(number);
+  } else if (number < 0 && asked.has("group")) {
+    byId("status").textContent += " · " + fill(texts.not_here, { group: asked.get("group") });
+  }
 };
 
 const writeAddress = () => {
   const parts = FILTERS.concat("search").map((name) => [name, byId(name).value]).filter((pair) => pair[1]);
-  if (at > 0) parts.push(["group", shown[at] + 1]); // the first group is chosen by default, which keeps the address of a fresh report plain
+  if (named && at >= 0) {
+    const group = data.groups[shown[at]];
+    parts.push(["group", group.id], ["in", data.missions[group.mission]], ["given", group.given || "none"]);
+  }
   try {
     history.replaceState(null, "", "#" + parts.map(([name, value]) => name + "=" + encodeURIComponent(value)).join("&"));
   } catch { /* a text that no address can hold (a lone surrogate), or a browser that allows files no fragment */ }

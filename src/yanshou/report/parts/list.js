@@ -32,7 +32,12 @@ const repaint = () => {
   if (!painting) painting = requestAnimationFrame(() => { painting = 0; paint(); });
 };
 
-const choose = (place) => {
+const choose = (place) => { // as a person does
+  named = true;
+  show(place);
+};
+
+const show = (place) => {
   at = shown.length ? Math.min(Math.max(place, 0), shown.length - 1) : -1;
   const top = at * ROW;
   if (top < list.scrollTop) list.scrollTop = top;

@@ -5,7 +5,7 @@ search.addEventListener("input", () => {
   typing = setTimeout(() => filter(shown[at]), 120);
 });
 byId("reset").addEventListener("click", () => {
-  for (const name of FILTERS.concat("search")) byId(name).value = "";
+  clearFilters();
   filter(shown[at]);
 });
 byId("up").addEventListener("click", () => scrollTo(0, 0));
