@@ -115,9 +115,9 @@ class JudgeSettings(RunSettings):
     )
     policy: Path | None = Field(
         default=None,
-        description="policy.json of `yanshou evaluate --max-false-release`. Writes <mission>_decisions.jsonl beside the "
-        "verdicts: release, block or review for every group. Needs the checkpoint, engine and Stage-A settings that the "
-        "policy was made with.",
+        description="policy.json of `yanshou evaluate --max-false-release`. Also writes <mission>_decisions.jsonl: "
+        "release, block or review for every group. Checkpoint, engine and settings of both stages must be those that "
+        "the policy was made with.",
     )
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     engine: VerdictEngineSettings | EngineSettings | None  # None: the missions' rules, no model

@@ -44,8 +44,8 @@ class PolicyComparison:
         if expected.summaries is not None:
             return []
         return [
-            f"{self.mission}: what made the summaries is unknown, of {self.path} and of these files. Nothing shows that "
-            "they were made in the same way, and the promise holds only if they were"
+            f"{self.mission}: what made the summaries is unknown, of {self.path} and of these files. Nothing shows "
+            "that they were made in the same way, and the promise holds only if they were"
         ]
 
     def _compare(
@@ -55,13 +55,14 @@ class PolicyComparison:
             return
         if found is None:
             raise PolicyError(
-                f"{self.path}: {self.mission}, {what}: the policy names their settings, and those of the file are unknown, because its "
-                f"run.json is missing. Put it back, {NEW_POLICY}"
+                f"{self.path}: {self.mission}, {what}: the policy names their settings, and those of the file are "
+                f"unknown, because its run.json is missing. Put it back, {NEW_POLICY}"
             )
         if expected is None:
             raise PolicyError(
-                f"{self.path}: {self.mission}, {what}: the policy was made from files without a run.json, so its settings are "
-                f"unknown, and those here are known. Put the run.json back and evaluate again, {NEW_POLICY}"
+                f"{self.path}: {self.mission}, {what}: the policy was made from files without a run.json, so its "
+                "settings are unknown, and those here are known. Put the run.json back and evaluate again, "
+                f"{NEW_POLICY}"
             )
         changes = [(change.key, *change.texts) for change in differences(expected, found)]
         if changes:

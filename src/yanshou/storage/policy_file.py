@@ -27,8 +27,8 @@ def read_policy(path: Path) -> Policy:
         )
     if (written := content.get("sha256")) != (now := policy_sha256(content)):
         raise DamagedFileError(
-            f"{path} was changed after `yanshou evaluate` wrote it: its key sha256 is {str(written)[:12]}…, its content "
-            f"has {now[:12]}…. A promise holds only for the thresholds that were computed. {AGAIN}"
+            f"{path} was changed after `yanshou evaluate` wrote it: its key sha256 is {str(written)[:12]}…, its "
+            f"content has {now[:12]}…. A promise holds only for the thresholds that were computed. {AGAIN}"
         )
     try:
         return Policy.model_validate(content)
