@@ -66,9 +66,12 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
     def absent(self, lines: LinesFile[RecordT], inputs: Sequence[str]) -> AbsentLines:
         """Sorts the lines whose group is not in the input. `inputs`: what all lines on disk were made from."""
 
-    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> None:
-        """Raises PolicyError where a policy is about other settings. `environments`: this run's, and of the lines."""
-        return
+    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Warnings. Raises PolicyError where a policy is about other settings.
+
+        `environments`: this run's, and those of the lines so far.
+        """
+        return []
 
     def conclude(self, files: RunFiles[RecordT]) -> DecisionCounts | None:
         """What follows from the lines, once all outcomes are recorded. The files are still locked."""

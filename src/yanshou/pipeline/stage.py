@@ -107,10 +107,11 @@ class Stage:
                 else read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             )
             environment = task.environment(earlier.environments)
-            task.check_origin(settings, [environment, *earlier.environments])
+            about_policy = task.check_origin(settings, [environment, *earlier.environments])
             with RunFiles.open(
                 paths, task.record_type, task.mission.name, earlier, settings, environment, task.inputs
             ) as files:
+                files.warnings += about_policy
                 yield files
 
     def _outcomes(

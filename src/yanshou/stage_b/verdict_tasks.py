@@ -125,9 +125,8 @@ class ModelTask(VerdictTask):
         self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier, needs_logprobs=needed))
         return self._engine.environment()
 
-    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> None:
-        if self._policy:
-            self.warnings += self._policy.check(identity(settings, environments))
+    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+        return self._policy.check(identity(settings, environments)) if self._policy else []
 
     def conclude(self, files: RunFiles[VerdictRecord]) -> DecisionCounts | None:
         return self._policy.write_decisions(files, self._all_groups) if self._policy else None
