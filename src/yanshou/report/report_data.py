@@ -12,6 +12,7 @@ from typing import Any
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.report.curve_plot import CurvePlot
+from yanshou.report.promises import policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import Thumbnail
 from yanshou.schema.summary import parse
@@ -33,6 +34,7 @@ def report_data(
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
+        "thresholds": [_thresholds(evaluation, name, threshold) for name in numbers],
         "curves": {name: plot.to_script() for name, plot in plots.items()},
         "groups": [
             _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups, threshold)
@@ -68,6 +70,12 @@ def flags(group: JudgedGroup) -> list[str]:
     return [name for name, there in found.items() if there]
 
 
+def _thresholds(evaluation: Evaluation, mission: str, common: float | None) -> list[float]:
+    """What the scale of p_pass shows: the thresholds of the policy, or the one behind all verdicts."""
+    found = list(policy_thresholds(evaluation.promises, mission).values())
+    return found or ([] if common is None else [common])
+
+
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:
     shown = [thumbnails[photo] for photo in group.images]
     folder = _folder([thumbnail.url for thumbnail in shown if thumbnail.url])
@@ -94,6 +102,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
         "rules": group.rules_verdict,
         "rulesReason": group.rules and group.rules.reason,
         "fault": group.fault,
+        "decision": group.decision,
         "flags": flags(group),
         "folder": folder,
         "photos": photos,
