@@ -93,7 +93,7 @@ TEXTS: Final = {
     "误放行 {allowed} 组，而最严格的阈值仍会误放行 {release}。",
     "provenance": "来源：模型、提示词与设置",
     "of_verdicts": "判定文件",
-    "written": "运行时间",
+    "written": "生成时间",
     "of_summaries": "摘要文件",
     "prompt": "提示词",
     "prompt_system": "系统提示词",
