@@ -39,8 +39,9 @@ from yanshou.stage_b.dataset_files import CARD, TRAIN, VAL
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.misjudged import read_misjudged
 from yanshou.stage_b.shared_photos import check_shared_photos, twice_under_one_label
-from yanshou.stage_b.split import validation_ids
+from yanshou.stage_b.split import links, validation_ids
 from yanshou.stage_b.tokens import count_tokens
+from yanshou.stage_b.twins import find_twins
 from yanshou.storage.file_set import replace_together
 from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lock import Lock
@@ -68,7 +69,9 @@ def build_dataset(settings: DatasetSettings) -> Card:
     misjudged = read_misjudged(settings.verdicts, missions, summaries)
     kept, left_out = _sort_out(examples, settings)
     _check_enough(kept, left_out, settings)
-    val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
+    twins = find_twins((example.key, example.summaries) for example in kept)
+    linked, all_linked = links((example.group_id for example in kept), [same.ids for same in twins])
+    val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed, linked)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
@@ -81,9 +84,9 @@ def build_dataset(settings: DatasetSettings) -> Card:
     files = {name: _describe(content, len(sides[name])) for name, content in data.items()}
     warnings = [
         *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
-        *twice_under_one_label(photos),
+        *twice_under_one_label(photos), *all_linked,
     ]  # fmt: skip
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings)
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings, missions=missions)
     data[CARD] = dump_line(card, indent=1)
     with Lock(settings.output_dir / LOCK, settings.output_dir):
         replace_together({settings.output_dir / name: content for name, content in data.items()})
