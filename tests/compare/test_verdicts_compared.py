@@ -7,8 +7,8 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.compared_files import changes, compared, write_side
-from support.lines import GROUNDING, SHIELD, fault, verdict, write_lines
+from support.compared_files import changes, compared, run_compare, write_side
+from support.lines import GROUNDING, SHIELD, fault, stage_a_line, verdict, write_lines
 
 from yanshou.compare.verdicts_compared import Said, VerdictFigures, VerdictPair
 from yanshou.schema.records import GroupKey, Label
@@ -115,3 +115,32 @@ def test_what_is_in_no_figure_is_said(tmp_path: Path) -> None:
     assert "1 groups have no p_pass" in warnings
     assert found["overall"]["mcnemar"]["p_value"] is None
     assert found["missions"][SHIELD]["groups_only_in_a"] == 1
+
+
+def test_corrected_labels_count_and_the_folders_label_stays(tmp_path: Path) -> None:
+    sides = [
+        write_side(tmp_path / name, [verdict(f"QC-{n}", "pass", says) for n in (1, 2, 3)], "verdicts")
+        for name, says in (("a", "fail"), ("b", "pass"))
+    ]
+    rows = [f"{GROUNDING},QC-{group},pass,{label},Li,2026-02-03T09:30:00+08:00" for group, label in LABELS]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(["mission,group_id,label_given,label,who,when", *rows]), encoding="utf-8")
+    found = compared(*sides, tmp_path / "out", "--labels", str(labels))
+    assert found["overall"]["mcnemar"] == {"labelled": 2, "only_a_right": 1, "only_b_right": 1, "p_value": 1.0}
+    assert [(line["group_id"], line["label"], line["label_used"]) for line in changes(tmp_path / "out")] == [
+        ("QC-1", "pass", "fail"), ("QC-2", "pass", None), ("QC-3", "pass", "pass"),
+    ]  # fmt: skip
+    warnings = "\n".join(found["warnings"])
+    assert "2 groups: 0 confirmed, 1 corrected, 0 without a label before, 1 unsure" in warnings
+    assert "labels of 1 groups that are not there" in warnings
+    assert "人工结论：不通过（更正前：通过）" in (tmp_path / "out" / "compare.html").read_text("utf-8")
+
+
+LABELS = (("1", "fail"), ("2", "unsure"), ("9", "fail"))
+
+
+def test_labels_of_stage_a_files_are_wrong_usage(tmp_path: Path) -> None:
+    sides = [write_side(tmp_path / name, [stage_a_line("QC-1")]) for name in ("a", "b")]
+    result = run_compare(*sides, tmp_path / "out", "--labels", str(sides[0]))
+    assert result.exit_code == 2
+    assert "--labels is for files of verdicts" in result.stderr

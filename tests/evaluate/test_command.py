@@ -7,10 +7,12 @@ from random import Random
 
 import pytest
 from click.testing import CliRunner, Result
-from support.lines import CABLES, GROUNDING, stage_a_line, write_lines
+from support.judged_files import amend, write_judged
+from support.lines import CABLES, GROUNDING, SHIELD, stage_a_line, verdict, write_lines
 
 from yanshou.cli import main
 from yanshou.missions import load_missions
+from yanshou.schema.policy import Policy
 from yanshou.storage.lock import Lock
 from yanshou.world.jobs import random_job
 
@@ -77,6 +79,9 @@ def test_json_has_the_figures(verdicts: Path, tmp_path: Path) -> None:
         (["--max-false-release", "9e-7"], 2, "Error: --max-false-release is "),
         (["--threshold", "0.5", "--max-false-release", "0.1"], 2, "Give one"),
         (["--threshold", "0.5"], 2, "p_pass"),
+        (["--max-false-block", "0.1"], 2, "has no p_pass, and no other group has one"),
+        (["--max-false-block", "1"], 2, "Error: --max-false-block is "),
+        (["--pooled"], 2, "--pooled needs --max-false-release or --max-false-block"),
     ],
 )
 def test_impossible_options_are_refused(
@@ -106,3 +111,62 @@ def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout)["overall"]
     assert (found["judge"]["groups"], found["judge"]["judged"], found["rules"]["judged"]) == (1, 1, 1)
+
+
+# ---- policies ----
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> list[Path]:
+    """Two missions judged by one checkpoint: the second has too few fails."""
+    files = []
+    for mission, fails in ((GROUNDING, 50), (SHIELD, 20)):
+        judged = [verdict(f"QC-P{number}", "pass", "pass", 0.8, mission=mission) for number in range(50)]
+        judged += [verdict(f"QC-F{number}", "fail", "fail", 0.2, mission=mission) for number in range(fails)]
+        files.append(write_judged(tmp_path, judged, mission=mission))
+        amend(files[-1], checkpoint="4f0c")
+    return files
+
+
+def test_a_policy_is_written_and_the_last_line_is_the_next_command(scored: list[Path], tmp_path: Path) -> None:
+    result = run(tmp_path / "out", "--max-false-release", 0.1, "--max-false-block", 0.1, scored[0])
+    assert result.exit_code == 0, result.stderr
+    assert f"{GROUNDING}, release if p_pass ≥ 0.5: a false-release rate of at most 0.1" in result.stdout
+    assert f"{GROUNDING}, block if p_pass < 0.5: a false-block rate of at most 0.1" in result.stdout
+    assert "None of this is promised about:\n  other checkpoints, prompts" in result.stdout
+    assert "2 of 2 thresholds are promised, each with 95% confidence." in result.stdout
+    assert "all promises hold with a chance of at least 90.0% (1 - 2 × (1 - 0.95)" in result.stdout
+    assert f"yanshou judge --policy {tmp_path}/out/policy.json --checkpoint" in result.stdout.splitlines()[-1]
+    policy = Policy.model_validate_json((tmp_path / "out" / "policy.json").read_bytes())
+    assert policy.missions[GROUNDING].decide(0.5) == "release"
+    with (tmp_path / "out" / "groups.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert {row["outcome"] for row in csv.DictReader(file)} == {"release", "block"}
+
+
+def test_a_side_without_a_threshold_ends_with_status_3_and_is_null_in_the_policy(
+    scored: list[Path], tmp_path: Path
+) -> None:
+    result = run(tmp_path / "out", "--max-false-release", 0.1, *scored)
+    assert result.exit_code == 3
+    assert f"{SHIELD}, release: no threshold, because of too few human fails" in result.stdout
+    assert "needs 41 with a p_pass even if none of them is released, and there are 20, so 21 more" in result.stdout
+    assert "1 of 2 thresholds could not be promised" in result.stdout
+    policy = json.loads((tmp_path / "out" / "policy.json").read_bytes())
+    side = policy["missions"][SHIELD]["release"]
+    assert (side["threshold"], side["of"], side["needed"], "21 more are missing" in side["why"]) == (None, 20, 41, True)
+    assert policy["missions"][GROUNDING]["release"]["threshold"] == 0.5
+    for option in ("--quiet", "--json"):
+        again = run(tmp_path / "out", option, "--max-false-release", 0.1, *scored)
+        assert again.exit_code == 3
+        assert f"{SHIELD}, release: no threshold" in again.stderr
+    assert json.loads(again.stdout)["policy"]["missions"].keys() == policy["missions"].keys()
+    assert run(tmp_path / "out", "--max-false-release", 0.1, "--pooled", *scored).exit_code == 0
+
+
+def test_an_old_policy_beside_a_new_report_is_named(scored: list[Path], tmp_path: Path) -> None:
+    assert run(tmp_path, "--max-false-release", 0.1, scored[0]).exit_code == 0
+    before = (tmp_path / "policy.json").read_bytes()
+    result = run(tmp_path, scored[0])
+    assert result.exit_code == 0
+    assert "policy.json: from an earlier evaluation, not from this one" in result.stderr
+    assert (tmp_path / "policy.json").read_bytes() == before

@@ -12,6 +12,7 @@ from scipy.stats import beta, binomtest
 from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import (
     Promise,
+    Side,
     allowed_errors,
     candidates,
     find_promise,
@@ -124,6 +125,83 @@ def test_adjacent_floats_are_separated_too() -> None:
     scores = [1.0, math.nextafter(1.0, 0.0), 5e-324, 0.0]
     found = list(candidates(scores, "release"))
     assert [sum(score >= threshold for score in scores) for threshold in found] == [1, 2, 3, 4]
+
+
+# ---- the block side ----
+
+
+def mirrored(scores: Sequence[int]) -> tuple[list[float], list[float]]:
+    """The same values as p_pass, exactly, and seen from the other end."""
+    return [score / 1024 for score in scores], [1 - score / 1024 for score in scores]
+
+
+@given(st.lists(st.integers(1, 1023), max_size=80), st.lists(st.integers(1, 1023), max_size=80), LIMITS)
+def test_blocking_is_releasing_seen_from_the_other_end(passes: list[int], fails: list[int], limit: float) -> None:
+    (p, other_p), (f, other_f) = mirrored(passes), mirrored(fails)
+    release = find_promise("release", p, f, limit, 0.8)
+    block = find_promise("block", other_f, other_p, limit, 0.8)  # fails take the place of passes
+    assert (release.errors, release.gained, release.allowed) == (block.errors, block.gained, block.allowed)
+    assert (release.threshold is None) == (block.threshold is None)
+    if release.threshold is not None and block.threshold is not None:
+        assert [score >= release.threshold for score in p + f] == [
+            score < block.threshold for score in other_p + other_f
+        ]
+
+
+SIDES = pytest.mark.parametrize("side", ["release", "block"])
+
+
+@SIDES
+@given(SCORES, SCORES, st.floats(0.05, 0.4), st.floats(0.05, 0.4))
+def test_a_higher_limit_decides_about_no_fewer_groups(
+    side: Side, passes: list[float], fails: list[float], one: float, other: float
+) -> None:
+    strict, loose = (find_promise(side, passes, fails, limit, 0.7) for limit in sorted([one, other]))
+    if strict.threshold is not None:
+        assert loose.threshold is not None
+        assert (strict.threshold >= loose.threshold) == (side == "release" or strict.threshold == loose.threshold)
+        assert strict.errors.count <= loose.errors.count
+        assert strict.gained.count <= loose.gained.count
+
+
+@SIDES
+@given(SCORES, SCORES, LIMITS)
+def test_no_threshold_makes_more_errors_than_are_allowed(
+    side: Side, passes: list[float], fails: list[float], limit: float
+) -> None:
+    promise = find_promise(side, passes, fails, limit, 0.8)
+    if (threshold := promise.threshold) is not None:
+        errors = sum(p >= threshold for p in fails) if side == "release" else sum(p < threshold for p in passes)
+        assert promise.allowed is not None
+        assert errors == promise.errors.count <= promise.allowed
+        assert 0 <= threshold <= 1
+
+
+def test_the_highest_threshold_below_which_a_human_pass_is_rarely_blocked() -> None:
+    promise = find_promise("block", [*many(197, 0.6, 0.99), 0.05, 0.3, 0.5], many(100, 0.01, 0.4), 0.05, 0.95)
+    assert (promise.allowed, promise.threshold) == (3, 0.5 + 0.05)  # between the third pass and the fourth
+    assert (promise.errors, promise.gained) == (Rate(3, 200), Rate(100, 100))
+    assert promise.explanation.startswith("block if p_pass < 0.55: a false-block rate of at most 0.05 with 95% conf")
+    assert "On this set 3 / 200 (1.5%) human passes are blocked" in promise.explanation
+
+
+@SIDES
+def test_equal_values_are_decided_together_or_not_at_all(side: Side) -> None:
+    """One value for all groups: the only threshold releases, or blocks, every fail and every pass."""
+    promise = find_promise(side, [0.5] * 100, [0.5] * 100, 0.1, 0.95)
+    assert (promise.threshold, promise.errors) == (None, Rate(100, 100))
+    few = find_promise(side, [0.7] * 3 + [0.9] * 97, [0.3] * 97 + [0.7] * 3, 0.1, 0.95)
+    assert few.errors == Rate(3, 100)  # the tie of three passes and three fails goes as one
+
+
+def test_a_p_pass_of_0_and_of_1_is_released_and_blocked_like_any_other() -> None:
+    clear = {side: find_promise(side, [1.0] * 100, [0.0] * 100, 0.1, 0.95) for side in ("release", "block")}
+    assert {side: (found.threshold, found.gained) for side, found in clear.items()} == {
+        "release": (0.5, Rate(100, 100)), "block": (0.5, Rate(100, 100)),
+    }  # fmt: skip
+    assert find_promise("release", [0.0], [], 0.9, 0.1).threshold is None
+    assert list(candidates([0.0, 1.0], "block")) == [0.5]  # no P is above a p_pass of 1
+    assert list(candidates([0.0, 1.0], "release")) == [0.5, 0.0]
 
 
 def kept(halves: Sequence[tuple[Promise, np.ndarray]], limit: float) -> float:

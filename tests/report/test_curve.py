@@ -17,7 +17,7 @@ def test_the_curve_has_the_figures_of_every_threshold(report_files: list[Path]) 
     scores = [(g.p_pass, g.key.label == "fail") for g in plain.groups if g.key.label and g.p_pass is not None]
     for point in trade_off(scores, plain.overall.judge.human_passes, plain.overall.judge.human_fails)[1:]:
         judge = evaluate(report_files[:1], None, MISSIONS, threshold=point.threshold).overall.judge
-        assert (point.false_block, point.false_release) == (judge.false_block.share, judge.false_release.share)
+        assert (point.false_block, point.false_release) == (judge.false_block, judge.false_release)
 
 
 def test_the_mark_lies_on_the_curve(report_files: list[Path], tmp_path: Path) -> None:
@@ -25,7 +25,9 @@ def test_the_mark_lies_on_the_curve(report_files: list[Path], tmp_path: Path) ->
     curve = Curve.of(result.groups, 0.6)
     assert curve is not None
     judge: Counts = result.overall.judge
-    assert (curve.mark.false_block, curve.mark.false_release) == (judge.false_block.share, judge.false_release.share)
+    (mark,) = curve.marks
+    assert (mark.point.false_block, mark.point.false_release) == (judge.false_block, judge.false_release)
+    assert curve.points[curve.start] == mark.point
     page = report(report_files[:1], tmp_path, threshold=0.6)
     assert len(page.named("svg")) == 1
     assert page.texts["所选阈值 0.6"] == 1

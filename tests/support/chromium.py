@@ -137,6 +137,13 @@ class Browser:
         from_centre = round(x - box[0] / 2), round(y - box[1] / 2)
         ActionChains(self.chrome, duration=0).move_to_element_with_offset(element, *from_centre).perform()
 
+    def touch(self, selector: str, x: float, y: float) -> None:
+        """Taps a position in the element with a finger, in CSS pixels from its upper left corner."""
+        box = "const b = arguments[0].getBoundingClientRect(); return [b.left, b.top]"
+        left, top = self.run(box, self.element(selector))
+        for kind, points in (("touchStart", [{"x": left + x, "y": top + y}]), ("touchEnd", [])):
+            self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
     def choose(self, selector: str, value: str) -> None:
         """Chooses an option of a select by its value."""
         from selenium.webdriver.support.ui import Select

@@ -11,8 +11,8 @@ from yanshou.settings import EvaluateSettings
 @quiet_option
 @json_option
 def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
-    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of two
-    baselines, the rules and always-pass (every group passes).
+    """Compares verdicts with human labels: accuracy, false releases and false blocks of the judge and of
+    baselines: the rules, always-pass (every group passes) and a model learned from the summaries.
 
     With --max-false-release or --max-false-block it also finds the thresholds of a policy. Exit status 3: no
     threshold can be promised for a side of a mission."""
@@ -21,21 +21,30 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
     from yanshou.evaluate import policy
-    from yanshou.report import csv_export, page
+    from yanshou.report import csv_export, page, portable
     from yanshou.report.files import evaluate_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
         result = evaluate_files(settings, meter.update)
     print_warnings(result.warnings)
+    if result.policy is None and (settings.output_dir / policy.NAME).exists():
+        say(f"warning: {settings.output_dir / policy.NAME}: from an earlier evaluation, not from this one", err=True)
     if as_json:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        if result.labels:
+            say(f"labels of {result.labels}")
+        for mission, part in result.worth.items():
+            if part.photos and part.no_baseline:
+                say(f"no learned baseline for {mission}: {part.no_baseline}")
         if result.promises:
             print_tables([decision_table(result)])
             for message in promise_messages(result.promises):
                 say(message)
         say(f"report: {settings.output_dir / page.NAME}")
+        if settings.portable:
+            say(f"for another PC: {settings.output_dir / portable.NAME}")
         say(f"every group: {settings.output_dir / csv_export.NAME}")
         if result.promises:
             say(f"policy: {settings.output_dir / policy.NAME}")

@@ -32,7 +32,7 @@ def promise_messages(promises: Promises) -> Iterator[str]:
     """Each promise with what it does not cover, and how many of them hold."""
     for mission, promise in promises.each():
         yield f"{mission or ALL}, {promise.explanation}"
-    yield INDENTED.join(["Not promised about:", *promises.not_covered()])
+    yield INDENTED.join(["None of this is promised about:", *promises.not_covered()])
     yield _all_hold(promises)
 
 
@@ -45,6 +45,9 @@ def next_messages(evaluation: Evaluation, settings: EvaluateSettings) -> Iterato
             f"{failed} of {promises.asked} thresholds could not be promised: without one, nothing is released (or "
             "blocked) on that side, and a person decides. The reasons are above, and in policy.json under `why`."
         )
+    for name, sides in promises.missions.items():
+        if sides.cross:
+            yield f"{name}: the two thresholds cross, so groups with a p_pass between them go to a person"
     if promises.made:
         yield f"next, for new groups judged by the same checkpoint and prompts: {_judge_command(evaluation, settings)}"
     else:
@@ -53,7 +56,7 @@ def next_messages(evaluation: Evaluation, settings: EvaluateSettings) -> Iterato
 
 def _cells(counts: DecisionCounts, confidence: float) -> Iterator[str]:
     for rate in (counts.released, counts.blocked, counts.review):
-        yield f"{rate.count}: {with_interval(rate, confidence)}"
+        yield with_interval(rate, confidence)
     for rate in (counts.false_release, counts.false_block):
         yield counted(rate, confidence)
 

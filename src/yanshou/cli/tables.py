@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from yanshou.cli.run_table import NONE, figure_table, mission_column, name_cell, percent, right_columns
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
+from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
 from yanshou.stage_b.shortcut import Shortcut
@@ -44,7 +45,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         for what, who, counts in part.rows():
             cells = _verdict_shares(counts, evaluation.confidence)
             figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
-    return [counted, figures]
+    return [counted, figures, *_worth_tables(evaluation)]
 
 
 def dataset_tables(card: Card) -> list[Table]:
@@ -69,7 +70,7 @@ def _twins_table(card: Card) -> Table:
 
 def _shortcuts_table(card: Card) -> Table:
     """The feature that tells the label best, per mission."""
-    table = Table(mission_column(min_width=20), "tells the label best", "AUC", "where", box=None, pad_edge=False)
+    table = Table(mission_column(min_width=20), "strongest feature", "its AUC", "where", box=None, pad_edge=False)
     for name, part in card.missions.items():
         table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
     return table
@@ -84,8 +85,39 @@ def _twins(twins: TwinFigures) -> Iterable[str]:
 def _shortcut(shortcut: Shortcut | None) -> Iterable[str]:
     if shortcut is None:
         return (NONE, NONE, NONE)
-    named = " (in the rule)" if shortcut.in_rule else ""
-    return (f"{shortcut.feature}{named}", f"{shortcut.auc:.2f}", shortcut.direction)
+    remark = " (in the rule)" if shortcut.in_rule else " (perhaps by chance)" if shortcut.low <= 0.5 else ""
+    return (shortcut.feature + remark, _decimals(shortcut.auc), shortcut.direction)
+
+
+def _worth_tables(evaluation: Evaluation) -> list[Table]:
+    """How good p_pass is beside a learned baseline, and the one feature that tells the label best."""
+    if not any(part.comparison or part.calibration or part.shortcut for part in evaluation.worth.values()):
+        return []
+    figures = right_columns("AUC", "AUC learned", "difference", "Brier", "constant", "its AUC")
+    feature = Column("strongest feature", overflow="fold")
+    table = Table(mission_column(min_width=23), *figures[:-1], feature, figures[-1], box=None, padding=(0, 1, 0, 0))
+    for name, part in evaluation.worth.items():
+        table.add_row(name_cell(name), *map(name_cell, (*_comparison_cells(part), *_shortcut_cells(part.shortcut))))
+    return [table]
+
+
+def _comparison_cells(part: Worth) -> Iterable[str]:
+    found, against = part.calibration, part.comparison
+    yield _decimals(found.auc if found else None)
+    yield _decimals(against.baseline_auc if against else None)
+    gap = against.auc_difference if against else None
+    yield f"{gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" if gap else NONE
+    yield _decimals(found.brier if found else None)
+    yield _decimals(found.base_rate_brier if found else None)
+
+
+def _shortcut_cells(shortcut: Shortcut | None) -> Iterable[str]:
+    """Dashes for a feature that may tell the label by chance."""
+    return (shortcut.feature, _decimals(shortcut.auc)) if shortcut and shortcut.low > 0.5 else (NONE, NONE)
+
+
+def _decimals(figure: float | None) -> str:
+    return NONE if figure is None else f"{figure:.2f}"
 
 
 def _entry_shares(tally: Tally) -> Iterable[str]:
@@ -95,7 +127,7 @@ def _entry_shares(tally: Tally) -> Iterable[str]:
 def _verdict_shares(counts: Counts, confidence: float) -> Iterable[str]:
     yield with_interval(counts.accuracy, confidence)
     yield percent(counts.balanced_accuracy)
-    yield NONE if counts.mcc is None else f"{counts.mcc:.2f}"
+    yield _decimals(counts.mcc)
     for rate in (counts.false_release, counts.false_block):
         yield counted(rate, confidence)
 

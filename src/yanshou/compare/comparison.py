@@ -1,6 +1,6 @@
 """The comparison of two files: figures, changes, differing settings, and what a reader has to know beside them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from yanshou.compare.pairs import Kind, check_common, common_kind, failed_groups
 from yanshou.compare.run_differences import RunDifferences, run_differences
 from yanshou.compare.summaries_compared import PhotoChange, Summaries, SummaryComparison
 from yanshou.compare.verdicts_compared import Said, VerdictComparison, VerdictPair
+from yanshou.errors import UsageError
 from yanshou.missions import Missions
-from yanshou.schema.records import GroupKey, Label, StageARecord, VerdictRecord
+from yanshou.schema.records import GroupKey, StageARecord, VerdictRecord
+from yanshou.storage.labels_file import read_labels
 
 MAX_NAMED = 5  # groups that warnings of one kind name
 
@@ -47,15 +49,16 @@ class Comparison:
         }  # fmt: skip
 
 
-def compare(
-    a: Path, b: Path, missions: Missions, label_of: Callable[[GroupKey], Label | None] | None = None
-) -> Comparison:
-    """Compares two Stage-A files, or two files of verdicts. `label_of`: the label of a group where not the folder's.
+def compare(a: Path, b: Path, missions: Missions, labels: Sequence[Path] = ()) -> Comparison:
+    """Compares two Stage-A files, or two files of verdicts. `labels`: files whose labels count for verdicts.
 
-    Raises UsageError for files of other kinds or of two kinds and for one file given twice; InputError where no group
-    is in both; DamagedFileError for a line that no run writes.
+    Raises UsageError for files of other kinds or of two kinds, for one file given twice, and for labels of Stage-A
+    files; InputError where no group is in both; DamagedFileError for a line that no run writes.
     """
     kind: Kind = common_kind(a, b)
+    if labels and kind is StageARecord:
+        raise UsageError("--labels is for files of verdicts: no figure about summaries depends on a label.")
+    read = read_labels(labels, missions)
     found: SummaryComparison | VerdictComparison
     if kind is StageARecord:
         found = SummaryComparison(missions)
@@ -63,13 +66,13 @@ def compare(
             found.add(*summaries)
         common = found.overall.groups
     else:
-        found = VerdictComparison(label_of or (lambda key: key.label))
+        found = VerdictComparison(read)
         for said in read_pairs(a, b, VerdictRecord, missions, Said.of):
             found.add(*said)
         common = found.overall.groups
     check_common(a, b, common, found.only_a, found.only_b)
     runs = run_differences(a, b)
-    warnings = (*runs.warnings, *_unpaired_warnings(a, b, found, missions), *_own_warnings(found, runs))
+    warnings = (*runs.warnings, *_unpaired_warnings(a, b, found, missions), *_own_warnings(found))
     return Comparison(a, b, found, found.worst_first(), runs, warnings)
 
 
@@ -87,10 +90,10 @@ def _unpaired_warnings(
             yield f"{_named(only)} only in {one}, in no share" + "".join(f"; {note}" for note in notes)
 
 
-def _own_warnings(found: SummaryComparison | VerdictComparison, runs: RunDifferences) -> Iterator[str]:
+def _own_warnings(found: SummaryComparison | VerdictComparison) -> Iterator[str]:
     if isinstance(found, SummaryComparison):
         return _summary_warnings(found)
-    return _verdict_warnings(found, runs)
+    return _verdict_warnings(found)
 
 
 def _summary_warnings(found: SummaryComparison) -> Iterator[str]:
@@ -107,8 +110,11 @@ def _summary_warnings(found: SummaryComparison) -> Iterator[str]:
         yield f"{mission}: unknown mission, so no decision of the rules about its {groups} groups with a changed photo"
 
 
-def _verdict_warnings(found: VerdictComparison, runs: RunDifferences) -> Iterator[str]:
+def _verdict_warnings(found: VerdictComparison) -> Iterator[str]:
     total = found.overall
+    if found.labels.files:
+        yield f"labels of the files given with --labels: {found.labels.used(pair.key for pair in total.pairs)}"
+        yield from found.labels.warnings([*(pair.key for pair in total.pairs), *found.only_a, *found.only_b])
     if other := total.other_summaries:
         yield f"{other} groups were judged from other summaries in B: what differs is not the judge alone"
     if not total.labelled:

@@ -11,7 +11,6 @@ without ×N counts once, one with ×0 not at all. Lines with other texts and the
 alone. A difference above ×100 counts as 100, as in a score: a repetition loop would outweigh a thousand photos.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -19,7 +18,10 @@ from functools import lru_cache
 from yanshou.evaluate.summaries import OTHER
 from yanshou.schema.summary import COUNT_LIMIT, VOCABULARY, Entry, parse
 
-Entries = Mapping[tuple[str, str], int]  # (类别, canonical entry without its count) → number
+EntryKey = tuple[str, str]  # 类别, canonical entry without its count
+Entries = Mapping[EntryKey, int]
+
+NOTE = "备注"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,10 @@ class EntryChanges:
 
     @classmethod
     def between(cls, a: str, b: str) -> "EntryChanges":
-        before, after = entries_of(a), entries_of(b)
+        return cls.of(entries_of(a), entries_of(b))
+
+    @classmethod
+    def of(cls, before: Entries, after: Entries) -> "EntryChanges":
         return cls(_more(before, after), _more(after, before))
 
     @property
@@ -47,16 +52,25 @@ class EntryChanges:
 NO_CHANGES = EntryChanges({}, {})
 
 
-@lru_cache(maxsize=16_384)  # many photos of a run have the same line
 def entries_of(line: str) -> Entries:
     """The line's entries, counted."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for entry in parse(line).canonical().entries:
-        counts[entry_key(entry)] += 1 if entry.count is None else entry.count
-    return counts
+    pieces = line.split("，")
+    if NOTE in line or not all(map(str.strip, pieces)):  # a note may hold `，`, and nothing is an entry between two
+        pieces = [line]
+    counts: dict[EntryKey, int] = {}
+    for piece in pieces:
+        for key, number in _counted(piece):
+            counts[key] = counts.get(key, 0) + number
+    return {key: number for key, number in counts.items() if number}
 
 
-def entry_key(canonical: Entry) -> tuple[str, str]:
+@lru_cache(maxsize=16_384)  # most entries of a run are among a few hundred different ones
+def _counted(piece: str) -> tuple[tuple[EntryKey, int], ...]:
+    entries = parse(piece).canonical().entries
+    return tuple((entry_key(entry), 1 if entry.count is None else entry.count) for entry in entries)
+
+
+def entry_key(canonical: Entry) -> EntryKey:
     """类别 and text of an entry, without its count."""
     return category_of(canonical), str(replace(canonical, count=None))
 

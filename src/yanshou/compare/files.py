@@ -29,7 +29,7 @@ def compare_files(settings: CompareSettings, progress: Progress | None = None) -
     """
     a, b = settings.files
     texts = translation(settings.lang)
-    comparison = compare(a, b, load_missions(settings.mission_files))
+    comparison = compare(a, b, load_missions(settings.mission_files), settings.labels)
     folder = settings.output_dir
     with Lock(folder / LOCK, folder):  # a second run would delete thumbnails of this one
         shown = comparison.changes[: settings.max_shown]

@@ -79,13 +79,14 @@ def _card(change: Change, photos: Mapping[str, Thumbnail], texts: Texts) -> Card
 
 def _photo_card(change: PhotoChange, photos: Mapping[str, Thumbnail], texts: Texts) -> Card:
     number, thumbnail = texts["photo"].format(number=change.photo), photos[photo_of(change)]
+    entries = change.entries
     kind = f"change_{change.change.replace(' ', '_')}"
     says = [texts[f"says_{label or 'none'}"] for label in change.rules]
     rules = texts["rules"].format(a=says[0], b=says[1]) if change.turned else ""
     renamed = texts["renamed"].format(name=PurePath(change.path_b).name) if change.path_b and change.renamed else ""
     return {
         "kinds": ["turned", kind] if change.turned else [kind],
-        "categories": change.entries.categories,
+        "categories": entries.categories,
         "photo": {
             "address": thumbnail.name and ADDRESS + thumbnail.name,
             "file": thumbnail.url,
@@ -95,7 +96,7 @@ def _photo_card(change: PhotoChange, photos: Mapping[str, Thumbnail], texts: Tex
         "title": number,
         "notes": [note for note in (rules, renamed) if note],
         "name": PurePath(change.path).name,
-        "sides": [_line(change.a, change.entries.lost, texts), _line(change.b, change.entries.gained, texts)],
+        "sides": [_line(change.a, entries.lost, texts), _line(change.b, entries.gained, texts)],
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Literal, Self
 
-from yanshou.compare.entry_changes import NO_CHANGES, EntryChanges, as_texts, entries_of
+from yanshou.compare.entry_changes import NO_CHANGES, Entries, EntryChanges, as_texts, entries_of
 from yanshou.evaluate.summaries import ordered_categories
 from yanshou.missions import Missions
 from yanshou.missions.rules import decide
@@ -43,14 +43,19 @@ class PhotoChange:
     path_b: str | None  # where it differs from A's
     a: str | None
     b: str | None
-    entries: EntryChanges
+    number: int  # of entries lost and gained
     rules: tuple[Label | None, Label | None]  # of the whole group, in A and in B; None: the mission has no rule
+
+    @property
+    def entries(self) -> EntryChanges:
+        """Computed where it is asked for: a run may have 100,000 changes. Empty for a photo that one file lacks."""
+        return NO_CHANGES if self.a is None or self.b is None else EntryChanges.between(self.a, self.b)
 
     @property
     def change(self) -> Change:
         if self.a is None or self.b is None:
             return "only in B" if self.a is None else "only in A"
-        return "entries" if self.entries.number else "spelling"
+        return "entries" if self.number else "spelling"
 
     @property
     def turned(self) -> bool:
@@ -63,11 +68,12 @@ class PhotoChange:
         return self.path_b is not None and PurePath(self.path).name != PurePath(self.path_b).name
 
     def to_dict(self) -> dict[str, Any]:
+        entries = self.entries
         return {
             "mission": self.key.mission, "group_id": self.key.group_id, "label": self.key.label,
             "photo": self.photo, "path": self.path, "path_b": self.path_b, "change": self.change,
             "a": self.a, "b": self.b,
-            "entries_lost": as_texts(self.entries.lost), "entries_gained": as_texts(self.entries.gained),
+            "entries_lost": as_texts(entries.lost), "entries_gained": as_texts(entries.gained),
             "rules_a": self.rules[0], "rules_b": self.rules[1],
         }  # fmt: skip
 
@@ -111,22 +117,38 @@ class SummaryFigures:
     def identical_share(self) -> float | None:
         return self.identical / self.photos if self.photos else None
 
-    def add_lines(self, a: str, b: str, changes: EntryChanges) -> None:
-        for entries, name in (
-            (entries_of(a), "a"),
-            (entries_of(b), "b"),
-            (changes.lost, "lost"),
-            (changes.gained, "gained"),
-        ):
-            for (category, _), number in entries.items():
-                figures = self.categories.setdefault(category, CategoryFigures())
-                setattr(figures, name, getattr(figures, name) + min(number, COUNT_LIMIT))
+    def add_photo(self, a: str, b: str) -> int:
+        """Counts a photo that both files have; returns the number of entries lost and gained."""
+        in_a = entries_of(a)
+        in_b = in_a if a == b else entries_of(b)
+        changes = NO_CHANGES if a == b else EntryChanges.of(in_a, in_b)
+        self.photos += 1
+        self.identical += a == b
+        self.spelling += a != b and not changes.number
+        self.changed += changes.number > 0
+        self._add_entries(in_a, in_b, changes)
+        return changes.number
+
+    def _add_entries(self, in_a: Entries, in_b: Entries, changes: EntryChanges) -> None:
+        for (category, _), number in in_a.items():
+            self._of(category).a += min(number, COUNT_LIMIT)
+        for (category, _), number in in_b.items():
+            self._of(category).b += min(number, COUNT_LIMIT)
+        for (category, _), number in changes.lost.items():
+            self._of(category).lost += number
+        for (category, _), number in changes.gained.items():
+            self._of(category).gained += number
 
     def add(self, other: "SummaryFigures") -> None:
         for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for category, figures in other.categories.items():
-            self.categories.setdefault(category, CategoryFigures()).add(figures)
+            self._of(category).add(figures)
+
+    def _of(self, category: str) -> CategoryFigures:
+        if category not in self.categories:
+            self.categories[category] = CategoryFigures()
+        return self.categories[category]
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -182,17 +204,11 @@ class SummaryComparison:
 
     def worst_first(self) -> list[PhotoChange]:
         """Photos of groups whose decision by the rules turns, then those with the most entries changed."""
-        return sorted(self.changes, key=lambda change: (not change.turned, -change.entries.number))
+        return sorted(self.changes, key=lambda change: (not change.turned, -change.number))
 
     def _add_pair(self, a: Summaries, b: Summaries, figures: SummaryFigures) -> None:
         self._count_photos(a, b, figures)
-        for line_a, line_b in zip(a.lines, b.lines, strict=False):
-            changes = NO_CHANGES if line_a == line_b else EntryChanges.between(line_a, line_b)
-            figures.add_lines(line_a, line_b, changes)
-            figures.photos += 1
-            figures.identical += line_a == line_b
-            figures.spelling += line_a != line_b and not changes.number
-            figures.changed += changes.number > 0
+        numbers = [figures.add_photo(*lines) for lines in zip(a.lines, b.lines, strict=False)]
         if a.lines == b.lines:
             return
         if a.key.mission not in self.known:
@@ -200,7 +216,7 @@ class SummaryComparison:
         rules = self._decided(a), self._decided(b)
         figures.to_pass += rules == ("fail", "pass")
         figures.to_fail += rules == ("pass", "fail")
-        self.changes += _changes(a, b, rules)
+        self.changes += _changes(a, b, numbers, rules)
 
     def _count_photos(self, a: Summaries, b: Summaries, figures: SummaryFigures) -> None:
         more = len(a.lines) - len(b.lines)
@@ -226,8 +242,13 @@ def _names(images: Sequence[str]) -> list[str]:
     return [PurePath(image).name for image in images]
 
 
-def _changes(a: Summaries, b: Summaries, rules: tuple[Label | None, Label | None]) -> Iterator[PhotoChange]:
-    """The photos of a group whose lines differ, and those that only one file has."""
+def _changes(
+    a: Summaries, b: Summaries, numbers: Sequence[int], rules: tuple[Label | None, Label | None]
+) -> Iterator[PhotoChange]:
+    """The photos of a group whose lines differ, and those that only one file has.
+
+    `numbers`: of entries lost and gained, of each photo that both files have.
+    """
     for index in range(max(len(a.lines), len(b.lines))):
         line_a, line_b = _at(a.lines, index), _at(b.lines, index)
         if line_a == line_b:
@@ -241,7 +262,7 @@ def _changes(a: Summaries, b: Summaries, rules: tuple[Label | None, Label | None
             path_b=path_b if both and path_b != path else None,
             a=line_a,
             b=line_b,
-            entries=NO_CHANGES if line_a is None or line_b is None else EntryChanges.between(line_a, line_b),
+            number=numbers[index] if both else 0,
             rules=rules,
         )
 

@@ -8,7 +8,6 @@ A group without a human label is in no test. A group that only one file has is c
 failed in the other run, or was never judged there.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from yanshou.schema.records import GroupKey, Label, VerdictRecord
+from yanshou.storage.labels_file import Labels
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Kind = Literal["new_false_release", "new_false_block", "unlabelled", "right"]
@@ -181,7 +181,7 @@ class VerdictFigures:
 class VerdictComparison:
     """Two files of verdicts, compared. `add` takes one group after the other."""
 
-    label_of: Callable[[GroupKey], Label | None]
+    labels: Labels
     missions: dict[str, VerdictFigures] = field(default_factory=dict)
     only_a: list[GroupKey] = field(default_factory=list)
     only_b: list[GroupKey] = field(default_factory=list)
@@ -201,7 +201,7 @@ class VerdictComparison:
         assert one
         figures = self.missions.setdefault(one.key.mission, VerdictFigures())
         if a and b:
-            figures.pairs.append(VerdictPair(a, b, self.label_of(a.key)))
+            figures.pairs.append(VerdictPair(a, b, self.labels.label_of(a.key)))
         elif a:
             figures.only_a += 1
             self.only_a.append(a.key)

@@ -9,18 +9,19 @@ the share of passes in this set. A judge with a higher score than that says less
 label or without p_pass are left out.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.metrics import Rate
+from yanshou.evaluate.photo_bands import BANDS, band_of
 
 BINS = 10
-PHOTO_BANDS = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 7), (8, None))  # numbers of photos; None: and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Calibration:
     """p_pass against the human labels of one mission."""
 
     bins: tuple[Bin, ...]  # by rising p_pass
+    auc: float | None  # how often a human pass has the higher p_pass; None: all groups have one label
     brier: float
     base_rate_brier: float  # of a constant: the share of passes
 
@@ -55,6 +57,7 @@ class Calibration:
         share = float(passed.mean())
         return cls(
             bins=tuple(_bin(p[rows], passed[rows]) for rows in _equal_bins(p)),
+            auc=float(roc_auc_score(passed, p)) if 0 < share < 1 else None,
             brier=float(brier_score_loss(passed, p, pos_label=1)),
             base_rate_brier=share * (1 - share),
         )
@@ -62,6 +65,7 @@ class Calibration:
     def to_dict(self, confidence: float) -> dict[str, Any]:
         return {
             "bins": [one.to_dict(confidence) for one in self.bins],
+            "auc": self.auc,
             "brier": self.brier,
             "base_rate_brier": self.base_rate_brier,
         }
@@ -71,14 +75,8 @@ class Calibration:
 class PhotoBand:
     """The groups with so many photos."""
 
-    first: int
-    last: int | None  # None: and more
+    name: str  # 3; 5–7; 8+
     fails: Rate  # human fails among the groups
-
-    @property
-    def name(self) -> str:
-        """3; 5–7; 8+"""
-        return f"{self.first}+" if self.last is None else str(self.first) + f"–{self.last}" * (self.last > self.first)
 
     def to_dict(self, confidence: float) -> dict[str, Any]:
         return {"photos": self.name, "human_fails": self.fails.to_dict(confidence)}
@@ -86,13 +84,10 @@ class PhotoBand:
 
 def fails_by_photos(groups: Sequence[JudgedGroup]) -> tuple[PhotoBand, ...]:
     """The share of human fails by number of photos. Bands without a labelled group are left out."""
-    labelled = [(len(group.images), group.label == "fail") for group in groups if group.label and group.images]
-    bands = []
-    for first, last in PHOTO_BANDS:
-        failed = [fail for photos, fail in labelled if first <= photos <= (last or photos)]
-        if failed:
-            bands.append(PhotoBand(first, last, Rate(sum(failed), len(failed))))
-    return tuple(bands)
+    labelled = [(band_of(len(group.images)), group.label) for group in groups if group.label and group.images]
+    counts = Counter(labelled)
+    sizes = Counter(band for band, _ in labelled)
+    return tuple(PhotoBand(name, Rate(counts[name, "fail"], sizes[name])) for _, name in BANDS if sizes[name])
 
 
 def _equal_bins(p: np.ndarray) -> list[slice]:

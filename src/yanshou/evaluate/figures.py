@@ -1,18 +1,19 @@
 """The figures of one mission, or of all missions together: of the judge and of baselines, on the same groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.judges import UNKNOWN, Judge
 from yanshou.evaluate.metrics import Counts
+from yanshou.schema.records import GroupKey, Label
 
 
 class FigureRow(NamedTuple):
     """The figures of one kind of verdict."""
 
-    what: Literal["judge", "rules", "always_pass"]  # the key in --json
+    what: Literal["judge", "rules", "always_pass", "learned"]  # the key in --json
     name: str  # what gave the verdicts
     counts: Counts
 
@@ -24,32 +25,40 @@ class EvaluationFigures:
     judge: Counts
     rules: Counts
     always_pass: Counts
+    learned: Counts | None = None  # of the learned baseline, where it releases as many groups as the judge
     judged_by: Judge = UNKNOWN
 
     @classmethod
-    def of(cls, groups: Sequence[JudgedGroup], judged_by: Judge = UNKNOWN) -> "EvaluationFigures":
+    def of(
+        cls,
+        groups: Sequence[JudgedGroup],
+        judged_by: Judge = UNKNOWN,
+        learned: Mapping[GroupKey, Label] | None = None,
+    ) -> "EvaluationFigures":
+        """`learned`: the verdicts of the learned baseline; None: there is none."""
         return cls(
             judge=Counts.of((group.label, group.verdict) for group in groups),
             rules=Counts.of((group.label, group.rules_verdict) for group in groups),
             always_pass=Counts.of((group.label, "pass") for group in groups),
+            learned=None if learned is None else Counts.of((group.label, learned.get(group.key)) for group in groups),
             judged_by=judged_by,
         )
 
     def rows(self) -> list[FigureRow]:
         """The judge and the baselines. Where the rules judged, they have one row, unless they now decide otherwise."""
-        rows = [
-            FigureRow("judge", self.judged_by.name, self.judge),
-            FigureRow("always_pass", "always pass", self.always_pass),
-        ]
+        rows = [FigureRow("judge", self.judged_by.name, self.judge)]
         if self.judged_by.kind != "rules":
-            rows.insert(1, FigureRow("rules", "rules", self.rules))
+            rows.append(FigureRow("rules", "rules", self.rules))
         elif self.rules != self.judge:
-            rows.insert(1, FigureRow("rules", "rules now", self.rules))
+            rows.append(FigureRow("rules", "rules now", self.rules))
+        rows.append(FigureRow("always_pass", "always pass", self.always_pass))
+        if self.learned:
+            rows.append(FigureRow("learned", "learned", self.learned))
         return rows
 
     def to_dict(self, confidence: float) -> dict[str, Any]:
-        counts = {"judge": self.judge, "rules": self.rules, "always_pass": self.always_pass}
+        counts = {"judge": self.judge, "rules": self.rules, "always_pass": self.always_pass, "learned": self.learned}
         return {
             "judged_by": self.judged_by.to_dict(),
-            **{name: part.to_dict(confidence) for name, part in counts.items()},
+            **{name: part and part.to_dict(confidence) for name, part in counts.items()},
         }

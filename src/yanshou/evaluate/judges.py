@@ -49,9 +49,10 @@ class Judge:
         return UNKNOWN if kind == "unknown" else cls(kind, name, run.settings)
 
     def differs_from(self, other: "Judge", ignored: Sequence[str] = ()) -> list[str]:
-        """The settings by which this is another judge."""
+        """The settings by which this is another judge. `ignored`: settings, with all below them, that may differ."""
         changes = [change.key for change in differences(self.settings, other.settings)]
-        return [key for key in changes if key not in (*VerdictTask.may_change, *ignored)]
+        below = tuple(f"{key}." for key in (*VerdictTask.may_change, *ignored))
+        return [key for key in changes if not f"{key}.".startswith(below)]
 
     def to_dict(self) -> dict[str, Any]:
         prints = {name: self.settings[name] for name in (*FINGERPRINTS, "model") if self.settings.get(name) is not None}

@@ -38,7 +38,7 @@ def build_policy(
     stage_a_files: Files,
     runs: Runs,
     only: Iterable[Path] = (),
-    labels_files: Iterable[Path] = (),
+    labels_files: Iterable[FileDigest] = (),
 ) -> Policy:
     """The policy of an evaluation. Raises InputError where files of one mission were made differently."""
     missions = {}
@@ -64,7 +64,7 @@ def build_policy(
         labels=LabelSource(
             folders=sum(group.label is not None for group in groups if group.label == group.key.label),
             corrected=corrected,
-            files=_digests(labels_files),
+            files=list(labels_files),
         ),
         only=_digests(only),
         sha256="",
@@ -89,11 +89,15 @@ def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[Judged
 def unbound_warnings(policy: Policy | None) -> Iterable[str]:
     """A warning for each mission of which a stage is unknown: the policy cannot be compared with another run."""
     for name, mission in policy.missions.items() if policy else ():
-        unknown = {"verdicts": mission.judge, "summaries": mission.summaries}
-        for what in (what for what, identity in unknown.items() if identity is None):
+        if mission.judge is None:
             yield (
-                f"{name}: no run file says what made the {what}, so `yanshou judge` refuses this policy. Put the run "
+                f"{name}: no run file says what made the verdicts, so `yanshou judge` refuses this policy. Put the run "
                 "file back beside them, and evaluate again"
+            )
+        if mission.summaries is None:
+            yield (
+                f"{name}: no run file says what made the summaries, so this policy fits only Stage-A files of which "
+                "that is unknown, too. Put the run file back beside them, and evaluate again"
             )
 
 

@@ -29,6 +29,12 @@ class SidePromises:
     release: Promise | None  # None: not asked for
     block: Promise | None
 
+    @property
+    def cross(self) -> bool:
+        """Whether some p_pass is on both sides: a person decides about such groups."""
+        above, below = (None if side is None else side.threshold for side in (self.release, self.block))
+        return above is not None and below is not None and above < below
+
     def asked(self) -> list[Promise]:
         return [promise for promise in (self.release, self.block) if promise is not None]
 

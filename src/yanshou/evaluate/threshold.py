@@ -95,7 +95,7 @@ class Promise:
     def explanation(self) -> str:
         """What is promised and what it gains, or why nothing is."""
         if self.threshold is None:
-            return f"{self.side}: no threshold. {self.why}."
+            return f"{self.side}: no threshold, because of {self.why}."
         who, fate = NOUNS[self.side]
         others, relation = ("human passes", "≥") if self.side == "release" else ("human fails", "<")
         return (

@@ -10,7 +10,7 @@ Models and strangers wrote the texts of a group. So the page has a Content-Secur
 its hash and loads only pictures, and the script inserts all data as text, never as markup.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from markupsafe import Markup
@@ -21,10 +21,11 @@ from yanshou.evaluate.metrics import Rate
 from yanshou.evaluate.threshold import Promise
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
-from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, ticks
+from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
 from yanshou.report.overview import overview
-from yanshou.report.provenance import checkpoints, common_threshold, origins, threshold_text
+from yanshou.report.packed import Packed
+from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.report.translations import translation
@@ -55,18 +56,33 @@ def write_report(
     thumbnails = make_thumbnails(photos, output_dir, progress)
     path = output_dir / NAME
     html = page(evaluation, thumbnails, texts)
-    content = {NAME: html.encode("utf-8", errors="backslashreplace"), **(beside or {})}  # a lone surrogate is escaped
+    content = {NAME: encoded(html), **(beside or {})}
     replace_together({output_dir / name: data for name, data in content.items()})
     remove_others(output_dir, thumbnails.values())
     return path
 
 
-def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:
-    """The whole page."""
+def packed_page(evaluation: Evaluation, lang: str) -> Callable[[Packed, Mapping[str, Thumbnail]], bytes]:
+    """Makes the page of an archive from the groups and photos in it."""
+    return lambda packed, photos: encoded(page(evaluation, photos, translation(lang), packed))
+
+
+def encoded(html: str) -> bytes:
+    """The file's content. A lone surrogate, from a file name that is not UTF-8, is written as its escape."""
+    return html.encode("utf-8", errors="backslashreplace")
+
+
+def page(
+    evaluation: Evaluation,
+    thumbnails: Mapping[str, Thumbnail],
+    texts: Mapping[str, str],
+    packed: Packed | None = None,
+) -> str:
+    """The whole page. `packed`: the page is for an archive, and shows the groups in it."""
     templates = assets.environment()
-    templates.filters.update(percent=_percent, url=url)
+    templates.filters.update(percent=_percent, svg=_svg, url=url)
     script = assets.script()
-    curves = _curves(evaluation)
+    plots = curve_plots(evaluation, texts)
     return templates.get_template(assets.PAGE).render(
         t=texts,
         moment=in_words(now(), texts),
@@ -74,16 +90,16 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
         script=Markup(script),
         script_hash=assets.script_hash(script),
         style=Markup(assets.style()),
-        data=Markup(to_script_json(report_data(evaluation, thumbnails, curves, texts))),
+        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts, packed))),
+        packed=packed and packed.notes(thumbnails, texts),
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),
         overview=overview(evaluation),
         sizes={name: len(groups) for name, groups in by_mission(evaluation)},
         confusions=confusions(evaluation),
-        curves=curves,
-        chart={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
-        ticks=ticks(),
+        plots=plots,
+        frame=plot_frame(),
         checkpoints=checkpoints(evaluation),
         threshold=threshold_text(evaluation, texts),
         promises=_promises(evaluation, texts),
@@ -124,11 +140,6 @@ def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]
     return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
 
 
-def _curves(evaluation: Evaluation) -> dict[str, Curve | None]:
-    threshold = common_threshold(evaluation)
-    return {name: Curve.of(groups, threshold) for name, groups in by_mission(evaluation)}
-
-
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
     interval = rate.interval(confidence)
     if interval is None:
@@ -139,3 +150,8 @@ def _share(rate: Rate, confidence: float) -> dict[str, str] | None:
 
 def _percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
+
+
+def _svg(number: float) -> str:
+    """A length in SVG user units."""
+    return f"{number:.1f}"

@@ -161,6 +161,7 @@ def _pieces(line: str) -> Iterator[str]:
     yield "，".join(held)
 
 
+@lru_cache(maxsize=4096)  # as for canonical entries, below
 def _parse_entry(piece: str) -> Entry:
     text, count = piece, None
     if counted := _COUNT.search(piece):

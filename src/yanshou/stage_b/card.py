@@ -27,7 +27,8 @@ from typing import Any
 from pydantic import Field
 
 from yanshou.missions import Missions
-from yanshou.schema.records import GroupRecord, Label, Record
+from yanshou.schema.label_row import LabelsUsed
+from yanshou.schema.records import GroupKey, GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.examples import Example
@@ -116,6 +117,7 @@ class Card(Record):
     missions: dict[str, DatasetFigures]
     contradictions: list[Contradiction]
     left_out: list[LeftOut]
+    labels: LabelsUsed | None  # null: no labels files
     warnings: list[str]
 
 
@@ -126,6 +128,7 @@ def build_card(
     files: Mapping[str, DataFile],
     left_out: Sequence[LeftOut],
     warnings: Iterable[str] = (),
+    labels: LabelsUsed | None = None,
     missions: Missions | None = None,
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read.
@@ -140,7 +143,7 @@ def build_card(
         own_train = [example for example in train if example.mission == name]
         own_val = [example for example in val if example.mission == name]
         own = [*own_train, *own_val]
-        found, same = find_contradictions(own), find_twins((example.key, example.summaries) for example in own)
+        found, same = find_contradictions(own), find_twins((example.labelled_key, example.summaries) for example in own)
         rule = missions.get(name).rule if missions else None
         shortcut = find_shortcut(((example.label, example.summaries) for example in own), rule)
         parts[name] = _figures(own_train, own_val, found, same, shortcut)
@@ -153,11 +156,14 @@ def build_card(
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
+        labels=labels,
         warnings=[
             *warnings,
             *chain.from_iterable(_warnings(*figures) for figures in parts.items()),
             *share_warnings(
-                (example.key for example in train), (example.key for example in val), settings.val_fraction
+                (example.labelled_key for example in train),
+                (example.labelled_key for example in val),
+                settings.val_fraction,
             ),
             *_dated([*train, *val]),
             *_omitted(left_out),
@@ -239,6 +245,10 @@ def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
     if figures.shortcut and figures.shortcut.suspicious:
         yield figures.shortcut.warning(mission)
     yield from twin_warnings(mission, figures.twins)
+
+
+def _labelled(example: Example) -> GroupKey:
+    return example.labelled_key
 
 
 def _dated(examples: Sequence[Example]) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """One browser, and one report per language, for all browser tests of the report."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.chromium import Browser, chromium
@@ -8,6 +9,10 @@ from support.judged_files import amend, write_judged
 from support.lines import BAD, GOOD, SHIELD, fault, stage_a_line, verdict
 from support.photos import photo_file
 from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, written
+
+from yanshou.evaluate import evaluate
+from yanshou.missions import load_missions
+from yanshou.report import write_report
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +55,21 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Report]:
 @pytest.fixture
 def report(reports: dict[str, Report]) -> Report:
     return reports["zh"]
+
+
+@pytest.fixture(scope="session")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages with a policy that has both thresholds: 60 groups with a p_pass each."""
+    folder = tmp_path_factory.mktemp("limited")
+    labels = ["fail" if number % 2 else "pass" for number in range(60)]
+    verdicts = [
+        verdict(f"QC-{n}", label, "pass", (n + 0.5 + 20 * (label == "pass")) / 80) for n, label in enumerate(labels)
+    ]
+    files = [write_judged(folder, verdicts)]
+    pages = {}
+    for lang in LANGUAGES:
+        evaluation = evaluate(files, None, load_missions(), max_false_release=0.3, max_false_block=0.4)
+        assert evaluation.promises is not None
+        assert evaluation.promises.made == 2
+        pages[lang] = write_report(evaluation, folder / lang, lang)
+    return pages

@@ -8,8 +8,6 @@ from support.chromium import Browser
 from support.lines import GROUNDING, SHIELD
 from support.report_page import FINGERPRINT, LANGUAGES, THRESHOLD, Report, shown, wait_for_list
 
-from yanshou.report.curve import WIDTH, Curve
-
 pytestmark = pytest.mark.browser
 
 
@@ -70,35 +68,6 @@ def test_every_number_of_the_confusion_matrix_links_to_exactly_its_groups(browse
             assert shown(browser) == expected[0].key.group_id
             followed += 1
     assert followed == 6 + 6 + 2
-
-
-def test_the_mark_of_the_chosen_threshold_agrees_with_the_table(browser: Browser, report: Report) -> None:
-    browser.open(report.page)
-    curve = Curve.of(report.groups, THRESHOLD)
-    assert curve is not None
-    mark = [browser.run(f"return document.querySelector('circle.mark').{axis}.baseVal.value") for axis in ("cx", "cy")]
-    assert mark == pytest.approx([curve.mark.x, curve.mark.y], abs=0.06)
-    assert browser.text("figure.curve .marked") == report.texts["chosen"].format(p=THRESHOLD)
-    release, block = (report.figures["overall"]["judge"][name]["share"] for name in ("false_release", "false_block"))
-    assert f"{release:.1%}" in browser.text("figure.curve .readout")
-    assert f"{block:.1%}" in browser.text("figure.curve .readout")
-
-
-def test_pointing_at_the_curve_reads_the_nearest_threshold(browser: Browser, report: Report) -> None:
-    def wait_for_readout(text: str) -> None:
-        browser.until(lambda: browser.text("figure.curve .readout") == text, text)
-
-    browser.open(report.page)
-    before = browser.text("figure.curve .readout")
-    curve = Curve.of(report.groups, THRESHOLD)
-    assert curve is not None
-    unit = browser.run("return document.querySelector('figure.curve svg').getBoundingClientRect().width") / WIDTH
-    for point in curve.points[1:]:
-        browser.point("figure.curve svg", point.x * unit, point.y * unit)
-        values = {"p": point.threshold, "release": f"{point.false_release:.1%}", "block": f"{point.false_block:.1%}"}
-        wait_for_readout(report.texts["probe"].format(**values))
-    browser.point("h1", 1, 1)
-    wait_for_readout(before)
 
 
 def test_fingerprint_prompts_and_threshold_are_shown(browser: Browser, report: Report) -> None:

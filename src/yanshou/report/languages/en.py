@@ -10,12 +10,26 @@ TEXTS: Final = {
     "moment": "{day} {month} {year}, {clock}",
     "offset": " ({offset})",
     "privacy": "Photos are personal data: do not share this report or its thumbnails.",
+    "privacy_packed": "Photos are personal data: do not share them further. They are re-encoded without EXIF "
+    "(position, time, camera); text that is burnt into a photo, such as a watermark, stays.",
+    "copy_along": "To view this on another PC, copy report.html and the whole folder thumbnails: the original photos "
+    "stay here, so only thumbnails are shown there. Or run evaluate --portable, which writes report.zip with reduced "
+    "photos.",
+    "packed": "This archive holds {included} of the {groups} evaluated groups: {kinds}.",
+    "packed_without": "It leaves out {left_out} groups: {kinds}. Figures are about all groups; a click on a number "
+    "lists only groups that are here.",
+    "packed_whole": "No group is left out.",
+    "packed_photos": "Photos: {photos}, with a longer edge of at most {edge} pixels. Unpack the whole archive before "
+    "opening report.html.",
+    "packed_absent": "Missing or unreadable, and so not here: {photos} photos.",
+    "comma": ", ",
+    "reduced": "Open in a new tab",
     "needs_script": "Viewing groups needs JavaScript; the tables and curves above do not.",
     "groups": "groups",
     "group_count": "Groups",
     "mission": "Mission",
     "all": "All",
-    "checkpoint": "Checkpoint fingerprint",
+    "checkpoint": "Checkpoint",
     "rules_checkpoint": "rules (no model)",
     "unknown": "unknown (no readable run.json beside the file)",
     "threshold": "Threshold",
@@ -30,6 +44,7 @@ TEXTS: Final = {
     "judge_rules": "rules (--rules)",
     "rules": "rules",
     "always_pass": "always pass",
+    "learned": "learned baseline (releases as many)",
     "accuracy": "Accuracy",
     "balanced": "Balanced accuracy",
     "mcc": "MCC",
@@ -52,14 +67,28 @@ TEXTS: Final = {
     "total": "total",
     "curve": "False releases against false blocks",
     "curve_none": "No curve: the rules give no probability, or there are no human passes or no human fails.",
-    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Move the pointer over the "
-    "curve to read the thresholds.",
+    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Choose a threshold with the "
+    "slider, its arrow keys, or on the plot; the sentence below follows.",
     "x_axis": "false blocks / human passes",
     "y_axis": "false releases / human fails",
     "chosen": "chosen threshold {p}",
+    "release_at": "release ≥ {p}",
+    "block_at": "block < {p}",
     "as_written": "verdicts as written",
-    "probe": "p_pass ≥ {p}: false releases {release}, false blocks {block}",
-    "probe_none": "nothing released: false releases {release}, false blocks {block}",
+    "limit": "limit {limit}",
+    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; the "
+    "promises are below the figures.",
+    "slip": "{when}: of 100 bad jobs {released} slip through ({fails}); of 100 good jobs {blocked} are held back "
+    "({passes}).",
+    "when_threshold": "Threshold {p}",
+    "when_written": "Verdicts as written",
+    "when_none": "Nothing released",
+    "counted": "{count} of {of}",
+    "about": "about {n}",
+    "fewer_than_one": "fewer than 1",
+    "more_than_99": "more than 99",
+    "over_release": " False releases exceed the limit.",
+    "over_block": " False blocks exceed the limit.",
     "promise": "Threshold {p} promises a false-release rate of at most {limit} with {confidence} confidence, in the "
     "long run and on another set with {fails} human fails. False releases on this set: {release} (upper bound in the "
     "long run: {upper}). The cost, false blocks: {block}.",
@@ -70,6 +99,7 @@ TEXTS: Final = {
     "confidence allows {allowed} false releases on this set, and the strictest threshold still has {release}.",
     "provenance": "Origin: checkpoint, prompts and settings",
     "of_verdicts": "Verdicts",
+    "written": "Run",
     "of_summaries": "Summaries",
     "prompt": "Prompt",
     "prompt_system": "System prompt",
@@ -99,12 +129,14 @@ TEXTS: Final = {
     "not_here": "the group of the link ({group}) is not in this report",
     "overview": "What to look at",
     "overview_note": "No group has a human label, so there is no accuracy and no false-release rate. Click a number to "
-    "view its groups.",
-    "overview_order": "The list begins with groups without a verdict and groups left to a person. The others follow, "
+    "view its groups. The list begins with groups without a verdict and groups left to a person. The others follow, "
     "those nearest to the threshold first; without p_pass, those with 需复核 or 备注 first.",
     "search": "Search ids, summaries, reasons",
     "reset": "Clear filters",
     "shown": "{shown} of {groups} groups",
+    "shown_packed": "{shown} of {groups} groups ({evaluated} evaluated)",
+    "new_first": "Groups without a verdict and groups left to a person first; the others by distance from the "
+    "threshold",
     "nothing": "No group matches the filters.",
     "shortcuts": "j, k or arrows: group · 1–9: large photo · space: scroll · /: search · Esc: close",
     "reason": "Reason",
