@@ -10,20 +10,22 @@ Models and strangers wrote the texts of a group. So the page has a Content-Secur
 its hash and loads only pictures, and the script inserts all data as text, never as markup.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from markupsafe import Markup
 
+from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.threshold import Promise
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
 from yanshou.report.overview import overview
+from yanshou.report.packed import Packed
+from yanshou.report.promises import promises_shown
 from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
@@ -55,14 +57,29 @@ def write_report(
     thumbnails = make_thumbnails(photos, output_dir, progress)
     path = output_dir / NAME
     html = page(evaluation, thumbnails, texts)
-    content = {NAME: html.encode("utf-8", errors="backslashreplace"), **(beside or {})}  # a lone surrogate is escaped
+    content = {NAME: encoded(html), **(beside or {})}
     replace_together({output_dir / name: data for name, data in content.items()})
     remove_others(output_dir, thumbnails.values())
     return path
 
 
-def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:
-    """The whole page."""
+def packed_page(evaluation: Evaluation, lang: str) -> Callable[[Packed, Mapping[str, Thumbnail]], bytes]:
+    """Makes the page of an archive from the groups and photos in it."""
+    return lambda packed, photos: encoded(page(evaluation, photos, translation(lang), packed))
+
+
+def encoded(html: str) -> bytes:
+    """The file's content. A lone surrogate, from a file name that is not UTF-8, is written as its escape."""
+    return html.encode("utf-8", errors="backslashreplace")
+
+
+def page(
+    evaluation: Evaluation,
+    thumbnails: Mapping[str, Thumbnail],
+    texts: Mapping[str, str],
+    packed: Packed | None = None,
+) -> str:
+    """The whole page. `packed`: the page is for an archive, and shows the groups in it."""
     templates = assets.environment()
     templates.filters.update(percent=_percent, svg=_svg, url=url)
     script = assets.script()
@@ -74,7 +91,8 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
         script=Markup(script),
         script_hash=assets.script_hash(script),
         style=Markup(assets.style()),
-        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts))),
+        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts, packed))),
+        packed=packed and packed.notes(thumbnails, texts),
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),
@@ -85,42 +103,23 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
         frame=plot_frame(),
         checkpoints=checkpoints(evaluation),
         threshold=threshold_text(evaluation, texts),
-        promises=_promises(evaluation, texts),
+        promises=promises_shown(evaluation.promises, texts),
+        decisions=_decisions(evaluation),
         origins=origins(evaluation, texts),
     )
-
-
-def _promises(evaluation: Evaluation, texts: Mapping[str, str]) -> list[str]:
-    """What each threshold for releasing promises, or why no threshold can be promised."""
-    each = evaluation.promises.each() if evaluation.promises else ()
-    found = [(mission, _promise(promise, texts)) for mission, promise in each if promise.side == "release"]
-    return [sentence if mission is None or len(found) == 1 else f"{mission}: {sentence}" for mission, sentence in found]
-
-
-def _promise(promise: Promise, texts: Mapping[str, str]) -> str:
-    return texts[_promise_key(promise)].format(
-        p=repr(promise.threshold),
-        limit=_percent(promise.limit),
-        confidence=f"{promise.confidence * 100:g}%",
-        fails=promise.errors.of,
-        needed=promise.needed,
-        allowed=promise.allowed,
-        release=promise.errors,
-        block=Rate(promise.gained.of - promise.gained.count, promise.gained.of),
-        upper="–" if promise.upper is None else _percent(promise.upper, 2),
-    )
-
-
-def _promise_key(promise: Promise) -> str:
-    if promise.threshold is not None:
-        return "promise"
-    return "promise_too_few" if promise.allowed is None else "promise_too_many"
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
     """The figures of all missions together (None), if there are several of one judge, and of each mission."""
     parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
     return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
+
+
+def _decisions(evaluation: Evaluation) -> list[tuple[str | None, DecisionCounts]]:
+    """What the policy decides in all missions together (None), if there are several, and in each mission."""
+    each: list[tuple[str | None, DecisionCounts]] = list(evaluation.decisions().items())
+    together = evaluation.all_decisions()
+    return [(None, together), *each] if together and len(each) > 1 else each
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:

@@ -74,3 +74,19 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
     labels: tuple[Path, ...] = Field(default=(), description=f"{LABELS} A group that is unsure counts as without one.")
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
+    portable: bool = Field(
+        default=False,
+        description="Also write report.zip into the folder: the report with reduced photos, to be unpacked and opened "
+        "on another PC.",
+    )
+    groups: Literal["worst", "all"] = Field(
+        default="worst",
+        description="Groups in report.zip. worst: false releases, false blocks, groups without a verdict and groups "
+        "left to a person, at most 500.",
+    )
+
+    @model_validator(mode="after")
+    def _groups_of_the_archive(self) -> Self:
+        if self.groups != "worst" and not self.portable:
+            raise ValueError("`groups` chooses the groups of report.zip. Give `portable` with it")
+        return self

@@ -5,7 +5,7 @@ const texts = data.texts;
 const ROW = 52; // height of a row in pixels, as in the style sheet
 const OVERSCAN = 8; // rows rendered above and below the visible ones
 const WRONG = new Set(["false-release", "error", "false-block"]);
-const FILTERS = ["mission", "outcome", "label", "verdict", "flag"];
+const FILTERS = ["mission", "outcome", "label", "verdict", "decision", "flag"];
 const list = byId("list"), spacer = byId("spacer"), rows = byId("rows"), article = byId("group"), review = byId("review");
 const search = byId("search"), large = byId("large"), largePhoto = byId("large-photo");
 
@@ -23,5 +23,7 @@ const make = (tag, name, text) => {
 };
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 const percent = (share) => (100 * share).toFixed(1) + "%";
-const outcomeText = (group) => texts["outcome_" + group.outcome.replace(/-/g, "_")];
+const isLabelled = data.groups.some((group) => group.label);
+const outcomeText = (group) => (group.outcome === "no-label" && !isLabelled // of new jobs, no group has a label: the verdict says more
+  ? texts["verdict_" + group.verdict] : texts["outcome_" + group.outcome.replace(/-/g, "_")]);
 const says = (label) => texts["says_" + (label || "none")];

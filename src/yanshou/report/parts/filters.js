@@ -16,6 +16,7 @@ const fits = (group, number, wanted, text) =>
   (!wanted.outcome || group.outcome === wanted.outcome || (wanted.outcome === "wrong" && WRONG.has(group.outcome))) &&
   (!wanted.label || (group.label || "none") === wanted.label) &&
   (!wanted.verdict || (group.verdict || "none") === wanted.verdict) &&
+  (!wanted.decision || group.decision === wanted.decision) &&
   (!wanted.flag || (wanted.flag === "none" ? !group.flags.length : wanted.flag === "any" ? group.flags.length > 0 : group.flags.includes(wanted.flag))) &&
   (!text || haystack(number).includes(text));
 
@@ -24,8 +25,11 @@ const filter = (number) => {
   const text = search.value.trim().toLowerCase();
   shown = [];
   data.groups.forEach((group, n) => { if (fits(group, n, wanted, text)) shown.push(n); });
-  byId("status").textContent = fill(texts.shown, { shown: shown.length, groups: data.groups.length });
+  byId("status").textContent = fill(data.evaluated > data.groups.length ? texts.shown_packed : texts.shown, {
+    shown: shown.length, groups: data.groups.length, evaluated: data.evaluated,
+  });
   spacer.style.height = shown.length * ROW + "px";
+  list.style.setProperty("--rows", Math.max(shown.length, 1));
   named &&= shown.includes(number);
   show(Math.max(shown.indexOf(number), 0));
 };
