@@ -1,5 +1,6 @@
-"""The report says which checkpoint, threshold and prompts made the verdicts, and what a threshold promises."""
+"""The report says which checkpoint, threshold and prompts made the verdicts."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,18 +78,6 @@ def test_without_a_readable_run_file_the_origin_is_unknown(judged: Judged, tmp_p
     assert read(path).texts[TRANSLATIONS["zh"]["unknown"]] == 4  # checkpoint, threshold, and both files' origin
 
 
-@pytest.mark.parametrize("lang", ["zh", "en"])
-@pytest.mark.parametrize(("fails", "p", "text"), [(50, 0.6, "0.7"), (3, 0.6, "41"), (50, 0.95, "50 / 50")])
-def test_the_promise_of_a_limit_is_shown(
-    judged: Judged, tmp_path: Path, lang: str, fails: int, p: float, text: str
-) -> None:
-    verdicts = [verdict(f"QC-1{n}", "pass", "pass", 0.8) for n in range(10)]
-    verdicts += [verdict(f"QC-2{n}", "fail", "pass", p) for n in range(fails)]
-    page = report([judged(verdicts)], tmp_path, lang, max_false_release=0.1)
-    (promise,) = (shown for shown in page.texts if "10.0%" in shown and "95%" in shown)
-    assert text in promise
-
-
 def test_a_servers_model_stands_in_for_a_checkpoint(judged: Judged, tmp_path: Path) -> None:
     file = judged([verdict("QC-1", "pass", "pass", None), verdict("QC-2", "fail", "fail", None)])
     amend(file, model="qwen3.5-vl", threshold=None, prompts={})
@@ -96,3 +85,14 @@ def test_a_servers_model_stands_in_for_a_checkpoint(judged: Judged, tmp_path: Pa
     assert page.texts["qwen3.5-vl"] >= 1
     assert page.texts[TRANSLATIONS["zh"]["threshold_none"]] == 1
     assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1
+
+
+def test_the_names_of_folders_come_before_fingerprints_and_times_are_in_words(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(file, checkpoint="4f0c" * 16, adapter="77aa" * 16)
+    path = file.with_suffix(".run.json")
+    folders = {"checkpoint_folder": "/models/qwen3-vl-4b-bbu", "adapter_folder": "/runs/checkpoint-200"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "environment": folders}))
+    page = report([file], tmp_path)
+    assert page.texts["qwen3-vl-4b-bbu + checkpoint-200"] == 2  # in the header and in the origin
+    assert page.texts["2026年1月18日 09:30（UTC+8）"] == 1

@@ -13,6 +13,7 @@ from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
 from yanshou.stage_b.shortcut import Shortcut
+from yanshou.stage_b.twins import TwinFigures
 
 
 def score_tables(score: Score) -> list[Table]:
@@ -31,8 +32,13 @@ def score_tables(score: Score) -> list[Table]:
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
-    """What `yanshou evaluate` prints: the number of groups, and how often each kind of verdict is right."""
-    counted = figure_table("groups", "judged", "errors", "no label", "human passes", "human fails", min_width=23)
+    """What `yanshou evaluate` prints: who judged how many groups, how often each kind of verdict is right, and more.
+
+    The judge's name is in the first table; the second has room for its kind.
+    """
+    sizes = right_columns("groups", "judged", "errors", "no label", "human passes", "human fails")
+    judge_column = Column("judge", overflow="fold")
+    counted = Table(mission_column(min_width=23), *sizes, judge_column, box=None, pad_edge=False)
     shares = right_columns("accuracy", "balanced", "MCC", "false releases", "false blocks")
     narrow = (0, 1, 0, 0)  # one space between columns: five figures with intervals fit into 120 characters
     figures = Table(mission_column(min_width=23), "verdicts", *shares, box=None, padding=narrow)
@@ -40,8 +46,9 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     for name, part in parts:
         judge = part.judge
         whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
-        counted.add_row(name_cell(name), *map(str, whole))
-        for what, who, counts in part.rows():
+        counted.add_row(name_cell(name), *map(str, whole), name_cell(part.judged_by.name))
+        for what, row_name, counts in part.rows():
+            who = part.judged_by.kind if what == "judge" else row_name
             cells = _verdict_shares(counts, evaluation.confidence)
             figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
     return [counted, figures, *_worth_tables(evaluation)]
@@ -56,7 +63,36 @@ def dataset_tables(card: Card) -> list[Table]:
     for name, part in (*card.missions.items(), ("all", card.overall)):
         contents.add_row(name_cell(name), *_contents(part))
         lessons.add_row(name_cell(name), *_lessons(part))
-    return [contents, lessons]
+    return [contents, lessons, _twins_table(card), _shortcuts_table(card)]
+
+
+def _twins_table(card: Card) -> Table:
+    """Groups with the same lines, and what their labels say."""
+    table = figure_table("twin sets", "their groups", "labels differ", "label noise")
+    for name, part in (*card.missions.items(), ("all", card.overall)):
+        table.add_row(name_cell(name), *_twins(part.twins))
+    return table
+
+
+def _shortcuts_table(card: Card) -> Table:
+    """The feature that tells the label best, per mission."""
+    table = Table(mission_column(min_width=20), "strongest feature", "its AUC", "where", box=None, pad_edge=False)
+    for name, part in card.missions.items():
+        table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
+    return table
+
+
+def _twins(twins: TwinFigures) -> Iterable[str]:
+    yield from (str(twins.sets), str(twins.groups), percent(twins.disagreement))
+    noise = twins.label_noise
+    yield f"{percent(noise.share)} [{noise.low * 100:.1f}–{noise.high * 100:.1f}]" if noise else NONE
+
+
+def _shortcut(shortcut: Shortcut | None) -> Iterable[str]:
+    if shortcut is None:
+        return (NONE, NONE, NONE)
+    remark = " (in the rule)" if shortcut.in_rule else " (perhaps by chance)" if shortcut.low <= 0.5 else ""
+    return (shortcut.feature + remark, _decimals(shortcut.auc), shortcut.direction)
 
 
 def _worth_tables(evaluation: Evaluation) -> list[Table]:

@@ -16,6 +16,7 @@ const fits = (group, number, wanted, text) =>
   (!wanted.outcome || group.outcome === wanted.outcome || (wanted.outcome === "wrong" && WRONG.has(group.outcome))) &&
   (!wanted.label || (group.label || "none") === wanted.label) &&
   (!wanted.verdict || (group.verdict || "none") === wanted.verdict) &&
+  (!wanted.decision || group.decision === wanted.decision) &&
   (!wanted.flag || (wanted.flag === "none" ? !group.flags.length : wanted.flag === "any" ? group.flags.length > 0 : group.flags.includes(wanted.flag))) &&
   (!text || haystack(number).includes(text));
 
@@ -28,6 +29,7 @@ const filter = (number) => {
     shown: shown.length, groups: data.groups.length, evaluated: data.evaluated,
   });
   spacer.style.height = shown.length * ROW + "px";
+  list.style.setProperty("--rows", Math.max(shown.length, 1));
   named &&= shown.includes(number);
   show(Math.max(shown.indexOf(number), 0));
 };
