@@ -5,23 +5,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from support.judged_groups import judged_group
 from support.lines import GOOD, GROUNDING, fault, stage_a_line, verdict
 
 from yanshou.evaluate import Rate, evaluate
 from yanshou.evaluate.calibration import BINS, Calibration
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.missions import load_missions
-from yanshou.schema.records import GroupKey, Label
+from yanshou.schema.records import Label
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
 
 
 def groups(scored: Iterable[tuple[float | None, Label | None]]) -> list[JudgedGroup]:
-    return [
-        JudgedGroup(GroupKey("m", label, str(number)), label, (), (), "pass", "pass", "x", p, None, None)
-        for number, (p, label) in enumerate(scored)
-    ]
+    return [judged_group(str(number), label, p=p) for number, (p, label) in enumerate(scored)]
 
 
 def test_brier_score_and_that_of_the_base_rate() -> None:
@@ -29,6 +27,7 @@ def test_brier_score_and_that_of_the_base_rate() -> None:
     assert found is not None
     assert found.brier == pytest.approx((0.01 + 0.36 + 0.04 + 0.0) / 4)
     assert found.base_rate_brier == pytest.approx(0.25)
+    assert found.auc == 1.0
 
 
 def test_bins_have_equally_many_groups_and_count_passes() -> None:

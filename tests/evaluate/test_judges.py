@@ -116,11 +116,23 @@ def two_missions(tmp_path: Path, *settings: dict[str, Any]) -> list[Path]:
     return files
 
 
-def test_missions_of_one_judge_have_a_total_although_their_prompts_differ(tmp_path: Path) -> None:
-    other = {**MADE, "prompts": {"system": "s", "focus": "g", "rule": "q"}}
-    result = evaluate(two_missions(tmp_path, MADE, other), None, MISSIONS)
+@pytest.mark.parametrize(
+    ("one", "other", "name"),
+    [
+        (MADE, {**MADE, "prompts": {"system": "s", "focus": "g", "rule": "q"}}, "4f0c21ab"),
+        (
+            {"checkpoint": "rules", "rule": {"text": "x", "require": [["BBU设备"]]}},
+            {"checkpoint": "rules", "rule": {"text": "y", "require": [["光纤"]], "forbid": ["*/露铜"]}},
+            "rules",
+        ),
+    ],
+)
+def test_missions_of_one_judge_have_a_total_although_their_prompts_differ(
+    tmp_path: Path, one: dict[str, Any], other: dict[str, Any], name: str
+) -> None:
+    result = evaluate(two_missions(tmp_path, one, other), None, MISSIONS)
     assert result.overall is not None
-    assert (result.overall.judged_by.name, result.overall.judge.groups, result.warnings) == ("4f0c21ab", 2, ())
+    assert (result.overall.judged_by.name, result.overall.judge.groups, result.warnings) == (name, 2, ())
 
 
 def test_missions_of_two_judges_have_no_total(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from yanshou.errors import OutputError, UsageError
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.report import assets, write_report
-from yanshou.report.report_data import worst_first
+from yanshou.report.order import worst_first
 from yanshou.report.translations import TRANSLATIONS
 
 MISSIONS = load_missions()

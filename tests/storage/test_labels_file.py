@@ -1,7 +1,5 @@
 """Labels files: the latest word on each group, from spreadsheets and from programs; every fault with its place."""
 
-import csv
-import io
 import json
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
@@ -12,33 +10,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.label_rows import MORNING, NOON, as_csv, row
 from support.lines import CABLES, GROUNDING
 
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
+from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.records import GroupKey, Label
 from yanshou.storage.jsonl import dump_line
-from yanshou.storage.labels_file import COLUMNS, Labels, LabelsUsed, read_labels
+from yanshou.storage.labels_file import COLUMNS, Labels, read_labels
 
 KNOWN = load_missions()
 HEADER = ",".join(COLUMNS)
-MORNING, NOON = "2026-02-03T09:30:00+08:00", "2026-02-03T12:00:00+08:00"
 GROUP = GroupKey(GROUNDING, "pass", "QC-1")
-
-
-def row(
-    label: str, when: str = MORNING, group: str = "QC-1", given: str | None = "pass", **more: Any
-) -> dict[str, Any]:
-    said = {"mission": GROUNDING, "group_id": group, "label_given": given, "label": label, "who": "Li", "when": when}
-    return {**said, **more}
-
-
-def as_csv(*rows: dict[str, Any]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def read(folder: Path, content: str | bytes, name: str = "labels.csv") -> Labels:
@@ -172,7 +156,12 @@ def test_what_the_rows_do_is_counted_and_rows_without_a_group_are_named(tmp_path
         row("pass", group="QC-0"), row("fail", group="QC-1"), row("unsure", group="QC-2"),
         row("fail", group="QC-9", given=None), row("fail", group="QC-3", given="fail"), row("fail", mission="门禁检查"),
     ))  # fmt: skip
-    assert labels.used(keys) == LabelsUsed(confirmed=1, corrected=1, added=1, unsure=1)
+    used = labels.used(keys)
+    assert used == LabelsUsed(files=list(labels.files), confirmed=1, pass_to_fail=1, added=1, unsure=1)
+    assert (used.groups, used.corrected) == (4, 1)
+    assert str(used) == (
+        "4 groups: 1 confirmed, 1 from pass to fail, 0 from fail to pass, 1 without a label before, 1 unsure"
+    )
     assert labels.warnings(keys) == [
         f"labels of 1 groups that are not there, so they have no effect: {tmp_path}/labels.csv:6: group QC-3 "
         f"({GROUNDING}, fail). Check mission, group_id and label_given, which is the folder's label",
@@ -181,7 +170,7 @@ def test_what_the_rows_do_is_counted_and_rows_without_a_group_are_named(tmp_path
     assert "; and 1 more. Check" in Labels({GROUP._replace(group_id=str(n)): next(iter(labels.latest.values()))
                                             for n in range(4)}).warnings(keys)[0]  # fmt: skip
     assert Labels().warnings(keys) == []
-    assert Labels().used(keys) == LabelsUsed()
+    assert Labels().used(keys) is None
 
 
 times = st.builds(

@@ -1,34 +1,21 @@
-"""Groups of an evaluation that no file holds."""
+"""Groups of an evaluation, without files."""
 
-from support.lines import GOOD, GROUNDING
+from collections.abc import Sequence
+
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.missions.rules import Decision as RuleDecision
-from yanshou.schema.policy import Decision
 from yanshou.schema.records import GroupKey, Label
 
 
 def judged_group(
-    group: str,
-    label: Label | None = "pass",
-    says: Label | None = "pass",
-    p: float | None = 0.5,
-    *,
-    mission: str = GROUNDING,
-    summaries: tuple[str, ...] = (GOOD,),
-    rules: RuleDecision | None = None,
-    decision: Decision | None = None,
+    group_id: str,
+    label: Label | None,
+    summaries: Sequence[str] = (),
+    p: float | None = None,
+    verdict: Label | None = "pass",
 ) -> JudgedGroup:
-    """A group with one good photo. `says`: None is an error."""
+    """A group of mission `m`; one photo per summary."""
+    photos = tuple(f"/photos/{group_id}/{number}.jpg" for number, _ in enumerate(summaries, 1))
+    fault = None if verdict else "out of memory"
     return JudgedGroup(
-        key=GroupKey(mission=mission, label=label, group_id=group),
-        label=label,
-        images=tuple(f"/photos/{group}_{number}.jpg" for number in range(1, len(summaries) + 1)),
-        summaries=summaries,
-        verdict=says,
-        file_verdict=says,
-        reason=None if says is None else "有图片_1",
-        p_pass=None if says is None else p,
-        rules=rules,
-        fault="generate: out of memory" if says is None else None,
-        decision=decision,
+        GroupKey("m", label, group_id), label, photos, tuple(summaries), verdict, verdict, "x", p, None, fault
     )

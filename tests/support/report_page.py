@@ -12,7 +12,7 @@ from support.lines import BAD, GOOD, stage_a_line
 from yanshou.cli import main
 from yanshou.evaluate import JudgedGroup, evaluate
 from yanshou.missions import load_missions
-from yanshou.report.report_data import worst_first
+from yanshou.report.order import worst_first
 from yanshou.report.translations import TRANSLATIONS
 
 THRESHOLD = 0.7

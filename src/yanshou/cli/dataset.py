@@ -35,6 +35,8 @@ def dataset(settings: DatasetSettings, as_json: bool) -> None:
 
 def _lines(card: "Card", settings: DatasetSettings) -> Iterator[str]:
     """Below the tables: groups left out, repeated rows, where the files are."""
+    if card.labels:
+        yield f"labels of {card.labels}"
     for left_out in card.left_out[:LISTED]:
         yield f"left out: {left_out}"
     if len(card.left_out) > LISTED:

@@ -21,7 +21,7 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
     from yanshou.evaluate import policy
-    from yanshou.report import csv_export, page
+    from yanshou.report import csv_export, page, portable
     from yanshou.report.files import evaluate_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
@@ -33,6 +33,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
         print_json(result.to_dict())
     elif not quiet:
         print_tables(evaluation_tables(result))
+        if result.labels:
+            say(f"labels of {result.labels}")
         for mission, part in result.worth.items():
             if part.photos and part.no_baseline:
                 say(f"no learned baseline for {mission}: {part.no_baseline}")
@@ -41,6 +43,8 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
             for message in promise_messages(result.promises):
                 say(message)
         say(f"report: {settings.output_dir / page.NAME}")
+        if settings.portable:
+            say(f"for another PC: {settings.output_dir / portable.NAME}")
         say(f"every group: {settings.output_dir / csv_export.NAME}")
         if result.promises:
             say(f"policy: {settings.output_dir / policy.NAME}")

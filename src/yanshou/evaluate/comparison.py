@@ -47,7 +47,7 @@ class Comparison:
     fails_released: int  # by the judge
     fails_released_by_baseline: int
     balanced_accuracy: Difference
-    auc: float | None  # of the judge; None: a verdict has no p_pass
+    auc: float | None  # of the judge; None: a verdict has no p_pass, or a label has too few
     baseline_auc: float  # on the same groups; on all where the judge has none
     auc_difference: Difference | None
     verdicts: Mapping[GroupKey, Label]  # of the baseline
@@ -75,7 +75,7 @@ class Comparison:
             released=int(by_judge.sum()),
             fails_released=int((by_judge & ~passed).sum()),
             fails_released_by_baseline=int((by_baseline & ~passed).sum()),
-            balanced_accuracy=difference(right, passed, together, confidence),
+            balanced_accuracy=rate_difference(right, passed, together, confidence),
             auc=aucs[0], baseline_auc=aucs[1], auc_difference=aucs[2],
             verdicts=dict(zip([group.key for group in compared], verdicts, strict=True)),
         )  # fmt: skip
@@ -115,16 +115,33 @@ def highest(scores: np.ndarray, count: int) -> np.ndarray:
     return chosen
 
 
-def difference(values: np.ndarray, passed: np.ndarray, together: np.ndarray, confidence: float) -> Difference:
-    """The mean of two means, over human passes and over human fails, of differences between judge and baseline.
+def rate_difference(values: np.ndarray, passed: np.ndarray, together: np.ndarray, confidence: float) -> Difference:
+    """The difference of two balanced accuracies.
 
-    `values`: of each group. `together`: its set; the groups of a set are one observation.
+    `values`: of each group, the difference of the two verdicts' being right. `together`: its set; the groups of a set
+    are one observation.
     """
-    means = values[passed].mean(), values[~passed].mean()
-    influence = np.where(passed, (values - means[0]) / passed.sum(), (values - means[1]) / (~passed).sum()) / 2
-    sums = np.bincount(np.unique(together, return_inverse=True)[1], weights=influence)
-    error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
-    value, half = sum(means) / 2, norm.ppf((1 + confidence) / 2) * error
+    value = (values[passed].mean() + values[~passed].mean()) / 2
+    return _interval(value, _deviations(values, passed) / 2, together, confidence)
+
+
+def auc_difference(values: np.ndarray, passed: np.ndarray, together: np.ndarray, confidence: float) -> Difference:
+    """The difference of two AUCs. `values`: of each group, the difference of the two placements."""
+    return _interval(values[passed].mean(), _deviations(values, passed), together, confidence)
+
+
+def _deviations(values: np.ndarray, passed: np.ndarray) -> np.ndarray:
+    """How far each group moves the mean of its label: their squares add up to the variances of the two means."""
+    found = np.empty(len(values))
+    for label in (passed, ~passed):
+        size = label.sum()
+        found[label] = (values[label] - values[label].mean()) / np.sqrt(size * (size - 1))
+    return found
+
+
+def _interval(value: float, deviations: np.ndarray, together: np.ndarray, confidence: float) -> Difference:
+    sums = np.bincount(np.unique(together, return_inverse=True)[1], weights=deviations)
+    half = norm.ppf((1 + confidence) / 2) * np.sqrt((sums**2).sum())
     return Difference(float(value), float(value - half), float(value + half))
 
 
@@ -145,11 +162,11 @@ def _aucs(
     """The AUC of the judge, that of the baseline, and their difference."""
     judged = np.array([group.verdict is not None for group in groups])
     scores = [group.p_pass for group in groups if group.verdict]
-    if None in scores or len(set(passed[judged])) < 2:
+    if None in scores or min(passed[judged].sum(), (~passed)[judged].sum()) < 2:
         return None, _auc(placements(learned, passed), passed), None
     passed, learned, together = passed[judged], learned[judged], together[judged]
     of_judge, of_baseline = placements(np.array(scores, dtype=float), passed), placements(learned, passed)
-    gap = difference(of_judge - of_baseline, passed, together, confidence)
+    gap = auc_difference(of_judge - of_baseline, passed, together, confidence)
     return _auc(of_judge, passed), _auc(of_baseline, passed), gap
 
 

@@ -28,6 +28,7 @@ from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
+from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
@@ -53,6 +54,7 @@ class Evaluation:
     unbound: int  # verdicts that do not name the summaries they were judged from
     warnings: tuple[str, ...]
     runs: Mapping[Path, RunRecord | None]  # file → its run.json; None: missing or damaged
+    labels: LabelsUsed | None = None  # None: no labels files, so each group has its folder's label
 
     def decisions(self) -> dict[str, DecisionCounts]:
         """What the policy decides in each mission; empty without one."""
@@ -81,6 +83,7 @@ class Evaluation:
             "overall": self.overall and self.overall.to_dict(self.confidence),
             "missions": {name: self._mission(name) for name in self.missions},
             "unbound_verdicts": self.unbound,
+            "labels": self.labels and self.labels.model_dump(),
             "warnings": list(self.warnings),
         }
 
@@ -99,25 +102,30 @@ def evaluate(
     pooled: bool = False,
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
+    labels: Sequence[Path] = (),
     allow_shared_photos: bool = False,
 ) -> Evaluation:
     """Reads the files and computes the figures. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `allow_shared_photos`: lines of two
-    labels may name the same photo, with a warning. Raises UsageError for impossible options, and InputError or
-    DamagedFileError for files that cannot be used.
+    `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `labels`: labels files, whose latest
+    row about a group replaces the folder's label in all figures. `allow_shared_photos`: lines of two labels may name
+    the same photo, with a warning. Raises UsageError for impossible options, and InputError or DamagedFileError for
+    files that cannot be used.
     """
     settings = _settings(
         threshold=threshold, max_false_release=max_false_release, max_false_block=max_false_block, pooled=pooled,
         confidence=confidence,
     )  # fmt: skip
-    read = read_judged(verdict_files, stage_a_files, missions, only, allow_shared_photos=allow_shared_photos)
+    read = read_judged(
+        verdict_files, stage_a_files, missions, only, labels=labels, allow_shared_photos=allow_shared_photos
+    )
     runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
     judges = judges_of_missions(read.verdict_files, runs)
     groups = read.groups if settings.threshold is None else _apply_threshold(read.groups, settings.threshold)
     promises, policy = find_promises(groups, settings), None
     if promises is not None:
-        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only)
+        files = read.labels.files if read.labels else ()
+        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, files)
         groups = decide_groups(groups, policy)
     parts = _by_mission(groups)
     judges = {name: judges[name] for name in parts}
@@ -137,6 +145,7 @@ def evaluate(
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
         unbound=read.unbound,
+        labels=read.labels,
         warnings=(
             *read.warnings,
             *judge_warnings(judges, read.verdict_files),

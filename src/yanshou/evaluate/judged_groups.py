@@ -22,6 +22,7 @@ from yanshou.evaluate.sources import NAME_THEM, check_rewritten, exists, find_st
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision as RuleDecision
 from yanshou.missions.rules import decide
+from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.policy import Decision
 from yanshou.schema.records import (
     OTHER_SUMMARIES,
@@ -38,6 +39,7 @@ from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
+from yanshou.storage.labels_file import Labels, read_labels
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 from yanshou.storage.stale_counts import stale_warnings
@@ -89,6 +91,7 @@ class JudgedGroups:
     stage_a_files: tuple[Path, ...]
     stage_a_of_missions: Mapping[str, Sequence[Path]]  # mission → those of these files that have lines of it
     unbound: int  # verdicts that do not name the summaries they were judged from
+    labels: LabelsUsed | None  # None: no labels files
     warnings: tuple[str, ...]
 
 
@@ -103,6 +106,7 @@ class JudgedSet:
     files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
     stage_a_files: Mapping[str, Sequence[Path]]  # mission → the Stage-A files with lines of it
     missions: Missions
+    labels: Labels
 
     @property
     def judged(self) -> Collection[str]:
@@ -146,7 +150,7 @@ class JudgedSet:
         summaries = tuple(line.per_image.values()) if line else ()
         return JudgedGroup(
             key=key,
-            label=key.label,
+            label=self.labels.label_of(key),
             images=tuple(line.images) if line else (),
             summaries=summaries,
             verdict=verdict.verdict if verdict else None,
@@ -164,16 +168,18 @@ def read_judged(
     missions: Missions,
     only: Sequence[Path] = (),
     *,
+    labels: Sequence[Path] = (),
     allow_shared_photos: bool = False,
 ) -> JudgedGroups:
     """Reads all files. `stage_a_files`: None takes those named by the verdicts' run files.
 
-    `only`: dataset files, to whose groups the evaluation is limited. Raises InputError where lines of two labels name
-    the same photo, unless that is allowed.
+    `only`: dataset files, to whose groups the evaluation is limited. `labels`: labels files. Raises
+    InputError where lines of two labels name the same photo, unless that is allowed.
     """
     of_dataset = check_dataset_files(only)
-    selected = {canonical_key(row.key, missions) for path in only for _, row in read_rows(path, GroupRow)}
-    read, sources, photos = _read(verdict_files, stage_a_files, missions)
+    rows = {canonical_key(row.key, missions): row.label for path in only for _, row in read_rows(path, GroupRow)}
+    selected = rows.keys()
+    read, sources, photos = _read(verdict_files, stage_a_files, missions, read_labels(labels, missions))
     shared = check_shared_photos(
         [group for group in photos if group.key.mission in read.judged], allowed=allow_shared_photos
     )
@@ -194,14 +200,15 @@ def read_judged(
     if only:
         others = len(read.groups()) - len(groups)
         warnings.append(f"only the {len(groups)} groups of {_joined(only)} are evaluated; {others} others are left out")
-    warnings += _gap_warnings(groups)
+    warnings += [*_other_label_warnings(rows, read.labels), *_gap_warnings(groups), *read.labels.warnings(read.keys)]
     # Files found by a run file also hold missions that were judged into other files: no reason for a warning.
     warnings += _mission_warnings(selected if only else read.keys if stage_a_files else (), read.judged)
-    return JudgedGroups(groups, read.files, tuple(sources), read.stage_a_files, unbound, tuple(warnings))
+    used = read.labels.used(group.key for group in groups)
+    return JudgedGroups(groups, read.files, tuple(sources), read.stage_a_files, unbound, used, tuple(warnings))
 
 
 def _read(
-    verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions
+    verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions, labels: Labels
 ) -> tuple[JudgedSet, Sequence[Path], list[PhotosOfGroup]]:
     """The files' content, the Stage-A files, and the photos of their lines."""
     # Verdicts first: a file of another kind is refused before its run file is looked for.
@@ -220,6 +227,7 @@ def _read(
         files=_files_by_mission(verdict_files, judged, faults, missions),
         stage_a_files=_files_of_missions(sources, lines),
         missions=missions,
+        labels=labels,
     )
     return read, sources, [PhotosOfGroup.of(*line) for line in lines]
 
@@ -274,6 +282,15 @@ def _outdated_warnings(groups: Sequence[JudgedGroup], read: JudgedSet) -> Iterab
     yield from _name_groups(
         [group.key for group in groups if group.key in read.outdated],
         f"{OTHER_SUMMARIES}: counted as an error, not released. Delete the verdict's line and judge again",
+    )
+
+
+def _other_label_warnings(rows: Mapping[GroupKey, Label], labels: Labels) -> Iterable[str]:
+    """`rows`: the groups of the dataset files, each with the label that it is trained with."""
+    yield from _name_groups(
+        [key for key, label in rows.items() if labels.label_of(key) != label],
+        "its label here is not that of the dataset file. Give the labels files (--labels) from which the dataset was "
+        "built",
     )
 
 

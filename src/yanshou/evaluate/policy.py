@@ -38,7 +38,7 @@ def build_policy(
     stage_a_files: Files,
     runs: Runs,
     only: Iterable[Path] = (),
-    labels_files: Iterable[Path] = (),
+    labels_files: Iterable[FileDigest] = (),
 ) -> Policy:
     """The policy of an evaluation. Raises InputError where files of one mission were made differently."""
     missions = {}
@@ -64,7 +64,7 @@ def build_policy(
         labels=LabelSource(
             folders=sum(group.label is not None for group in groups if group.label == group.key.label),
             corrected=corrected,
-            files=_digests(labels_files),
+            files=list(labels_files),
         ),
         only=_digests(only),
         sha256="",

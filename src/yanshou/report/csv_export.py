@@ -1,7 +1,10 @@
 """groups.csv: one row per group of an evaluation, to be opened in a spreadsheet.
 
-    mission,label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
-    挡风板安装检查,fail,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
+    mission,label,corrected_label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
+    挡风板安装检查,fail,,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
+
+`label` is the folder's, as in every file. `corrected_label` is that of a labels file where it is another one: pass,
+fail or unsure.
 
 The file is UTF-8 with a byte-order mark, because without one Excel shows wrong characters for Chinese. Every cell is
 quoted, so that no line break and no separator in a text begins a cell of its own; spreadsheets still read a quoted
@@ -24,8 +27,8 @@ from yanshou.text import trimmed
 NAME = "groups.csv"
 FORMULA, CONTROL = tuple("=+-@＝＋－＠"), tuple("\t\r\n")
 COLUMNS = (
-    "mission", "label", "group_id", "outcome", "verdict", "p_pass", "reason", "rules", "rules_reason", "fault",
-    "photos", "images", "summaries",
+    "mission", "label", "corrected_label", "group_id", "outcome", "verdict", "p_pass", "reason", "rules",
+    "rules_reason", "fault", "photos", "images", "summaries",
 )  # fmt: skip
 
 
@@ -51,12 +54,24 @@ def to_csv(groups: Iterable[JudgedGroup]) -> bytes:
 
 
 def _row(group: JudgedGroup) -> Iterable[object]:
-    yield from (group.key.mission, group.label, group.key.group_id, group.outcome, group.verdict)
+    yield from (
+        group.key.mission,
+        group.key.label,
+        _correction(group),
+        group.key.group_id,
+        group.outcome,
+        group.verdict,
+    )
     yield from (group.p_pass, group.reason)
     yield from (group.rules_verdict, group.rules and group.rules.reason, group.fault)
     yield len(group.images)
     yield "\n".join(group.images)
     yield "\n".join(f"{image_key(number)}: {text}" for number, text in enumerate(group.summaries, 1))
+
+
+def _correction(group: JudgedGroup) -> str | None:
+    """The label of a labels file, where it is not the folder's."""
+    return None if group.label == group.key.label else group.label or "unsure"
 
 
 def _without_formula(cell: object) -> object:

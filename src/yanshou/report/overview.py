@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.report.confusion import by_mission, url
-from yanshou.report.report_data import flags
+from yanshou.report.order import flags
 
 
 class Kind(NamedTuple):

@@ -10,7 +10,7 @@ Models and strangers wrote the texts of a group. So the page has a Content-Secur
 its hash and loads only pictures, and the script inserts all data as text, never as markup.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from markupsafe import Markup
@@ -24,6 +24,7 @@ from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
 from yanshou.report.overview import overview
+from yanshou.report.packed import Packed
 from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
@@ -55,14 +56,29 @@ def write_report(
     thumbnails = make_thumbnails(photos, output_dir, progress)
     path = output_dir / NAME
     html = page(evaluation, thumbnails, texts)
-    content = {NAME: html.encode("utf-8", errors="backslashreplace"), **(beside or {})}  # a lone surrogate is escaped
+    content = {NAME: encoded(html), **(beside or {})}
     replace_together({output_dir / name: data for name, data in content.items()})
     remove_others(output_dir, thumbnails.values())
     return path
 
 
-def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Mapping[str, str]) -> str:
-    """The whole page."""
+def packed_page(evaluation: Evaluation, lang: str) -> Callable[[Packed, Mapping[str, Thumbnail]], bytes]:
+    """Makes the page of an archive from the groups and photos in it."""
+    return lambda packed, photos: encoded(page(evaluation, photos, translation(lang), packed))
+
+
+def encoded(html: str) -> bytes:
+    """The file's content. A lone surrogate, from a file name that is not UTF-8, is written as its escape."""
+    return html.encode("utf-8", errors="backslashreplace")
+
+
+def page(
+    evaluation: Evaluation,
+    thumbnails: Mapping[str, Thumbnail],
+    texts: Mapping[str, str],
+    packed: Packed | None = None,
+) -> str:
+    """The whole page. `packed`: the page is for an archive, and shows the groups in it."""
     templates = assets.environment()
     templates.filters.update(percent=_percent, svg=_svg, url=url)
     script = assets.script()
@@ -74,7 +90,8 @@ def page(evaluation: Evaluation, thumbnails: Mapping[str, Thumbnail], texts: Map
         script=Markup(script),
         script_hash=assets.script_hash(script),
         style=Markup(assets.style()),
-        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts))),
+        data=Markup(to_script_json(report_data(evaluation, thumbnails, plots, texts, packed))),
+        packed=packed and packed.notes(thumbnails, texts),
         evaluation=evaluation,
         parts=_parts(evaluation),
         share=lambda rate: _share(rate, evaluation.confidence),

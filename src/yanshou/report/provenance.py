@@ -2,14 +2,35 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
+from yanshou.evaluate.judges import folder_name
+from yanshou.report.moments import in_words
+from yanshou.schema.run_record import RunRecord
 
 RULES = "rules"  # run.json has this in place of a checkpoint's fingerprint
 CHECKPOINT = ("checkpoint", "adapter", "model")  # fingerprints in a run file, or the name of a server's model
 PROMPTS = {"system": "prompt_system", "user": "prompt_user", "focus": "prompt_focus", "rule": "prompt_rule"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What made the lines of a file: the names of its folders first, because people know those."""
+
+    name: str  # the folder, and that of its adapter where there is one; "" where the run file names none
+    identity: str  # fingerprints, or the name of a server's model; `rules`
+
+    @classmethod
+    def of(cls, run: RunRecord | None) -> "Checkpoint | None":
+        if run is None:
+            return None
+        parts = [str(run.settings[part]) for part in CHECKPOINT if run.settings.get(part) is not None]
+        folders = [run.environment.get(f"{part}_folder") for part in CHECKPOINT if run.settings.get(part) is not None]
+        names = [folder_name(folder) for folder in folders if folder]
+        return cls(" + ".join(names), " + ".join(parts)) if parts else None
 
 
 def common_threshold(evaluation: Evaluation) -> float | None:
@@ -38,14 +59,14 @@ def threshold_text(evaluation: Evaluation, texts: Mapping[str, str]) -> str:
     return texts["threshold_rules" if by_rules else "threshold_none"]
 
 
-def checkpoints(evaluation: Evaluation) -> list[str | None]:
+def checkpoints(evaluation: Evaluation) -> list[Checkpoint | None]:
     """The distinct checkpoints that gave the verdicts. None: unknown."""
-    return list(dict.fromkeys(_checkpoint(_settings(evaluation, file)) for file in evaluation.verdict_files))
+    return list(dict.fromkeys(Checkpoint.of(evaluation.runs[file]) for file in evaluation.verdict_files))
 
 
 def origins(evaluation: Evaluation, texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """For each file: checkpoint, threshold and prompts by name, and all other settings as JSON."""
-    return [_origin(file, run.settings if run else None, texts) for file, run in evaluation.runs.items()]
+    return [_origin(file, run, texts) for file, run in evaluation.runs.items()]
 
 
 def _settings(evaluation: Evaluation, file: Path) -> Mapping[str, Any]:
@@ -53,9 +74,9 @@ def _settings(evaluation: Evaluation, file: Path) -> Mapping[str, Any]:
     return run.settings if run else {}
 
 
-def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, str]) -> dict[str, Any]:
-    rest = dict(settings or {})
-    checkpoint, prompts = _checkpoint(rest), rest.pop("prompts", None)
+def _origin(file: Path, run: RunRecord | None, texts: Mapping[str, str]) -> dict[str, Any]:
+    rest = dict(run.settings if run else {})
+    prompts = rest.pop("prompts", None)
     for part in CHECKPOINT:
         rest.pop(part, None)
     if not isinstance(prompts, Mapping):
@@ -63,18 +84,19 @@ def _origin(file: Path, settings: Mapping[str, Any] | None, texts: Mapping[str, 
     return {
         "file": str(file),
         "verdicts": not file.stem.endswith("_stage_a"),
-        "known": settings is not None,
-        "checkpoint": checkpoint,
+        "known": run is not None,
+        "checkpoint": Checkpoint.of(run),
+        "written": run and _written(run, texts),
         "threshold": rest.pop("threshold", None),
         "prompts": [(_prompt_name(name, texts), _shown(text)) for name, text in prompts.items()],
         "rest": _shown(rest) if rest else "",
     }
 
 
-def _checkpoint(settings: Mapping[str, Any]) -> str | None:
-    """The fingerprint of the checkpoint, and that of its adapter where there is one; or a server's model."""
-    parts = [str(settings[part]) for part in CHECKPOINT if settings.get(part) is not None]
-    return " + ".join(parts) or None
+def _written(run: RunRecord, texts: Mapping[str, str]) -> str:
+    """When the runs that made a file began and last wrote, in words."""
+    moments = [in_words(moment, texts) for moment in (run.started, run.updated)]
+    return " – ".join(dict.fromkeys(moments))
 
 
 def _prompt_name(name: str, texts: Mapping[str, str]) -> str:

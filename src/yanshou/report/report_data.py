@@ -12,12 +12,12 @@ from typing import Any
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.report.curve_plot import CurvePlot
+from yanshou.report.order import flags, worst_first
+from yanshou.report.packed import PHOTOS, Packed
 from yanshou.report.provenance import common_threshold
-from yanshou.report.thumbnails import Thumbnail
-from yanshou.schema.summary import parse
+from yanshou.report.thumbnails import FOLDER, Thumbnail
 
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-SEVERITY = {"false release": 0, "error": 1, "false block": 2, "review": 3}  # all other outcomes follow
 
 
 def report_data(
@@ -25,47 +25,29 @@ def report_data(
     thumbnails: Mapping[str, Thumbnail],
     plots: Mapping[str, CurvePlot],
     texts: Mapping[str, str],
+    packed: Packed | None = None,
 ) -> dict[str, Any]:
-    """The data, as JSON values. A group names its mission by number, because 5,000 groups repeat few names."""
+    """The data, as JSON values. A group names its mission by number, because 5,000 groups repeat few names.
+
+    `packed`: the groups that an archive holds; without it, all of them.
+    """
     numbers = {name: number for number, name in enumerate(evaluation.missions)}
     threshold = common_threshold(evaluation)
+    groups = packed.groups if packed else worst_first(evaluation.groups, threshold)
     return {
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
         "curves": {name: plot.to_script() for name, plot in plots.items()},
-        "groups": [
-            _group(group, numbers[group.key.mission], thumbnails) for group in worst_first(evaluation.groups, threshold)
-        ],
+        "pictures": f"{PHOTOS if packed else FOLDER}/",
+        "evaluated": len(evaluation.groups),
+        "groups": [_group(group, numbers[group.key.mission], thumbnails) for group in groups],
     }
 
 
 def to_script_json(value: Any) -> str:
     """JSON that can be put into a script element of a page, for any text that it holds."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
-
-
-def worst_first(groups: Sequence[JudgedGroup], threshold: float | None = None) -> list[JudgedGroup]:
-    """False releases with the highest p_pass first, then errors, then false blocks with the lowest p_pass.
-
-    Groups that a policy leaves to a person follow, then all others, each of them with those nearest to the threshold
-    (or to 0.5) first. Of groups without p_pass, those with 需复核 or 备注 come first; otherwise they keep their order.
-    """
-    middle = 0.5 if threshold is None else threshold
-
-    def place(group: JudgedGroup) -> tuple[int, float, bool]:
-        p = middle if group.p_pass is None else group.p_pass
-        order = {"false release": -p, "false block": p}.get(group.outcome, abs(p - middle))
-        return SEVERITY.get(group.outcome, len(SEVERITY)), order, group.p_pass is None and not flags(group)
-
-    return sorted(groups, key=place)
-
-
-def flags(group: JudgedGroup) -> list[str]:
-    """`doubt` where an entry of a summary is left to a person (需复核), `note` where one has a 备注."""
-    entries = [entry for summary in group.summaries for entry in parse(summary).entries]
-    found = {"doubt": any(entry.doubtful for entry in entries), "note": any(entry.note for entry in entries)}
-    return [name for name, there in found.items() if there]
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from yanshou.schema.policy import FileDigest
 from yanshou.schema.records import GroupKey, Label, Record
 
 Answer = Literal["pass", "fail", "unsure"]
@@ -85,3 +86,30 @@ class LabelRow(Record):
     def key(self) -> GroupKey:
         """The identity of its group, under the mission's name as written."""
         return GroupKey(self.mission, self.label_given, self.group_id)
+
+
+class LabelsUsed(Record):
+    """What labels files do to a set of groups. A group with a row is in exactly one of the numbers."""
+
+    files: list[FileDigest]
+    confirmed: int = Field(default=0, description="The row gives the folder's label.")
+    pass_to_fail: int = Field(default=0, description="The folder says pass, the row fail.")
+    fail_to_pass: int = Field(default=0, description="The folder says fail, the row pass.")
+    added: int = Field(default=0, description="The folder gives no label, the row does.")
+    unsure: int = Field(default=0, description="The group has no label now.")
+
+    @property
+    def groups(self) -> int:
+        """The groups with a row."""
+        return self.confirmed + self.corrected + self.added + self.unsure
+
+    @property
+    def corrected(self) -> int:
+        return self.pass_to_fail + self.fail_to_pass
+
+    def __str__(self) -> str:
+        """`12 groups: 8 confirmed, 2 from pass to fail, 1 from fail to pass, 0 without a label before, 1 unsure`"""
+        return (
+            f"{self.groups} groups: {self.confirmed} confirmed, {self.pass_to_fail} from pass to fail, "
+            f"{self.fail_to_pass} from fail to pass, {self.added} without a label before, {self.unsure} unsure"
+        )

@@ -19,6 +19,10 @@ SHARED_PHOTOS = (
     "Accept photos that lines of both labels name, and count them. Default: such lines are refused, because one of the "
     "labels is wrong."
 )
+LABELS = (
+    "Labels file (CSV or JSON Lines): what people say about groups after the folders were labelled. Its latest row "
+    "about a group replaces the folder's label. May be repeated."
+)
 
 VERDICT_TOKENS = 128  # max_new_tokens of a verdict
 MIN_TEMPERATURE = 0.01  # the lowest temperature that is not greedy: below it, scores divided by it overflow

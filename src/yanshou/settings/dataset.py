@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from yanshou.settings.base import A_BASE, SHARED_PHOTOS, MissionFileSettings
+from yanshou.settings.base import A_BASE, LABELS, SHARED_PHOTOS, MissionFileSettings
 
 
 class DatasetSettings(MissionFileSettings):
@@ -12,6 +12,9 @@ class DatasetSettings(MissionFileSettings):
 
     stage_a: tuple[Path, ...] = Field(min_length=1, description="Labelled Stage-A files (<mission>_stage_a.jsonl).")
     output_dir: Path = Field(description="Folder for train.jsonl, val.jsonl and dataset.card.json.")
+    labels: tuple[Path, ...] = Field(
+        default=(), description=f"{LABELS} Groups that are unsure or still without a label are left out."
+    )
     val_fraction: float = Field(
         default=0.1,
         gt=0,

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from yanshou.settings.base import P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
+from yanshou.settings.base import LABELS, P_PASS, SHARED_PHOTOS, MissionFileSettings, Settings
 
 LOWEST_LIMIT = 1e-6  # below it, the sample size that the test needs overflows
 
@@ -71,5 +71,22 @@ class EvaluateSettings(ThresholdSettings, MissionFileSettings):
         description="Evaluate only the groups of this dataset file, for example val.jsonl, which the training has not "
         "seen. May be repeated.",
     )
+    labels: tuple[Path, ...] = Field(default=(), description=f"{LABELS} A group that is unsure counts as without one.")
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of report.html.")
+    portable: bool = Field(
+        default=False,
+        description="Also write report.zip into the folder: the report with reduced photos, to be unpacked and opened "
+        "on another PC.",
+    )
+    groups: Literal["worst", "all"] = Field(
+        default="worst",
+        description="Groups in report.zip. worst: false releases, false blocks, groups without a verdict and groups "
+        "left to a person, at most 500.",
+    )
+
+    @model_validator(mode="after")
+    def _groups_of_the_archive(self) -> Self:
+        if self.groups != "worst" and not self.portable:
+            raise ValueError("`groups` chooses the groups of report.zip. Give `portable` with it")
+        return self

@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import Field
 
+from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.records import GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 from yanshou.settings import DatasetSettings
@@ -106,6 +107,7 @@ class Card(Record):
     missions: dict[str, DatasetFigures]
     contradictions: list[Contradiction]
     left_out: list[LeftOut]
+    labels: LabelsUsed | None  # null: no labels files
     warnings: list[str]
 
 
@@ -116,6 +118,7 @@ def build_card(
     files: Mapping[str, DataFile],
     left_out: Sequence[LeftOut],
     warnings: Iterable[str] = (),
+    labels: LabelsUsed | None = None,
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read."""
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
@@ -134,6 +137,7 @@ def build_card(
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
+        labels=labels,
         warnings=[
             *warnings,
             *chain.from_iterable(_warnings(*figures) for figures in parts.items()),

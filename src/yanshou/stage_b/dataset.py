@@ -19,6 +19,9 @@ unchanged. A group whose summaries contain a label's folder, a path, the id or a
 and listed in `dataset.card.json`. The card holds the files' checksums. A killed run leaves the old files or the new
 ones, or a set without its card (`storage/file_set.py`), which `train` and `evaluate` refuse.
 
+With labels files, `solution` is the label of the latest row about the group, and a column `label_given` holds the
+folder's label ("": none), which is part of the group's identity.
+
 Groups that the checkpoint always judges right teach it nothing. Given the checkpoint's verdicts, the groups that it
 judges wrong are repeated in train.jsonl.
 """
@@ -43,6 +46,7 @@ from yanshou.stage_b.split import validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.storage.file_set import replace_together
 from yanshou.storage.jsonl import dump_line
+from yanshou.storage.labels_file import read_labels
 from yanshou.storage.lock import Lock
 from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import SPECIAL_TOKEN, excerpt
@@ -61,14 +65,17 @@ def build_dataset(settings: DatasetSettings) -> Card:
     another run is writing.
     """
     missions = load_missions(settings.mission_files)
-    examples = list(read_examples(settings.stage_a, missions))
+    labels = read_labels(settings.labels, missions)
+    examples, unlabelled = read_examples(settings.stage_a, missions, labels)
+    keys = [*(example.key for example in examples), *unlabelled]
     photos = [example.photos for example in examples]
     shared = check_shared_photos(photos, allowed=settings.allow_shared_photos)
     summaries = {example.key: example.summaries_sha256 for example in examples}
-    misjudged = read_misjudged(settings.verdicts, missions, summaries)
+    misjudged = read_misjudged(settings.verdicts, missions, summaries, labels)
     kept, left_out = _sort_out(examples, settings)
+    left_out = [*(LeftOut(**key._asdict(), reason=reason) for key, reason in unlabelled.items()), *left_out]
     _check_enough(kept, left_out, settings)
-    val_ids = validation_ids((example.key for example in kept), settings.val_fraction, settings.seed)
+    val_ids = validation_ids((example.labelled_key for example in kept), settings.val_fraction, settings.seed)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
@@ -81,9 +88,9 @@ def build_dataset(settings: DatasetSettings) -> Card:
     files = {name: _describe(content, len(sides[name])) for name, content in data.items()}
     warnings = [
         *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
-        *twice_under_one_label(photos),
+        *labels.warnings(keys), *twice_under_one_label(photos),
     ]  # fmt: skip
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings)
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings, labels.used(keys))
     data[CARD] = dump_line(card, indent=1)
     with Lock(settings.output_dir / LOCK, settings.output_dir):
         replace_together({settings.output_dir / name: content for name, content in data.items()})

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 from yanshou.errors import InputError
-from yanshou.schema.records import GroupKey
+from yanshou.schema.records import GroupKey, Label
 from yanshou.stage_b.verdict import PASS
 from yanshou.storage.jsonl import read_records
 
@@ -61,10 +61,19 @@ class GroupRow(TrainRow):
 
     mission: str
     group_id: str
+    label_given: Literal["pass", "fail", ""] | None = None  # the folder's label; "": none; None: that of the solution
+
+    @property
+    def label(self) -> Label:
+        """That the group is trained with."""
+        return "pass" if self.solution == PASS else "fail"
 
     @property
     def key(self) -> GroupKey:
-        return GroupKey(self.mission, "pass" if self.solution == PASS else "fail", self.group_id)
+        """The identity of the group."""
+        return GroupKey(
+            self.mission, self.label if self.label_given is None else self.label_given or None, self.group_id
+        )
 
 
 class ReasonedRow(TrainRow):

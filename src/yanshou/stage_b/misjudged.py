@@ -7,21 +7,25 @@ from typing import NamedTuple
 from yanshou.errors import InputError
 from yanshou.missions import Missions
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey, VerdictRecord
+from yanshou.storage.labels_file import Labels
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups
 
 
 class Misjudged(NamedTuple):
     """What the verdicts say about the groups of a dataset."""
 
-    groups: frozenset[GroupKey]  # their verdict is not their label
+    groups: frozenset[GroupKey]  # their verdict is not the label that they are trained with
     unbound: int  # verdicts that do not name the summaries they were judged from
 
 
-def read_misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str]) -> Misjudged:
+def read_misjudged(
+    paths: Sequence[Path], missions: Missions, groups: Mapping[GroupKey, str], labels: Labels | None = None
+) -> Misjudged:
     """`groups`: each with the `summaries_sha256` of its Stage-A line. Verdicts about other groups are ignored.
 
     Raises InputError where none of the verdicts is about these groups, and for one about other summaries.
     """
+    labels = labels or Labels()
     found = list(read_groups(paths, VerdictRecord, missions, JUDGE_AGAIN))
     relevant = [(place, verdict) for place, verdict in found if verdict.key in groups]
     for place, verdict in relevant:
@@ -36,6 +40,6 @@ def read_misjudged(paths: Sequence[Path], missions: Missions, groups: Mapping[Gr
         )
     verdicts = [verdict for _, verdict in relevant]
     return Misjudged(
-        frozenset(verdict.key for verdict in verdicts if verdict.verdict != verdict.label),
+        frozenset(verdict.key for verdict in verdicts if verdict.verdict != labels.label_of(verdict.key)),
         sum(verdict.summaries_sha256 is None for verdict in verdicts),
     )

@@ -15,6 +15,7 @@ has no effect. Two rows about one group with the same time and different labels 
 import csv
 import io
 from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -26,7 +27,7 @@ from pydantic import ValidationError
 from yanshou.errors import InputError
 from yanshou.file_kind import FileKind, find_kind
 from yanshou.missions import Missions
-from yanshou.schema.label_row import LabelRow
+from yanshou.schema.label_row import LabelRow, LabelsUsed
 from yanshou.schema.policy import FileDigest
 from yanshou.schema.records import GroupKey, Label
 from yanshou.storage.jsonl import read_errors
@@ -51,34 +52,6 @@ class PlacedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelsUsed:
-    """What the labels files do to a set of groups. Every group with a row is in one of the four numbers."""
-
-    confirmed: int = 0  # the label is the folder's
-    corrected: int = 0  # the label is the other one
-    added: int = 0  # the folder gives no label, the row does
-    unsure: int = 0  # the group has no label now
-
-    @property
-    def rows(self) -> int:
-        """The groups whose label comes from a row."""
-        return self.confirmed + self.corrected + self.added + self.unsure
-
-    def __str__(self) -> str:
-        """`12 groups: 9 confirmed, 2 corrected, 1 added, 0 unsure`"""
-        return (
-            f"{self.rows} groups: {self.confirmed} confirmed, {self.corrected} corrected, {self.added} without a label "
-            f"before, {self.unsure} unsure"
-        )
-
-    def to_dict(self) -> dict[str, int]:
-        return {
-            "groups": self.rows, "confirmed": self.confirmed, "corrected": self.corrected, "added": self.added,
-            "unsure": self.unsure,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
 class Labels:
     """The latest row about each group, by its identity with the folder's label. Without files: no row."""
 
@@ -97,13 +70,12 @@ class Labels:
         placed = self.latest.get(key)
         return placed is not None and placed.row.label == "unsure"
 
-    def used(self, keys: Iterable[GroupKey]) -> LabelsUsed:
-        """What the rows do to these groups."""
-        counts = dict.fromkeys(("confirmed", "corrected", "added", "unsure"), 0)
-        for key in keys:
-            if placed := self.latest.get(key):
-                counts[_effect(key.label, placed.row)] += 1
-        return LabelsUsed(**counts)
+    def used(self, keys: Iterable[GroupKey]) -> LabelsUsed | None:
+        """What the rows do to these groups. None without labels files."""
+        if not self.files:
+            return None
+        effects = Counter(_effect(key.label, placed.row) for key in keys if (placed := self.latest.get(key)))
+        return LabelsUsed(files=list(self.files), **effects)
 
     def warnings(self, known: Iterable[GroupKey]) -> list[str]:
         """About rows whose group is none of `known`: those of missions that are not there are only counted."""
@@ -136,7 +108,7 @@ def _effect(given: Label | None, row: LabelRow) -> str:
         return "unsure"
     if given is None:
         return "added"
-    return "confirmed" if row.label == given else "corrected"
+    return "confirmed" if row.label == given else f"{given}_to_{row.label}"
 
 
 def _latest(key: GroupKey, rows: Sequence[PlacedRow]) -> PlacedRow:

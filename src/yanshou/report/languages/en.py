@@ -10,12 +10,26 @@ TEXTS: Final = {
     "moment": "{day} {month} {year}, {clock}",
     "offset": " ({offset})",
     "privacy": "Photos are personal data: do not share this report or its thumbnails.",
+    "privacy_packed": "Photos are personal data: do not share them further. They are re-encoded without EXIF "
+    "(position, time, camera); text that is burnt into a photo, such as a watermark, stays.",
+    "copy_along": "To view this on another PC, copy report.html and the whole folder thumbnails: the original photos "
+    "stay here, so only thumbnails are shown there. Or run evaluate --portable, which writes report.zip with reduced "
+    "photos.",
+    "packed": "This archive holds {included} of the {groups} evaluated groups: {kinds}.",
+    "packed_without": "It leaves out {left_out} groups: {kinds}. Figures are about all groups; a click on a number "
+    "lists only groups that are here.",
+    "packed_whole": "No group is left out.",
+    "packed_photos": "Photos: {photos}, with a longer edge of at most {edge} pixels. Unpack the whole archive before "
+    "opening report.html.",
+    "packed_absent": "Missing or unreadable, and so not here: {photos} photos.",
+    "comma": ", ",
+    "reduced": "Open in a new tab",
     "needs_script": "Viewing groups needs JavaScript; the tables and curves above do not.",
     "groups": "groups",
     "group_count": "Groups",
     "mission": "Mission",
     "all": "All",
-    "checkpoint": "Checkpoint fingerprint",
+    "checkpoint": "Checkpoint",
     "rules_checkpoint": "rules (no model)",
     "unknown": "unknown (no readable run.json beside the file)",
     "threshold": "Threshold",
@@ -85,6 +99,7 @@ TEXTS: Final = {
     "confidence allows {allowed} false releases on this set, and the strictest threshold still has {release}.",
     "provenance": "Origin: checkpoint, prompts and settings",
     "of_verdicts": "Verdicts",
+    "written": "Run",
     "of_summaries": "Summaries",
     "prompt": "Prompt",
     "prompt_system": "System prompt",
@@ -114,12 +129,14 @@ TEXTS: Final = {
     "not_here": "the group of the link ({group}) is not in this report",
     "overview": "What to look at",
     "overview_note": "No group has a human label, so there is no accuracy and no false-release rate. Click a number to "
-    "view its groups.",
-    "overview_order": "The list begins with groups without a verdict and groups left to a person. The others follow, "
+    "view its groups. The list begins with groups without a verdict and groups left to a person. The others follow, "
     "those nearest to the threshold first; without p_pass, those with 需复核 or 备注 first.",
     "search": "Search ids, summaries, reasons",
     "reset": "Clear filters",
     "shown": "{shown} of {groups} groups",
+    "shown_packed": "{shown} of {groups} groups ({evaluated} evaluated)",
+    "new_first": "Groups without a verdict and groups left to a person first; the others by distance from the "
+    "threshold",
     "nothing": "No group matches the filters.",
     "shortcuts": "j, k or arrows: group · 1–9: large photo · space: scroll · /: search · Esc: close",
     "reason": "Reason",

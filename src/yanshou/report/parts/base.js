@@ -23,5 +23,7 @@ const make = (tag, name, text) => {
 };
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 const percent = (share) => (100 * share).toFixed(1) + "%";
-const outcomeText = (group) => texts["outcome_" + group.outcome.replace(/-/g, "_")];
+const isLabelled = data.groups.some((group) => group.label);
+const outcomeText = (group) => (group.outcome === "no-label" && !isLabelled // of new jobs, no group has a label: the verdict says more
+  ? texts["verdict_" + group.verdict] : texts["outcome_" + group.outcome.replace(/-/g, "_")]);
 const says = (label) => texts["says_" + (label || "none")];

@@ -24,7 +24,9 @@ const filter = (number) => {
   const text = search.value.trim().toLowerCase();
   shown = [];
   data.groups.forEach((group, n) => { if (fits(group, n, wanted, text)) shown.push(n); });
-  byId("status").textContent = fill(texts.shown, { shown: shown.length, groups: data.groups.length });
+  byId("status").textContent = fill(data.evaluated > data.groups.length ? texts.shown_packed : texts.shown, {
+    shown: shown.length, groups: data.groups.length, evaluated: data.evaluated,
+  });
   spacer.style.height = shown.length * ROW + "px";
   named &&= shown.includes(number);
   show(Math.max(shown.indexOf(number), 0));

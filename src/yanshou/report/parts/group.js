@@ -93,7 +93,7 @@ const thumbnail = (photo, number) => {
   image.loading = "lazy";
   image.decoding = "async";
   image.addEventListener("error", () => button.replaceWith(make("div", "gone", texts.thumbnail_missing)));
-  image.src = "thumbnails/" + photo.thumbnail;
+  image.src = data.pictures + photo.thumbnail;
   button.append(image);
   button.addEventListener("click", () => enlarge(open.indexOf(photo)));
   return button;

@@ -20,7 +20,7 @@ const enlargeNumber = (number) => { // photos without a thumbnail cannot be enla
 
 largePhoto.addEventListener("error", () => {
   const photo = open[opened];
-  const instead = photo ? "thumbnails/" + photo.thumbnail : "";
+  const instead = photo ? data.pictures + photo.thumbnail : "";
   if (!photo || largePhoto.getAttribute("src") === instead) return;
   byId("large-name").textContent += " · " + texts.original_failed;
   largePhoto.src = instead;
