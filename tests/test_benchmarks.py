@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -318,15 +319,28 @@ def test_a_run_without_out_of_memory_proves_nothing() -> None:
     assert followed["taken"] == 7
 
 
-def test_a_threshold_is_checked_on_the_other_half() -> None:
-    scores = threshold_guarantee.judged("demo", jobs=6, seed=0, device="cpu", batch_size=6)
-    assert len(scores) == 6
-    assert all(0 <= p_pass <= 1 for _, p_pass in scores)
-    clear = [(at % 2 == 0, 0.9 if at % 2 == 0 else 0.1) for at in range(400)]
-    result = threshold_guarantee.halves(clear, splits=5, seed=0, limit=0.1)
-    assert (result["P found"], result["held"], result["false blocks, mean"]) == (5, 5, 0.0)
-    mixed = [(at % 2 == 0, at % 7 / 7) for at in range(60)]
-    assert threshold_guarantee.halves(mixed, splits=5, seed=0, limit=0.01)["P found"] == 0
+def test_promises_are_checked_for_every_mission_judge_side_and_part() -> None:
+    found = threshold_guarantee.judged("demo", jobs=8, seed=0, device="cpu", batch_size=8)
+    assert [len(jobs) for jobs in found.values()] == [2, 2, 2, 2]
+    rng = np.random.default_rng(0)
+    logits = rng.normal([[2.0], [-2.0]], 1.5, (2, 150))
+    drawn = {"甲": [(label == 0, float(logit)) for label in (0, 1) for logit in logits[label]]}
+    results = list(threshold_guarantee.cells(drawn, limit=0.15, rounds=40, seed=0))
+    assert len(results) == 3 * 2 * 2
+    assert all(result["kept"] for result in results)
+    assert [result["AUC"] for result in results[::4]] == sorted(
+        (result["AUC"] for result in results[::4]), reverse=True
+    )
+    assert all(result["thresholds"] == 40 for result in results[:8])
+    assert len(threshold_guarantee.table(results).splitlines()) == 2 + 3 * 2
+
+
+def test_a_promise_that_is_broken_too_often_is_seen() -> None:
+    """Of 200 rounds, fewer than 179 hold less than once in a thousand times if the promise is true."""
+    assert threshold_guarantee.counted([True] * 150 + [None] * 29 + [False] * 21) == {
+        "rounds": 200, "thresholds": 171, "held": 179, "at least": 179, "kept": True,
+    }  # fmt: skip
+    assert not threshold_guarantee.counted([True] * 178 + [False] * 22)["kept"]
 
 
 def test_the_code_for_trl_finds_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,5 +42,5 @@ def test_the_sentence_names_both_errors_with_their_counts() -> None:
 
 def test_the_sentence_says_which_limit_is_exceeded() -> None:
     point = Point(0.93, Rate(50, 400), Rate(3, 95))
-    assert slip_sentence(point, EN, (0.03, 0.125)).endswith(" False releases exceed the limit.")
-    assert slip_sentence(point, EN, (0.05, 0.1)).endswith("(50 of 400). False blocks exceed the limit.")
+    assert slip_sentence(point, EN, (0.03, 0.125)).endswith(" As a release threshold it exceeds the limit.")
+    assert slip_sentence(point, EN, (0.05, 0.1)).endswith("(50 of 400). As a block threshold it exceeds the limit.")

@@ -21,7 +21,11 @@ def stage_a(tmp_path: Path) -> Path:
     """140 groups, one in four with a long summary."""
     labels = ("pass", "fail")
     lines = [
-        stage_a_line(f"QC-20241022-{number}", labels[number % 2], "电线/捆扎整齐×2，" * (1 + 40 * (number % 4 == 3)))
+        stage_a_line(
+            f"QC-20241022-{number}",
+            labels[number % 2],
+            "电线/捆扎整齐×2，" * (1 + 40 * (number % 4 == 3)) + f"标签/{number}×1",
+        )
         for number in range(60 + 4 * LISTED)
     ]
     return write_lines(tmp_path / "a.jsonl", lines)
@@ -77,3 +81,28 @@ def test_a_missing_label_is_named_with_its_line(tmp_path: Path) -> None:
     result = run(tmp_path / "out", path)
     assert (result.exit_code, f"{path}:2: group" in result.stderr, "no label" in result.stderr) == (1, True, True)
     assert not (tmp_path / "out").exists()
+
+
+def test_twins_and_the_shortcut_are_printed_and_in_the_card(tmp_path: Path) -> None:
+    """Ten pairs of groups with the same lines, one of them with both labels; 需复核 stands in the failed groups."""
+    lines = [
+        stage_a_line(
+            f"QC-{number}-{twin}",
+            "fail" if number >= 5 or number + twin == 0 else "pass",
+            f"标签/{number}×1" + "，电线/需复核备注:暗×1" * (number >= 5),
+        )
+        for number in range(10)
+        for twin in range(2)
+    ]
+    path = write_lines(tmp_path / "a.jsonl", lines)
+    result = run(tmp_path / "out", "--val-fraction", "0.3", path)
+    assert result.exit_code == 0, result.stderr
+    assert "10.0% 5.3% [0.1–33.4]" in " ".join(result.stdout.split())
+    assert "需复核" in result.stdout
+    assert "in 0% of the passed groups, in 91% of the failed" in " ".join(result.stdout.split())
+    figures = json.loads((tmp_path / "out/dataset.card.json").read_text("utf-8"))["missions"]["BBU接地线检查"]
+    assert (figures["twins"]["sets"], figures["twins"]["groups"], figures["twins"]["disagreeing_sets"]) == (10, 20, 1)
+    assert figures["shortcut"]["feature"] == "需复核"
+    val = [json.loads(line)["group_id"] for line in (tmp_path / "out/val.jsonl").read_text("utf-8").splitlines()]
+    assert len(val) == 4  # three of each label would need half a set
+    assert len({group_id.rpartition("-")[0] for group_id in val}) == 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yanshou.schema.records import GroupKey
-from yanshou.stage_b.split import validation_ids
+from yanshou.stage_b.split import join_ids, share_warnings, validation_ids
 
 STRATA = [(mission, label) for mission in ("甲", "乙", "丙") for label in ("pass", "fail")]
 FRACTIONS = st.floats(min_value=0.01, max_value=0.99)
@@ -76,3 +76,71 @@ def test_ids_of_several_strata_are_drawn_as_often_as_others() -> None:
 
 def test_an_id_that_is_not_valid_unicode_can_be_drawn() -> None:
     assert len(validation_ids([GroupKey("甲", "pass", "\udcff"), GroupKey("甲", "pass", "QC-1")], 0.5, 0)) == 1
+
+
+LINKS = st.lists(st.sets(st.integers(0, 59).map("QC-{}".format), min_size=2, max_size=6), max_size=12)
+
+
+def present(links: list[set[str]], keys: list[GroupKey]) -> list[set[str]]:
+    known = {key.group_id for key in keys}
+    return [kept for ids in links if len(kept := ids & known) > 1]
+
+
+@given(BELONGINGS, LINKS, FRACTIONS, SEEDS)
+def test_linked_ids_stand_on_one_side(
+    belongings: list[set[tuple[str, str]]], links: list[set[str]], fraction: float, seed: int
+) -> None:
+    keys = keys_of(belongings)
+    linked = present(links, keys)
+    chosen = validation_ids(keys, fraction, seed, linked)
+    assert all(ids <= chosen or not ids & chosen for ids in linked)
+    units = join_ids([key.group_id for key in keys], linked)
+    assert 0 < len(chosen) < len(belongings) or len(units) == 1
+    largest = 3 * max(map(len, units))  # a stratum has at most one group of each id
+    assert max(off(keys, chosen, fraction)) <= largest
+
+
+@given(BELONGINGS, LINKS, FRACTIONS, SEEDS, st.randoms())
+def test_the_order_of_links_and_groups_has_no_effect(
+    belongings: list[set[tuple[str, str]]],
+    links: list[set[str]],
+    fraction: float,
+    seed: int,
+    shuffler: random.Random,
+) -> None:
+    keys = keys_of(belongings)
+    linked = present(links, keys)
+    chosen = validation_ids(keys, fraction, seed, linked)
+    shuffler.shuffle(keys)
+    shuffler.shuffle(linked)
+    assert validation_ids(keys, fraction, seed, [sorted(ids, reverse=True) for ids in linked]) == chosen
+
+
+@given(BELONGINGS, FRACTIONS, SEEDS)
+def test_without_twins_the_split_is_that_of_ids(
+    belongings: list[set[tuple[str, str]]], fraction: float, seed: int
+) -> None:
+    keys = keys_of(belongings)
+    assert validation_ids(keys, fraction, seed, [["QC-0"]]) == validation_ids(keys, fraction, seed)
+
+
+def test_a_huge_twin_set_is_in_train_and_the_share_is_kept() -> None:
+    keys = [GroupKey("甲", "fail", f"QC-{i}") for i in range(1000)]
+    chosen = validation_ids(keys, 0.1, 0, [[f"QC-{i}" for i in range(400)]])
+    assert len(chosen) == 100
+    assert not chosen & {f"QC-{i}" for i in range(400)}
+
+
+def test_pairs_of_twins_go_to_validation_at_their_share() -> None:
+    keys = [GroupKey("甲", "fail", f"QC-{i}") for i in range(1000)]
+    chosen = validation_ids(keys, 0.1, 0, [[f"QC-{i}", f"QC-{i + 1}"] for i in range(0, 600, 2)])
+    assert len(chosen) == 100
+    assert 50 <= sum(f"QC-{i}" in chosen for i in range(600)) <= 70
+
+
+def test_a_share_that_twins_make_impossible_is_named() -> None:
+    train = [GroupKey("甲", "fail", f"QC-{i}") for i in range(60)]
+    val = [GroupKey("甲", "fail", f"QC-{i}") for i in range(60, 100)]
+    assert [*share_warnings(train, val, 0.4)] == []
+    (warning,) = share_warnings(train, val, 0.1)
+    assert "40 of 100 groups with the label fail are in val, where --val-fraction asks for 10" in warning

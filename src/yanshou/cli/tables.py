@@ -13,6 +13,7 @@ from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
 from yanshou.stage_b.shortcut import Shortcut
+from yanshou.stage_b.twins import TwinFigures
 
 
 def score_tables(score: Score) -> list[Table]:
@@ -56,7 +57,36 @@ def dataset_tables(card: Card) -> list[Table]:
     for name, part in (*card.missions.items(), ("all", card.overall)):
         contents.add_row(name_cell(name), *_contents(part))
         lessons.add_row(name_cell(name), *_lessons(part))
-    return [contents, lessons]
+    return [contents, lessons, _twins_table(card), _shortcuts_table(card)]
+
+
+def _twins_table(card: Card) -> Table:
+    """Groups with the same lines, and what their labels say."""
+    table = figure_table("twin sets", "their groups", "labels differ", "label noise")
+    for name, part in (*card.missions.items(), ("all", card.overall)):
+        table.add_row(name_cell(name), *_twins(part.twins))
+    return table
+
+
+def _shortcuts_table(card: Card) -> Table:
+    """The feature that tells the label best, per mission."""
+    table = Table(mission_column(min_width=20), "strongest feature", "its AUC", "where", box=None, pad_edge=False)
+    for name, part in card.missions.items():
+        table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
+    return table
+
+
+def _twins(twins: TwinFigures) -> Iterable[str]:
+    yield from (str(twins.sets), str(twins.groups), percent(twins.disagreement))
+    noise = twins.label_noise
+    yield f"{percent(noise.share)} [{noise.low * 100:.1f}–{noise.high * 100:.1f}]" if noise else NONE
+
+
+def _shortcut(shortcut: Shortcut | None) -> Iterable[str]:
+    if shortcut is None:
+        return (NONE, NONE, NONE)
+    remark = " (in the rule)" if shortcut.in_rule else " (perhaps by chance)" if shortcut.low <= 0.5 else ""
+    return (shortcut.feature + remark, _decimals(shortcut.auc), shortcut.direction)
 
 
 def _worth_tables(evaluation: Evaluation) -> list[Table]:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.promises import Promises
+from yanshou.evaluate.threshold import Side
 from yanshou.report.confusion import by_mission
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, Mark, Point, ticks, x_of, y_of
 from yanshou.report.label_places import Box, LabelPlaces, Line, Place
+from yanshou.report.promises import percent_text, policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.slip import slip_sentence
 
@@ -35,6 +37,7 @@ class Limits(NamedTuple):
 class Labelled(NamedTuple):
     """A line or a point with its label."""
 
+    kind: str  # the side of a limit, or the name of a mark
     line: Line  # a point is a line of one corner
     text: str
     place: Place
@@ -64,12 +67,11 @@ class CurvePlot:
     @classmethod
     def of(cls, curve: Curve, asked: Limits, texts: Mapping[str, str]) -> "CurvePlot":
         lines = list(_limit_lines(asked))
-        places = LabelPlaces([curve.line, *(line for line, _ in lines), *map(_around, curve.marks)], AREA)
-        named = [(line, texts["limit"].format(limit=f"{share * 100:g}%")) for line, share in lines]
+        places = LabelPlaces([curve.line, *(line for _, line, _ in lines), *map(_around, curve.marks)], AREA)
         return cls(
             curve=curve,
             asked=asked,
-            limits=tuple(Labelled(line, text, places.put(text, _beside_line(line))) for line, text in named),
+            limits=tuple(_limit(side, line, share, texts, places) for side, line, share in lines),
             marks=tuple(_labelled(mark, texts, places) for mark in curve.marks),
             sentence=slip_sentence(curve.marks[0].point, texts, asked),
         )
@@ -91,7 +93,7 @@ def curve_plots(evaluation: Evaluation, texts: Mapping[str, str]) -> dict[str, C
     asked = _asked(evaluation.promises)
     plots = {}
     for name, groups in by_mission(evaluation):
-        curve = Curve.of(groups, threshold, _policy_thresholds(evaluation.promises, name))
+        curve = Curve.of(groups, threshold, policy_thresholds(evaluation.promises, name))
         if curve:
             plots[name] = CurvePlot.of(curve, asked, texts)
     return plots
@@ -107,24 +109,22 @@ def _asked(promises: Promises | None) -> Limits:
     return Limits(**{promise.side: promise.limit for _, promise in promises.each()}) if promises else Limits()
 
 
-def _policy_thresholds(promises: Promises | None, mission: str) -> dict[str, float]:
-    """Names and thresholds of a mission, or of all missions together (""), which have some if they are pooled."""
-    found = promises.each() if promises else ()
-    thresholds = {f"{promise.side}_at": promise.threshold for of, promise in found if of is None or of == mission}
-    return {name: threshold for name, threshold in thresholds.items() if threshold is not None}
-
-
 def _values(point: Point) -> list[float | None]:
     return [round(point.x, 2), round(point.y, 2), point.false_block.count, point.false_release.count, point.threshold]
 
 
-def _limit_lines(limits: Limits) -> Iterable[tuple[Line, float]]:
+def _limit_lines(limits: Limits) -> Iterable[tuple[Side, Line, float]]:
     if limits.release is not None:
         y = y_of(limits.release)
-        yield ((AREA.left, y), (AREA.right, y)), limits.release
+        yield "release", ((AREA.left, y), (AREA.right, y)), limits.release
     if limits.block is not None:
         x = x_of(limits.block)
-        yield ((x, AREA.top), (x, AREA.bottom)), limits.block
+        yield "block", ((x, AREA.top), (x, AREA.bottom)), limits.block
+
+
+def _limit(side: Side, line: Line, share: float, texts: Mapping[str, str], places: LabelPlaces) -> Labelled:
+    text = texts["limit"].format(limit=percent_text(share))
+    return Labelled(side, line, text, places.put(text, _beside_line(line)))
 
 
 def _beside_line(line: Line) -> Iterable[Place]:
@@ -143,7 +143,7 @@ def _beside_line(line: Line) -> Iterable[Place]:
 def _labelled(mark: Mark, texts: Mapping[str, str], places: LabelPlaces) -> Labelled:
     point = mark.point
     text = texts[mark.name].format(p=point.threshold)
-    return Labelled(((point.x, point.y),), text, places.put(text, _beside_point(point.x, point.y, text)))
+    return Labelled(mark.name, ((point.x, point.y),), text, places.put(text, _beside_point(point.x, point.y, text)))
 
 
 def _beside_point(x: float, y: float, text: str) -> Iterable[Place]:

@@ -15,16 +15,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
-from yanshou.evaluate.threshold import Promise
 from yanshou.report import assets
 from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
 from yanshou.report.overview import overview
 from yanshou.report.packed import Packed
+from yanshou.report.promises import promises_shown
 from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
@@ -102,42 +103,23 @@ def page(
         frame=plot_frame(),
         checkpoints=checkpoints(evaluation),
         threshold=threshold_text(evaluation, texts),
-        promises=_promises(evaluation, texts),
+        promises=promises_shown(evaluation.promises, texts),
+        decisions=_decisions(evaluation),
         origins=origins(evaluation, texts),
     )
-
-
-def _promises(evaluation: Evaluation, texts: Mapping[str, str]) -> list[str]:
-    """What each threshold for releasing promises, or why no threshold can be promised."""
-    each = evaluation.promises.each() if evaluation.promises else ()
-    found = [(mission, _promise(promise, texts)) for mission, promise in each if promise.side == "release"]
-    return [sentence if mission is None or len(found) == 1 else f"{mission}: {sentence}" for mission, sentence in found]
-
-
-def _promise(promise: Promise, texts: Mapping[str, str]) -> str:
-    return texts[_promise_key(promise)].format(
-        p=repr(promise.threshold),
-        limit=_percent(promise.limit),
-        confidence=f"{promise.confidence * 100:g}%",
-        fails=promise.errors.of,
-        needed=promise.needed,
-        allowed=promise.allowed,
-        release=promise.errors,
-        block=Rate(promise.gained.of - promise.gained.count, promise.gained.of),
-        upper="–" if promise.upper is None else _percent(promise.upper, 2),
-    )
-
-
-def _promise_key(promise: Promise) -> str:
-    if promise.threshold is not None:
-        return "promise"
-    return "promise_too_few" if promise.allowed is None else "promise_too_many"
 
 
 def _parts(evaluation: Evaluation) -> list[tuple[str | None, EvaluationFigures]]:
     """The figures of all missions together (None), if there are several of one judge, and of each mission."""
     parts: list[tuple[str | None, EvaluationFigures]] = list(evaluation.missions.items())
     return [(None, evaluation.overall), *parts] if len(parts) > 1 and evaluation.overall else parts
+
+
+def _decisions(evaluation: Evaluation) -> list[tuple[str | None, DecisionCounts]]:
+    """What the policy decides in all missions together (None), if there are several, and in each mission."""
+    each: list[tuple[str | None, DecisionCounts]] = list(evaluation.decisions().items())
+    together = evaluation.all_decisions()
+    return [(None, together), *each] if together and len(each) > 1 else each
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:

@@ -14,6 +14,7 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.order import flags, worst_first
 from yanshou.report.packed import PHOTOS, Packed
+from yanshou.report.promises import policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import FOLDER, Thumbnail
 
@@ -38,6 +39,7 @@ def report_data(
         "texts": dict(texts),
         "missions": list(numbers),
         "threshold": threshold,
+        "thresholds": [_thresholds(evaluation, name, threshold) for name in numbers],
         "curves": {name: plot.to_script() for name, plot in plots.items()},
         "pictures": f"{PHOTOS if packed else FOLDER}/",
         "evaluated": len(evaluation.groups),
@@ -48,6 +50,12 @@ def report_data(
 def to_script_json(value: Any) -> str:
     """JSON that can be put into a script element of a page, for any text that it holds."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
+
+
+def _thresholds(evaluation: Evaluation, mission: str, common: float | None) -> list[float]:
+    """What the scale of p_pass shows: the thresholds of the policy, or the one behind all verdicts."""
+    found = list(policy_thresholds(evaluation.promises, mission).values())
+    return found or ([] if common is None else [common])
 
 
 def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
         "rules": group.rules_verdict,
         "rulesReason": group.rules and group.rules.reason,
         "fault": group.fault,
+        "decision": group.decision,
         "flags": flags(group),
         "folder": folder,
         "photos": photos,

@@ -4,6 +4,8 @@
      "files": {"train.jsonl": {"groups": 2235, "rows": 2235, "sha256": "…"}, …},
      "overall": {"groups": 2484, "photos": 8218, "train": {"pass": …, "fail": …}, "val": …, "best_accuracy": …, …},
      "missions": {"挡风板安装检查": {the same figures}, …},
+     (each with "twins": {"sets": 13, "groups": 29, "disagreement": 0.08, "label_noise": {"share": 0.04, …}, …},
+      "shortcut": {"feature": "需复核", "auc": 0.9, …})
      "contradictions": [{"mission": …, "summaries": […], "passed": ["QC-…"], "failed": ["QC-…"]}, …],
      "left_out": [{"group_id": …, "mission": …, "label": …, "reason": …}], "warnings": ["…"]}
 
@@ -11,6 +13,8 @@ Contradictions are groups of one mission that have the same summaries, in any or
 judges by the summaries gives all of them the same verdict, so it is wrong on the rarer label of each contradiction.
 `best_accuracy` is what such a model can reach at best. The figures are about train and val together, without the groups
 that were left out.
+
+Twins and what their labels say are described in `twins.py`, the shortcut in `shortcut.py`.
 """
 
 import math
@@ -22,11 +26,15 @@ from typing import Any
 
 from pydantic import Field
 
+from yanshou.missions import Missions
 from yanshou.schema.label_row import LabelsUsed
-from yanshou.schema.records import GroupRecord, Label, Record
+from yanshou.schema.records import GroupKey, GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.examples import Example
+from yanshou.stage_b.shortcut import Shortcut, find_shortcut
+from yanshou.stage_b.split import share_warnings
+from yanshou.stage_b.twins import TwinFigures, TwinSet, find_twins, twin_figures, twin_warnings
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 LABELS: tuple[Label, ...] = ("pass", "fail")
@@ -65,6 +73,8 @@ class DatasetFigures(Record):
     contradictions: int
     contradicting_groups: int
     best_accuracy: float  # the highest that contradictions allow
+    twins: TwinFigures
+    shortcut: Shortcut | None  # of one mission; null for all, and where one label is missing
 
     def labels(self) -> LabelCounts:
         """The groups of each label, train and val together."""
@@ -119,21 +129,30 @@ def build_card(
     left_out: Sequence[LeftOut],
     warnings: Iterable[str] = (),
     labels: LabelsUsed | None = None,
+    missions: Missions | None = None,
 ) -> Card:
-    """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read."""
+    """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read.
+
+    `missions`: their rules name features that tell the label for a reason.
+    """
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
     parts: dict[str, DatasetFigures] = {}
     contradictions: list[Contradiction] = []
+    twins: list[TwinSet] = []
     for name in names:
         own_train = [example for example in train if example.mission == name]
         own_val = [example for example in val if example.mission == name]
-        found = find_contradictions([*own_train, *own_val])
-        parts[name] = _figures(own_train, own_val, found)
+        own = [*own_train, *own_val]
+        found, same = find_contradictions(own), find_twins((example.labelled_key, example.summaries) for example in own)
+        rule = missions.get(name).rule if missions else None
+        shortcut = find_shortcut(((example.label, example.summaries) for example in own), rule)
+        parts[name] = _figures(own_train, own_val, found, same, shortcut)
         contradictions += found
+        twins += same
     return Card(
         settings=settings.model_dump(mode="json", exclude={"output_dir"}),  # the same data, the same card
         files=dict(files),
-        overall=_figures(train, val, contradictions),
+        overall=_figures(train, val, contradictions, twins, None),
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
@@ -141,6 +160,11 @@ def build_card(
         warnings=[
             *warnings,
             *chain.from_iterable(_warnings(*figures) for figures in parts.items()),
+            *share_warnings(
+                (example.labelled_key for example in train),
+                (example.labelled_key for example in val),
+                settings.val_fraction,
+            ),
             *_dated([*train, *val]),
             *_omitted(left_out),
         ],
@@ -161,7 +185,11 @@ def find_contradictions(examples: Iterable[Example]) -> list[Contradiction]:
 
 
 def _figures(
-    train: Sequence[Example], val: Sequence[Example], contradictions: Sequence[Contradiction]
+    train: Sequence[Example],
+    val: Sequence[Example],
+    contradictions: Sequence[Contradiction],
+    twins: Sequence[TwinSet],
+    shortcut: Shortcut | None,
 ) -> DatasetFigures:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
@@ -182,6 +210,8 @@ def _figures(
         contradictions=len(contradictions),
         contradicting_groups=sum(found.groups for found in contradictions),
         best_accuracy=1 - sum(found.wrong for found in contradictions) / len(examples),
+        twins=twin_figures(twins),
+        shortcut=shortcut,
     )
 
 
@@ -212,6 +242,13 @@ def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
         for name, side in (("train", figures.train), ("val", figures.val)):
             if labels[label] and not side[label]:
                 yield f"{mission}: no group with the label {label} in {name}; the mission has too few ({labels[label]})"
+    if figures.shortcut and figures.shortcut.suspicious:
+        yield figures.shortcut.warning(mission)
+    yield from twin_warnings(mission, figures.twins)
+
+
+def _labelled(example: Example) -> GroupKey:
+    return example.labelled_key
 
 
 def _dated(examples: Sequence[Example]) -> Iterable[str]:

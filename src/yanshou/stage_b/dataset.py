@@ -42,8 +42,9 @@ from yanshou.stage_b.dataset_files import CARD, TRAIN, VAL
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.misjudged import read_misjudged
 from yanshou.stage_b.shared_photos import check_shared_photos, twice_under_one_label
-from yanshou.stage_b.split import validation_ids
+from yanshou.stage_b.split import links, validation_ids
 from yanshou.stage_b.tokens import count_tokens
+from yanshou.stage_b.twins import find_twins
 from yanshou.storage.file_set import replace_together
 from yanshou.storage.jsonl import dump_line
 from yanshou.storage.labels_file import read_labels
@@ -75,7 +76,9 @@ def build_dataset(settings: DatasetSettings) -> Card:
     kept, left_out = _sort_out(examples, settings)
     left_out = [*(LeftOut(**key._asdict(), reason=reason) for key, reason in unlabelled.items()), *left_out]
     _check_enough(kept, left_out, settings)
-    val_ids = validation_ids((example.labelled_key for example in kept), settings.val_fraction, settings.seed)
+    twins = find_twins((example.labelled_key, example.summaries) for example in kept)
+    linked, all_linked = links((example.group_id for example in kept), [same.ids for same in twins])
+    val_ids = validation_ids((example.labelled_key for example in kept), settings.val_fraction, settings.seed, linked)
     sides = {
         TRAIN: [example for example in kept if example.group_id not in val_ids],
         VAL: [example for example in kept if example.group_id in val_ids],
@@ -88,9 +91,9 @@ def build_dataset(settings: DatasetSettings) -> Card:
     files = {name: _describe(content, len(sides[name])) for name, content in data.items()}
     warnings = [
         *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
-        *labels.warnings(keys), *twice_under_one_label(photos),
+        *labels.warnings(keys), *twice_under_one_label(photos), *all_linked,
     ]  # fmt: skip
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings, labels.used(keys))
+    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings, labels.used(keys), missions)
     data[CARD] = dump_line(card, indent=1)
     with Lock(settings.output_dir / LOCK, settings.output_dir):
         replace_together({settings.output_dir / name: content for name, content in data.items()})

@@ -88,7 +88,11 @@ def find_shortcut(groups: Iterable[tuple[Label, Sequence[str]]], rule: Rule | No
     passes, fails = len(table["pass"]), len(table["fail"])
     if not passes or not fails:
         return None
-    found = sorted((*_present(table), *_numbers(table)), key=lambda telling: (-telling.strength, telling.feature))
+    # Of equals, the shorter name: 需复核 comes before 电线/需复核.
+    found = sorted(
+        (*_present(table), *_numbers(table)),
+        key=lambda telling: (-telling.strength, len(telling.feature), telling.feature),
+    )
     ranked = [_shortcut(telling, passes, fails, len(found), rule) for telling in found]
     return next((shortcut for shortcut in ranked if shortcut.suspicious), ranked[0] if ranked else None)
 

@@ -56,6 +56,8 @@ TEXTS: Final = {
     "released.",
     "confusion": "Confusion matrix",
     "click_through": "Click a number to view its groups.",
+    "confusion_of_decisions": "The columns are the decisions under the thresholds; the errors of the verdicts "
+    "themselves are under “Figures”.",
     "human": "Human label",
     "human_pass": "human pass",
     "human_fail": "human fail",
@@ -67,8 +69,8 @@ TEXTS: Final = {
     "total": "total",
     "curve": "False releases against false blocks",
     "curve_none": "No curve: the rules give no probability, or there are no human passes or no human fails.",
-    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Choose a threshold with the "
-    "slider, its arrow keys, or on the plot; the sentence below follows.",
+    "curve_axes": "Both axes have a square-root scale; nearer to the lower left is better. Choose a threshold with "
+    "the slider, its arrow keys, or on the plot; the sentence below follows.",
     "x_axis": "false blocks / human passes",
     "y_axis": "false releases / human fails",
     "chosen": "chosen threshold {p}",
@@ -76,8 +78,8 @@ TEXTS: Final = {
     "block_at": "block < {p}",
     "as_written": "verdicts as written",
     "limit": "limit {limit}",
-    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; the "
-    "promises are below the figures.",
+    "limit_is_no_promise": "A curve below the limit’s line describes this set only and promises nothing; see "
+    "“Promises”.",
     "slip": "{when}: of 100 bad jobs {released} slip through ({fails}); of 100 good jobs {blocked} are held back "
     "({passes}).",
     "when_threshold": "Threshold {p}",
@@ -87,16 +89,63 @@ TEXTS: Final = {
     "about": "about {n}",
     "fewer_than_one": "fewer than 1",
     "more_than_99": "more than 99",
-    "over_release": " False releases exceed the limit.",
-    "over_block": " False blocks exceed the limit.",
-    "promise": "Threshold {p} promises a false-release rate of at most {limit} with {confidence} confidence, in the "
-    "long run and on another set with {fails} human fails. False releases on this set: {release} (upper bound in the "
-    "long run: {upper}). The cost, false blocks: {block}.",
-    "promise_too_few": "No threshold can be promised: a false-release rate of at most {limit} with {confidence} "
-    "confidence needs {needed} human fails, and this set has {fails}. Judge more labelled groups, or allow a "
-    "higher rate.",
-    "promise_too_many": "No threshold can be promised: a false-release rate of at most {limit} with {confidence} "
-    "confidence allows {allowed} false releases on this set, and the strictest threshold still has {release}.",
+    "over_release": " As a release threshold it exceeds the limit.",
+    "over_block": " As a block threshold it exceeds the limit.",
+    "promises": "Promises: which groups need no person",
+    "promise_side": "Side",
+    "promise_limit": "Promise",
+    "promise_basis": "Basis (this set)",
+    "promise_gain": "Gain (this set)",
+    "side_release": "release",
+    "side_block": "block",
+    "promise_threshold_release": "p_pass ≥ {p}",
+    "promise_threshold_block": "p_pass < {p}",
+    "promise_limit_release": "false-release rate of at most {limit}",
+    "promise_limit_block": "false-block rate of at most {limit}",
+    "promise_scope_release": "in the long run, and on another set with {of} human fails",
+    "promise_scope_block": "in the long run, and on another set with {of} human passes",
+    "promise_basis_release": "{errors} human fails are released; upper bound in the long run {upper}",
+    "promise_basis_block": "{errors} human passes are blocked; upper bound in the long run {upper}",
+    "promise_gain_release": "{gained} human passes are released",
+    "promise_gain_block": "{gained} human fails are blocked",
+    "no_threshold": "No threshold",
+    "promise_few_release": ": {missing} human fails are missing. A false-release rate of at most {limit} "
+    "needs {needed} with a p_pass, even if none of them is released, and this set has {of}. Judge more labelled "
+    "groups, or allow a higher rate. Until then nothing is released.",
+    "promise_few_block": ": {missing} human passes are missing. A false-block rate of at most {limit} "
+    "needs {needed} with a p_pass, even if none of them is blocked, and this set has {of}. Judge more labelled "
+    "groups, or allow a higher rate. Until then nothing is blocked.",
+    "promise_many_release": ": a false-release rate of at most {limit} allows {allowed} of {of} human "
+    "fails to be released, and the strictest threshold releases {errors}. Their p_pass is the highest of all: look "
+    "at them under “Groups”. Until then nothing is released.",
+    "promise_many_block": ": a false-block rate of at most {limit} allows {allowed} of {of} human passes "
+    "to be blocked, and the strictest threshold blocks {errors}. Their p_pass is the lowest of all: look at them "
+    "under “Groups”. Until then nothing is blocked.",
+    "promises_made": "{made} of {asked} thresholds are promised, each with {confidence} confidence.",
+    "promises_all": "{tested} sides had enough groups to be tested: all promises hold with a chance of at least "
+    "{chance}, which is 1 − {tested} × (1 − {share}).",
+    "promises_all_unknown": "{tested} sides had enough groups to be tested: nothing is known about the chance that "
+    "all promises hold.",
+    "promises_better": "For {confidence} confidence in all of them together, use --confidence {better}.",
+    "not_covered": "Not promised",
+    "not_covered_runs": "Another checkpoint, prompt or setting, of either stage, than those in policy.json.",
+    "not_covered_jobs": "Other kinds of jobs: other missions, sites, installers or cameras than those of this set.",
+    "not_covered_missions": "A single mission: the missions share the thresholds (--pooled), so the promise is about "
+    "all of them, mixed as in this set.",
+    "not_covered_labels": "Wrong labels. If a share ε of the human fails is wrong, a judge that is right releases "
+    "them, so the false-release rate is never below ε. The same is true of blocking.",
+    "not_covered_no_p": "Groups without a p_pass: a person decides.",
+    "policy_file": "These thresholds are in policy.json (SHA-256 {sha256}). `yanshou judge --policy` decides about "
+    "new jobs by it.",
+    "decisions": "This set under these thresholds",
+    "decisions_note": "Click a number to view its groups. A group without a verdict or without a p_pass goes to a "
+    "person, and what goes to a person is no false block. The thresholds were found on this set, so the figures are "
+    "a little better here than elsewhere.",
+    "decision": "Decision",
+    "decision_release": "released",
+    "decision_block": "blocked",
+    "decision_review": "to a person",
+    "rate": "{count} of {of} ({share})",
     "provenance": "Origin: checkpoint, prompts and settings",
     "of_verdicts": "Verdicts",
     "written": "Run",

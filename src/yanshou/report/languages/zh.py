@@ -52,6 +52,7 @@ TEXTS: Final = {
     "intervals": "方括号内为 {confidence} 置信区间（Wilson 法）。无判定结果的组视为未放行。",
     "confusion": "混淆矩阵",
     "click_through": "点击数字可查看对应的组。",
+    "confusion_of_decisions": "各列为按阈值的处置；模型原判定的误放行、误拦截见“指标”。",
     "human": "人工结论",
     "human_pass": "人工判通过",
     "human_fail": "人工判不通过",
@@ -63,8 +64,8 @@ TEXTS: Final = {
     "total": "合计",
     "curve": "误放行与误拦截的权衡",
     "curve_none": "无法绘制曲线：规则判定不给出概率，或者人工判通过、判不通过的组缺少其中一类。",
-    "curve_axes": "两轴均采用平方根刻度，越靠近左下角越好。"
-    "拖动图下的滑块，或用方向键、鼠标、手指在图上选择阈值，图下的句子随之变化。",
+    "curve_axes": "两轴均采用平方根刻度，越靠近左下角越好。拖动图下的滑块，或用方向键、鼠标、手指在图上选择阈值，图下"
+    "的句子随之变化。",
     "x_axis": "误拦截 / 人工判通过",
     "y_axis": "误放行 / 人工判不通过",
     "chosen": "所选阈值 {p}",
@@ -72,9 +73,9 @@ TEXTS: Final = {
     "block_at": "拦截 < {p}",
     "as_written": "当前判定",
     "limit": "上限 {limit}",
-    "limit_is_no_promise": "曲线低于上限线，只说明本批数据如此，并不是保证；能保证什么，见“指标”下的说明。",
-    "slip": "{when}：每 100 个不合格的组中，{released} 个被误放行（{fails}）；"
-    "每 100 个合格的组中，{blocked} 个不能放行（{passes}）。",
+    "limit_is_no_promise": "曲线低于上限线，只说明本批数据如此，并不是保证；能保证什么，见“保证”一节。",
+    "slip": "{when}：每 100 个不合格的组中，{released} 个被误放行（{fails}）；每 100 个合格的组中，{blocked} 个不能放"
+    "行（{passes}）。",
     "when_threshold": "阈值 {p}",
     "when_written": "按当前判定",
     "when_none": "全部不放行",
@@ -82,15 +83,56 @@ TEXTS: Final = {
     "about": "约 {n}",
     "fewer_than_one": "不到 1",
     "more_than_99": "超过 99",
-    "over_release": "误放行超过上限。",
-    "over_block": "误拦截超过上限。",
-    "promise": "采用阈值 {p} 时，能以 {confidence} 的置信度保证误放行率不超过 {limit}；这既适用于长期误放行率，也适用于"
-    "另一批同样含 {fails} 组人工判不通过的数据。本批误放行 {release}（长期误放行率的上界为 {upper}），"
-    "代价是误拦截 {block}。",
-    "promise_too_few": "没有满足要求的阈值：要以 {confidence} 的置信度保证误放行率不超过 {limit}，至少需要 {needed} "
-    "组人工判不通过的数据，目前只有 {fails} 组。请对更多有人工结论的组进行判定，或放宽误放行率上限。",
-    "promise_too_many": "没有满足要求的阈值：要以 {confidence} 的置信度保证误放行率不超过 {limit}，本批最多允许"
-    "误放行 {allowed} 组，而最严格的阈值仍会误放行 {release}。",
+    "over_release": "作为放行阈值，超过上限。",
+    "over_block": "作为拦截阈值，超过上限。",
+    "promises": "保证：哪些组不必经人工",
+    "promise_side": "方向",
+    "promise_limit": "保证",
+    "promise_basis": "依据（本批）",
+    "promise_gain": "作用（本批）",
+    "side_release": "放行",
+    "side_block": "拦截",
+    "promise_threshold_release": "通过概率 ≥ {p}",
+    "promise_threshold_block": "通过概率 < {p}",
+    "promise_limit_release": "误放行率不超过 {limit}",
+    "promise_limit_block": "误拦截率不超过 {limit}",
+    "promise_scope_release": "长期如此；另一批同样含 {of} 组人工判不通过的数据也如此",
+    "promise_scope_block": "长期如此；另一批同样含 {of} 组人工判通过的数据也如此",
+    "promise_basis_release": "误放行 {errors}，长期上界 {upper}",
+    "promise_basis_block": "误拦截 {errors}，长期上界 {upper}",
+    "promise_gain_release": "人工判通过的组放行 {gained}",
+    "promise_gain_block": "人工判不通过的组拦截 {gained}",
+    "no_threshold": "没有阈值",
+    "promise_few_release": "，还缺 {missing} 组人工判不通过的组：要保证误放行率不超过 {limit}，至少需要 "
+    "{needed} 组（有通过概率，且无一误放行），现有 {of} 组。请对更多有人工结论的组进行判定，或放宽上限。在此之前不放"
+    "行。",
+    "promise_few_block": "，还缺 {missing} 组人工判通过的组：要保证误拦截率不超过 {limit}，至少需要 {needed} "
+    "组（有通过概率，且无一误拦截），现有 {of} 组。请对更多有人工结论的组进行判定，或放宽上限。在此之前不拦截。",
+    "promise_many_release": "：要保证误放行率不超过 {limit}，{of} 组中最多允许误放行 {allowed} 组，而最严格的"
+    "阈值仍误放行 {errors}。这些组的通过概率是全部组中最高的，请在“逐组查看”中核对。在此之前不放行。",
+    "promise_many_block": "：要保证误拦截率不超过 {limit}，{of} 组中最多允许误拦截 {allowed} 组，而最严格的阈"
+    "值仍误拦截 {errors}。这些组的通过概率是全部组中最低的，请在“逐组查看”中核对。在此之前不拦截。",
+    "promises_made": "所求 {asked} 个阈值中得到 {made} 个；每个阈值的保证单独成立的置信度为 {confidence}。",
+    "promises_all": "数据量足以检验的有 {tested} 个，全部保证同时成立的概率至少为 {chance}，即 1 − {tested} × (1 − "
+    "{share})。",
+    "promises_all_unknown": "数据量足以检验的有 {tested} 个，全部保证同时成立的概率没有可用的下界。",
+    "promises_better": "若要使它们以 {confidence} 的置信度同时成立，请设 --confidence {better}。",
+    "not_covered": "以下情形不在保证之内",
+    "not_covered_runs": "换了模型、提示词或设置：只适用于 policy.json 所记的模型、提示词和设置（两个阶段都包括）。",
+    "not_covered_jobs": "换了工单类型：与本批不同的检查项、站点、施工队或拍摄设备。",
+    "not_covered_missions": "单个检查项：各检查项合在一起求阈值（--pooled），只保证按本批比例混合的整体。",
+    "not_covered_labels": "人工结论有误：若人工判不通过的组中有比例为 ε 的结论是错的，判得再准也会放行它们，因此误放行"
+    "率不会低于 ε；拦截一侧同理。",
+    "not_covered_no_p": "没有通过概率的组：转人工。",
+    "policy_file": "以上阈值写在 policy.json 中（SHA-256 {sha256}）。用 yanshou judge --policy 按它处理新工单。",
+    "decisions": "按上述阈值处理本批数据",
+    "decisions_note": "点击数字可查看对应的组。没有判定结果或没有通过概率的组转人工；转人工的组不算误拦截。阈值就是用"
+    "这批数据选出的，所以这里的数字略偏乐观。",
+    "decision": "处置",
+    "decision_release": "放行",
+    "decision_block": "拦截",
+    "decision_review": "转人工",
+    "rate": "{count} / {of}（{share}）",
     "provenance": "来源：模型、提示词与设置",
     "of_verdicts": "判定文件",
     "written": "运行时间",

@@ -5,7 +5,7 @@ const texts = data.texts;
 const ROW = 52; // height of a row in pixels, as in the style sheet
 const OVERSCAN = 8; // rows rendered above and below the visible ones
 const WRONG = new Set(["false-release", "error", "false-block"]);
-const FILTERS = ["mission", "outcome", "label", "verdict", "flag"];
+const FILTERS = ["mission", "outcome", "label", "verdict", "decision", "flag"];
 const list = byId("list"), spacer = byId("spacer"), rows = byId("rows"), article = byId("group"), review = byId("review");
 const search = byId("search"), large = byId("large"), largePhoto = byId("large-photo");
 

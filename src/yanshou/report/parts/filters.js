@@ -16,6 +16,7 @@ const fits = (group, number, wanted, text) =>
   (!wanted.outcome || group.outcome === wanted.outcome || (wanted.outcome === "wrong" && WRONG.has(group.outcome))) &&
   (!wanted.label || (group.label || "none") === wanted.label) &&
   (!wanted.verdict || (group.verdict || "none") === wanted.verdict) &&
+  (!wanted.decision || group.decision === wanted.decision) &&
   (!wanted.flag || (wanted.flag === "none" ? !group.flags.length : wanted.flag === "any" ? group.flags.length > 0 : group.flags.includes(wanted.flag))) &&
   (!text || haystack(number).includes(text));
 

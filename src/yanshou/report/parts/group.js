@@ -37,10 +37,11 @@ const facts = (group) => { // all verdicts about the group, in one line
   };
   add(texts.human, says(group.label));
   add(texts.verdict, says(group.verdict));
+  if (group.decision !== null) add(texts.decision, texts["decision_" + group.decision]);
   if (group.rules !== null) add(texts.rules_say, says(group.rules));
   if (group.p !== null) {
     const limit = data.threshold === null ? "" : fill(texts.at_threshold, { p: data.threshold });
-    add(texts.p_pass, group.p + limit).append(scale(group.p));
+    add(texts.p_pass, group.p + limit).append(scale(group));
   }
   return element;
 };
@@ -57,14 +58,14 @@ const said = (group) => {
   return element;
 };
 
-const scale = (p) => {
+const scale = (group) => {
   const element = make("span", "scale"), bar = make("i");
   element.setAttribute("aria-hidden", "true");
-  bar.style.width = 100 * p + "%";
+  bar.style.width = 100 * group.p + "%";
   element.append(bar);
-  if (data.threshold !== null) {
+  for (const threshold of data.thresholds[group.mission]) {
     const tick = make("b");
-    tick.style.left = 100 * data.threshold + "%";
+    tick.style.left = 100 * threshold + "%";
     element.append(tick);
   }
   return element;
