@@ -135,7 +135,7 @@ TEXTS: Final = {
     "rate": "{count} / {of}（{share}）",
     "provenance": "来源：模型、提示词与设置",
     "of_verdicts": "判定文件",
-    "written": "运行时间",
+    "written": "生成时间",
     "of_summaries": "摘要文件",
     "prompt": "提示词",
     "prompt_system": "系统提示词",
