@@ -12,6 +12,7 @@ from support.lines import GROUNDING, SHIELD, fault, stage_a_line, verdict, write
 
 from yanshou.compare.verdicts_compared import Said, VerdictFigures, VerdictPair
 from yanshou.schema.records import GroupKey, Label
+from yanshou.storage.labels_file import LabelsUsed
 
 
 def pair(label: Label | None, a: Label, b: Label) -> VerdictPair:
@@ -131,11 +132,12 @@ def test_corrected_labels_count_and_the_folders_label_stays(tmp_path: Path) -> N
         ("QC-1", "pass", "fail"), ("QC-2", "pass", None), ("QC-3", "pass", "pass"),
     ]  # fmt: skip
     warnings = "\n".join(found["warnings"])
-    assert "2 groups: 0 confirmed, 1 corrected, 0 without a label before, 1 unsure" in warnings
+    assert f"labels of the files given with --labels: {LABELS_USED}" in warnings
     assert "labels of 1 groups that are not there" in warnings
     assert "人工结论：不通过（更正前：通过）" in (tmp_path / "out" / "compare.html").read_text("utf-8")
 
 
+LABELS_USED = LabelsUsed(confirmed=0, corrected=1, added=0, unsure=1)
 LABELS = (("1", "fail"), ("2", "unsure"), ("9", "fail"))
 
 
