@@ -12,7 +12,6 @@ from support.lines import GROUNDING, SHIELD, fault, stage_a_line, verdict, write
 
 from yanshou.compare.verdicts_compared import Said, VerdictFigures, VerdictPair
 from yanshou.schema.records import GroupKey, Label
-from yanshou.storage.labels_file import LabelsUsed
 
 
 def pair(label: Label | None, a: Label, b: Label) -> VerdictPair:
@@ -132,12 +131,11 @@ def test_corrected_labels_count_and_the_folders_label_stays(tmp_path: Path) -> N
         ("QC-1", "pass", "fail"), ("QC-2", "pass", None), ("QC-3", "pass", "pass"),
     ]  # fmt: skip
     warnings = "\n".join(found["warnings"])
-    assert f"labels of the files given with --labels: {LABELS_USED}" in warnings
+    assert "--labels: 2 groups: 0 confirmed, 1 from pass to fail, 0 from fail to pass, 0 without" in warnings
     assert "labels of 1 groups that are not there" in warnings
     assert "人工结论：不通过（更正前：通过）" in (tmp_path / "out" / "compare.html").read_text("utf-8")
 
 
-LABELS_USED = LabelsUsed(confirmed=0, corrected=1, added=0, unsure=1)
 LABELS = (("1", "fail"), ("2", "unsure"), ("9", "fail"))
 
 
