@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from support.judge_runs import record, run, script, without_time
-from support.lines import GROUNDING, SHIELD, write_lines
+from support.lines import GROUNDING, SHIELD, fault, write_lines
 
 from yanshou.cli import main
 from yanshou.schema.policy import DecisionRecord, MissionPolicy, PolicySide, policy_sha256
@@ -174,6 +174,23 @@ def test_decisions_are_no_verdicts(policy: Path, stage_a: Path, model: Path, tmp
     result = invoke("evaluate", "--output-dir", tmp_path / "again", file)
     assert result.exit_code == 2
     assert "decisions" in result.stderr
+
+
+def test_groups_that_stage_a_failed_on_are_read_by_a_person(
+    policy: Path, stage_a: Path, model: Path, tmp_path: Path
+) -> None:
+    other = write_lines(tmp_path / "other_stage_a.jsonl", [])  # of this file no group got a line
+    failed = [fault(f"QC-{number}", None, mission=SHIELD) for number in range(60, 72)]
+    elsewhere = fault("QC-80", None, mission=GROUNDING)
+    write_lines(other.with_name("other_stage_a.errors.jsonl"), [*failed, elsewhere])
+    result = run(stage_a, tmp_path / "new", model, "--policy", policy, other)
+    assert result.exit_code == 0, result.output
+    found = list(decisions(tmp_path / "new").values())
+    assert [line.group_id for line in found[45:]] == [f"QC-{number}" for number in range(60, 72)]
+    assert {(line.decision, line.reason) for line in found[45:]} == {
+        ("review", "照片没有摘要：generate: out of memory")
+    }
+    assert f"{GROUNDING}: Stage-A failed on all of its groups (1)" in result.stderr
 
 
 def side(threshold: float | None) -> PolicySide:

@@ -81,11 +81,15 @@ class MissionUnderPolicy:
 
     @classmethod
     def of_missions(
-        cls, path: Path, policy: Policy, files: Mapping[str, Collection[Path]], known: Missions
+        cls,
+        path: Path,
+        policy: Policy,
+        files: Mapping[str, Collection[Path]],
+        missing: Mapping[GroupKey, Sequence[Fault]],
     ) -> dict[str, Self]:
         """By mission. `files`: the Stage-A files with groups of each mission."""
         return {
-            mission: cls(mission, policy, PolicyComparison(path, policy, mission, tuple(read)), missing_of(read, known))
+            mission: cls(mission, policy, PolicyComparison(path, policy, mission, tuple(read)), missing)
             for mission, read in files.items()
         }
 
@@ -115,8 +119,10 @@ class MissionUnderPolicy:
             verdict = verdicts.get(group.key)
             fits = verdict is not None and verdict.belongs_to(group)
             facts[group.key] = GroupFacts(verdict, fits, failing.get(group.key, ()))
-        of_mission = {key: faults for key, faults in self.missing.items() if key.mission == self.mission}
-        return facts | {key: GroupFacts(None, False, (), of_mission[key]) for key in of_mission.keys() - facts.keys()}
+        for key, faults in self.missing.items():
+            if key.mission == self.mission and key not in facts:
+                facts[key] = GroupFacts(None, False, (), faults)
+        return facts
 
 
 def _count(file: Path, decided: Iterable[Decided], elsewhere: int) -> DecisionCounts:
@@ -133,6 +139,15 @@ def missing_of(files: Iterable[Path], known: Missions) -> dict[GroupKey, list[Fa
     return latest_attempts(
         fault.model_copy(update={"mission": canonical_key(fault.key, known).mission}) for fault in faults
     )
+
+
+def undecided_warnings(missing: Iterable[GroupKey], missions: Collection[str]) -> list[str]:
+    """A warning for each mission on all of whose groups Stage-A failed. `missions`: those that are judged."""
+    counts = Counter(key.mission for key in missing if key.mission not in missions)
+    return [
+        f"{mission}: Stage-A failed on all of its groups ({count}). No decisions are written: a person reads them"
+        for mission, count in counts.items()
+    ]
 
 
 def _not_known(facts: GroupFacts) -> Decided | None:
