@@ -82,7 +82,7 @@ class Policy(Record):
     confidence: float = Field(description="Of each promise: per mission and per side.")
     pooled: bool = Field(description="Whether all missions share the thresholds (--pooled).")
     missions: dict[str, MissionPolicy] = Field(description="By the mission's name.")
-    labels: LabelSource = Field(description="Where the human labels came from.")
+    labels: LabelSource = Field(description="How many labels are the folders', and how many a labels file corrected.")
     only: list[FileDigest] = Field(description="Dataset files to whose groups the evaluation was limited (--only).")
     sha256: str = Field(description="Of this file's content without this key; see `policy_sha256`.")
 
