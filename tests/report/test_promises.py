@@ -19,8 +19,8 @@ from yanshou.settings import ThresholdSettings
 
 def groups(passes: int, fails: int, p_fail: float = 0.2, mission: str = GROUNDING) -> list[JudgedGroup]:
     """Human passes have a p_pass of 0.8."""
-    passed = [judged_group(f"P{n}", "pass", "pass", 0.8, mission=mission) for n in range(passes)]
-    return [*passed, *(judged_group(f"F{n}", "fail", "fail", p_fail, mission=mission) for n in range(fails))]
+    passed = [judged_group(f"P{n}", "pass", p=0.8, mission=mission) for n in range(passes)]
+    return [*passed, *(judged_group(f"F{n}", "fail", p=p_fail, verdict="fail", mission=mission) for n in range(fails))]
 
 
 def shown(judged: list[JudgedGroup], lang: str = "en", **limits: float) -> PromisesShown:
