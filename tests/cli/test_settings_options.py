@@ -19,6 +19,9 @@ from yanshou.cli.score import ScoreSettings
 from yanshou.cli.settings_options import SettingOption, settings_options
 from yanshou.cli.synth import SynthSettings
 from yanshou.settings import (
+    AuditDrawSettings,
+    AuditEstimateSettings,
+    CompareSettings,
     DatasetSettings,
     EvaluateSettings,
     JudgeSettings,
@@ -28,6 +31,7 @@ from yanshou.settings import (
 )
 
 MODELS: dict[str, type[Settings]] = {
+    "audit draw": AuditDrawSettings, "audit estimate": AuditEstimateSettings, "compare": CompareSettings,
     "dataset": DatasetSettings, "demo": DemoSettings, "doctor": DoctorSettings, "evaluate": EvaluateSettings,
     "judge": JudgeSettings, "score": ScoreSettings, "summarize": StageASettings, "synth": SynthSettings,
     "train": TrainSettings,
@@ -140,9 +144,16 @@ def test_omitted_fields_have_no_option_and_keep_their_default() -> None:
 # --- the commands
 
 
+def command_of(name: str) -> click.Command:
+    """The command of a name; `audit draw` is one of a group."""
+    outer, _, inner = name.partition(" ")
+    found = main.commands[outer]
+    return found.commands[inner] if isinstance(found, click.Group) else found
+
+
 def params(name: str) -> Iterator[tuple[list[str], click.Parameter]]:
     """Path of the field and parameter, of every setting of a command."""
-    for param in main.commands[name].params:
+    for param in command_of(name).params:
         if "__" in str(param.name) or str(param.name) in MODELS[name].model_fields:
             yield str(param.name).split("__"), param
 
@@ -214,8 +225,8 @@ def test_the_help_has_a_section_for_each_heading() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_each_help_text_can_be_read_alone(name: str) -> None:
-    context = click.Context(main.commands[name], info_name=name)
-    for param in main.commands[name].params:
+    context = click.Context(command_of(name), info_name=name)
+    for param in command_of(name).params:
         option, text = param.get_help_record(context) or ("", "")
         assert not text.startswith(("Of ", "Likewise", "Whose ", "Instead")), (option, text)
         assert text.split("  [")[0].endswith("."), (option, text)

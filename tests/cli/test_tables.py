@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,24 +12,29 @@ from rich.table import Table
 from yanshou.cli.run_table import run_table, started
 from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
+from yanshou.evaluate.calibration import Calibration
+from yanshou.evaluate.comparison import Comparison, Difference
 from yanshou.evaluate.figures import EvaluationFigures
+from yanshou.evaluate.judges import Judge
 from yanshou.evaluate.summaries import compare
+from yanshou.evaluate.worth import Worth
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import GroupKey, Label
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
+from yanshou.stage_b.shortcut import Shortcut
 
 
-def cells(tables: Sequence[Table]) -> list[list[str]]:
+def cells(tables: Sequence[Table], width: int = 160) -> list[list[str]]:
     """The words of each line that is not blank."""
-    console = Console(file=io.StringIO(), width=160, record=True)
+    console = Console(file=io.StringIO(), width=width, record=True)
     console.print(*tables, sep="\n")
     return [row.split() for row in console.export_text().splitlines() if row.strip()]
 
 
-SHIELD, CABLES = "挡风板安装检查", "BBU线缆布放"
+SHIELD, CABLES, SCREWS = "挡风板安装检查", "BBU线缆布放", "BBU安装方式检查（正装）"
 
 
 def test_run_table_has_one_row_per_mission_that_was_started() -> None:
@@ -110,17 +116,54 @@ def test_evaluation_tables_compare_judge_rules_and_always_pass_for_every_mission
     counts = Counts(passes_released=1, fails_released=1, fails_blocked=2)
     figures = "75.0% [30.1–95.4] 83.3% 0.58 1: 33.3% [6.1–79.2] 0: 0.0% [0.0–79.3]"
     assert [" ".join(row) for row in cells(evaluation_tables(evaluation(counts)))] == [
-        "mission groups judged errors no label human passes human fails",
-        "[bold] 4 4 0 0 1 3",
-        "all 4 4 0 0 1 3",
+        "mission groups judged errors no label human passes human fails judge",
+        "[bold] 4 4 0 0 1 3 unknown judge",
+        "all 4 4 0 0 1 3 unknown judge",
         "mission verdicts accuracy balanced MCC false releases false blocks",
         *(
             f"{who} {figures}"
-            for who in ("[bold] unknown judge", "rules", "always pass", "all unknown judge", "rules", "always pass")
+            for who in ("[bold] unknown", "rules", "always pass", "all unknown", "rules", "always pass")
         ),
     ]
 
 
+def test_evaluation_tables_show_what_the_figures_are_worth() -> None:
+    shortcut = Shortcut(
+        feature="需复核", auc=0.9, low=0.8, more_in="pass", in_passes=0.97, in_fails=0.17, passes=60, fails=40,
+        features=9, in_rule=False,
+    )  # fmt: skip
+    comparison = Comparison(
+        groups=100, released=50, fails_released=9, fails_released_by_baseline=8, verdicts={}, auc=0.71,
+        baseline_auc=0.75, auc_difference=Difference(-0.04, -0.1, 0.02),
+        balanced_accuracy=Difference(-0.01, -0.05, 0.03),
+    )  # fmt: skip
+    calibration = Calibration(bins=(), auc=0.71, brier=0.2, base_rate_brier=0.24)
+    parts = {
+        "甲": Worth(comparison, 40, calibration, (), shortcut),
+        "乙": Worth(None, 3, None, (), shortcut.model_copy(update={"low": 0.5})),
+        "丙": Worth(None, 0, None, (), None),
+    }
+    rows = cells(evaluation_tables(replace(evaluation(Counts()), worth=parts)))
+    assert [" ".join(row) for row in rows[-4:]] == [
+        "mission AUC AUC learned difference Brier constant strongest feature its AUC",
+        "甲 0.71 0.75 -0.04 [-0.10, +0.02] 0.20 0.24 需复核 0.90",
+        "乙 – – – – – – –",  # the feature may tell the label by chance
+        "丙 – – – – – – –",
+    ]
+
+
+def test_evaluation_tables_fit_into_120_columns() -> None:
+    """No line is broken, also with a long name of a judge and five figures of groups."""
+    judge = Judge("checkpoint", "checkpoint-200 77aa90ff + 4f0c21ab", {})
+    counts = Counts(passes_released=10_000, passes_blocked=1_000, fails_released=10_000, fails_blocked=1)
+    figures = EvaluationFigures(counts, rules=counts, always_pass=counts, learned=counts, judged_by=judge)
+    found = replace(evaluation(counts), missions={SCREWS: figures}, overall=None)
+    rows = cells(evaluation_tables(found), 120)
+    assert [row[0] for row in rows] == ["mission", SCREWS, "mission", SCREWS, "rules", "always", "learned"]
+    assert rows[1][-4:] == ["checkpoint-200", "77aa90ff", "+", "4f0c21ab"]
+    assert rows[3][-3:] == ["1000:", "9.1%", "[8.6–9.6]"]
+
+
 def test_evaluation_tables_have_dashes_where_no_group_has_a_label() -> None:
     rows = cells(evaluation_tables(evaluation(Counts(unlabelled=1))))
-    assert ["all", "unknown", "judge", "–", "–", "–", "–", "–"] in rows
+    assert ["all", "unknown", "–", "–", "–", "–", "–"] in rows

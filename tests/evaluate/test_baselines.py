@@ -76,10 +76,12 @@ def test_one_id_under_both_labels_and_its_twins_are_one_set() -> None:
         judged_group("QC-1", "pass", ["b"]),  # resubmitted
         judged_group("QC-2", "pass", ["b"]),  # its twin
         judged_group("QC-3", "pass", ["b", "a"]),
+        judged_group("QC-4", "fail", ["a", "b"]),  # its twin
         judged_group("b", "pass", ["c"]),  # an id that is a line elsewhere
     ]
     sets = sets_of(groups).tolist()
     assert sets[0] == sets[1] == sets[2]
+    assert sets[3] == sets[4]
     assert len(set(sets)) == 3
 
 

@@ -1,5 +1,6 @@
 """The report says which checkpoint, threshold and prompts made the verdicts."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -84,3 +85,14 @@ def test_a_servers_model_stands_in_for_a_checkpoint(judged: Judged, tmp_path: Pa
     assert page.texts["qwen3.5-vl"] >= 1
     assert page.texts[TRANSLATIONS["zh"]["threshold_none"]] == 1
     assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1
+
+
+def test_the_names_of_folders_come_before_fingerprints_and_times_are_in_words(judged: Judged, tmp_path: Path) -> None:
+    file = judged([verdict("QC-1", "pass"), verdict("QC-2", "fail")])
+    amend(file, checkpoint="4f0c" * 16, adapter="77aa" * 16)
+    path = file.with_suffix(".run.json")
+    folders = {"checkpoint_folder": "/models/qwen3-vl-4b-bbu", "adapter_folder": "/runs/checkpoint-200"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "environment": folders}))
+    page = report([file], tmp_path)
+    assert page.texts["qwen3-vl-4b-bbu + checkpoint-200"] == 2  # in the header and in the origin
+    assert page.texts["2026年1月18日 09:30（UTC+8）"] == 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from yanshou.cli.audit import audit
 from yanshou.cli.command import CONTEXT
 from yanshou.cli.compare import compare
 from yanshou.cli.dataset import dataset
@@ -82,5 +83,5 @@ def main() -> None:
 
 
 main.params.append(verbose_option())
-for command in (summarize, score, dataset, train, judge, evaluate, compare, doctor, synth, demo):
+for command in (summarize, score, dataset, train, judge, evaluate, compare, doctor, synth, demo, audit):
     main.add_command(command)

@@ -45,6 +45,7 @@ def _cure_of_file(path: str) -> str:
 
 
 FILE = _LocalPath(path_type=Path, dir_okay=False, exists=True)
+NEW_FILE = _LocalPath(path_type=Path, dir_okay=False)
 FILE_OR_FOLDER = _LocalPath(path_type=Path, exists=True)
 FOLDER = _Folder(path_type=Path, file_okay=False)
 

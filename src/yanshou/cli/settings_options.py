@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from yanshou.cli.command import ARGUMENTS
-from yanshou.cli.param_types import FILE, FILE_OR_FOLDER, FOLDER, NumberOrWord, Values
+from yanshou.cli.param_types import FILE, FILE_OR_FOLDER, FOLDER, NEW_FILE, NumberOrWord, Values
 from yanshou.settings import Settings
 from yanshou.validation import KeyPath, validation_message
 
@@ -176,9 +176,10 @@ def _omitted(path: FieldPath, omit: Collection[str]) -> bool:
 
 
 def _argument(setting: _Setting, metavar: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    kind = _type(setting.path[-1], get_args(setting.kind)[0])
+    many = get_origin(setting.kind) is tuple
+    kind = _type(setting.path[-1], get_args(setting.kind)[0] if many else setting.kind)
     return click.argument(
-        setting.name, nargs=-1, required=setting.required, metavar=metavar, type=kind,
+        setting.name, nargs=-1 if many else 1, required=setting.required, metavar=metavar, type=kind,
         cls=SettingArgument, text=setting.help,
     )  # fmt: skip
 
@@ -200,7 +201,7 @@ def _option(setting: _Setting) -> Callable[[Callable[..., R]], Callable[..., R]]
 
 
 def _type(name: str, kind: Any) -> Any:
-    """click's type of a value. A folder need not exist, a file has to."""
+    """click's type of a value. A folder and an output need not exist, another file has to."""
     if get_origin(kind) is Literal:
         return Values(get_args(kind))
     if words := [word for one in get_args(kind) if get_origin(one) is Literal for word in get_args(one)]:
@@ -209,6 +210,8 @@ def _type(name: str, kind: Any) -> Any:
         return kind
     if name.endswith("_dir"):
         return FOLDER
+    if name == "output":
+        return NEW_FILE
     return FILE_OR_FOLDER if name in {"mission_files", "photos"} else FILE
 
 

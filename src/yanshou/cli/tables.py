@@ -32,8 +32,13 @@ def score_tables(score: Score) -> list[Table]:
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
-    """What `yanshou evaluate` prints: the number of groups, and how often each kind of verdict is right."""
-    counted = figure_table("groups", "judged", "errors", "no label", "human passes", "human fails", min_width=23)
+    """What `yanshou evaluate` prints: who judged how many groups, how often each kind of verdict is right, and more.
+
+    The judge's name is in the first table; the second has room for its kind.
+    """
+    sizes = right_columns("groups", "judged", "errors", "no label", "human passes", "human fails")
+    judge_column = Column("judge", overflow="fold")
+    counted = Table(mission_column(min_width=23), *sizes, judge_column, box=None, pad_edge=False)
     shares = right_columns("accuracy", "balanced", "MCC", "false releases", "false blocks")
     narrow = (0, 1, 0, 0)  # one space between columns: five figures with intervals fit into 120 characters
     figures = Table(mission_column(min_width=23), "verdicts", *shares, box=None, padding=narrow)
@@ -41,8 +46,9 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
     for name, part in parts:
         judge = part.judge
         whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
-        counted.add_row(name_cell(name), *map(str, whole))
-        for what, who, counts in part.rows():
+        counted.add_row(name_cell(name), *map(str, whole), name_cell(part.judged_by.name))
+        for what, row_name, counts in part.rows():
+            who = part.judged_by.kind if what == "judge" else row_name
             cells = _verdict_shares(counts, evaluation.confidence)
             figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
     return [counted, figures, *_worth_tables(evaluation)]

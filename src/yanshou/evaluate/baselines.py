@@ -7,8 +7,8 @@ straight line) and the length (as its logarithm). A judge that reads the same su
 learned no more than which words go with which label.
 
 *Cross-fitted*: each fold gets its p_pass from a model that was trained on the other four. Groups of one id, and twins
-(groups with the same lines), are in one fold, so no model has seen a group, its resubmission or its twin. Folds have
-about equal shares of each label.
+(groups with the same lines, in any order), are in one fold, so no model has seen a group, its resubmission or its twin.
+Folds have about equal shares of each label.
 
 Nothing is tuned: scikit-learn's LogisticRegression with its own C = 1, without class weights, and a fixed seed. A
 value that fewer than 5 groups have is no feature: most are texts of single tags.
@@ -63,7 +63,7 @@ def sets_of(groups: Sequence[JudgedGroup]) -> np.ndarray:
     """A number for each group, the same for groups of one id and for twins, also over several steps."""
     links: dict[Any, int] = {}
     of_id = [links.setdefault(group.key.group_id, len(links)) for group in groups]
-    of_lines = [links.setdefault(group.summaries, len(links)) for group in groups]
+    of_lines = [links.setdefault(tuple(sorted(group.summaries)), len(links)) for group in groups]
     rows = np.arange(len(groups))
     ends = np.concatenate([of_id, of_lines]).astype(int) + len(groups)
     starts, size = np.concatenate([rows, rows]), len(groups) + len(links)

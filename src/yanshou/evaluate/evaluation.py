@@ -1,14 +1,16 @@
-"""The result of `yanshou evaluate`: figures of the judge, of the rules and of always-pass, on the same groups.
+"""The result of `yanshou evaluate`: figures of the judge and of baselines, on the same groups.
 
     evaluation = evaluate([Path("out/挡风板安装检查_verdicts.jsonl")], None, load_missions(), threshold=0.9)
     evaluation.overall.judge.false_release
     write_groups(evaluation.groups, Path("out"))
 
 Always-pass releases every group, including errors. A judge whose balanced accuracy is not above that of always-pass has
-learned nothing. The rules decide about the same summaries. With a given threshold, the judge's verdict is pass if and
-only if p_pass ≥ P; the other two do not change. With limits on false releases or false blocks the verdicts stay as they
-are: a policy with thresholds per mission decides which groups are released, blocked, or left to a person. Thresholds
-look better than they are on the set on which they were found; what holds elsewhere is their promise.
+learned nothing. The rules decide about the same summaries, and `worth.py` has what a simple model learns from them.
+
+With a given threshold, the judge's verdict is pass if and only if p_pass ≥ P; the other two do not change. With limits
+on false releases or false blocks the verdicts stay as they are: a policy with thresholds per mission decides which
+groups are released, blocked, or left to a person. Thresholds look better than they are on the set on which they were
+found; what holds elsewhere is their promise.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -24,6 +24,7 @@ CUT = "…/"
 CHECKPOINT_FOLDERS = ("checkpoint_folder", "adapter_folder")  # keys of a run file's environment
 WHOLE = re.compile(r"(?:file:/*|~|[A-Za-z]:|\\)?(?:[/\\][^/\\\n]+){2,}[/\\]?")
 FOLDERS = re.compile(r"(?<![\w/.…])(?:file:/*(?=/)|~|[A-Za-z]:|\\)?[/\\](?:[^/\\\s\"'<>|，。；：:,;()（）]+[/\\])+")
+BELOW = re.compile(r"…/(?:[^/…\n:;,\"'，。；：]+/)+")  # folders below one that was cut, perhaps with spaces
 Scrub = Callable[[str], str]
 
 
@@ -63,7 +64,7 @@ def _scrub(folders: set[str]) -> Scrub:
 
 def _anywhere(text: str) -> str:
     """Without any absolute folder, known or not."""
-    return FOLDERS.sub(CUT, text)
+    return BELOW.sub(CUT, FOLDERS.sub(CUT, text))
 
 
 class _Cleaner:

@@ -8,6 +8,7 @@ depends on (score, synth, doctor …) have their models in their own modules.
 A model's own check names fields in backticks; on the command line they become option names.
 """
 
+from yanshou.settings.audit import AuditDrawSettings, AuditEstimateSettings, AuditFigureSettings
 from yanshou.settings.base import (
     A_BASE,
     A_CHECKPOINT,
@@ -53,6 +54,9 @@ __all__ = [
     "TOP_P",
     "VERDICT_TOKENS",
     "WORKER_TIMEOUT_S",
+    "AuditDrawSettings",
+    "AuditEstimateSettings",
+    "AuditFigureSettings",
     "CompareSettings",
     "DatasetSettings",
     "EndpointSettings",

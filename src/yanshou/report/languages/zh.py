@@ -169,7 +169,7 @@ TEXTS: Final = {
     "{confirmed} 组，新增 {added} 组，存疑 {unsure} 组",
     "provenance": "来源：模型、提示词与设置",
     "of_verdicts": "判定文件",
-    "written": "运行时间",
+    "written": "生成时间",
     "of_summaries": "摘要文件",
     "prompt": "提示词",
     "prompt_system": "系统提示词",

@@ -29,6 +29,7 @@ const filter = (number) => {
     shown: shown.length, groups: data.groups.length, evaluated: data.evaluated,
   });
   spacer.style.height = shown.length * ROW + "px";
+  list.style.setProperty("--rows", Math.max(shown.length, 1));
   named &&= shown.includes(number);
   show(Math.max(shown.indexOf(number), 0));
 };
