@@ -34,7 +34,9 @@ def marked(judged: Judged, *, planted: bool) -> Path:
     return judged(verdicts, lines)
 
 
-@pytest.mark.parametrize(("lang", "text"), [("zh", "单凭“"), ("en", " alone tells the label: AUC 1.00, in 100% of the")])
+@pytest.mark.parametrize(
+    ("lang", "text"), [("zh", "单凭“"), ("en", " alone tells the label: AUC 1.00, in 100% of the")]
+)
 def test_a_planted_feature_is_named_as_a_warning(judged: Judged, lang: str, text: str) -> None:
     _, shortcut = shown(marked(judged, planted=True), lang).findings
     assert shortcut.warns
@@ -51,7 +53,9 @@ def test_without_a_planted_feature_nothing_warns_of_one(judged: Judged) -> None:
 def test_a_judge_by_lot_is_said_not_to_beat_the_learned_baseline(judged: Judged) -> None:
     baseline, _ = shown(marked(judged, planted=True), "en").findings
     assert baseline.warns
-    assert baseline.text.startswith("The judge is not shown to be better than the learned baseline: where each releases")
+    assert baseline.text.startswith(
+        "The judge is not shown to be better than the learned baseline: where each releases"
+    )
     assert "; AUC 0." in baseline.text
 
 
@@ -64,7 +68,11 @@ def test_a_set_without_enough_groups_says_how_many_a_baseline_takes(judged: Judg
 
 
 def test_fails_are_shared_by_number_of_photos(judged: Judged) -> None:
-    lines = [stage_a_line("QC-1", "pass", GOOD), stage_a_line("QC-2", "fail", GOOD), stage_a_line("QC-3", "fail", GOOD, GOOD)]
+    lines = [
+        stage_a_line("QC-1", "pass", GOOD),
+        stage_a_line("QC-2", "fail", GOOD),
+        stage_a_line("QC-3", "fail", GOOD, GOOD),
+    ]
     file = judged([verdict(line["group_id"], line["label"], "pass", 0.5) for line in lines], lines)
     one, two = shown(file, "en").photos
     assert (one.photos, one.share, one.percent) == ("1", "1 / 2 · 50.0% [9.5–90.5]", 50.0)  # Wilson, 95 %

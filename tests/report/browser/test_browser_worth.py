@@ -1,4 +1,4 @@
-"""Promises, decisions and what figures are worth: readable at a desk and on a phone, and numbers lead to their groups."""
+"""Promises, decisions and what figures are worth are in view at a desk and on a phone; numbers lead to groups."""
 
 from pathlib import Path
 
