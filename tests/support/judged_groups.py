@@ -14,7 +14,7 @@ def judged_group(
     verdict: Label | None = "pass",
     mission: str = "m",
 ) -> JudgedGroup:
-    """A group; one photo per summary."""
+    """A group with one photo per summary."""
     photos = tuple(f"/photos/{group_id}/{number}.jpg" for number, _ in enumerate(summaries, 1))
     fault = None if verdict else "out of memory"
     return JudgedGroup(
