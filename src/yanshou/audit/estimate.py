@@ -2,7 +2,7 @@
 
     audit.json                                300 of 5,210 released groups
     labels.csv      pass · fail · unsure      an answer each, later than the draw: 2 are bad (fail or unsure)
-    estimate                                  0.7 %; at most 104 of 5,210 (2.0 %) are bad, at 95 % confidence
+    estimate                                  0.7 %; at most 106 of 5,210 (2.0 %) are bad, at 95 % confidence
 
 Before, there is no figure: answers that come first are not those of a random sample. Only rows later than the draw
 count, because a label that was there before was not given by looking for what is wrong with a released group.
