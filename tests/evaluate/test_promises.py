@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.judged_files import amend
-from support.lines import GROUNDING, SHIELD, fault, stage_a_line, verdict
+from support.lines import GROUNDING, SHIELD, fault, stage_a_line, verdict, write_lines
+from support.training_rows import row
 
 from yanshou.errors import InputError, UsageError
 from yanshou.evaluate import Rate, evaluate
@@ -19,6 +22,7 @@ from yanshou.evaluate.promises import Promises, SidePromises
 from yanshou.evaluate.threshold import Promise, find_promise
 from yanshou.missions import load_missions
 from yanshou.schema.policy import Policy, policy_sha256
+from yanshou.world.jobs import random_job
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
@@ -147,6 +151,19 @@ def test_stage_a_files_of_one_mission_that_were_made_differently_make_no_policy(
     assert evaluate([file], parts, MISSIONS).policy is None
     with pytest.raises(InputError, match=r"were made differently \(checkpoint\)"):
         evaluate([file], parts, MISSIONS, max_false_block=0.1)
+
+
+def test_a_policy_names_the_digest_of_the_dataset_file_that_limits_it(clear: Path, tmp_path: Path) -> None:
+    rows = [
+        row(random_job(Random(number), MISSIONS.get(GROUNDING), label), f"QC-{label}{number}")
+        for label in ("pass", "fail")
+        for number in range(45)
+    ]
+    val = write_lines(tmp_path / "val.jsonl", rows)
+    policy = evaluate([clear], None, MISSIONS, max_false_release=0.1, only=[val]).policy
+    assert policy is not None
+    assert [(one.file, one.sha256) for one in policy.only] == [("val.jsonl", sha256(val.read_bytes()).hexdigest())]
+    assert policy.missions[GROUNDING].groups == 90
 
 
 def promises(tested: int, confidence: float, few: int = 0) -> Promises:

@@ -50,7 +50,9 @@ def test_the_lines_of_the_limits_are_at_their_shares_on_the_axes() -> None:
 
 def test_the_script_gets_counts_and_where_to_start() -> None:
     scored = [("pass", 0.9), ("pass", 0.6), ("fail", 0.5), ("pass", 0.4), ("fail", 0.2)]
-    groups = [judged_group(str(n), label, "pass" if p > 0.55 else "fail", p) for n, (label, p) in enumerate(scored)]
+    groups = [
+        judged_group(str(n), label, p=p, verdict="pass" if p > 0.55 else "fail") for n, (label, p) in enumerate(scored)
+    ]
     curve = Curve.of(groups, 0.55)
     assert curve is not None
     data = CurvePlot.of(curve, Limits(release=0.05), TRANSLATIONS["en"]).to_script()
@@ -63,7 +65,7 @@ def test_the_script_gets_counts_and_where_to_start() -> None:
 def test_verdicts_as_written_start_at_the_nearest_point_of_the_curve() -> None:
     """The judge released the pass of 0.3 and blocked the fail of 0.8: no threshold does that."""
     scored = [("pass", "pass", 0.9), ("fail", "fail", 0.8), ("pass", "pass", 0.3)]
-    groups = [judged_group(str(n), label, says, p) for n, (label, says, p) in enumerate(scored)]
+    groups = [judged_group(str(n), label, p=p, verdict=says) for n, (label, says, p) in enumerate(scored)]
     curve = Curve.of(groups, None)
     assert curve is not None
     assert [(point.false_block.count, point.false_release.count) for point in curve.points] == [

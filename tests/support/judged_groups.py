@@ -12,10 +12,11 @@ def judged_group(
     summaries: Sequence[str] = (),
     p: float | None = None,
     verdict: Label | None = "pass",
+    mission: str = "m",
 ) -> JudgedGroup:
-    """A group of mission `m`; one photo per summary."""
+    """A group with one photo per summary."""
     photos = tuple(f"/photos/{group_id}/{number}.jpg" for number, _ in enumerate(summaries, 1))
     fault = None if verdict else "out of memory"
     return JudgedGroup(
-        GroupKey("m", label, group_id), label, photos, tuple(summaries), verdict, verdict, "x", p, None, fault
+        GroupKey(mission, label, group_id), label, photos, tuple(summaries), verdict, verdict, "x", p, None, fault
     )

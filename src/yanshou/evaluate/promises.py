@@ -93,6 +93,8 @@ class Promises:
             "wrong labels: the labels are taken as they are. If a share ε of the human fails is wrong, a judge that is "
             "right releases them, so ε is a floor under every false-release rate; for blocking the same is true of "
             "wrong human passes",
+            "the best of several tries: a checkpoint, prompt or limit that was chosen by its figures on this same set",
+            "groups that depend on each other: of groups with the same photos or lines, each counts as evidence",
             "groups without a p_pass: a person decides about them",
         ]
 

@@ -108,5 +108,5 @@ def _together(promises: Promises, texts: Mapping[str, str]) -> list[str]:
 
 
 def _not_covered(promises: Promises, texts: Mapping[str, str]) -> list[str]:
-    names = ["runs", "jobs", *(["missions"] if promises.pooled else []), "labels", "no_p"]
+    names = ["runs", "jobs", *(["missions"] if promises.pooled else []), "labels", "tries", "twins", "no_p"]
     return [texts[f"not_covered_{name}"] for name in names]

@@ -134,6 +134,9 @@ TEXTS: Final = {
     "all of them, mixed as in this set.",
     "not_covered_labels": "Wrong labels. If a share ε of the human fails is wrong, a judge that is right releases "
     "them, so the false-release rate is never below ε. The same is true of blocking.",
+    "not_covered_tries": "The best of several tries: a checkpoint, prompt or limit chosen by its figures on this set.",
+    "not_covered_twins": "Groups that depend on each other: of groups with the same photos or lines, each counts as "
+    "evidence.",
     "not_covered_no_p": "Groups without a p_pass: a person decides.",
     "policy_file": "These thresholds are in policy.json (SHA-256 {sha256}). `yanshou judge --policy` decides about "
     "new jobs by it.",

@@ -123,6 +123,8 @@ TEXTS: Final = {
     "not_covered_missions": "单个检查项：各检查项合在一起求阈值（--pooled），只保证按本批比例混合的整体。",
     "not_covered_labels": "人工结论有误：若人工判不通过的组中有比例为 ε 的结论是错的，判得再准也会放行它们，因此误放行"
     "率不会低于 ε；拦截一侧同理。",
+    "not_covered_tries": "多次尝试取其优：在本批数据上比较结果之后才选定的模型、提示词或上限。",
+    "not_covered_twins": "彼此相关的组：照片或摘要相同的几组，在统计中各算一组独立的依据。",
     "not_covered_no_p": "没有通过概率的组：转人工。",
     "policy_file": "以上阈值写在 policy.json 中（SHA-256 {sha256}）。用 yanshou judge --policy 按它处理新工单。",
     "decisions": "按上述阈值处理本批数据",
