@@ -142,7 +142,7 @@ def estimate_audit(settings: AuditEstimateSettings) -> Estimate:
         early=sum(key in labels.latest for key in missing),
         others=len(labels.latest.keys() - set(keys)),
         bad=bad,
-        missions={} if missing else _by_mission(keys, labels),
+        missions={} if missing else _by_mission(audit, labels),
         false_release=rate,
     )
 
@@ -154,10 +154,10 @@ def _bad(audit: Audit, keys: Sequence[GroupKey], labels: Labels, confidence: flo
     return BadReleases(fails, unsure, len(keys), audit.released, most)
 
 
-def _by_mission(keys: Sequence[GroupKey], labels: Labels) -> dict[str, tuple[int, int]]:
-    sizes = Counter(key.mission for key in keys)
-    bad = Counter(key.mission for key in keys if labels.label_of(key) != "pass")
-    return {name: (bad[name], size) for name, size in sizes.items()}
+def _by_mission(audit: Audit, labels: Labels) -> dict[str, tuple[int, int]]:
+    sizes = Counter(group.mission for group in audit.groups)
+    bad = Counter(group.mission for group in audit.groups if labels.label_of(group.key) != "pass")
+    return {name: (bad[name], sizes[name]) for name in audit.missions if sizes[name]}
 
 
 def _rate(released: float, not_released: int) -> float | None:
