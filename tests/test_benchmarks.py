@@ -13,6 +13,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import dataset_checks
 import forced_length_engines
 import host
 import invariance
@@ -406,3 +407,10 @@ def test_the_memory_of_a_driver_is_measured_in_a_run_and_in_its_resume(
     assert result["groups"] == 4
     assert min(result["whole"], result["again"]) > 1
     assert "        4 groups: peak " in capsys.readouterr().out
+
+
+def test_the_cards_checks_find_flipped_labels_and_a_planted_shortcut() -> None:
+    result = dataset_checks.check(groups=300, flipped=0.1, twice=0.2, seeds=2)
+    assert result["covered"] == "2 of 2"
+    assert result["planted shortcut named"] == "8 of 8"
+    assert result["suspicious without"] == 0

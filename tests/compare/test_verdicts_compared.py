@@ -131,7 +131,7 @@ def test_corrected_labels_count_and_the_folders_label_stays(tmp_path: Path) -> N
         ("QC-1", "pass", "fail"), ("QC-2", "pass", None), ("QC-3", "pass", "pass"),
     ]  # fmt: skip
     warnings = "\n".join(found["warnings"])
-    assert "2 groups: 0 confirmed, 1 corrected, 0 without a label before, 1 unsure" in warnings
+    assert "--labels: 2 groups: 0 confirmed, 1 from pass to fail, 0 from fail to pass, 0 without" in warnings
     assert "labels of 1 groups that are not there" in warnings
     assert "人工结论：不通过（更正前：通过）" in (tmp_path / "out" / "compare.html").read_text("utf-8")
 

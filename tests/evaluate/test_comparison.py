@@ -12,6 +12,7 @@ from yanshou.evaluate.baselines import LearnedBaseline
 from yanshou.evaluate.comparison import Comparison, auc_difference, highest, placements, rate_difference
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import Label
+from yanshou.stage_b.features import group_features
 
 TIDY, MESSY = "电线/捆扎整齐×1", "电线/分布散乱×1"
 
@@ -31,7 +32,8 @@ def groups(right: float, seed: int = 0, count: int = 300, p: bool = True) -> lis
 
 
 def compare(found: list[JudgedGroup]) -> Comparison:
-    comparison = Comparison.of(found, LearnedBaseline.of(found), 0.95)
+    baseline = LearnedBaseline.of(found, [group_features(group.summaries) for group in found])
+    comparison = Comparison.of(found, baseline, 0.95)
     assert comparison is not None
     return comparison
 

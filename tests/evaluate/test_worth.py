@@ -6,9 +6,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from support.judged_groups import judged_group
 from support.lines import GROUNDING, SHIELD, stage_a_line, verdict
 
 from yanshou.evaluate import evaluate
+from yanshou.evaluate.worth import Worth
 from yanshou.missions import load_missions
 from yanshou.world.jobs import random_job
 
@@ -65,3 +67,13 @@ def test_the_total_has_the_learned_baselines_of_all_missions(judged: Judged) -> 
     assert result.overall is not None
     assert result.overall.learned is not None
     assert result.overall.learned.groups == 400
+
+
+def test_groups_without_a_label_or_without_summaries_are_left_out_of_the_baseline() -> None:
+    rng = Random(7)
+    jobs = [random_job(rng, MISSIONS.get(GROUNDING)) for _ in range(100)]
+    groups = [judged_group(f"QC-{number}", job.label, job.lines()) for number, job in enumerate(jobs)]
+    others = [judged_group("QC-new", None, jobs[0].lines()), judged_group("QC-none", "pass")]
+    worth = Worth.of([*groups, *others], MISSIONS.get(GROUNDING).rule, 0.95)
+    assert worth.learned is not None
+    assert list(worth.learned) == [group.key for group in groups]

@@ -47,7 +47,7 @@ def test_it_has_counts_that_link_to_their_groups_and_no_tables_of_dashes(new_job
     assert not {TEXTS["figures"], TEXTS["confusion"], TEXTS["curve"]} & set(page.texts)
     links = {link: count for link, count in counts(page).items() if "=" in link and "mission" not in link}
     assert links == {"#outcome=error": 1, "#flag=any": 1, "#verdict=fail": 2, "#verdict=pass": 3}
-    assert [page.texts[str(count)] for count in (6, 4, 2)] >= [1, 1, 1]  # all groups, and those of each mission
+    assert len(page.named("table")) == 3  # all missions, and each of them
 
 
 def test_failed_and_doubtful_groups_come_first(new_jobs: list[Path]) -> None:

@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.photo_bands import band_of
 from yanshou.schema.records import GroupKey
-from yanshou.stage_b.features import CHARACTERS, PHOTOS, group_features
+from yanshou.stage_b.features import CHARACTERS, NUMBERS, PHOTOS
 
 FOLDS = 5
 SEED = 0  # of the folds
@@ -37,23 +37,22 @@ LEAST_GROUPS = 5  # that have a value
 
 @dataclass(frozen=True, slots=True)
 class LearnedBaseline:
-    """p_pass of every labelled group with summaries, where there are enough of them."""
+    """p_pass of every group, where there are enough of them."""
 
     rarer_label: int  # groups of the rarer label that are neither twins nor of one id; below FEWEST there is no p_pass
     p_pass: Mapping[GroupKey, float] = field(default_factory=dict)
     together: Mapping[GroupKey, int] = field(default_factory=dict)  # groups of one number: one id, or twins
 
     @classmethod
-    def of(cls, groups: Sequence[JudgedGroup]) -> "LearnedBaseline":
-        """The baseline of one mission's groups."""
-        usable = [group for group in groups if group.label and group.summaries]
-        together = sets_of(usable)
-        passed = np.array([group.label == "pass" for group in usable], dtype=bool)
+    def of(cls, groups: Sequence[JudgedGroup], features: Sequence[Mapping[str, float]]) -> "LearnedBaseline":
+        """The baseline of one mission's groups, all of which have a label and summaries, from their features."""
+        together = sets_of(groups)
+        passed = np.array([group.label == "pass" for group in groups], dtype=bool)
         fewest = min(len(set(together[passed])), len(set(together[~passed])))
         if fewest < FEWEST:
             return cls(fewest)
-        p_pass = _cross_fitted(_matrix(usable), passed, together)
-        keys = [group.key for group in usable]
+        p_pass = _cross_fitted(_matrix(features), passed, together)
+        keys = [group.key for group in groups]
         return cls(
             fewest, dict(zip(keys, p_pass.tolist(), strict=True)), dict(zip(keys, together.tolist(), strict=True))
         )
@@ -72,16 +71,18 @@ def sets_of(groups: Sequence[JudgedGroup]) -> np.ndarray:
     return np.asarray(components[: len(groups)])
 
 
-def _matrix(groups: Sequence[JudgedGroup]) -> csr_array:
+def _matrix(features: Sequence[Mapping[str, float]]) -> csr_array:
     """One row per group: presence of values and of bands of photos, and the logarithm of the length, standardized."""
-    features = [group_features(group.summaries) for group in groups]
-    length = np.log([found.pop(CHARACTERS) for found in features])
-    for found in features:
-        found[f"{PHOTOS} {band_of(int(found.pop(PHOTOS)))}"] = 1.0
-    present = DictVectorizer().fit_transform(features)
+    length = np.log([found[CHARACTERS] for found in features])
+    present = DictVectorizer().fit_transform(map(_presence, features))
     frequent = np.flatnonzero(np.asarray((present > 0).sum(axis=0)).ravel() >= LEAST_GROUPS)
     standard = (length - length.mean()) / (length.std() or 1.0)
     return csr_array(hstack([present[:, frequent], standard[:, None]]))
+
+
+def _presence(features: Mapping[str, float]) -> dict[str, float]:
+    values = {name: 1.0 for name in features if name not in NUMBERS}
+    return {**values, f"{PHOTOS} {band_of(int(features[PHOTOS]))}": 1.0}
 
 
 def _cross_fitted(features: csr_array, passed: np.ndarray, together: np.ndarray) -> np.ndarray:

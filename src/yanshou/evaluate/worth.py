@@ -11,7 +11,8 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.judges import Judge
 from yanshou.missions.rules import Rule
 from yanshou.schema.records import GroupKey, Label
-from yanshou.stage_b.shortcut import Shortcut, find_shortcut
+from yanshou.stage_b.features import group_features
+from yanshou.stage_b.shortcut import Shortcut, strongest_feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,15 @@ class Worth:
 
     @classmethod
     def of(cls, groups: Sequence[JudgedGroup], rule: Rule, confidence: float) -> "Worth":
-        baseline = LearnedBaseline.of(groups)
-        labelled = [(group.label, group.summaries) for group in groups if group.label and group.summaries]
+        labelled = [(group, group.label) for group in groups if group.label and group.summaries]
+        features = [group_features(group.summaries) for group, _ in labelled]
+        baseline = LearnedBaseline.of([group for group, _ in labelled], features)
         return cls(
             comparison=Comparison.of(groups, baseline, confidence),
             rarer_label=baseline.rarer_label,
             calibration=Calibration.of(groups),
             photos=fails_by_photos(groups),
-            shortcut=find_shortcut(labelled, rule),
+            shortcut=strongest_feature(zip([label for _, label in labelled], features, strict=True), rule),
         )
 
     @property

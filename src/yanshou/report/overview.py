@@ -28,12 +28,11 @@ KINDS = (
 
 
 def overview(evaluation: Evaluation) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The counts of all missions ("") where there are several, and of each; none if a group has a label."""
+    """The counts of all missions ("") if there are several of one judge, and of each; none if a group has a label."""
     if any(group.label for group in evaluation.groups):
         return []
-    kinds, parts = _kinds(evaluation), list(by_mission(evaluation))
-    shown = parts if len(parts) > 2 else parts[1:]  # a single mission has all groups
-    return [(name, [_row(kind, name, groups) for kind in kinds]) for name, groups in shown]
+    kinds = _kinds(evaluation)
+    return [(name, [_row(kind, name, groups) for kind in kinds]) for name, groups in by_mission(evaluation)]
 
 
 def _kinds(evaluation: Evaluation) -> list[Kind]:

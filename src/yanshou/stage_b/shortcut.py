@@ -82,9 +82,14 @@ def find_shortcut(groups: Iterable[tuple[Label, Sequence[str]]], rule: Rule | No
     `groups`: label and summaries of each group of one mission. None where one label has no groups, or where all groups
     have the same features.
     """
-    table: dict[Label, list[dict[str, float]]] = {"pass": [], "fail": []}
-    for label, summaries in groups:
-        table[label].append(group_features(summaries))
+    return strongest_feature(((label, group_features(summaries)) for label, summaries in groups), rule)
+
+
+def strongest_feature(groups: Iterable[tuple[Label, Mapping[str, float]]], rule: Rule | None = None) -> Shortcut | None:
+    """As `find_shortcut`, of groups whose features are known."""
+    table: dict[Label, list[Mapping[str, float]]] = {"pass": [], "fail": []}
+    for label, features in groups:
+        table[label].append(features)
     passes, fails = len(table["pass"]), len(table["fail"])
     if not passes or not fails:
         return None
