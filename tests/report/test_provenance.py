@@ -23,7 +23,7 @@ def test_the_rules_have_no_curve_and_no_threshold(judged: Judged, tmp_path: Path
     file = judged([verdict("QC-1", "pass", "pass", None), verdict("QC-2", "fail", "pass", None)])
     amend(file, checkpoint="rules", rule={"text": "x"})
     page = report([file], tmp_path)
-    assert not page.named("svg")
+    assert not page.named("figure")
     assert page.texts[TRANSLATIONS["zh"]["curve_none"]] == 1
     assert page.texts[TRANSLATIONS["zh"]["threshold_rules"]] == 1
     assert page.texts[TRANSLATIONS["zh"]["rules_checkpoint"]] >= 1

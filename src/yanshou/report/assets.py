@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 PARTS = Path(__file__).parent / "parts"
 PAGE = "page.html.jinja"
 SCRIPTS = ("base", "filters", "list", "group", "large_photo", "keys", "curve", "start")
-STYLES = ("base", "figures", "promises", "curve", "list", "group", "large_photo")
+STYLES = ("base", "figures", "promises", "curve", "worth", "list", "group", "large_photo")
 
 
 def environment() -> Environment:

@@ -124,7 +124,7 @@ def _limit_lines(limits: Limits) -> Iterable[tuple[Side, Line, float]]:
 
 def _limit(side: Side, line: Line, share: float, texts: Mapping[str, str], places: LabelPlaces) -> Labelled:
     text = texts["limit"].format(limit=percent_text(share))
-    return Labelled(side, line, text, places.put(text, _beside_line(line)))
+    return Labelled(side, line, text, places.put(text, list(_beside_line(line))))
 
 
 def _beside_line(line: Line) -> Iterable[Place]:
@@ -143,7 +143,9 @@ def _beside_line(line: Line) -> Iterable[Place]:
 def _labelled(mark: Mark, texts: Mapping[str, str], places: LabelPlaces) -> Labelled:
     point = mark.point
     text = texts[mark.name].format(p=point.threshold)
-    return Labelled(mark.name, ((point.x, point.y),), text, places.put(text, _beside_point(point.x, point.y, text)))
+    return Labelled(
+        mark.name, ((point.x, point.y),), text, places.put(text, list(_beside_point(point.x, point.y, text)))
+    )
 
 
 def _beside_point(x: float, y: float, text: str) -> Iterable[Place]:

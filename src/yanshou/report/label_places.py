@@ -66,19 +66,23 @@ class LabelPlaces:
     area: Box  # labels stay inside
     taken: list[Box] = field(default_factory=list)
 
-    def put(self, text: str, places: Iterable[Place]) -> Place:
-        """The first free place inside the plot, which is taken from then on."""
-        inside: list[Place] = []
+    def put(self, text: str, places: Sequence[Place]) -> Place:
+        """The first free place inside the plot, or the first inside it. It is taken from then on."""
+        found = self.find(text, places)
+        if found is None:
+            inside = [place for place in places if place.box(text).inside(self.area)]
+            found = inside[0] if inside else Place(self.area.left, self.area.bottom, "start")
+            self.taken.append(found.box(text))
+        return found
+
+    def find(self, text: str, places: Iterable[Place]) -> Place | None:
+        """The first free place inside the plot, which is taken from then on. None: there is none."""
         for place in places:
-            if not place.box(text).inside(self.area):
-                continue
-            inside.append(place)
-            if self._free(place.box(text)):
-                break
-        else:
-            place = inside[0] if inside else Place(self.area.left, self.area.bottom, "start")
-        self.taken.append(place.box(text))
-        return place
+            box = place.box(text)
+            if box.inside(self.area) and self._free(box):
+                self.taken.append(box)
+                return place
+        return None
 
     def _free(self, box: Box) -> bool:
         if any(box.overlaps(other) for other in self.taken):

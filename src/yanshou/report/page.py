@@ -20,6 +20,7 @@ from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.metrics import Rate
 from yanshou.report import assets
+from yanshou.report.calibration_plot import calibration_frame
 from yanshou.report.confusion import by_mission, confusions, url
 from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
@@ -30,6 +31,7 @@ from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.report.translations import translation
+from yanshou.report.worth import worth_shown
 from yanshou.schema.records import now
 from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__
@@ -102,9 +104,12 @@ def page(
         plots=plots,
         frame=plot_frame(),
         checkpoints=checkpoints(evaluation),
+        labels=_labels(evaluation, texts),
         threshold=threshold_text(evaluation, texts),
         promises=promises_shown(evaluation.promises, texts),
         decisions=_decisions(evaluation),
+        worth=worth_shown(evaluation, texts),
+        reliability=calibration_frame(),
         origins=origins(evaluation, texts),
     )
 
@@ -120,6 +125,14 @@ def _decisions(evaluation: Evaluation) -> list[tuple[str | None, DecisionCounts]
     each: list[tuple[str | None, DecisionCounts]] = list(evaluation.decisions().items())
     together = evaluation.all_decisions()
     return [(None, together), *each] if together and len(each) > 1 else each
+
+
+def _labels(evaluation: Evaluation, texts: Mapping[str, str]) -> str | None:
+    """What labels files changed; None: there are none."""
+    used = evaluation.labels
+    if used is None:
+        return None
+    return texts["labels_counts"].format(corrected=used.corrected, **used.model_dump(exclude={"files"}))
 
 
 def _share(rate: Rate, confidence: float) -> dict[str, str] | None:

@@ -74,8 +74,8 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
     return {
         "id": group.key.group_id,
         "mission": mission,
-        "given": group.key.label,
         "label": group.label,
+        "given": group.key.label,
         "verdict": group.verdict,
         "fileVerdict": group.file_verdict,
         "outcome": group.outcome.replace(" ", "-"),

@@ -138,7 +138,7 @@ TEXTS: Final = {
     "not_covered_twins": "Groups that depend on each other: of groups with the same photos or lines, each counts as "
     "evidence.",
     "not_covered_no_p": "Groups without a p_pass: a person decides.",
-    "policy_file": "These thresholds are in policy.json (SHA-256 {sha256}). `yanshou judge --policy` decides about "
+    "policy_file": "These thresholds are in policy.json (SHA-256 {sha256}). yanshou judge --policy decides about "
     "new jobs by it.",
     "decisions": "This set under these thresholds",
     "decisions_note": "Click a number to view its groups. A group without a verdict or without a p_pass goes to a "
@@ -149,6 +149,43 @@ TEXTS: Final = {
     "decision_block": "blocked",
     "decision_review": "to a person",
     "rate": "{count} of {of} ({share})",
+    "worth": "What these figures are worth",
+    "worth_note": "The learned baseline is a simple model of the summaries’ entries, flags and number of photos, "
+    "which never scores a group that it was trained on. In the reliability plot, a point on the dashed line means "
+    "that p_pass says what it is; below it, p_pass promises too much. Beside a point is its number of groups "
+    "(where there is no room, in the figures below); its line is the interval.",
+    "learned_beaten": "The judge is better than the learned baseline: {compared}.",
+    "learned_not_beaten": "The judge is not shown to be better than the learned baseline: {compared}.",
+    "learned_none": "There is no learned baseline to compare with: it takes {needed} groups of each label (twins and "
+    "groups of one id count once), and the rarer label has {rarer}.",
+    "learned_compared": "where each releases {released} of {groups} groups, the judge releases {judge} human fails "
+    "and the baseline {learned}; balanced accuracy differs by {gap} points {interval}",
+    "learned_aucs": "; AUC {judge} against {learned}",
+    "shortcut_warns": "“{feature}” alone tells the label: AUC {auc}, {where}. The groups were perhaps picked by it, "
+    "and then these figures say little about other groups. Take all groups of a time span.",
+    "shortcut_in_rule": "The single feature that tells the label best is “{feature}”: AUC {auc}, {where}. The pass "
+    "condition names it, so this is no surprise.",
+    "shortcut_best": "The single feature that tells the label best is “{feature}”: AUC {auc}, {where}.",
+    "shortcut_none": "No single feature reliably tells the label.",
+    "shortcut_shares": "in {passes} of the passed groups, in {fails} of the failed",
+    "shortcut_medians": "median {passes} in the passed groups, {fails} in the failed",
+    "feature_photos": "number of photos",
+    "feature_characters": "number of characters",
+    "calibration": "Reliability of p_pass",
+    "calibration_x": "p_pass (mean of the bin)",
+    "calibration_y": "share of human passes",
+    "calibration_none": "There is no p_pass, so there is no reliability plot.",
+    "calibration_table": "Figures of the bins",
+    "bin_mean": "mean",
+    "bin_share": "human pass",
+    "brier": "Brier score {brier} (lower is better); of a constant, the share of passes in this set: {constant}.",
+    "by_photos": "Human fails by number of photos",
+    "photo_count": "Photos",
+    "fails_share": "Human fails",
+    "label_given": " (the folder says “{given}”; corrected)",
+    "labels_used": "Labels files",
+    "labels_counts": "{corrected} groups corrected ({pass_to_fail} from pass to fail, {fail_to_pass} from fail to "
+    "pass), {confirmed} confirmed, {added} added, {unsure} unsure",
     "provenance": "Origin: checkpoint, prompts and settings",
     "of_verdicts": "Verdicts",
     "written": "Run",

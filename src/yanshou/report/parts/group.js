@@ -35,7 +35,7 @@ const facts = (group) => { // all verdicts about the group, in one line
     element.append(pair);
     return value;
   };
-  add(texts.human, says(group.label));
+  add(texts.human, says(group.label) + (group.given === group.label ? "" : fill(texts.label_given, { given: says(group.given) })));
   add(texts.verdict, says(group.verdict));
   if (group.decision !== null) add(texts.decision, texts["decision_" + group.decision]);
   if (group.rules !== null) add(texts.rules_say, says(group.rules));
