@@ -71,5 +71,7 @@ def shown(browser: Browser) -> str:
 
 
 def wait_for_image(browser: Browser, selector: str) -> None:
-    script = "const i = document.querySelector(arguments[0]); return i && i.complete && i.naturalWidth > 0"
+    """Waits for a picture, which the browser may load only once it is in view."""
+    look = "const i = document.querySelector(arguments[0]); if (i && i.loading === 'lazy' && !i.complete) i.scrollIntoView(); "
+    script = look + "return i && i.complete && i.naturalWidth > 0"
     browser.until(lambda: browser.run(script, selector), f"picture {selector}")
