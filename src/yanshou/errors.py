@@ -7,6 +7,7 @@
     │   ├── CheckpointError   a checkpoint that does not load
     │   ├── DamagedFileError  a file of an earlier run that no run of this version would write
     │   ├── ResumeError       the settings differ from those that made the lines on disk
+    │   ├── PolicyError       a policy that was made with other settings than this run's
     │   ├── LockedError       another run holds the output file
     │   └── OutputError       a file cannot be written: full disk, missing permission
     └── GroupError            one group fails, the others continue; also a ValueError        exit status 3 at the end
@@ -48,6 +49,10 @@ class DamagedFileError(RunError):
 
 class ResumeError(RunError):
     """The settings differ from those that made the lines so far, or these are not known."""
+
+
+class PolicyError(RunError):
+    """The policy is not about what this run does: other settings, other summaries."""
 
 
 class LockedError(RunError):

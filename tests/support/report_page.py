@@ -71,7 +71,10 @@ def shown(browser: Browser) -> str:
 
 
 def wait_for_image(browser: Browser, selector: str) -> None:
-    """Waits for a picture, which the browser may load only once it is in view."""
-    look = "const i = document.querySelector(arguments[0]); if (i && i.loading === 'lazy' && !i.complete) i.scrollIntoView(); "
-    script = look + "return i && i.complete && i.naturalWidth > 0"
+    """Waits for a picture, in view: the browser loads pictures that are far below only when they come near."""
+    into_view = (
+        "const i = document.querySelector(arguments[0]); "
+        "i?.closest('dialog') || i?.scrollIntoView({ block: 'nearest' });"
+    )
+    script = f"{into_view} return i && i.complete && i.naturalWidth > 0"
     browser.until(lambda: browser.run(script, selector), f"picture {selector}")

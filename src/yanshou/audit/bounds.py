@@ -1,6 +1,6 @@
 """What a sample of released groups says about all of them.
 
-    5,210 released groups, 300 of them looked at, 2 bad      at most 104 of the 5,210 are bad, at 95 % confidence
+    5,210 released groups, 300 of them looked at, 2 bad      at most 106 of the 5,210 are bad, at 95 % confidence
 
 The sample is drawn without replacement from a population of known size, so the number of bad groups in it is
 hypergeometric. The upper bound is the largest number of bad groups in the population under which as few as were found

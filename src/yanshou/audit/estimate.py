@@ -2,7 +2,7 @@
 
     audit.json                                300 of 5,210 released groups
     labels.csv      pass · fail · unsure      an answer each, later than the draw: 2 are bad (fail or unsure)
-    estimate                                  0.7 %; at most 104 of 5,210 (2.0 %) are bad, at 95 % confidence
+    estimate                                  0.7 %; at most 106 of 5,210 (2.0 %) are bad, at 95 % confidence
 
 Before, there is no figure: answers that come first are not those of a random sample. Only rows later than the draw
 count, because a label that was there before was not given by looking for what is wrong with a released group.
@@ -142,7 +142,7 @@ def estimate_audit(settings: AuditEstimateSettings) -> Estimate:
         early=sum(key in labels.latest for key in missing),
         others=len(labels.latest.keys() - set(keys)),
         bad=bad,
-        missions={} if missing else _by_mission(keys, labels),
+        missions={} if missing else _by_mission(audit, labels),
         false_release=rate,
     )
 
@@ -154,10 +154,10 @@ def _bad(audit: Audit, keys: Sequence[GroupKey], labels: Labels, confidence: flo
     return BadReleases(fails, unsure, len(keys), audit.released, most)
 
 
-def _by_mission(keys: Sequence[GroupKey], labels: Labels) -> dict[str, tuple[int, int]]:
-    sizes = Counter(key.mission for key in keys)
-    bad = Counter(key.mission for key in keys if labels.label_of(key) != "pass")
-    return {name: (bad[name], size) for name, size in sizes.items()}
+def _by_mission(audit: Audit, labels: Labels) -> dict[str, tuple[int, int]]:
+    sizes = Counter(group.mission for group in audit.groups)
+    bad = Counter(group.mission for group in audit.groups if labels.label_of(group.key) != "pass")
+    return {name: (bad[name], sizes[name]) for name in audit.missions if sizes[name]}
 
 
 def _rate(released: float, not_released: int) -> float | None:

@@ -126,7 +126,9 @@ def _needed_lines(settings: AuditDrawSettings | AuditEstimateSettings, drawn: "A
     parts = []
     for bad in dict.fromkeys((0, found, found + 1)):
         size = sample_needed(drawn.released, settings.limit, bad, settings.confidence)
-        parts.append(f"N={size} with {bad} bad" if size else f"no sample with {bad} bad")
+        parts.append(f"N={size} with {bad} bad" if size else f"no sample does with {bad} bad")
+        if not size:
+            break
     yield (
         f"to show that at most {settings.limit * 100:g}% of {drawn.released} released groups are bad, at "
         f"{settings.confidence * 100:g}% confidence: {', '.join(parts)}"

@@ -3,7 +3,8 @@
 Results go to stdout, everything else to stderr. A run's results are its files, so its table is not on stdout.
 """
 
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -35,7 +36,7 @@ class RunReporter:
             print_json(list(_rows(results)))
         elif not self.quiet and started(results):
             console(stderr=True).print(run_table(results, self.unit))
-            for line in file_summary(results):
+            for line in (*file_summary(results), *decision_summary(results)):
                 say(line, err=True)
         for message in final_messages(results):
             say(message, err=True)
@@ -56,6 +57,22 @@ def file_summary(results: Sequence[MissionResult]) -> list[str]:
         for result in results
         if result.lines
     ]
+
+
+def decision_summary(results: Sequence[MissionResult]) -> list[str]:
+    """Under a policy: what happens to the groups of each mission, why a person decides, and what to do next."""
+    decided = [(result.mission, result.decisions) for result in results if result.decisions]
+    lines = [
+        f"{mission}: {counts.release} groups are released, {counts.block} blocked, {counts.review} go to a person"
+        + (f" ({_listed(counts.why_review)})" if counts.review else "")
+        + f": {counts.file}"
+        + (f"; verdicts on groups of other files, not decided here: {counts.elsewhere}" if counts.elsewhere else "")
+        for mission, counts in decided
+    ]
+    if any(counts.release for _, counts in decided):
+        files = " ".join(shlex.quote(str(counts.file)) for _, counts in decided if counts.release)
+        lines.append(f"next, a sample of what was released: yanshou audit draw --size 300 --output audit.json {files}")
+    return lines
 
 
 def final_messages(results: Sequence[MissionResult]) -> list[str]:
@@ -80,6 +97,10 @@ def final_messages(results: Sequence[MissionResult]) -> list[str]:
             )
         messages += [f"warning: {warning}" for warning in result.late_warnings]
     return messages
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
 
 
 def _rows(results: Iterable[MissionResult]) -> Iterable[dict[str, Any]]:

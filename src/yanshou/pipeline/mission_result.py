@@ -7,6 +7,18 @@ from pathlib import Path
 from yanshou.schema.run_record import COUNTS_OF_WHOLE_RUNS
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionCounts:
+    """What a policy decided about the groups of a mission."""
+
+    file: Path
+    release: int
+    block: int
+    review: int
+    why_review: dict[str, int]  # reason → groups, the most frequent first
+    elsewhere: int  # verdicts on disk about groups of other Stage-A files, about which this run decides nothing
+
+
 @dataclass(slots=True)
 class MissionResult:
     """Counts, times and files of one mission in one run."""
@@ -34,6 +46,7 @@ class MissionResult:
     interrupted: bool = False
     lines: Path | None = None
     errors: Path | None = None
+    decisions: DecisionCounts | None = None  # under a policy
     removed: Path | None = None  # the file of removed lines, if this run wrote it
 
     @property

@@ -6,10 +6,12 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from yanshou.errors import GroupError
 from yanshou.missions import Mission
+from yanshou.pipeline.mission_result import DecisionCounts
 from yanshou.pipeline.outcome import AnswerCallback, Outcome
 from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.schema.records import GroupKey, GroupRecord
 from yanshou.storage.lines_file import LinesFile
+from yanshou.storage.run_files import RunFiles
 from yanshou.storage.settings_diff import Change
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)
@@ -63,6 +65,17 @@ class MissionTask(ABC, Generic[GroupT, RecordT]):
     @abstractmethod
     def absent(self, lines: LinesFile[RecordT], inputs: Sequence[str]) -> AbsentLines:
         """Sorts the lines whose group is not in the input. `inputs`: what all lines on disk were made from."""
+
+    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Warnings. Raises PolicyError where a policy is about other settings.
+
+        `environments`: this run's, and those of the lines so far.
+        """
+        return []
+
+    def conclude(self, files: RunFiles[RecordT]) -> DecisionCounts | None:
+        """What follows from the lines, once all outcomes are recorded. The files are still locked."""
+        return None
 
     def rewrite(self, lines: LinesFile[RecordT]) -> int:
         """Brings the lines on disk to this run's settings. Returns how many changed."""

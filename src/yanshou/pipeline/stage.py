@@ -94,6 +94,7 @@ class Stage:
                         result.worker_deaths = self.engine.worker_deaths - deaths
                 if task.whole and not result.interrupted:
                     settle(_absent(task, files), run, self.prune_share)
+                result.decisions = task.conclude(files)
 
     @contextmanager
     def _files(self, task: MissionTask[GroupT, RecordT]) -> Iterator[RunFiles[RecordT]]:
@@ -106,9 +107,11 @@ class Stage:
                 else read_earlier(paths.run, paths.lines, task.record_type, settings, task.may_change)
             )
             environment = task.environment(earlier.environments)
+            about_policy = task.check_origin(settings, [environment, *earlier.environments])
             with RunFiles.open(
                 paths, task.record_type, task.mission.name, earlier, settings, environment, task.inputs
             ) as files:
+                files.warnings += about_policy
                 yield files
 
     def _outcomes(

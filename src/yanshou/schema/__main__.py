@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from yanshou.schema.audit import Audit
+from yanshou.schema.policy import DecisionRecord, Policy
 from yanshou.schema.records import Fault, StageARecord, VerdictRecord
 from yanshou.schema.run_record import RunRecord
 
@@ -15,6 +17,9 @@ SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {  # file → what it describe
     "stage_a_line.json": ("One line of <mission>_stage_a.jsonl", StageARecord),
     "verdict_line.json": ("One line of <mission>_verdicts.jsonl", VerdictRecord),
     "errors_line.json": ("One line of <mission>_stage_a.errors.jsonl and <mission>_verdicts.errors.jsonl", Fault),
+    "audit.json": ("audit.json", Audit),
+    "decision_line.json": ("One line of <mission>_decisions.jsonl", DecisionRecord),
+    "policy.json": ("policy.json of yanshou evaluate", Policy),
     "run_file.json": ("<mission>_stage_a.run.json and <mission>_verdicts.run.json", RunRecord),
 }
 

@@ -41,13 +41,13 @@ class AuditedGroup(Record):
 class Audit(Record):
     """The content of `audit.json`."""
 
-    format: Literal[1]
-    yanshou: str
+    format: Literal[1] = Field(description="Of this file.")
+    yanshou: str = Field(description="Version that drew the sample.")
     created: str = Field(description=f"The time of the draw: only later answers count. {TIME}")
-    seed: int
+    seed: int = Field(description="With the released groups it determines the sample.")
     policy: str = Field(pattern="^[0-9a-f]{64}$", description="sha256 of the policy that released the groups.")
     decisions: list[FileDigest] = Field(description="Decisions files from which the groups were drawn.")
-    missions: dict[str, MissionPopulation]
+    missions: dict[str, MissionPopulation] = Field(description="The groups of the decisions files, by mission.")
     groups: list[AuditedGroup] = Field(min_length=1, description="The sample, in the order of the draw.")
 
     @property

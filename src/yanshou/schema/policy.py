@@ -41,9 +41,9 @@ class MissionPolicy(Record):
 
     release: PolicySide | None = Field(description="null: not asked for.")
     block: PolicySide | None = Field(description="null: not asked for, so nothing is blocked.")
-    groups: int
-    human_passes: int
-    human_fails: int
+    groups: int = Field(description="Groups of the mission in the evaluation.")
+    human_passes: int = Field(description="Those with the human label pass.")
+    human_fails: int = Field(description="Those with the human label fail.")
     judge: dict[str, Any] | None = Field(description="Settings and engine that made the verdicts. null: unknown.")
     summaries: dict[str, Any] | None = Field(description="As `judge`, of the Stage-A lines.")
 
@@ -61,8 +61,8 @@ class MissionPolicy(Record):
 class FileDigest(Record):
     """A file that a policy rests on."""
 
-    file: str
-    sha256: str
+    file: str = Field(description="Its name, without the folder.")
+    sha256: str = Field(description="Of its bytes.")
 
 
 class LabelSource(Record):
@@ -76,13 +76,13 @@ class LabelSource(Record):
 class Policy(Record):
     """The content of `policy.json`."""
 
-    format: Literal[1]
-    yanshou: str
+    format: Literal[1] = Field(description="Version of this file's format.")
+    yanshou: str = Field(description="Version of yanshou.")
     created: str = Field(description=TIME)
     confidence: float = Field(description="Of each promise: per mission and per side.")
     pooled: bool = Field(description="Whether all missions share the thresholds (--pooled).")
-    missions: dict[str, MissionPolicy]
-    labels: LabelSource
+    missions: dict[str, MissionPolicy] = Field(description="By the mission's name.")
+    labels: LabelSource = Field(description="How many labels are the folders', and how many a labels file corrected.")
     only: list[FileDigest] = Field(description="Dataset files to whose groups the evaluation was limited (--only).")
     sha256: str = Field(description="Of this file's content without this key; see `policy_sha256`.")
 

@@ -113,6 +113,12 @@ class JudgeSettings(RunSettings):
     threshold: float | None = Field(
         default=None, ge=0, le=1, description=f"{P_PASS} Default: the verdict is the first line of the answer."
     )
+    policy: Path | None = Field(
+        default=None,
+        description="policy.json of `yanshou evaluate --max-false-release`. Also writes <mission>_decisions.jsonl: "
+        "release, block or review for every group. Checkpoint, engine and settings of both stages must be those that "
+        "the policy was made with.",
+    )
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
     engine: VerdictEngineSettings | EngineSettings | None  # None: the missions' rules, no model
 
@@ -120,4 +126,8 @@ class JudgeSettings(RunSettings):
     def _rules_have_no_probability(self) -> Self:
         if self.engine is None and self.threshold is not None:
             raise ValueError("`threshold` needs the p_pass of a model, and the rules give none. Give a checkpoint")
+        if self.engine is None and self.policy is not None:
+            raise ValueError("`policy` needs the p_pass of a model, and the rules give none. Give a checkpoint")
+        if self.threshold is not None and self.policy is not None:
+            raise ValueError("`policy` has thresholds of its own, and `threshold` is another one. Give one of the two")
         return self

@@ -8,6 +8,7 @@ Files, resuming and interrupting work as in Stage-A.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from yanshou.engines.base import Engine
 from yanshou.errors import InputError
@@ -18,10 +19,12 @@ from yanshou.pipeline.stage import Stage
 from yanshou.pipeline.vanished import vanished
 from yanshou.schema.records import StageARecord
 from yanshou.settings import JudgeSettings
+from yanshou.stage_b.decisions import MissionUnderPolicy, missing_of, undecided_warnings
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
-from yanshou.storage.read_groups import read_groups
+from yanshou.storage.policy_file import read_policy
+from yanshou.storage.read_groups import read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import printable
 
@@ -41,22 +44,30 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
     from yanshou.engines import load_engine
 
     known = load_missions(settings.mission_files)
+    policy = read_policy(settings.policy) if settings.policy else None
     groups: dict[str, list[StageARecord]] = {}
+    files: dict[str, dict[Path, None]] = {}  # of each mission, in their order
     photos: list[PhotosOfGroup] = []
     for place, record in read_groups(settings.stage_a, StageARecord, known):
         groups.setdefault(record.mission, []).append(record)
+        files.setdefault(record.mission, {})[Path(place.rpartition(":")[0])] = None
         photos.append(PhotosOfGroup.of(place, record))
     if not groups:
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to judge. Run `yanshou summarize` first.")
     shared = check_shared_photos(photos, allowed=settings.allow_shared_photos)
     engine = None if settings.engine is None else engine or load_engine(settings.engine)
+    under, undecided = {}, list[str]()
+    if policy and settings.policy:
+        missing = missing_of(unique_paths(settings.stage_a), known)
+        under = MissionUnderPolicy.of_missions(settings.policy, policy, files, missing)
+        undecided = undecided_warnings(missing, groups.keys())
     tasks = [
-        ModelTask(known.get(name), records, settings, engine)
+        ModelTask(known.get(name), records, settings, engine, under.get(name))
         if engine
         else RuleTask(known.get(name), records, settings)
         for name, records in groups.items()
     ]
-    tasks[0].warnings += [*stale_warnings(settings.stage_a), *shared]
+    tasks[0].warnings += [*stale_warnings(settings.stage_a), *shared, *undecided]
     gone = _vanished([mission for mission in known if mission.name not in groups], settings)
     return Stage(
         [*tasks, *gone], engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share,

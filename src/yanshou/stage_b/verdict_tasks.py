@@ -19,6 +19,7 @@ from yanshou.errors import GenerationError, GroupError, SummaryError, VerdictErr
 from yanshou.missions import Mission
 from yanshou.missions.prompts import MAX_SUMMARY_CHARS, VERDICT_SYSTEM_PROMPT, verdict_prompt
 from yanshou.missions.rules import decide
+from yanshou.pipeline.mission_result import DecisionCounts
 from yanshou.pipeline.mission_task import MissionTask
 from yanshou.pipeline.outcome import AnswerCallback, Outcome, completed
 from yanshou.pipeline.reorder import Reorder
@@ -26,10 +27,13 @@ from yanshou.pipeline.stale_lines import AbsentLines
 from yanshou.schema.records import OTHER_SUMMARIES, StageARecord, VerdictRecord, now
 from yanshou.schema.summary import parse
 from yanshou.settings import JudgeSettings
+from yanshou.stage_b.decisions import MissionUnderPolicy
 from yanshou.stage_b.stale_verdicts import absent_verdicts, reads_all
 from yanshou.stage_b.verdict import FAIL, PASS, read_verdict
 from yanshou.stage_b.verdict_threshold import NO_P_PASS, NO_THRESHOLD, label_of, passes, rewrite_verdicts
 from yanshou.storage.lines_file import LinesFile
+from yanshou.storage.run_files import RunFiles
+from yanshou.storage.run_identity import identity
 from yanshou.storage.settings_diff import Change
 from yanshou.text import SPECIAL_TOKEN, escape_surrogates, excerpt
 
@@ -88,12 +92,18 @@ class RuleTask(VerdictTask):
 
 
 class ModelTask(VerdictTask):
-    """A model decides."""
+    """A model decides. Under a policy, decisions follow from its verdicts."""
 
     def __init__(
-        self, mission: Mission, groups: Sequence[StageARecord], settings: JudgeSettings, engine: Engine
+        self,
+        mission: Mission,
+        groups: Sequence[StageARecord],
+        settings: JudgeSettings,
+        engine: Engine,
+        policy: MissionUnderPolicy | None = None,
     ) -> None:
         super().__init__(mission, groups, settings)
+        self._all_groups, self._policy = groups, policy
         assert settings.engine is not None
         self._sampling, self._threshold, self._engine = settings.engine.sampling, settings.threshold, engine
 
@@ -114,6 +124,12 @@ class ModelTask(VerdictTask):
         needed = self._threshold is not None
         self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier, needs_logprobs=needed))
         return self._engine.environment()
+
+    def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> list[str]:
+        return self._policy.check(identity(settings, environments)) if self._policy else []
+
+    def conclude(self, files: RunFiles[VerdictRecord]) -> DecisionCounts | None:
+        return self._policy.write_decisions(files, self._all_groups) if self._policy else None
 
     def check(self, group: StageARecord, lines: LinesFile[VerdictRecord]) -> GroupError | None:
         """Summaries that a prompt cannot hold are an error, too, where the model would have to read them."""

@@ -4,7 +4,7 @@ The faults of one attempt share a timestamp. A killed run may leave several atte
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from yanshou.schema.records import Fault, GroupKey, now
@@ -55,6 +55,11 @@ class ErrorsFile:
         self._file: Appender | None = None
         if self._failing:
             logger.info("%s: %d groups failed before", path, len(self._failing))
+
+    @property
+    def failing(self) -> Mapping[GroupKey, list[Fault]]:
+        """The groups that fail now, each with the faults of its latest attempt."""
+        return self._failing
 
     def open(self) -> None:
         """Reduces the file to what fails now. Raises OutputError."""

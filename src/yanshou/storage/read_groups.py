@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.missions import Missions
+from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
 from yanshou.storage.jsonl import read_records
 
@@ -23,6 +24,7 @@ JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is
 FILE_KINDS: dict[type[GroupRecord], tuple[str, str]] = {
     StageARecord: ("summaries", "_stage_a.jsonl"),
     VerdictRecord: ("verdicts", "_verdicts.jsonl"),
+    DecisionRecord: ("decisions", "_decisions.jsonl"),
 }
 
 RecordT = TypeVar("RecordT", bound=GroupRecord)

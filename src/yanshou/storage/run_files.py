@@ -3,6 +3,7 @@
     out/挡风板安装检查_stage_a.jsonl          LinesFile    the groups that are done: one checked line each
     out/挡风板安装检查_stage_a.errors.jsonl   ErrorsFile   the groups that fail now: one line per fault
     out/挡风板安装检查_stage_a.run.json       RunFile      the settings and environments that made the lines
+    out/挡风板安装检查_decisions.jsonl        replaced whole  with a policy, beside verdicts: what happens to each group
     out/挡风板安装检查_stage_a.removed.jsonl               only where lines were removed: see removed_lines.py
     out/.挡风板安装检查_stage_a.lock          Lock         empty; one run at a time holds it
 
@@ -17,16 +18,18 @@ A run that is refused leaves every file as it was. A run that is killed at any m
 leaves a run file with the status "running".
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
+from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import Fault, GroupKey, GroupRecord
 from yanshou.schema.run_record import Status
-from yanshou.storage.atomic import check_folder, move_aside
+from yanshou.storage.atomic import check_folder, move_aside, replace_file
 from yanshou.storage.errors_file import ErrorsFile
+from yanshou.storage.jsonl import dump_line
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.lock import Lock
 from yanshou.storage.run_file import EarlierRuns, RunFile
@@ -54,6 +57,11 @@ class RunPaths(NamedTuple):
         """The files that belong to a file of lines."""
         return cls.of(lines.parent, lines.stem)
 
+    @property
+    def decisions(self) -> Path:
+        """Only beside verdicts, where a policy decided."""
+        return self.lines.with_name(f"{self.lines.stem.removesuffix('_verdicts')}_decisions.jsonl")
+
 
 @contextmanager
 def locked_run(output_dir: Path, stem: str) -> Iterator[RunPaths]:
@@ -71,7 +79,7 @@ class RunFiles(Generic[RecordT]):
 
     def __init__(self, lines: LinesFile[RecordT], errors: ErrorsFile, run: RunFile, paths: RunPaths) -> None:
         self.lines, self.errors, self.run = lines, errors, run
-        self.removed, self._lock = paths.removed, paths.lock
+        self.removed, self.decisions, self._lock = paths.removed, paths.decisions, paths.lock
         self.warnings: list[str] = []  # what a resume repaired, and what is other than in earlier runs
 
     @classmethod
@@ -93,7 +101,7 @@ class RunFiles(Generic[RecordT]):
         those of all lines.
         """
         if earlier.fresh:  # lines first: killed in between, this leaves a run file without lines, which refuses nothing
-            move_aside([paths.lines, paths.errors, paths.run, paths.removed])
+            move_aside([paths.lines, paths.errors, paths.run, paths.removed, paths.decisions])
         lines = LinesFile(paths.lines, record_type, mission)
         errors = ErrorsFile(paths.errors, lines.done)
         files = cls(lines, errors, RunFile(paths.run, earlier, settings, environment, inputs), paths)
@@ -119,6 +127,11 @@ class RunFiles(Generic[RecordT]):
         """Moves the lines of these groups, by line number, to the file of removed lines."""
         self._lock.check()
         self.lines.remove(groups, self.removed)
+
+    def replace_decisions(self, decisions: Iterable[DecisionRecord]) -> None:
+        """Replaces the file of decisions as a whole. A link stays, and the file behind it is replaced."""
+        self._lock.check()
+        replace_file(self.decisions.resolve(), b"".join(map(dump_line, decisions)))
 
     def finish(self, status: Status, counts: Mapping[str, int], present: Collection[GroupKey] | None = None) -> None:
         """Writes how the run ended. `present`: the groups in the input; the faults of others are dropped."""
