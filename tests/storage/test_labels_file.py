@@ -92,8 +92,8 @@ FAULTS = {
         "commas."
     ),
     f"{HEADER},label\n": "labels.csv:1: column label is there twice. Delete one.",
-    f"{HEADER}\n": "labels.csv: no row. Give a file with labels, or leave it out.",
-    "": "labels.csv: no row. Give a file with labels, or leave it out.",
+    f"{HEADER}\n": "labels.csv: no row. Give a file with at least one row of labels.",
+    "": "labels.csv: no row. Give a file with at least one row of labels.",
     f"{HEADER}\nm,QC-1,pass,fail,Li,{MORNING},x\n": (
         "labels.csv:2: 7 cells for 6 columns. Quote a cell that holds a comma."
     ),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.lines import stage_a_line, write_lines
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.missions import load_missions
@@ -48,12 +49,15 @@ def test_a_repeated_group_is_named_with_both_places(tmp_path: Path) -> None:
         read(file)
 
 
-def test_groups_of_two_runs_can_be_compared(tmp_path: Path) -> None:
-    files = [groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass")) for name in ("a b", "c")]
+def test_groups_of_two_runs_can_be_compared_if_they_are_of_a_kind_that_compare_takes(tmp_path: Path) -> None:
+    first, second = (write_lines(tmp_path / name, [stage_a_line("QC-1", "pass")]) for name in ("a b", "c"))
     with pytest.raises(DamagedFileError) as error:
-        read(*files)
-    assert f"compared by `yanshou compare '{files[0]}' {files[1]}`" in str(error.value)
+        list(read_groups([first, second], StageARecord, KNOWN))
+    assert f"compared by `yanshou compare '{first}' {second}`" in str(error.value)
     assert "Keep one of the two lines" not in str(error.value)
+    files = [groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass")) for name in ("d", "e")]
+    with pytest.raises(DamagedFileError, match=r"already at .*/d:1\. Give the files of one run only\.$"):
+        read(*files)
 
 
 def test_an_unknown_mission_is_named_with_its_place_or_kept(tmp_path: Path) -> None:

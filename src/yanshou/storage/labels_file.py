@@ -157,7 +157,7 @@ def _read_rows(path: Path, data: bytes) -> Iterator[PlacedRow]:
         empty = False
         yield _validated(f"{path}:{number}", values)
     if empty:
-        raise InputError(f"{path}: no row. Give a file with labels, or leave it out.")
+        raise InputError(f"{path}: no row. Give a file with at least one row of labels.")
 
 
 def _decode(path: Path, data: bytes) -> str:

@@ -28,6 +28,8 @@ FILE_KINDS: dict[type[GroupRecord], tuple[str, str]] = {
     DecisionRecord: ("decisions", "_decisions.jsonl"),
 }
 
+COMPARED = (StageARecord, VerdictRecord)  # what `yanshou compare` takes
+
 RecordT = TypeVar("RecordT", bound=GroupRecord)
 
 
@@ -51,15 +53,19 @@ def read_groups(
             place = f"{path}:{number}"
             key = canonical_key(record.key, known) if any_mission else known_key(record.key, known, place)
             if first := places.get(key):
-                raise DamagedFileError(f"{place}: group {key} is already at {first[1]}. {_cure(first[0], path)}")
+                raise DamagedFileError(
+                    f"{place}: group {key} is already at {first[1]}. {_cure(first[0], path, record_type)}"
+                )
             places[key] = path, place
             yield place, record if key == record.key else record.model_copy(update={"mission": key.mission})
 
 
-def _cure(first: Path, second: Path) -> str:
+def _cure(first: Path, second: Path, record_type: type[GroupRecord]) -> str:
     """What to do about a group in two lines, by whether one file or two runs have them."""
     if first == second:
         return "Keep one of the two lines."
+    if record_type not in COMPARED:
+        return "Give the files of one run only."
     return (
         "Give the files of one run only. Two files about the same groups are compared by `yanshou compare "
         f"{shlex.join(map(str, (first, second)))}`."
