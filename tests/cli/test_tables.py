@@ -122,7 +122,7 @@ def test_evaluation_tables_compare_judge_rules_and_always_pass_for_every_mission
         "mission verdicts accuracy balanced MCC false releases false blocks",
         *(
             f"{who} {figures}"
-            for who in ("[bold] unknown", "rules", "always pass", "all unknown", "rules", "always pass")
+            for who in ("[bold] unknown judge", "rules", "always pass", "all unknown judge", "rules", "always pass")
         ),
     ]
 
@@ -166,4 +166,4 @@ def test_evaluation_tables_fit_into_120_columns() -> None:
 
 def test_evaluation_tables_have_dashes_where_no_group_has_a_label() -> None:
     rows = cells(evaluation_tables(evaluation(Counts(unlabelled=1))))
-    assert ["all", "unknown", "–", "–", "–", "–", "–"] in rows
+    assert ["all", "unknown", "judge", "–", "–", "–", "–", "–"] in rows

@@ -131,8 +131,8 @@ def scored(tmp_path: Path) -> list[Path]:
 def test_a_policy_is_written_and_the_last_line_is_the_next_command(scored: list[Path], tmp_path: Path) -> None:
     result = run(tmp_path / "out", "--max-false-release", 0.1, "--max-false-block", 0.1, scored[0])
     assert result.exit_code == 0, result.stderr
-    assert f"{GROUNDING}, release if p_pass ≥ 0.5: a false-release rate of at most 0.1" in result.stdout
-    assert f"{GROUNDING}, block if p_pass < 0.5: a false-block rate of at most 0.1" in result.stdout
+    assert f"{GROUNDING}, release if p_pass ≥ 0.5: a false-release rate of at most 10% with" in result.stdout
+    assert f"{GROUNDING}, block if p_pass < 0.5: a false-block rate of at most 10% with" in result.stdout
     assert "None of this is promised about:\n  other checkpoints, prompts" in result.stdout
     assert "2 of 2 thresholds are promised, each with 95% confidence." in result.stdout
     assert "all promises hold with a chance of at least 90.0% (1 - 2 × (1 - 0.95)" in result.stdout
@@ -161,6 +161,22 @@ def test_a_side_without_a_threshold_ends_with_status_3_and_is_null_in_the_policy
         assert f"{SHIELD}, release: no threshold" in again.stderr
     assert json.loads(again.stdout)["policy"]["missions"].keys() == policy["missions"].keys()
     assert run(tmp_path / "out", "--max-false-release", 0.1, "--pooled", *scored).exit_code == 0
+
+
+def test_the_next_command_is_one_that_works(scored: list[Path], tmp_path: Path) -> None:
+    """`judge` refuses the groups of a mission whose judge is unknown."""
+    stage_a = [part for file in scored for part in ("--stage-a", str(file).replace("_verdicts", "_stage_a"))]
+    options = ["--max-false-block", 0.1, *stage_a]
+    scored[1].with_suffix(".run.json").unlink()
+    one = run(tmp_path / "one", *options, scored[1])
+    assert (one.exit_code, "judge --policy" in one.stdout) == (0, False)
+    last = one.stdout.splitlines()[-1]
+    assert last.startswith(
+        "next: put the run files back beside the verdicts, and evaluate again: without them `yanshou"
+    )
+    both = run(tmp_path / "both", *options, *scored).stdout.splitlines()
+    assert both[-2] == f"{SHIELD}: `yanshou judge` refuses this policy, as no run file says what made the verdicts"
+    assert "yanshou judge --policy" in both[-1]
 
 
 def test_an_old_policy_beside_a_new_report_is_named(scored: list[Path], tmp_path: Path) -> None:

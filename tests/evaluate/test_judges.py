@@ -189,3 +189,17 @@ def test_several_files_without_a_known_judge_are_taken_as_one_with_a_warning(tmp
     result = evaluate(two_missions(tmp_path, {}, {}), None, MISSIONS)
     assert result.overall is not None
     assert result.warnings[0].startswith("who judged is unknown for 2 files of verdicts")
+
+
+@pytest.mark.parametrize("run_file", ["names nobody", "missing"])
+def test_two_files_of_one_mission_without_a_known_judge_are_refused(
+    two_files: tuple[Path, Path], run_file: str
+) -> None:
+    for file in two_files:
+        amend(file, checkpoint=None)
+        if run_file == "missing":
+            file.with_suffix(".run.json").unlink()
+    stage_a = [file.with_name(f"{GROUNDING}_stage_a.jsonl") for file in two_files]
+    with pytest.raises(InputError, match=rf"{GROUNDING}: who gave its verdicts is unknown for .*one at a time"):
+        evaluate(two_files, stage_a, MISSIONS)
+    assert evaluate(two_files[:1], stage_a[:1], MISSIONS).missions[GROUNDING].judged_by.kind == "unknown"

@@ -181,7 +181,7 @@ def test_the_highest_threshold_below_which_a_human_pass_is_rarely_blocked() -> N
     promise = find_promise("block", [*many(197, 0.6, 0.99), 0.05, 0.3, 0.5], many(100, 0.01, 0.4), 0.05, 0.95)
     assert (promise.allowed, promise.threshold) == (3, 0.5 + 0.05)  # between the third pass and the fourth
     assert (promise.errors, promise.gained) == (Rate(3, 200), Rate(100, 100))
-    assert promise.explanation.startswith("block if p_pass < 0.55: a false-block rate of at most 0.05 with 95% conf")
+    assert promise.explanation.startswith("block if p_pass < 0.55: a false-block rate of at most 5% with 95% conf")
     assert "On this set 3 / 200 (1.5%) human passes are blocked" in promise.explanation
 
 

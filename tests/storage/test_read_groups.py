@@ -48,6 +48,14 @@ def test_a_repeated_group_is_named_with_both_places(tmp_path: Path) -> None:
         read(file)
 
 
+def test_groups_of_two_runs_can_be_compared(tmp_path: Path) -> None:
+    files = [groups(tmp_path / name, ("QC-1", "BBU线缆布放", "pass")) for name in ("a b", "c")]
+    with pytest.raises(DamagedFileError) as error:
+        read(*files)
+    assert f"compared by `yanshou compare '{files[0]}' {files[1]}`" in str(error.value)
+    assert "Keep one of the two lines" not in str(error.value)
+
+
 def test_an_unknown_mission_is_named_with_its_place_or_kept(tmp_path: Path) -> None:
     file = groups(tmp_path / "a", ("QC-1", "门禁检查", "pass"))
     with pytest.raises(InputError, match=r"/a:1: group QC-1 .*unknown mission '门禁检查'. Known missions: "):

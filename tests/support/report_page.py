@@ -72,6 +72,9 @@ def shown(browser: Browser) -> str:
 
 def wait_for_image(browser: Browser, selector: str) -> None:
     """Waits for a picture, in view: the browser loads pictures that are far below only when they come near."""
-    into_view = "const i = document.querySelector(arguments[0]); i?.scrollIntoView({ block: 'nearest' });"
+    into_view = (
+        "const i = document.querySelector(arguments[0]); "
+        "i?.closest('dialog') || i?.scrollIntoView({ block: 'nearest' });"
+    )
     script = f"{into_view} return i && i.complete && i.naturalWidth > 0"
     browser.until(lambda: browser.run(script, selector), f"picture {selector}")

@@ -36,7 +36,7 @@ def save(browser: Browser, name: str) -> None:
 def pictures(folder: Path) -> None:
     page = evaluated(folder)
     with chromium(folder / "profile") as browser:
-        browser.open(page, width=WIDTH, height=1630)
+        browser.open(page, width=WIDTH, height=1980)
         save(browser, "report")
         browser.open(page, "outcome=false-block", WIDTH, 760)
         all_loaded = "return [...document.querySelectorAll('.photos img')].every((image) => image.complete)"

@@ -48,10 +48,31 @@ def next_messages(evaluation: Evaluation, settings: EvaluateSettings) -> Iterato
     for name, sides in promises.missions.items():
         if sides.cross:
             yield f"{name}: the two thresholds cross, so groups with a p_pass between them go to a person"
-    if promises.made:
+    if not promises.made:
+        yield "next: judge more labelled groups, or allow a higher rate, and evaluate again"
+        return
+    bound, unbound = _by_judge(evaluation)
+    if unbound and bound:
+        yield f"{', '.join(unbound)}: `yanshou judge` refuses this policy, as no run file says what made the verdicts"
+    if bound:
         yield f"next, for new groups judged by the same checkpoint and prompts: {_judge_command(evaluation, settings)}"
     else:
-        yield "next: judge more labelled groups, or allow a higher rate, and evaluate again"
+        yield (
+            "next: put the run files back beside the verdicts, and evaluate again: without them `yanshou judge` "
+            "refuses this policy. If another program judged, let it decide by the thresholds in policy.json"
+        )
+
+
+def _by_judge(evaluation: Evaluation) -> tuple[list[str], list[str]]:
+    """The missions with a threshold: those whose judge the policy names, and those that `yanshou judge` refuses."""
+    policy, promises = evaluation.policy, evaluation.promises
+    assert policy is not None
+    assert promises is not None
+    decided = [
+        name for name, sides in promises.missions.items() if any(side.threshold is not None for side in sides.asked())
+    ]
+    bound = [name for name in decided if policy.missions[name].judge is not None]
+    return bound, [name for name in decided if name not in bound]
 
 
 def _cells(counts: DecisionCounts, confidence: float) -> Iterator[str]:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from yanshou.cli.run_table import NONE, figure_table, mission_column, name_cell, percent, right_columns
 from yanshou.evaluate.evaluation import Evaluation
+from yanshou.evaluate.judges import UNKNOWN
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
 from yanshou.evaluate.worth import Worth
@@ -14,6 +15,8 @@ from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
 from yanshou.stage_b.shortcut import Shortcut
 from yanshou.stage_b.twins import TwinFigures
+
+KINDS = {"unknown": UNKNOWN.name}  # where the kind of a judge is not its name
 
 
 def score_tables(score: Score) -> list[Table]:
@@ -48,7 +51,7 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
         whole = (judge.groups, judge.judged, judge.errors, judge.unlabelled, judge.human_passes, judge.human_fails)
         counted.add_row(name_cell(name), *map(str, whole), name_cell(part.judged_by.name))
         for what, row_name, counts in part.rows():
-            who = part.judged_by.kind if what == "judge" else row_name
+            who = KINDS.get(part.judged_by.kind, part.judged_by.kind) if what == "judge" else row_name
             cells = _verdict_shares(counts, evaluation.confidence)
             figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
     return [counted, figures, *_worth_tables(evaluation)]

@@ -8,8 +8,8 @@
 
 Figures belong to one judge. So two judges of one mission are refused, and missions that different judges judged have no
 total. Two checkpoints are one judge if everything that a resume of `yanshou judge` needs is the same; across missions
-their own prompts may differ. A threshold is no part of a judge. Files whose judge is unknown are taken to have one
-judge, with a warning.
+their own prompts may differ. A threshold is no part of a judge. Files whose judge is unknown are taken to have
+one judge if they are about different missions, with a warning; two such files of one mission are refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,6 +92,12 @@ def _only_judge(mission: str, paths: Sequence[Path], runs: Runs) -> Judge:
     first = Judge.of(runs[paths[0]]) if paths else UNKNOWN
     for path in paths[1:]:
         other = Judge.of(runs[path])
+        if first.kind == other.kind == "unknown":
+            raise InputError(
+                f"{mission}: who gave its verdicts is unknown for {paths[0]} and {path}, whose run files are missing "
+                "or name nobody, so two judges would perhaps be pooled. Give one file of verdicts per mission, "
+                "evaluate them one at a time, each with its own --output-dir, or put the run files back beside them."
+            )
         if keys := first.differs_from(other):
             raise InputError(
                 f"{mission}: two judges gave its verdicts, {first.name} ({paths[0]}) and {other.name} ({path}). They "

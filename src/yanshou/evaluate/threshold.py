@@ -101,12 +101,12 @@ class Promise:
         return (
             f"{self.side} if p_pass {relation} {self.threshold!r}: {self._limit}, in the long run and on another set "
             f"with {self.errors.of} {who}. On this set {self.errors} {who} are {fate} (upper bound in the long run: "
-            f"{self.upper:.4f}), and {self.gained} {others}."
+            f"{self.upper:.2%}), and {self.gained} {others}."
         )
 
     @property
     def _limit(self) -> str:
-        return f"a false-{self.side} rate of at most {self.limit:.4g} with {self.confidence * 100:g}% confidence"
+        return f"a false-{self.side} rate of at most {self.limit * 100:.4g}% with {self.confidence * 100:g}% confidence"
 
     def to_dict(self) -> dict[str, Any]:
         return {

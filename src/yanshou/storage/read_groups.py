@@ -8,6 +8,7 @@
 A file that is given twice, or under two names, is read once.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -43,19 +44,26 @@ def read_groups(
     Raises UsageError for a file of another kind; DamagedFileError for a line that no run writes (its message ends with
     `advice`) and for a repeated group; InputError for an unknown mission, unless `any_mission` is set.
     """
-    places: dict[GroupKey, str] = {}
+    places: dict[GroupKey, tuple[Path, str]] = {}
     for path in unique_paths(paths):
         _refuse_other_kind(path, record_type)
         for number, record in read_records(path, record_type, advice):
             place = f"{path}:{number}"
             key = canonical_key(record.key, known) if any_mission else known_key(record.key, known, place)
             if first := places.get(key):
-                raise DamagedFileError(
-                    f"{place}: group {key} is already at {first}. Keep one of the two lines, or give the files of "
-                    "one run only."
-                )
-            places[key] = place
+                raise DamagedFileError(f"{place}: group {key} is already at {first[1]}. {_cure(first[0], path)}")
+            places[key] = path, place
             yield place, record if key == record.key else record.model_copy(update={"mission": key.mission})
+
+
+def _cure(first: Path, second: Path) -> str:
+    """What to do about a group in two lines, by whether one file or two runs have them."""
+    if first == second:
+        return "Keep one of the two lines."
+    return (
+        "Give the files of one run only. Two files about the same groups are compared by `yanshou compare "
+        f"{shlex.join(map(str, (first, second)))}`."
+    )
 
 
 def unique_paths(paths: Iterable[Path]) -> list[Path]:

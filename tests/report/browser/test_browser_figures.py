@@ -75,7 +75,7 @@ def test_fingerprint_prompts_and_threshold_are_shown(browser: Browser, report: R
     assert FINGERPRINT in browser.text("header")
     assert report.texts["threshold_here"].format(p=THRESHOLD) in browser.text("header")
     assert browser.texts(".origin pre") == [""] * browser.count(".origin pre")  # folded
-    browser.click("section details summary")
+    browser.click("details:has(.origin) > summary")
     prompts = browser.texts(".origin pre")
     assert prompts[:2] == ["你是验收员", "必须看到<地排>"]
     assert '"dtype": "bfloat16"' in prompts[2]

@@ -38,7 +38,7 @@ def test_the_figures_are_in_view_and_controls_fit_a_finger(
     assert set(names) == {f'"{texts["false_releases"]}"', f'"{texts["false_blocks"]}"'}
     assert browser.run(SMALL) == []
     browser.click(".photos button")
-    assert browser.run(OUT_OF_VIEW, "dialog .bar *") == 0
+    assert browser.run(OUT_OF_VIEW, "dialog .controls *") == 0
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
