@@ -224,5 +224,6 @@ def test_thresholds_that_cross_leave_the_overlap_to_a_person(
         human_fails=50,
         judge=None,
         summaries=None,
+        trained_on_these=None,
     )
     assert policy.decide(p_pass) == decision

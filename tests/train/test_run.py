@@ -22,6 +22,7 @@ from support.training_rows import rows, write_dataset
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
 from yanshou.settings import TrainSettings
+from yanshou.stage_b.training_groups import read_training_groups
 from yanshou.storage import atomic
 from yanshou.storage.lock import Lock
 from yanshou.train import preflight, trainer_process
@@ -60,6 +61,10 @@ def test_a_training_ends_with_a_folder_that_loads_as_a_checkpoint(settings: Buil
     assert result.final == settings().output_dir / "final"
     checkpoint.check(result.final)
     assert not (result.final / "args.json").exists()
+    record = read_training_groups(result.final)
+    assert record
+    assert (len(record.groups), record.unnamed_rows, record.complete) == (12, 0, True)
+    assert record.checkpoint == checkpoint.fingerprint(result.final), "the record is no part of the fingerprint"
     assert result.final_messages() == [f"curves: {result.curves}", f"checkpoint: {result.final}"]
     assert result.curves == settings().output_dir / "curves.png"
     assert result.curves.exists()

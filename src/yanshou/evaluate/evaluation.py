@@ -28,6 +28,7 @@ from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judg
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings
 from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
+from yanshou.evaluate.training_groups import training_warnings
 from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
 from yanshou.schema.label_row import LabelsUsed
@@ -153,6 +154,7 @@ def evaluate(
             *judge_warnings(judges, read.verdict_files),
             *worth_warnings(worth, judges),
             *unbound_warnings(policy),
+            *training_warnings(policy),
         ),
         runs=runs,
     )

@@ -18,6 +18,7 @@ from yanshou.errors import InputError
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.promises import Promises
 from yanshou.evaluate.threshold import Promise
+from yanshou.evaluate.training_groups import check_training_groups
 from yanshou.schema.policy import FORMAT, FileDigest, LabelSource, MissionPolicy, Policy, PolicySide, policy_sha256
 from yanshou.schema.records import now
 from yanshou.schema.run_record import RunRecord
@@ -37,10 +38,13 @@ def build_policy(
     verdict_files: Files,
     stage_a_files: Files,
     runs: Runs,
-    only: Iterable[Path] = (),
+    only: Sequence[Path] = (),
     labels_files: Iterable[FileDigest] = (),
 ) -> Policy:
-    """The policy of an evaluation. Raises InputError where files of one mission were made differently."""
+    """The policy of an evaluation. Raises InputError where files of one mission were made differently, or the
+    judge was trained on these groups.
+    """
+    trained = check_training_groups(groups, verdict_files, runs, only)
     missions = {}
     for name, sides in promises.missions.items():
         labels = [group.label for group in groups if group.key.mission == name]
@@ -52,6 +56,7 @@ def build_policy(
             human_fails=labels.count("fail"),
             judge=_identity(name, verdict_files.get(name, ()), runs),
             summaries=_identity(name, stage_a_files.get(name, ()), runs),
+            trained_on_these=trained.get(name),
         )
     corrected = sum(group.label != group.key.label for group in groups)
     policy = Policy(

@@ -6,7 +6,8 @@
          "block": null,
          "groups": 620, "human_passes": 442, "human_fails": 178,
          "judge": {"checkpoint": "4f0c…", "prompts": {…}, "dtype": "bfloat16", "engine": "continuous", …},
-         "summaries": {"checkpoint": "4f0c…", "photo": {…}, …}}},
+         "summaries": {"checkpoint": "4f0c…", "photo": {…}, …},
+         "trained_on_these": false}},
      "labels": {…}, "only": [{"file": "val.jsonl", "sha256": "…"}], "sha256": "…"}
 
 A group is released if p_pass ≥ release.threshold and blocked if p_pass < block.threshold. What lies between goes to a
@@ -46,6 +47,10 @@ class MissionPolicy(Record):
     human_fails: int = Field(description="Those with the human label fail.")
     judge: dict[str, Any] | None = Field(description="Settings and engine that made the verdicts. null: unknown.")
     summaries: dict[str, Any] | None = Field(description="As `judge`, of the Stage-A lines.")
+    trained_on_these: Literal[False] | None = Field(
+        description="false: by the records of its training, the judge was trained on none of these groups. null: "
+        "unknown. There is no policy from groups that it was trained on."
+    )
 
     def decide(self, p_pass: float | None) -> Decision:
         """What happens to a group with this p_pass; None: a person decides."""

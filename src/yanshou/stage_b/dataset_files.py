@@ -53,6 +53,12 @@ def _warnings(path: Path) -> Iterator[str]:
         yield f"{printable(path)}: {CARD} beside it does not describe this file"
 
 
+def is_training_file(path: Path) -> bool:
+    """Whether the card beside a dataset file says that it is the one for training."""
+    card = path.parent / CARD
+    return path.is_file() and card.exists() and _checksums(card).get(TRAIN) == file_sha256(path)
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's content. Raises InputError."""
     with read_errors(path), path.open("rb") as file:

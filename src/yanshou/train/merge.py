@@ -11,17 +11,26 @@ from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.engines.checkpoint import Source
+from yanshou.stage_b.training_groups import NAME, TrainingGroups
 from yanshou.storage.atomic import write_errors
+from yanshou.storage.jsonl import dump_line
 from yanshou.train.command import merge_args
 from yanshou.train.folder import TrainFolder
 
 TRAINER_FILES = ("args.json", "trainer_state.json", "additional_config.json")  # with paths of this machine; not read
 
 
-def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[list[str]], bool]) -> Path | None:
+def merge(
+    trained: Path,
+    source: Path,
+    folder: TrainFolder,
+    swift: Callable[[list[str]], bool],
+    groups_of: Callable[[str], TrainingGroups],
+) -> Path | None:
     """Makes `final` from a checkpoint that was trained from `source`. None where it was interrupted.
 
-    `swift` runs swift with the arguments it is given; False where it was interrupted. Raises CheckpointError where the
+    `swift` runs swift with the arguments it is given; False where it was interrupted. `groups_of`: what the checkpoint
+    with this fingerprint was trained on. Raises CheckpointError where the
     result would not load, OutputError where it cannot be written.
     """
     draft = folder.merging
@@ -32,8 +41,9 @@ def merge(trained: Path, source: Path, folder: TrainFolder, swift: Callable[[lis
         elif not swift(merge_args(trained, draft)):
             return None
         _complete(draft, source)
-        checkpoint.inherit_permissions(draft)
         checkpoint.check(draft)
+        (draft / NAME).write_bytes(dump_line(groups_of(checkpoint.fingerprint(draft))))
+        checkpoint.inherit_permissions(draft)
         draft.replace(folder.final)
     return folder.final
 

@@ -24,6 +24,7 @@ from yanshou.errors import ResumeError, RunError
 from yanshou.missions import load_missions
 from yanshou.settings import TrainSettings
 from yanshou.stage_b.dataset_files import file_sha256
+from yanshou.stage_b.training_groups import Source, TrainingGroups, training_groups
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lock import Lock
@@ -163,7 +164,12 @@ class Training:
         if newest is None:
             raise RunError(f"{self.folder.swift} holds no complete checkpoint. --fresh starts over.")
         self.view.say(f"making a checkpoint from {newest}")
-        merge(newest, self._model, self.folder, trainer.run)
+        merge(newest, self._model, self.folder, trainer.run, self._training_groups)
+
+    def _training_groups(self, fingerprint: str) -> TrainingGroups:
+        missions = load_missions(self.settings.mission_files)
+        source = Source(self.source.weights, adapter=self.source.adapter is not None)
+        return training_groups(self._files["train"], source, fingerprint, missions)
 
     def _result(self) -> TrainResult:
         curves = read_curves(self.folder.logging)
