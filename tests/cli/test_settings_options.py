@@ -235,6 +235,7 @@ def test_each_help_text_can_be_read_alone(name: str) -> None:
                 "max_false_release",
                 "max_false_block",
                 "engine__checkpoint",
+                "policy",
             ), option
 
 

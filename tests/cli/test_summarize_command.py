@@ -76,7 +76,7 @@ def test_json_gives_one_row_per_mission(job: Options) -> None:
         "mission": SHIELD, "groups": 2, "written": 2, "failed": 0, "skipped": 0, "revised": 0, "photos": 3,
         "rotated": 0, "out_of_memory": 0, "worker_deaths": 0, "unbound": 0, "unknown_folders": 0,
         "stale": 0, "elsewhere": 0, "pruned": 0, "removed": None,
-        "warnings": [], "late_warnings": [], "error": "", "interrupted": False, "status": 0,
+        "warnings": [], "late_warnings": [], "decisions": None, "error": "", "interrupted": False, "status": 0,
         "lines": f"{job['output-dir']}/{SHIELD}_stage_a.jsonl",
         "errors": f"{job['output-dir']}/{SHIELD}_stage_a.errors.jsonl",
     }  # fmt: skip
