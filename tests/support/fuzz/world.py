@@ -29,7 +29,10 @@ text = "必须看到BBU设备。"
 require = [["BBU设备"]]
 forbid = ["*/不符合要求"]
 """
-GROUPS = {f"QC-{number}": ("fail" if number % 2 else "pass", [GOOD, BAD][: 1 + number % 2]) for number in range(1, 7)}
+GROUPS = {  # label and lines; no two groups have the same lines, which would keep them on one side of a split
+    f"QC-{number}": ("fail" if number % 2 else "pass", [f"{GOOD}，电线/捆扎整齐×{number}", BAD][: 1 + number % 2])
+    for number in range(1, 7)
+}
 STAGE_A, VERDICTS = f"a/{MISSION}_stage_a", f"v/{MISSION}_verdicts"
 OWN = ("--mission-file", "mission.toml")
 SUMMARIZE = (
