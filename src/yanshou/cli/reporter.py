@@ -22,6 +22,8 @@ __all__ = [
     "PHOTOS", "VERDICTS", "RunReporter", "final_messages", "print_tables",
 ]  # fmt: skip
 
+AUDIT_SIZE = 300  # shows at most 1 % of bad groups among many, if none of the sample is bad
+
 
 class RunReporter:
     """What a run over missions prints, and the status that it ends with. `unit`: what the run counts."""
@@ -69,9 +71,10 @@ def decision_summary(results: Sequence[MissionResult]) -> list[str]:
         + (f"; verdicts on groups of other files, not decided here: {counts.elsewhere}" if counts.elsewhere else "")
         for mission, counts in decided
     ]
-    if any(counts.release for _, counts in decided):
+    if released := sum(counts.release for _, counts in decided):
         files = " ".join(shlex.quote(str(counts.file)) for _, counts in decided if counts.release)
-        lines.append(f"next, a sample of what was released: yanshou audit draw --size 300 --output audit.json {files}")
+        command = f"yanshou audit draw --size {min(AUDIT_SIZE, released)} --output audit.json {files}"
+        lines.append(f"next, a sample of what was released: {command}")
     return lines
 
 
