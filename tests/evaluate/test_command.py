@@ -140,7 +140,10 @@ def test_a_policy_is_written_and_the_last_line_is_the_next_command(scored: list[
     policy = Policy.model_validate_json((tmp_path / "out" / "policy.json").read_bytes())
     assert policy.missions[GROUNDING].decide(0.5) == "release"
     with (tmp_path / "out" / "groups.csv").open(encoding="utf-8-sig", newline="") as file:
-        assert {row["outcome"] for row in csv.DictReader(file)} == {"release", "block"}
+        assert {(row["outcome"], row["decision"]) for row in csv.DictReader(file)} == {
+            ("release", "release"),
+            ("block", "block"),
+        }
 
 
 def test_a_side_without_a_threshold_ends_with_status_3_and_is_null_in_the_policy(

@@ -112,6 +112,13 @@ def test_each_mission_has_its_own_promise_and_pooled_ones_share_it(clear: Path, 
     assert not any("a single mission" in line for line in apart.promises.not_covered())
 
 
+def test_what_is_unknown_of_several_missions_is_one_warning(clear: Path, judged: Judged) -> None:
+    other = judged(groups("pass", 9, 0.7, SHIELD), mission=SHIELD)
+    warnings = evaluate([clear, other], None, MISSIONS, max_false_release=0.1).warnings
+    (warning,) = (line for line in warnings if "no run file says what made the summaries" in line)
+    assert warning.startswith(f"{GROUNDING}, {SHIELD}: ")
+
+
 def test_missions_of_two_judges_share_no_threshold(clear: Path, judged: Judged) -> None:
     other = judged([*groups("pass", 9, 0.7, SHIELD)], mission=SHIELD)
     amend(clear, checkpoint="4f0c")

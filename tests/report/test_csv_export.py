@@ -30,7 +30,7 @@ def test_each_group_is_one_row_with_everything_known_about_it(judged: Judged, tm
     text = "电线/捆扎整齐×1"
     line = stage_a_line("QC-1", "fail", text)
     first, second = written(judged([verdict("QC-1", "fail", "pass", 0.97)], [line], [fault("QC-2")]), tmp_path / "new")
-    assert list(first.values())[:7] == [GROUNDING, "fail", "", "QC-1", "false release", "pass", "0.97"]
+    assert list(first.values())[:8] == [GROUNDING, "fail", "", "QC-1", "false release", "pass", "", "0.97"]
     assert first["rules"] == "fail"
     assert (first["photos"], first["images"], first["summaries"]) == ("1", line["images"][0], f"图片_1: {text}")
     assert (second["outcome"], second["verdict"], second["p_pass"]) == ("error", "", "")
@@ -50,7 +50,7 @@ def test_every_cell_is_quoted_and_numbers_stay_numbers(judged: Judged, tmp_path:
     path = write_groups(evaluate([judged([verdict("QC-1", p=0.97)])], None, load_missions()).groups, tmp_path / "new")
     header, row = path.read_text(encoding="utf-8-sig").split("\n")[:2]
     assert header.startswith('"mission","label","corrected_label","group_id","outcome"')
-    assert row.startswith(f'"{GROUNDING}","pass","","QC-1","release","pass","0.97","')
+    assert row.startswith(f'"{GROUNDING}","pass","","QC-1","release","pass","","0.97","')
 
 
 def test_line_breaks_and_separators_begin_no_cell_of_their_own(judged: Judged, tmp_path: Path) -> None:

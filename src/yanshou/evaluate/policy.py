@@ -92,18 +92,18 @@ def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[Judged
 
 
 def unbound_warnings(policy: Policy | None) -> Iterable[str]:
-    """A warning for each mission of which a stage is unknown: the policy cannot be compared with another run."""
-    for name, mission in policy.missions.items() if policy else ():
-        if mission.judge is None:
-            yield (
-                f"{name}: no run file says what made the verdicts, so `yanshou judge` refuses this policy. Put the run "
-                "file back beside them, and evaluate again"
-            )
-        if mission.summaries is None:
-            yield (
-                f"{name}: no run file says what made the summaries, so this policy fits only Stage-A files of which "
-                "that is unknown, too. Put the run file back beside them, and evaluate again"
-            )
+    """A warning for each stage that is unknown, with its missions: the policy cannot be compared with another run."""
+    missions = policy.missions if policy else {}
+    if judged := ", ".join(name for name, mission in missions.items() if mission.judge is None):
+        yield (
+            f"{judged}: no run file says what made the verdicts, so `yanshou judge` refuses this policy. Put the run "
+            "file back beside them, and evaluate again"
+        )
+    if summarized := ", ".join(name for name, mission in missions.items() if mission.summaries is None):
+        yield (
+            f"{summarized}: no run file says what made the summaries, so this policy fits only Stage-A files of which "
+            "that is unknown, too. Put the run file back beside them, and evaluate again"
+        )
 
 
 def _side(promise: Promise | None) -> PolicySide | None:

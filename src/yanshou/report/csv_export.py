@@ -27,7 +27,7 @@ from yanshou.text import trimmed
 NAME = "groups.csv"
 FORMULA, CONTROL = tuple("=+-@＝＋－＠"), tuple("\t\r\n")
 COLUMNS = (
-    "mission", "label", "corrected_label", "group_id", "outcome", "verdict", "p_pass", "reason", "rules",
+    "mission", "label", "corrected_label", "group_id", "outcome", "verdict", "decision", "p_pass", "reason", "rules",
     "rules_reason", "fault", "photos", "images", "summaries",
 )  # fmt: skip
 
@@ -61,6 +61,7 @@ def _row(group: JudgedGroup) -> Iterable[object]:
         group.key.group_id,
         group.outcome,
         group.verdict,
+        group.decision,
     )
     yield from (group.p_pass, group.reason)
     yield from (group.rules_verdict, group.rules and group.rules.reason, group.fault)
