@@ -15,7 +15,7 @@ where the truth is known. What "held" means differs between the two parts of the
                    the population, and what one half has too few of, the other has too many of.
 
 A round without a threshold promises nothing and so breaks nothing. It is counted, because a cell with few thresholds
-shows little. A cell fails if fewer rounds held than the one-sided 99.9 % bound of so many rounds allows.
+shows little. A cell fails if fewer rounds held than the one-sided 99.9 % bound for that number of rounds allows.
 """
 
 import argparse

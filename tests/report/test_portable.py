@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     ]  # fmt: skip
     lines = [stage_a_line(one["group_id"], one["label"]) for one in verdicts[1:]]
     first = stage_a_line("QC-1", "fail", *["电线/捆扎整齐×1"] * 4, images=list(map(str, photos)))
-    message = f"{photos[0].parent}/x.jpg: ends early; see /root/notes/log.txt and /var/lib/yanshou/state.db"
+    message = f"{photos[0].parent}/x.jpg: ends early; see /opt/notes/log.txt and /var/lib/yanshou/state.db"
     file = write_judged(folder, verdicts, [first, *lines, stage_a_line("QC-6")], [fault("QC-6", message=message)])
     amend(
         file,

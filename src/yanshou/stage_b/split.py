@@ -27,7 +27,7 @@ from itertools import chain
 from yanshou.schema.records import GroupKey
 
 Stratum = tuple[str, str | None]  # mission and label
-Unit = tuple[str, ...]  # ids that stand on one side
+Unit = tuple[str, ...]  # ids that are kept on one side
 FEW = 5  # groups by which a side may be off without a warning
 
 
@@ -74,7 +74,7 @@ def links(ids: Iterable[str], twins: Sequence[Sequence[str]]) -> tuple[Sequence[
     if not twins or len(join_ids(ids, twins)) > 1:
         return twins, []
     return [], [
-        "every group has the same lines as another, directly or over others: twins cannot stand on one side, so val "
+        "every group has the same lines as another, directly or over others: twins cannot be kept on one side, so val "
         "has lines that train has, and figures on it are too good"
     ]
 
@@ -88,7 +88,7 @@ def share_warnings(train: Iterable[GroupKey], val: Iterable[GroupKey], fraction:
         if abs(found - wanted) > max(FEW, wanted / 5):
             yield (
                 f"{mission}: {found} of {size} groups with the label {label} are in val, where --val-fraction asks for "
-                f"{wanted}: too many groups have the same lines as others, which stand on one side"
+                f"{wanted}: too many groups have the same lines as others, which are kept on one side"
             )
 
 

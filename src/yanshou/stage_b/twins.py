@@ -3,7 +3,7 @@
     QC-1  fail  ["电线/捆扎整齐×1", "无关图片×1"] ┐ one twin set: a job that was uploaded twice, or two simple jobs
     QC-7  pass  ["无关图片×1", "电线/捆扎整齐×1"] ┘ that look the same
 
-Twins stand on one side of the split: a model would otherwise be validated on what it was trained on.
+Twins are on one side of the split: a model would otherwise be validated on what it was trained on.
 
 Their labels say how far labels can be trusted. Let d be the probability that two groups of a twin set have different
 labels. Where each label is wrong with probability ε, whatever the others are, d = 2ε(1 − ε), so the label noise is
@@ -15,8 +15,8 @@ labels differ. Pairs of one set are not independent, sets are. The interval is C
 as there are sets. It is exact where each set has two groups. The share of a larger set varies less than a single pair
 does, so that the interval is then wider than it would have to be.
 
-The noise is that of such groups, which are simpler than others (fewer photos). Where people judged what does not stand
-in the lines, it is too high; where the same person judged a job twice, it may be too low.
+The noise is that of such groups, which are simpler than others (fewer photos). Where people judged what the lines do
+not say, it is too high; where the same person judged a job twice, it may be too low.
 """
 
 from collections import Counter
@@ -124,10 +124,10 @@ def twin_warnings(mission: str, figures: TwinFigures) -> Iterable[str]:
     if found.share < 0.5:
         yield (
             f"{differ}: about {found.share:.1%} of the labels are wrong (95%: {found.low:.1%}–{found.high:.1%}), or "
-            "people judged what does not stand in the lines"
+            "people judged what the lines do not say"
         )
     else:
         yield (
-            f"{differ}, as often as by chance or more: people judged what does not stand in the lines, or one group of "
+            f"{differ}, as often as by chance or more: people judged what the lines do not say, or one group of "
             "each label was picked"
         )
