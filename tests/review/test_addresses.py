@@ -55,9 +55,7 @@ def test_without_a_network_the_link_has_the_name_of_the_machine(monkeypatch: pyt
 
 
 def test_port_that_is_taken(taken: int) -> None:
-    with pytest.raises(
-        RunError, match=f"^port {taken} of 127.0.0.1 cannot be used: Address already in use. Another pro"
-    ):
+    with pytest.raises(RunError, match=f"^port {taken} of 127.0.0.1 cannot be used: Address already in use. Another"):
         listen("127.0.0.1", taken)
 
 
