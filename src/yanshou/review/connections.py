@@ -17,7 +17,7 @@ from typing import Any, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from yanshou.review.causes import Language, body
+from yanshou.review.causes import body
 from yanshou.review.guard import HEADERS
 
 WAIT_S: Final = 20.0
@@ -31,7 +31,6 @@ class PatientConnection(H11Protocol):
     """A connection with deadlines. A subclass may have others."""
 
     wait_s, request_s, reply_s, most = WAIT_S, REQUEST_S, REPLY_S, MOST
-    language: Language = "zh"
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -114,7 +113,7 @@ class PatientConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """The reply to what is no HTTP; none where another reply has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            content = json.dumps(body("bad_request", self.language), ensure_ascii=False).encode()
+            content = json.dumps(body("bad_request", "en"), ensure_ascii=False).encode()
             headers = {**HEADERS, "Content-Type": "application/json", "Content-Length": f"{len(content)}"}
             lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, "Connection": "close"}.items())
             self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{lines}\r\n".encode() + content)

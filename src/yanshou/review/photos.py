@@ -14,7 +14,6 @@ from typing import Final, Literal
 from PIL import Image
 from PIL.Image import Resampling
 
-from yanshou.errors import PhotoError
 from yanshou.inputs.images import decoded_photo
 from yanshou.review.refusals import RefusalError
 
@@ -30,8 +29,9 @@ def jpeg(path: Path, size: Size) -> bytes:
             image = photo.image
             image.thumbnail((LONGEST[size], LONGEST[size]), Resampling.BICUBIC, reducing_gap=2.0)
             return _encoded(image, QUALITY[size])
-    except PhotoError as error:
-        raise RefusalError("photo_unreadable" if path.exists() else "photo_missing", str(error)) from error
+    except ValueError as error:  # PhotoError is one; another one means a name that no file can have
+        is_missing = isinstance(error.__cause__, FileNotFoundError)
+        raise RefusalError("photo_missing" if is_missing else "photo_unreadable", str(error)) from error
 
 
 def _encoded(image: Image.Image, quality: int) -> bytes:

@@ -1,10 +1,10 @@
 """The reasons that the page offers for an answer: what a mission's rule asks for, in the vocabulary's own words.
 
-    挡风板安装检查   pass  BBU设备无需安装
-                     fail  缺少证据：BBU设备 · 机柜空间充足需要安装，但没有看到挡风板安装方向正确 · 照片不清晰，需重拍 · …
+    BBU接地线检查   pass  机柜处接地螺丝符合要求 · 地排处接地螺丝符合要求 · 电线捆扎整齐
+                    fail  电线分布散乱 · 露铜 · 缺少证据：电线捆扎整齐 · 照片不清晰，需重拍 · …
 
 They are Chinese in every language of the page, as the vocabulary and the judge's reasons are. A reader may write
-another one. What people write most often concerns the photos themselves and the labels, so these come with every mission.
+another one. What people write most often concerns the photos themselves and the labels: these come with every mission.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

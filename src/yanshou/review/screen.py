@@ -1,7 +1,7 @@
 """What the page gets of a group: its photos' entries, with the words that matter for the mission's rule.
 
     {"id": 4503599627370496, "mission": "挡风板安装检查", "machine": null,
-     "photos": [{"id": 81985529216486895, "entries": [[["挡风板/华为,", false], ["安装方向正确", true], ["×1", false]]]}]}
+     "photos": [{"id": 81985529216486895, "entries": [[["挡风板/华为,", false], ["安装方向正确", true]]]}]}
 
 Words matter where an entry matches a pattern of the rule, whichever: a pattern that fails a group and one that lets it
 pass are marked alike, because a reader is not to see what the machine makes of them. Entries are compared in their
