@@ -124,7 +124,7 @@ def test_a_body_without_a_length_is_refused_when_it_is_too_much(site: Site) -> N
 
 def test_a_chunked_body_of_the_right_size_is_read(site: Site, reader: Browser) -> None:
     headers = head(site, "Transfer-Encoding: chunked", f"Cookie: {reader.cookie}", "Connection: close")
-    parts = (b'7\r\n{"uid": \r\n', b'3\r\n"x"\r\n', b"1\r\n}\r\n0\r\n\r\n")
+    parts = (b'8\r\n{"uid": \r\n', b'3\r\n"x"\r\n', b"1\r\n}\r\n0\r\n\r\n")
     assert error(raw(site.port, headers, *parts)) == (400, "bad_request")  # a key is missing: all of it was read
 
 
