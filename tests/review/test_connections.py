@@ -116,7 +116,8 @@ def test_too_many_connections_cost_those_that_wait_longest(site: Site) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000, b"GET / HTTP/1.1\r\n a: b\r\n\r\n",
     ],
     ids=["TLS", "no version", "two hosts", "a header without end", "a bent header"],
