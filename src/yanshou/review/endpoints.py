@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from yanshou.review.refusals import RefusedError
+from yanshou.review.causes import RefusedError
 
 Who = TypeVar("Who")
 Asked = TypeVar("Asked", bound="Asking")

@@ -12,6 +12,7 @@ The cookie's SameSite=Strict and the policy below keep out the rest. TLS is not 
 """
 
 import asyncio
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -19,11 +20,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yanshou.review.refusals import Language, RefusedError, body
+from yanshou.review.causes import Language, RefusedError, body
 
 BODY_BYTES: Final = 64 * 1024
 BODY_S: Final = 10.0  # seconds for a whole body
 READS: Final = ("GET", "HEAD")
+HOST: Final = re.compile(r"(?P<name>[^:\[\]]+|\[[^\[\]]+\])(:[0-9]+)?")
 OWN_SITE: Final = ("same-origin", "none")  # none: the address was typed, or is a bookmark
 
 POLICY: Final = "; ".join(
@@ -106,9 +108,9 @@ def _check_host(headers: Headers, hosts: Collection[str]) -> None:
 
 
 def host_name(host: str) -> str:
-    """The name or address of a Host header, in lower case: `[::1]:8765` → `[::1]`."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdecimal() else host).lower()
+    """The name or address of a Host header, in lower case: `[::1]:8765` → `::1`. Empty where it is none."""
+    found = HOST.fullmatch(host)
+    return found["name"].strip("[]").lower() if found else ""
 
 
 def _check_origin(scope: Scope, headers: Headers) -> None:
