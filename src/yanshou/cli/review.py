@@ -47,6 +47,8 @@ def _serve(settings: ReviewSettings) -> None:
     from yanshou.review.start import started
 
     missions = load_missions(settings.mission_files)
+    if settings.files:
+        say(f"reading {len(settings.files)} files …")
     bound, address = listen(settings.host, settings.port)
     with closing(bound), started(settings, missions) as start:
         _report(start.imported, settings, address)
@@ -55,8 +57,8 @@ def _serve(settings: ReviewSettings) -> None:
             missions,
             hosts=address.names(),
             lang=settings.lang,
-            open_mode=settings.open,
             network=address.reached_from_network,
+            tell=lambda line: print_warnings([line]),
         )
         server = PageServer(app, bound)
         for line in _links(start.store, address):
