@@ -73,7 +73,7 @@ def test_first_start_later_starts_and_the_end(tmp_path: Path, verdicts: Path) ->
             f"{GROUNDING}: 1 possible false releases, 1 doubtful; 0 not queued; 1 without a line of Stage-A",
             "groups: 2 new, 0 replaced, 0 as before, 0 kept as they were read",
         ]
-        assert printed[-3] == ""  # between the reviewers' link and the lead's
+        assert printed[-4] == ""  # between the reviewers' link and the lead's
         assert [status_of(link) for link in first] == [303, 303]
         assert status_of(first[0].replace("/start?key=", "/start?key=x")) in (401, 403)
         process.send_signal(signal.SIGINT)
