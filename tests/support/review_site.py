@@ -9,6 +9,7 @@ Whatever a reader must not see holds the word of `SECRET` or is one of `SECRETS`
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -154,3 +155,15 @@ def _audit(keys: list[GroupKey]) -> Audit:
         missions={MISSION: MissionPopulation(released=100, blocked=0, review=0, sampled=len(keys))},
         groups=[AuditedGroup(group_id=key.group_id, mission=key.mission, label_given=key.label) for key in keys],
     )  # fmt: skip
+
+
+def raw(port: int, *parts: bytes, pause: float = 0.0, patience: float = 10.0) -> bytes:
+    """Sends bytes as they are, with pauses between the parts; what comes back until the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+        except ConnectionError:  # it ended while something was under way
+            return b""

@@ -61,9 +61,9 @@ def _serve(settings: ReviewSettings) -> None:
             tell=lambda line: print_warnings([line]),
         )
         server = PageServer(app, bound)
-        for line in _links(start.store, address):
-            say(line)
         with interruptible(server.stop):
+            for line in _links(start.store, address):
+                say(line)
             server.serve_until_stopped()
     say(f"stopped: every answer is in {settings.store}")
 

@@ -8,6 +8,7 @@ link in a mail or a chat arrives at the page without it. So the refusal asks the
 """
 
 from collections.abc import Mapping
+from functools import cache, partial
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -46,9 +47,7 @@ class Doors:
 
     def __init__(self, store: Store, lang: Language, network: bool) -> None:
         self._readers, self._leads = Cookie(store, "reader"), Cookie(store, "lead")
-        self._lang, self._network = lang, network
-        self._reader_page = page.page("review", lang, store=store.id, network=network)
-        self._sign_in_page = page.page("sign_in", lang)
+        self._page = cache(partial(page.page, lang=lang, store=store.id, network=network))
 
     def start(self, request: Request) -> Response:
         """The reader's link."""
@@ -56,18 +55,13 @@ class Doors:
 
     def reader(self, request: Request) -> Response:
         """The reader's page."""
-        return self._show(self._readers, request, "/", self._reader_page)
+        return self._show(self._readers, request, "/", "review")
 
     def lead(self, request: Request) -> Response:
         """The lead's link or page."""
         if "key" in request.query_params:
             return self._enter(self._leads, request, "/lead")
-        return self._show(
-            self._leads,
-            request,
-            "/lead",
-            page.page("lead", self._lang, store=self._leads.store.id, network=self._network),
-        )
+        return self._show(self._leads, request, "/lead", "lead")
 
     def _enter(self, cookie: Cookie, request: Request, path: str) -> Response:
         """On to the page, with a session: the browser's own, where it has one, so that it keeps its name and groups."""
@@ -79,11 +73,11 @@ class Doors:
             return self._refuse()
         return cookie.give(RedirectResponse(path, 303), session)
 
-    def _show(self, cookie: Cookie, request: Request, path: str, content: str) -> Response:
+    def _show(self, cookie: Cookie, request: Request, path: str, kind: str) -> Response:
         if cookie.is_signed_in(request):
-            return HTMLResponse(content)
+            return HTMLResponse(self._page(kind))
         again = {} if AGAIN in request.query_params else {"Refresh": f"0; url={path}?{AGAIN}"}
         return self._refuse(again)
 
     def _refuse(self, headers: Mapping[str, str] | None = None) -> Response:
-        return HTMLResponse(self._sign_in_page, CAUSES["sign_in"].status, headers)
+        return HTMLResponse(self._page("sign_in"), CAUSES["sign_in"].status, headers)

@@ -149,7 +149,10 @@ def _value_problems(entry: Entry, known: tuple[tuple[str, ...], ...]) -> Iterato
 
 
 def pieces(line: str) -> Iterator[str]:
-    """The line's entries as text, in its own spelling. A note may hold `，`: it ends at its ×N, or before an entry of a known category."""
+    """The line's entries as text, in its own spelling.
+
+    A note may hold `，`: it ends at its ×N, or before an entry of a known category.
+    """
     held: list[str] = []
     in_note = False
     for piece in line.split("，"):
