@@ -29,7 +29,9 @@ class AnswerLine(Record):
     blind: bool = Field(description="Nothing that the machine or the folder says was shown to the reader before.")
     sampled: bool = Field(description="The group is of the random share that two people read.")
     seconds: float | None = Field(ge=0, description="For which the page showed the group, in seconds; null: an undo.")
-    supersedes: str | None = Field(description="uid of the reader's earlier answer about the group; null: the first.")
+    supersedes: str | None = Field(
+        description="uid of the answer that an undo takes back, or a later one of the lead replaces; null: none."
+    )
     at: str = Field(description="ISO 8601, milliseconds, local offset.")
 
     @property
