@@ -89,7 +89,7 @@ class Agreement:
     @cached_property
     def _draws(self) -> NDArray[np.float64]:
         if not self.pairs:
-            return np.full(DRAWS, np.nan)
+            return np.empty(0)
         cells = np.random.default_rng(SEED).multinomial(self.pairs, self.table.ravel() / self.pairs, size=DRAWS)
         return _kappas(cells.reshape(DRAWS, len(ANSWERS), len(ANSWERS)))
 

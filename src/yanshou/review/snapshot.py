@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from yanshou.inputs.listing import natural_key
 from yanshou.review.database import open_to_read
 from yanshou.review.imported_groups import stored_audit
 from yanshou.review.readings import Answer, GroupRule, Step
@@ -39,7 +40,7 @@ class StoredAnswer(Answer):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All groups and answers. Groups are in the order of their identity, answers in that in which they were stored."""
+    """All groups and answers. Groups are in natural order, answers in that in which they were stored."""
 
     groups: Mapping[int, StoredGroup]
     answers: Sequence[StoredAnswer]
@@ -67,8 +68,8 @@ def read_snapshot(db: sqlite3.Connection) -> Snapshot:
     return Snapshot({group.id: group for group in groups}, answers, stored_audit(db))
 
 
-def _order(key: GroupKey) -> tuple[str, str, str]:
-    return key.mission, key.group_id, key.label or ""
+def _order(key: GroupKey) -> tuple[str, object, str]:
+    return key.mission, natural_key(key.group_id), key.label or ""
 
 
 def _group(row: sqlite3.Row) -> StoredGroup:
