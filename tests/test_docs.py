@@ -141,5 +141,5 @@ def test_options_in_the_documents_exist(page: Path) -> None:
         if isinstance(command, click.Group):
             continue
         known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
-        for line in re.findall(rf"yanshou {name}\b(?:[^\n`]|\\\n)*", text):
+        for line in re.findall(rf"yanshou {name}\b(?!-)(?:[^\n`]|\\\n)*", text):
             assert set(re.findall(r"(?<= )--[a-z][a-z-]+", line)) <= known, line
