@@ -4,7 +4,8 @@ const SETTLE_MS = 300; // after the screen changed, clicks within this time were
 let busy = false; // an answer or an undo is on its way
 let answered = []; // this reader's answers, oldest first: {uid, group, label, reason}
 
-const answerText = (answer) => texts[answer.label] + (answer.reason ? "（" + answer.reason + "）" : "");
+const answerText = (answer) => (answer.reason
+  ? fill(texts.with_reason, { answer: texts[answer.label], reason: answer.reason }) : texts[answer.label]);
 
 const setBusy = (now) => {
   busy = now;
@@ -56,7 +57,7 @@ const goOn = () => {
 const showLast = () => {
   const last = answered.at(-1);
   byId("last").hidden = !last;
-  byId("last-text").textContent = last ? texts.last + "：" + answerText(last) : "";
+  byId("last-text").textContent = last ? fill(texts.saying, { name: texts.last, value: answerText(last) }) : "";
 };
 
 const undo = async (answer) => {
