@@ -16,6 +16,10 @@ const setBusy = (now) => {
 const saveAnswer = async () => {
   if (busy || !panelOpen()) return;
   const body = { group: current.id, label, reason: reasonText(), seconds: secondsLookedAt() };
+  if (body.reason.length > MOST_CHARACTERS) {
+    say(fill(texts.too_long, { most: MOST_CHARACTERS }));
+    return;
+  }
   const item = { uid: uuid(), kind: "answer", reader, body };
   setBusy(true);
   closePanel();
@@ -41,7 +45,7 @@ const afterAnswer = (item, reply) => {
 };
 
 const recordAnswer = (item, data) => {
-  forgetDraft();
+  forgetDraft(item.body.group);
   answered.push({ uid: item.uid, ...item.body });
   left = data.left;
   today = data.today ?? today + 1;
@@ -82,6 +86,7 @@ const undo = async (answer) => {
 const takeBack = (answer, group) => {
   answered = answered.filter((other) => other.uid !== answer.uid);
   today = Math.max(today - 1, 0);
+  ready.filter((other) => other.id === group.id).forEach(dropGroup);
   ready = ready.filter((other) => other.id !== group.id);
   if (current) ready.unshift(current);
   showLast();
