@@ -49,7 +49,7 @@ def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str
 
 @cache
 def asset(name: str) -> tuple[bytes, str] | None:
-    """Content and media type of a page's script, style or icon, such as `review.js`; None: there is none of this name."""
+    """Content and media type of a script, style or icon, such as `review.js`; None: there is none of this name."""
     kind, _, suffix = name.partition(".")
     if suffix == "js" and kind in SCRIPTS:
         parts = "\n".join(_source(f"{part}.js") for part in SCRIPTS[kind])
