@@ -59,11 +59,20 @@ def add_lead_answer(db: sqlite3.Connection, lead: str, new: NewAnswer) -> None:
     reason = _text(new.reason)
     if _is_repeated(db, new.uid, (new.group, lead, "lead", new.label, reason)):
         return
-    if not db.execute("SELECT 1 FROM groups WHERE id = ?", (new.group,)).fetchone():
+    row = db.execute("SELECT need FROM groups WHERE id = ?", (new.group,)).fetchone()
+    if row is None:
         raise no_such_group()
-    before = db.execute("SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'", (new.group,)).fetchone()[0]
-    _insert(db, new.uid, new.group, lead, "lead", new.label, reason, before, False, new.seconds)
+    before = _last_of_lead(db, new.group)
+    if before is None and row["need"] not in ("third", "lead"):
+        raise RefusalError("answered", "The group does not wait for the lead: its readers do not disagree.")
+    blind = not _is_revealed(db, new.group, lead)
+    _insert(db, new.uid, new.group, lead, "lead", new.label, reason, before, blind, new.seconds)
     _settle(db, new.group)
+
+
+def is_answered_by_lead(db: sqlite3.Connection, group: int) -> bool:
+    """Whether the lead has answered the group."""
+    return _last_of_lead(db, group) is not None
 
 
 def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer: str, now: float) -> int:
@@ -112,6 +121,16 @@ def history(db: sqlite3.Connection, reader: str) -> list[PastAnswer]:
     ]  # fmt: skip
 
 
+def count_today(db: sqlite3.Connection, reader: str) -> int:
+    """See Store.today."""
+    sql = (
+        "SELECT COUNT(*) FROM answers a WHERE a.reader = ? AND a.at >= ? AND a.role = 'reader' AND a.label IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM answers b WHERE b.supersedes = a.id)"
+    )
+    (count,) = db.execute(sql, (reader, moment()[: len("2026-02-03")])).fetchone()
+    return int(count)
+
+
 def answers_of(db: sqlite3.Connection, group: int) -> list[Answer]:
     """All answers about a group, in row order."""
     sql = "SELECT reader, role, label, blind, at FROM answers WHERE group_ref = ? ORDER BY id"
@@ -149,6 +168,13 @@ def _is_repeated(db: sqlite3.Connection, uid: str, content: tuple[object, ...]) 
     if row is not None and tuple(row) != content:
         raise RefusalError("uid_used", "The id of this answer belongs to another one.")
     return row is not None
+
+
+def _last_of_lead(db: sqlite3.Connection, group: int) -> int | None:
+    """The row of the lead's latest answer."""
+    sql = "SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'"
+    (found,) = db.execute(sql, (group,)).fetchone()
+    return None if found is None else int(found)
 
 
 def _is_revealed(db: sqlite3.Connection, group: int, reader: str) -> bool:

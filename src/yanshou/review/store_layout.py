@@ -54,7 +54,7 @@ CREATE TABLE answers (
     at TEXT NOT NULL                     -- ISO 8601, milliseconds, local offset
 );
 CREATE INDEX answers_of_group ON answers (group_ref, reader, role, id, label);
-CREATE INDEX answers_of_reader ON answers (reader);
+CREATE INDEX answers_of_reader ON answers (reader, at);
 CREATE UNIQUE INDEX answers_superseded ON answers (supersedes) WHERE supersedes IS NOT NULL;
 
 CREATE TABLE reveals (
