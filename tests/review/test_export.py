@@ -105,6 +105,7 @@ def test_an_audited_group_is_exported_when_it_is_settled(path: Path, tmp_path: P
         found = exported(path, tmp_path / "labels.csv")
         assert (found.unsettled, found.labelled) == ([ONE, TWO], [])
         people.say("王", TWO, "fail")
+        people.say("王", ONE, "unsure")
         people.decide(ONE, "unsure")
         assert exported(path, tmp_path / "labels.csv").labels == {"unsure": 1, "fail": 1}
 

@@ -120,6 +120,7 @@ def test_audit_estimate_takes_the_labels_when_all_are_settled(tmp_path: Path) ->
         result = export(tmp_path / "review.sqlite")
         assert "not exported: 1 groups of the audit sample that are not settled; another reader" in result.stderr
         assert run(*labels).exit_code == 3
+        people.say("王", KEYS[0], "pass")
         people.decide(KEYS[0], "unsure")
         export(tmp_path / "review.sqlite")
     estimated = run(*labels)

@@ -64,15 +64,10 @@ def add_lead_answer(db: sqlite3.Connection, lead: str, new: NewAnswer) -> None:
         raise no_such_group()
     before = _last_of_lead(db, new.group)
     if before is None and row["need"] not in ("third", "lead"):
-        raise RefusalError("answered", "The group does not wait for the lead: its readers do not disagree.")
+        raise RefusalError("answered", "Readers do not disagree about this group. This answer is not kept.")
     blind = not _is_revealed(db, new.group, lead)
     _insert(db, new.uid, new.group, lead, "lead", new.label, reason, before, blind, new.seconds)
     _settle(db, new.group)
-
-
-def is_answered_by_lead(db: sqlite3.Connection, group: int) -> bool:
-    """Whether the lead has answered the group."""
-    return _last_of_lead(db, group) is not None
 
 
 def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer: str, now: float) -> int:
@@ -96,6 +91,11 @@ def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer
         _settle(db, group)
     leases.take(db, group, session, reader, now)
     return group
+
+
+def is_answered_by_lead(db: sqlite3.Connection, group: int) -> bool:
+    """Whether there is a final answer."""
+    return _last_of_lead(db, group) is not None
 
 
 def reveal(db: sqlite3.Connection, group: int, reader: str) -> None:

@@ -67,7 +67,7 @@ def readings(answers: Iterable[AnswerT]) -> list[AnswerT]:
     return [answer for answer in current.values() if answer.label is not None]
 
 
-def lead_answer(answers: Iterable[Answer]) -> Answer | None:
+def lead_answer(answers: Iterable[AnswerT]) -> AnswerT | None:
     """The lead's latest answer."""
     found = [answer for answer in answers if answer.role == "lead" and answer.label is not None]
     return found[-1] if found else None

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from yanshou.inputs.listing import natural_key
 from yanshou.review.database import open_to_read
@@ -55,17 +56,36 @@ class Snapshot:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class StoreRows:
+    """The rows of a snapshot: all that is read while writers wait."""
+
+    groups: list[sqlite3.Row]
+    answers: list[sqlite3.Row]
+    audit: Audit | None
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection) -> Self:
+        """Reads within a transaction."""
+        groups = db.execute("SELECT id, mission, label, group_id, sampled, audit, queued, need FROM groups").fetchall()
+        return cls(groups, db.execute("SELECT * FROM answers ORDER BY id").fetchall(), stored_audit(db))
+
+    def snapshot(self) -> Snapshot:
+        """What the rows say."""
+        groups = sorted(map(_group, self.groups), key=lambda group: _order(group.key))
+        return Snapshot({group.id: group for group in groups}, list(map(_answer, self.answers)), self.audit)
+
+
 def read_store(path: Path) -> Snapshot:
-    """Reads a store that may be served at the same time. Raises as `open_to_read`."""
+    """Reads a store that another process may serve. Raises as `open_to_read`."""
     with closing(open_to_read(path)) as database, database.reading() as db:
-        return read_snapshot(db)
+        rows = StoreRows.read(db)
+    return rows.snapshot()
 
 
-def read_snapshot(db: sqlite3.Connection) -> Snapshot:
-    """Reads within a transaction."""
-    groups = sorted(map(_group, db.execute("SELECT * FROM groups")), key=lambda group: _order(group.key))
-    answers = list(map(_answer, db.execute("SELECT * FROM answers ORDER BY id")))
-    return Snapshot({group.id: group for group in groups}, answers, stored_audit(db))
+def answers_about(db: sqlite3.Connection, group: int) -> list[StoredAnswer]:
+    """All answers about one group, in the order in which they were stored."""
+    return list(map(_answer, db.execute("SELECT * FROM answers WHERE group_ref = ? ORDER BY id", (group,))))
 
 
 def _order(key: GroupKey) -> tuple[str, object, str]:
