@@ -47,6 +47,7 @@ const nextDispute = () => {
 };
 
 const paintUndecided = () => {
+  byId("own-machine").replaceChildren(); // of the group before
   byId("own").hidden = byId("next").hidden = true;
   byId("decide").hidden = false;
 };
