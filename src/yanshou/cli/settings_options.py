@@ -210,7 +210,7 @@ def _type(name: str, kind: Any) -> Any:
         return kind
     if name.endswith("_dir"):
         return FOLDER
-    if name == "output":
+    if name in {"output", "store"}:
         return NEW_FILE
     return FILE_OR_FOLDER if name in {"mission_files", "photos"} else FILE
 

@@ -179,7 +179,7 @@ def read_judged(
     of_dataset = check_dataset_files(only)
     rows = {canonical_key(row.key, missions): row.label for path in only for _, row in read_rows(path, GroupRow)}
     selected = rows.keys()
-    read, sources, photos = _read(verdict_files, stage_a_files, missions, read_labels(labels, missions))
+    read, sources, photos = read_set(verdict_files, stage_a_files, missions, read_labels(labels, missions))
     shared = check_shared_photos(
         [group for group in photos if group.key.mission in read.judged], allowed=allow_shared_photos
     )
@@ -207,10 +207,10 @@ def read_judged(
     return JudgedGroups(groups, read.files, tuple(sources), read.stage_a_files, unbound, used, tuple(warnings))
 
 
-def _read(
+def read_set(
     verdict_files: Sequence[Path], stage_a_files: Sequence[Path] | None, missions: Missions, labels: Labels
 ) -> tuple[JudgedSet, Sequence[Path], list[PhotosOfGroup]]:
-    """The files' content, the Stage-A files, and the photos of their lines."""
+    """The files' content, the Stage-A files, and the photos of their lines. `stage_a_files`: as in `read_judged`."""
     # Verdicts first: a file of another kind is refused before its run file is looked for.
     judged = list(read_groups(verdict_files, VerdictRecord, missions, JUDGE_AGAIN))
     check_rewritten(verdict_files, judged)

@@ -31,6 +31,7 @@ from yanshou.settings.engine import (
     VerdictEngineSettings,
 )
 from yanshou.settings.evaluate import EvaluateSettings, ThresholdSettings
+from yanshou.settings.review import ReviewExportSettings, ReviewSettings
 from yanshou.settings.stages import ALL, JudgeSettings, Layout, PromptSettings, RunSettings, StageASettings
 from yanshou.settings.train import (
     GRPO_LEARNING_RATE,
@@ -70,6 +71,8 @@ __all__ = [
     "MissionFileSettings",
     "PhotoSettings",
     "PromptSettings",
+    "ReviewExportSettings",
+    "ReviewSettings",
     "RunSettings",
     "SamplingSettings",
     "ScheduleSettings",

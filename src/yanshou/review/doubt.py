@@ -1,0 +1,80 @@
+"""Which groups people read, and why: possible false releases, doubtful groups, the groups of an audit. No file is read.
+
+    p_pass     0 ······· 0.88 │ 0.93 ···· 0.98 │ ······ 1        0.93: the lowest that was released, near = 0.05
+                          doubt │ false_release  │
+    released   rules say fail                                    false_release, whatever its p_pass
+    a fault    no verdict, or one about other summaries          doubt, whatever was decided
+
+Released means decided so by a policy, or without one a verdict pass. Under a policy every group that it leaves to a
+person is doubtful; without one, the groups about which judge and rules differ, or of which little is known.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.schema.records import GroupKey
+from yanshou.schema.summary import parse
+
+Why = Literal["false_release", "doubt", "audit", "all"]
+
+ROUNDING = 1e-9  # 0.95 is not less than 0.05 above 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRule:
+    """Which groups are read."""
+
+    near: float  # how far from the lowest released p_pass a group is still near it
+    all_groups: bool = False
+    audit: Collection[GroupKey] = frozenset()
+
+    def why(self, groups: Sequence[JudgedGroup]) -> dict[GroupKey, Why | None]:
+        """Why each group is read. None: it is not."""
+        lowest = _lowest_released(groups)
+        return {group.key: self._why(group, lowest.get(group.key.mission)) for group in groups}
+
+    def _why(self, group: JudgedGroup, lowest: float | None) -> Why | None:
+        if group.fault is None and _released(group) and self._near_fail(group, lowest):
+            return "false_release"
+        if self._doubtful(group, lowest):
+            return "doubt"
+        if group.key in self.audit:
+            return "audit"
+        return "all" if self.all_groups else None
+
+    def _near_fail(self, group: JudgedGroup, lowest: float | None) -> bool:
+        """Of a released group: whether the rules fail it, or its p_pass is just above the lowest one released."""
+        return group.rules_verdict == "fail" or self._is_less(group.p_pass, lowest)
+
+    def _doubtful(self, group: JudgedGroup, lowest: float | None) -> bool:
+        if group.fault is not None:
+            return True
+        if group.decision is not None:
+            return group.decision == "review"
+        if group.verdict == "fail" and (group.rules_verdict == "pass" or self._is_less(lowest, group.p_pass)):
+            return True
+        return group.p_pass is None and _has_doubtful_entry(group.summaries)
+
+    def _is_less(self, upper: float | None, lower: float | None) -> bool:
+        """Whether `upper` is less than `near` above `lower`."""
+        return upper is not None and lower is not None and upper - lower < self.near - ROUNDING
+
+
+def _released(group: JudgedGroup) -> bool:
+    return group.verdict == "pass" if group.decision is None else group.decision == "release"
+
+
+def _lowest_released(groups: Iterable[JudgedGroup]) -> Mapping[str, float]:
+    """By mission: the lowest p_pass of a group that was released."""
+    found: dict[str, float] = {}
+    for group in groups:
+        if group.p_pass is not None and group.fault is None and _released(group):
+            found[group.key.mission] = min(group.p_pass, found.get(group.key.mission, 1.0))
+    return found
+
+
+def _has_doubtful_entry(summaries: Iterable[str]) -> bool:
+    """Whether an entry is marked 需复核."""
+    return any(entry.doubtful for summary in summaries for entry in parse(summary).entries)

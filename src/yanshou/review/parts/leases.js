@@ -1,0 +1,46 @@
+// A group is leased for five minutes, and the lease renewed each minute while the page is visible and used.
+const LEASE_MS = 300000, RENEW_MS = 60000, TICK_MS = 5000;
+let renewed = 0, used = 0; // when the leases were last renewed, and the page last used
+
+for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
+  addEventListener(kind, () => { used = Date.now(); }, { capture: true, passive: true });
+}
+
+const tick = () => {
+  if (!isWorking() || busy) return;
+  const now = Date.now();
+  if (now - renewed >= LEASE_MS) goIdle();
+  else if (!document.hidden && now - renewed >= RENEW_MS && used > renewed) renew(now);
+};
+
+const renew = async (now) => {
+  const ids = heldIds(), before = renewed;
+  renewed = now;
+  const reply = await call("/api/renew", { groups: ids });
+  if (reply.ok) keepHeld([...reply.data.held, ...heldIds().filter((id) => !ids.includes(id))]);
+  else renewed = before;
+  if (reply.code === "sign_in") signOut();
+};
+
+let idleGroup = null; // the group that was on the screen, and its draft's text
+const goIdle = () => {
+  idleGroup = { id: current.id, typed: draftText(current) };
+  releaseGroups(heldIds());
+  dropGroups();
+  show("idle");
+};
+
+byId("idle-go").addEventListener("click", async () => {
+  const before = idleGroup;
+  await nextGroup();
+  if (!current || current.id === before.id) return;
+  notice(texts.idle_lost, before.typed);
+});
+
+setInterval(tick, TICK_MS);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+addEventListener("pagehide", () => {
+  const unsaved = new Set(kept().map((item) => item.body.group));
+  if (screen !== "elsewhere") releaseGroups(heldIds().filter((id) => !unsaved.has(id)));
+});
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

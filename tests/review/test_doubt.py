@@ -1,0 +1,99 @@
+"""Which groups are queued, and why."""
+
+from dataclasses import replace
+
+import pytest
+from support.judged_groups import judged_group
+
+from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.missions.rules import Decision as RuleDecision
+from yanshou.review.doubt import QueueRule, Why
+from yanshou.schema.policy import Decision
+from yanshou.schema.records import OTHER_SUMMARIES, Label
+
+RELEASED = judged_group("lowest", "pass", p=0.90)  # makes 0.90 the lowest released p_pass
+
+
+def group(
+    p: float | None, verdict: Label | None = "pass", rules: Label = "pass", text: str = "电线/捆扎整齐×1"
+) -> JudgedGroup:
+    found = judged_group("QC-1", "pass", [text], p, verdict)
+    return replace(found, rules=RuleDecision(rules == "pass", "有图片_1"))
+
+
+def under_policy(p: float | None, decision: Decision, rules: Label = "pass", fault: str | None = None) -> JudgedGroup:
+    return replace(group(p, "pass", rules), decision=decision, fault=fault)
+
+
+def why(
+    one: JudgedGroup, lowest: JudgedGroup = RELEASED, *, near: float = 0.05, all_groups: bool = False
+) -> Why | None:
+    return QueueRule(near, all_groups).why([lowest, one])[one.key]
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (group(0.94), "false_release"),  # less than 0.05 above 0.90
+        (group(0.95), None),  # 0.05 above it
+        (group(0.99, rules="fail"), "false_release"),
+        (group(None, rules="fail"), "false_release"),  # judged without a probability
+        (group(0.86, "fail", rules="fail"), "doubt"),  # less than 0.05 below 0.90
+        (group(0.85, "fail", rules="fail"), None),
+        (group(0.10, "fail", rules="pass"), "doubt"),  # judge and rules differ
+        (group(None, None), "doubt"),  # no verdict
+        (group(None, text="BBU设备/需复核备注:无法判断品牌×1"), "doubt"),
+        (group(0.99, text="BBU设备/需复核备注:无法判断品牌×1"), None),  # a probability says more
+        (group(None, "fail", rules="fail"), None),
+    ],
+)
+def test_without_a_policy(one: JudgedGroup, expected: Why | None) -> None:
+    assert why(one) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (under_policy(0.94, "release"), "false_release"),
+        (under_policy(0.95, "release"), None),
+        (under_policy(0.99, "release", rules="fail"), "false_release"),
+        (under_policy(0.89, "review"), "doubt"),
+        (under_policy(0.10, "block", rules="pass"), None),  # what a policy blocks is not doubtful
+        (under_policy(0.89, "block", rules="pass"), None),
+        (under_policy(0.99, "release", rules="fail", fault=OTHER_SUMMARIES), "doubt"),
+    ],
+)
+def test_under_a_policy(one: JudgedGroup, expected: Why | None) -> None:
+    assert why(one, replace(RELEASED, decision="release")) == expected
+
+
+def test_verdict_of_a_group_in_review_is_no_release() -> None:
+    lowest = replace(
+        judged_group("low", "pass", p=0.5), decision="review"
+    )  # its verdict is pass, and it was not released
+    assert why(under_policy(0.52, "release"), lowest) == "false_release"  # the lowest released one itself
+    assert why(under_policy(0.52, "release"), replace(lowest, decision="release"), near=0.01) is None
+
+
+def test_lowest_is_that_of_the_mission() -> None:
+    other = judged_group("other", "pass", p=0.90, mission="n")
+    assert why(group(0.94), other) == "false_release"  # itself the lowest of its mission
+    both = [judged_group("low", "pass", p=0.2), group(0.94), other]
+    assert QueueRule(0.05).why(both)[both[1].key] is None
+
+
+def test_group_with_a_fault_sets_no_lowest() -> None:
+    outdated = replace(judged_group("old", "pass", p=0.2), decision="release", fault=OTHER_SUMMARIES)
+    assert why(under_policy(0.94, "release"), outdated) == "false_release"
+
+
+def test_without_a_released_group_nothing_is_near() -> None:
+    assert why(group(0.86, "fail", rules="fail"), judged_group("x", "fail", verdict="fail", p=0.1)) is None
+
+
+def test_all_groups_and_the_audit() -> None:
+    clear = group(0.99)
+    assert why(clear, all_groups=True) == "all"
+    assert QueueRule(0.05, audit={clear.key}).why([RELEASED, clear])[clear.key] == "audit"
+    doubtful = group(None, None)
+    assert QueueRule(0.05, audit={doubtful.key}).why([doubtful])[doubtful.key] == "doubt"  # read anyway
