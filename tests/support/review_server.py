@@ -1,0 +1,215 @@
+"""The real server of `yanshou review` over a store: as a process that tests kill, and in a thread of this process.
+
+    server = ReviewServer(store, tmp_path)       keeps its port over restarts
+    server.start()                               returns when it answers; start(wait=False) at once
+    server.kill()                                SIGKILL
+    server.clock.move(400)                       leases end: its clock of leases is 400 s ahead
+
+    with served(store) as page:                  an open Store of this process
+        page.url, page.port
+
+A first process imports everything once and forks each server, so that a start takes a fraction of a second. Run as a
+program, this file is that process: it takes one line per start on stdin, and prints the process id of the server. It
+ends, with the server, when stdin ends.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_S = 60.0  # seconds; a busy machine is slow, not wrong
+PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent ends
+
+
+class MovableClock:
+    """Seconds since 1970, and more by what `move` says. Processes with the same file share it."""
+
+    def __init__(self, file: Path) -> None:
+        if not file.exists():
+            file.write_bytes(bytes(8))
+        with file.open("r+b") as opened:
+            self._offset = mmap.mmap(opened.fileno(), 8)
+
+    def __call__(self) -> float:
+        return time.time() + self.offset
+
+    @property
+    def offset(self) -> float:
+        return float(struct.unpack("d", self._offset[:])[0])
+
+    def move(self, seconds: float) -> None:
+        """Moves the clock forwards, or backwards."""
+        self._offset[:] = struct.pack("d", self.offset + seconds)
+
+
+class ReviewServer:
+    """A server in a process of its own. It ends with the process that made it."""
+
+    def __init__(self, store: Path, folder: Path, **options: Any) -> None:
+        """`folder`: for its log and clock. `options`: of `create_app`."""
+        self.store, self.port = store, free_port()
+        self.log, clock = folder / "server.log", folder / "clock"
+        self.clock = MovableClock(clock)
+        given = {"store": str(store), "port": self.port, "clock": str(clock), "options": options}
+        with self.log.open("ab") as log:
+            self._maker = subprocess.Popen(
+                [sys.executable, __file__, json.dumps(given)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env={name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"},
+            )  # fmt: skip
+        self.pid = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *, wait: bool = True) -> None:
+        """Starts the server. `wait`: until it answers."""
+        assert self._maker.stdin and self._maker.stdout
+        self._maker.stdin.write(b"start\n")
+        self._maker.stdin.flush()
+        self.pid = int(self._maker.stdout.readline())
+        deadline = time.monotonic() + START_S
+        while wait and not answers(self.port):
+            assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            time.sleep(0.002)
+
+    def kill(self) -> None:
+        """As a machine that fails. Returns when the process is gone; it may have ended by itself."""
+        assert self._maker.stdin and self._maker.stdout
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._maker.stdin.write(b"wait\n")
+        self._maker.stdin.flush()
+        assert int(self._maker.stdout.readline()) == self.pid
+
+    def close(self) -> None:
+        """Ends both processes."""
+        assert self._maker.stdin and self._maker.stdout
+        self._maker.stdin.close()
+        self._maker.wait()
+        self._maker.stdout.close()
+
+    def __enter__(self) -> "ReviewServer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server in a thread."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def served(store: Any, **options: Any) -> Iterator[Served]:
+    """A server for an open `Store`, in a thread of this process. `options`: of `create_app`."""
+    bound, run, stop = _server(store, 0, options)
+    thread = threading.Thread(target=run, name="review server")
+    thread.start()
+    try:
+        port = bound.getsockname()[1]
+        deadline = time.monotonic() + START_S
+        while not answers(port):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        yield Served(port)
+    finally:
+        stop()
+        thread.join()
+        bound.close()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether somebody accepts connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _server(
+    store: Any, port: int, options: dict[str, Any]
+) -> tuple[socket.socket, Callable[[], None], Callable[[], None]]:
+    """Its socket, and functions that run and stop it."""
+    from yanshou.missions import load_missions
+    from yanshou.review.addresses import listen
+    from yanshou.review.app import create_app
+    from yanshou.review.serve import PageServer
+
+    bound, address = listen("127.0.0.1", port)
+    given = {"hosts": address.names(), "lang": "zh", "network": False, "tell": _tell, **options}
+    server = PageServer(create_app(store, load_missions(), **given), bound)
+    return bound, server.serve_until_stopped, server.stop
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+# ---- the process that makes servers ----
+
+
+def _serve(given: dict[str, Any]) -> None:
+    from yanshou.review.store import Store
+
+    with Store.open(Path(given["store"]), clock=MovableClock(Path(given["clock"]))) as store:
+        _, run, _ = _server(store, given["port"], given["options"])
+        run()
+
+
+def _make(given: dict[str, Any]) -> None:
+    import yanshou.review.app
+    import yanshou.review.page
+    import yanshou.review.photos
+    import yanshou.review.serve
+    import yanshou.review.store  # noqa: F401
+
+    child = 0
+    for line in sys.stdin:
+        if line == "start\n":
+            child = os.fork()
+            if child == 0:
+                _end_with_parent()
+                _serve(given)
+                os._exit(0)
+        else:
+            os.waitpid(child, 0)
+        print(child, flush=True)
+    if child:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _make(json.loads(sys.argv[1]))
