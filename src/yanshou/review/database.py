@@ -1,0 +1,209 @@
+"""The SQLite file of a store: opened, checked, and one transaction at a time.
+
+A transaction is on the disk when `writing` ends without an error (write-ahead log, synchronous=FULL); else nothing of
+it is. The threads of a server share one connection and wait for each other. Errors are those of `store_errors`.
+"""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import RLock
+
+from yanshou.errors import InputError, OutputError
+from yanshou.review.network_mounts import network_drive
+from yanshou.review.store_errors import damaged, store_error
+from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
+from yanshou.storage.atomic import write_errors
+from yanshou.text import printable
+
+HEADER = b"SQLite format 3\0"
+WAIT_S = 2.0  # for another program's lock, before the error says so
+ANOTHER = "Give another --store."
+
+
+class Database:
+    """The open file. Make one with `open_to_write` or `open_to_read`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
+        self.path, self._connection, self._lock = path, connection, RLock()
+        connection.row_factory = sqlite3.Row
+        self._files = _identities(path) if writes else ()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is kept as a whole when the context ends, and undone where it raises."""
+        with self._lock, _translated(self.path):
+            self._check_files()
+            with _transaction(self._connection, "BEGIN IMMEDIATE"):
+                yield self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A view that no writer changes until the context ends."""
+        with self._lock, _translated(self.path), _transaction(self._connection, "BEGIN"):
+            yield self._connection
+
+    def close(self) -> None:
+        """Closes the file; the last one to do so empties the write-ahead log into it."""
+        with self._lock:
+            self._connection.close()
+
+    def _check_files(self) -> None:
+        """SQLite writes on into a deleted file. Raises OutputError before an answer is lost in one."""
+        if self._files and _identities(self.path) != self._files:
+            raise OutputError(
+                f"{printable(self.path)}: the store was deleted, moved or replaced while it is served. Stop `yanshou "
+                "review`, put the file and the one that ends with -wal back, and start again."
+            )
+
+
+def open_to_write(path: Path) -> tuple[Database, bool]:
+    """Opens the store, and whether it is new. The caller holds its lock.
+
+    Raises InputError for a file that is no store or a newer one, OutputError, DamagedFileError, LockedError.
+    """
+    _check_place(path)
+    with write_errors(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with _translated(path):
+        connection = _connect(f"{path.as_uri()}?mode=rw")
+        try:
+            is_new = _prepare(path, connection)
+            return Database(path, connection, writes=True), is_new
+        except BaseException:
+            connection.close()
+            raise
+
+
+def open_to_read(path: Path) -> Database:
+    """Opens a store that is there, without its lock: while it is served, too. Raises as `open_to_write`."""
+    _check_place(path)
+    if not path.exists():
+        raise InputError(
+            f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
+        )
+    with _translated(path):
+        connection = _connect(f"{path.as_uri()}?mode=ro")
+        try:
+            _check_made(path, connection)
+            return Database(path, connection, writes=False)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _check_place(path: Path) -> None:
+    """Raises InputError for what is no file of SQLite, and for a network drive."""
+    if kind := network_drive(path):
+        raise InputError(
+            f"{printable(path)}: this is a network drive ({kind}), on which SQLite can lose answers. Give a --store on "
+            "a disk of this machine."
+        )
+    try:
+        found = path.stat()
+    except OSError:  # missing, or opening it says why
+        return
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{printable(path)}: this is no file. {ANOTHER}")
+    if found.st_nlink > 1:
+        raise InputError(
+            f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "
+            "Copy it, and give the copy as --store."
+        )
+    with suppress(OSError):  # opening it says why
+        if found.st_size and path.open("rb").read(len(HEADER)) != HEADER:
+            raise _no_store(path, "it is no SQLite file")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
+    """Makes the tables of a new store and checks those of an old one. Returns whether it is new."""
+    is_new = _is_blank(path, connection)
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
+        raise InputError(f"{printable(path)}: its file system has no write-ahead log of SQLite. {ANOTHER}")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if is_new:
+        with _transaction(connection, "BEGIN IMMEDIATE"):
+            _make_tables(connection)
+    elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise damaged(path, found)
+    return is_new
+
+
+def _is_blank(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether nothing is in the file: new, or left by a start that was killed. Raises InputError for another's."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        return True
+    if application != APPLICATION_ID:
+        raise _no_store(path, "it is an SQLite file of another program")
+    if version > VERSION:
+        raise InputError(
+            f"{printable(path)}: a newer yanshou made this store (version {version}; this one knows {VERSION}). Update "
+            "yanshou: pip install --upgrade yanshou"
+        )
+    return False
+
+
+def _check_made(path: Path, connection: sqlite3.Connection) -> None:
+    if _is_blank(path, connection):
+        raise InputError(f"{printable(path)}: the store is empty. Start `yanshou review` with it first.")
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    statement = ""
+    for line in LAYOUT.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):  # executescript would end the transaction
+            connection.execute(statement)
+            statement = ""
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _no_store(path: Path, what: str) -> InputError:
+    return InputError(f"{printable(path)}: this is no store of `yanshou review`: {what}. {ANOTHER}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors of SQLite have ended it
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if translated := store_error(path, error):
+            raise translated from error
+        raise
+
+
+def _identities(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Device and number of the file and of its log. None: it is not there."""
+    return tuple(_identity(each) for each in (path, path.with_name(f"{path.name}-wal")))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

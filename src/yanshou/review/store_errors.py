@@ -1,0 +1,65 @@
+"""What an error of SQLite means for whoever runs `yanshou review`, in one sentence with its cure."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from yanshou.errors import DamagedFileError, LockedError, OutputError, RunError
+from yanshou.text import printable
+
+LEAST_FREE = 2**20  # bytes: with less on the disk, an error of writing comes from that
+RETRY = "What is answered already is kept, and the page sends the last answer again."
+
+
+class DiskFullError(OutputError):
+    """The disk of the store is full."""
+
+
+def store_error(path: Path, error: sqlite3.Error) -> RunError | None:
+    """The error in our words. None: it is a bug of ours, not the disk's or another program's."""
+    name = getattr(error, "sqlite_errorname", "")
+    shown, kind = printable(path), "_".join(name.split("_")[:2])
+    match kind:
+        case "SQLITE_BUSY" | "SQLITE_LOCKED":
+            return LockedError(
+                f"{shown}: another program is writing the store. Close it there (a database browser, a script, a "
+                f"backup). {RETRY}"
+            )
+        case "SQLITE_FULL":
+            return _full(shown)
+        case "SQLITE_IOERR" | "SQLITE_CANTOPEN" if _is_full(path):
+            return _full(shown)
+        case "SQLITE_IOERR":
+            return OutputError(
+                f"{shown}: the disk reports a fault ({name}). Look into dmesg, copy the store to another disk, and "
+                "start from there."
+            )
+        case "SQLITE_READONLY" | "SQLITE_PERM" | "SQLITE_CANTOPEN" | "SQLITE_AUTH":
+            return OutputError(
+                f"{shown}: the store cannot be written ({name}). Give the account that runs this the right to write "
+                "the file, its folder, and the files beside it that end with -wal and -shm."
+            )
+        case "SQLITE_CORRUPT" | "SQLITE_NOTADB":
+            return damaged(path, str(error))
+    return None
+
+
+def damaged(path: Path, what: str) -> DamagedFileError:
+    """The error for a store whose content is not what SQLite wrote."""
+    shown = printable(path)
+    return DamagedFileError(
+        f"{shown}: the store is damaged: {printable(what)}. Restore a backup, or save what can still be read: sqlite3 "
+        f"{shown} .recover | sqlite3 saved.sqlite"
+    )
+
+
+def _full(shown: str) -> DiskFullError:
+    return DiskFullError(f"{shown}: the disk is full. Make room. {RETRY}")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < LEAST_FREE or bool(disk.f_files and not disk.f_favail)
