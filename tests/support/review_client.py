@@ -213,6 +213,9 @@ class Habits:
     photos: float = 1.0  # share of groups whose photos it looks at
 
 
+USUAL = Habits()
+
+
 class ReviewClient:
     """One browser."""
 
@@ -232,7 +235,7 @@ class ReviewClient:
         self.connection = Connection(port)
         self.latencies = list[float]()  # seconds of each answer, from the first try to the reply
         self._key, self._journal, self._random = key, journal, random
-        self._habits = habits or Habits()
+        self._habits = habits
         self._last: Sent | None = None
 
     def sign_in(self) -> None:

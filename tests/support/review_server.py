@@ -27,10 +27,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1]))  # where this file is the program
+
+from support.processes import unmeasured
+
 START_S = 60.0  # seconds; a busy machine is slow, not wrong
+MODULES = ("app", "serve", "store")  # imported before the first start
 PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent ends
 
 
@@ -64,11 +70,11 @@ class ReviewServer:
         self.log, clock = folder / "server.log", folder / "clock"
         self.clock = MovableClock(clock)
         given = {"store": str(store), "port": self.port, "clock": str(clock), "options": options}
+        command = [sys.executable, __file__, json.dumps(given)]
         with self.log.open("ab") as log:
             self._maker = subprocess.Popen(
-                [sys.executable, __file__, json.dumps(given)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env={name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"},
-            )  # fmt: skip
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=unmeasured()
+            )
         self.pid = 0
 
     @property
@@ -77,10 +83,7 @@ class ReviewServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Starts the server. `wait`: until it answers."""
-        assert self._maker.stdin and self._maker.stdout
-        self._maker.stdin.write(b"start\n")
-        self._maker.stdin.flush()
-        self.pid = int(self._maker.stdout.readline())
+        self.pid = self._ask("start")
         deadline = time.monotonic() + START_S
         while wait and not answers(self.port):
             assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -88,19 +91,23 @@ class ReviewServer:
 
     def kill(self) -> None:
         """As a machine that fails. Returns when the process is gone; it may have ended by itself."""
-        assert self._maker.stdin and self._maker.stdout
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        self._maker.stdin.write(b"wait\n")
-        self._maker.stdin.flush()
-        assert int(self._maker.stdout.readline()) == self.pid
+        assert self._ask("wait") == self.pid
 
     def close(self) -> None:
         """Ends both processes."""
-        assert self._maker.stdin and self._maker.stdout
-        self._maker.stdin.close()
-        self._maker.wait()
-        self._maker.stdout.close()
+        self._maker.communicate()
+
+    def _ask(self, what: str) -> int:
+        """The process id that the maker answers."""
+        assert self._maker.stdin
+        assert self._maker.stdout
+        self._maker.stdin.write(f"{what}\n".encode())
+        self._maker.stdin.flush()
+        reply = self._maker.stdout.readline()
+        assert reply, self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        return int(reply)
 
     def __enter__(self) -> "ReviewServer":
         return self
@@ -185,12 +192,8 @@ def _serve(given: dict[str, Any]) -> None:
 
 
 def _make(given: dict[str, Any]) -> None:
-    import yanshou.review.app
-    import yanshou.review.page
-    import yanshou.review.photos
-    import yanshou.review.serve
-    import yanshou.review.store  # noqa: F401
-
+    for name in MODULES:
+        import_module(f"yanshou.review.{name}")
     child = 0
     for line in sys.stdin:
         if line == "start\n":
