@@ -24,12 +24,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 sys.path.append(str(Path(__file__).parents[1]))  # where this file is the program
 
@@ -48,9 +49,10 @@ class MovableClock:
             file.write_bytes(bytes(8))
         with file.open("r+b") as opened:
             self._offset = mmap.mmap(opened.fileno(), 8)
+        self._wall = time.time
 
     def __call__(self) -> float:
-        return time.time() + self.offset
+        return self._wall() + self.offset
 
     @property
     def offset(self) -> float:
@@ -64,13 +66,19 @@ class MovableClock:
 class ReviewServer:
     """A server in a process of its own. It ends with the process that made it."""
 
-    def __init__(self, store: Path, folder: Path, **options: Any) -> None:
-        """`folder`: for its log and clock. `options`: of `create_app`."""
+    def __init__(
+        self, store: Path, folder: Path, *, before: Sequence[str] = (), wall_clock: bool = False, **options: Any
+    ) -> None:
+        """`folder`: for its log and clock. `options`: of `create_app`.
+
+        `before`: a command that runs the rest of its line. `wall_clock`: `clock` moves the wall clock of the server, and
+        the clock of leases is its own.
+        """
         self.store, self.port = store, free_port()
         self.log, clock = folder / "server.log", folder / "clock"
         self.clock = MovableClock(clock)
-        given = {"store": str(store), "port": self.port, "clock": str(clock), "options": options}
-        command = [sys.executable, __file__, json.dumps(given)]
+        given = {"store": str(store), "port": self.port, "clock": str(clock), "wall_clock": wall_clock, "options": options}
+        command = [*before, sys.executable, __file__, json.dumps(given)]
         with self.log.open("ab") as log:
             self._maker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=unmeasured()
@@ -186,9 +194,25 @@ def _tell(line: str) -> None:
 def _serve(given: dict[str, Any]) -> None:
     from yanshou.review.store import Store
 
-    with Store.open(Path(given["store"]), clock=MovableClock(Path(given["clock"]))) as store:
+    clock = MovableClock(Path(given["clock"]))
+    if given["wall_clock"]:
+        _set_wall_clock(clock)
+    with Store.open(Path(given["store"]), clock=None if given["wall_clock"] else clock) as store:
         _, run, _ = _server(store, given["port"], given["options"])
         run()
+
+
+def _set_wall_clock(clock: MovableClock) -> None:
+    """Every time that this process reads from now on is the clock's."""
+    from yanshou.review import sessions
+
+    class Moved(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(clock(), tz)
+
+    time.time = clock
+    sessions.datetime = Moved  # type: ignore[misc]
 
 
 def _make(given: dict[str, Any]) -> None:
