@@ -9,7 +9,7 @@ The terminal gets the particulars.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from yanshou.errors import YanshouError
+from yanshou.review.refusals import Code
 
 Language = Literal["zh", "en"]
 
@@ -22,7 +22,7 @@ class Cause(NamedTuple):
     en: str
 
 
-CAUSES: Mapping[str, Cause] = {
+CAUSES: Mapping[Code, Cause] = {
     "sign_in": Cause(
         401,
         "尚未登录。请打开负责人发给您的起始链接。",
@@ -42,6 +42,11 @@ CAUSES: Mapping[str, Cause] = {
         400,
         "请求的内容不符合要求。请刷新页面后重试。",
         "The request is not what this server expects. Reload the page and try again.",
+    ),
+    "bad_name": Cause(
+        400,
+        "姓名请以汉字、字母或数字开头，不超过 40 个字，不含逗号。",
+        "A name begins with a letter or a digit, has at most 40 characters and no comma.",
     ),
     "not_found": Cause(
         404, "没有这个内容，或者您现在无权查看。", "There is no such thing, or it is not yours to see now."
@@ -98,21 +103,7 @@ CAUSES: Mapping[str, Cause] = {
 }
 
 
-class RefusedError(YanshouError):
-    """A request that is not served. `code` is a key of CAUSES; `detail` is for the terminal alone."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(detail or CAUSES[code].en)
-        self.code = code
-        self.detail = detail
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return CAUSES[self.code].status
-
-
-def body(code: str, language: Language) -> dict[str, str]:
+def body(code: Code, language: Language) -> dict[str, str]:
     """What the page gets."""
     cause = CAUSES[code]
     return {"error": code, "message": cause.zh if language == "zh" else cause.en}

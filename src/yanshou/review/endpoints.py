@@ -4,7 +4,7 @@
     post("/api/answer", reader, Answered, answer)  answer(session, asked) -> dict
 
 Both functions run in a thread, because they use the store, which waits for the disk. `reader` finds the session of a
-request's cookie or raises RefusedError. What the function returns is sent as JSON.
+request's cookie or raises RefusalError. What the function returns is sent as JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from yanshou.review.causes import RefusedError
+from yanshou.review.refusals import RefusalError
 
 Who = TypeVar("Who")
 Asked = TypeVar("Asked", bound="Asking")
@@ -42,7 +42,7 @@ def get(path: str, who: Callable[[Request], Who], act: Callable[[Who, Mapping[st
 
 
 def post(path: str, who: Callable[[Request], Who], asks: type[Asked], act: Callable[[Who, Asked], Reply]) -> Route:
-    """A route that changes something. Raises RefusedError for a body that is not `asks`."""
+    """A route that changes something. Raises RefusalError for a body that is not `asks`."""
 
     def answered(request: Request, content: bytes) -> Reply:
         return act(who(request), _read(asks, content))
@@ -57,4 +57,4 @@ def _read(asks: type[Asked], content: bytes) -> Asked:
     try:
         return asks.model_validate_json(content)
     except ValidationError as error:
-        raise RefusedError("bad_request") from error
+        raise RefusalError("bad_request", "The body has not the keys and types of this address.") from error

@@ -20,7 +20,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yanshou.review.causes import Language, RefusedError, body
+from yanshou.review.causes import CAUSES, Language, body
+from yanshou.review.refusals import RefusalError
 
 BODY_BYTES: Final = 64 * 1024
 BODY_S: Final = 10.0  # seconds for a whole body
@@ -65,9 +66,11 @@ class Guard:
             _check_host(headers, self.hosts)
             _check_origin(scope, headers)
             content = await self._body(scope, headers, receive)
-        except RefusedError as refusal:
+        except RefusalError as refusal:
             # What is left of the body is never read: the connection ends with the reply.
-            reply = JSONResponse(body(refusal.code, self.language), refusal.status, {"Connection": "close"})
+            reply = JSONResponse(
+                body(refusal.code, self.language), CAUSES[refusal.code].status, {"Connection": "close"}
+            )
             await reply(scope, receive, _with_headers(send))
             return
         if content is not None:
@@ -78,14 +81,14 @@ class Guard:
         if scope["method"] in READS:
             return b""
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RefusedError("bad_request")
+            raise RefusalError("bad_request", "The body is no application/json.")
         if int(headers.get("content-length", "0")) > BODY_BYTES:  # h11 let only digits pass
-            raise RefusedError("too_large")
+            raise RefusalError("too_large", f"The body has more than {BODY_BYTES} bytes.")
         try:
             async with asyncio.timeout(self.body_s):
                 return await _read(receive)
         except TimeoutError as error:
-            raise RefusedError("too_slow") from error
+            raise RefusalError("too_slow", "The body did not arrive in time.") from error
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -96,7 +99,7 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         content += message.get("body", b"")
         if len(content) > BODY_BYTES:
-            raise RefusedError("too_large")
+            raise RefusalError("too_large", f"The body has more than {BODY_BYTES} bytes.")
         if not message.get("more_body", False):
             return bytes(content)
 
@@ -104,7 +107,7 @@ async def _read(receive: Receive) -> bytes | None:
 def _check_host(headers: Headers, hosts: Collection[str]) -> None:
     """The name without its port: a tunnel (`ssh -L`) may have another one."""
     if host_name(headers.get("host", "")) not in hosts:
-        raise RefusedError("forbidden_host")
+        raise RefusalError("forbidden_host", "This is no name of this server.")
 
 
 def host_name(host: str) -> str:
@@ -121,11 +124,11 @@ def _check_origin(scope: Scope, headers: Headers) -> None:
     site = headers.get("sec-fetch-site")
     reads = scope["method"] in READS
     if site is not None and site not in OWN_SITE and not (reads and _is_page(scope["path"])):
-        raise RefusedError("forbidden_origin")
+        raise RefusalError("forbidden_origin", "Another site's page asks.")
     origin = headers.get("origin")
     if (origin is None and reads) or origin == f"{scope['scheme']}://{headers['host']}":
         return
-    raise RefusedError("forbidden_origin")
+    raise RefusalError("forbidden_origin", "Another site's page sends this.")
 
 
 def _is_page(path: str) -> bool:

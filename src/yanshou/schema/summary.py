@@ -103,7 +103,7 @@ class Summary:
 
 def parse(line: str) -> Summary:
     """The parts of any text. What does not fit the grammar is kept in an entry's category, values or note."""
-    return Summary(tuple(map(_parse_entry, _pieces(line))) if line else ())
+    return Summary(tuple(map(_parse_entry, pieces(line))) if line else ())
 
 
 def problems(summary: Summary) -> list[str]:
@@ -148,8 +148,11 @@ def _value_problems(entry: Entry, known: tuple[tuple[str, ...], ...]) -> Iterato
                 yield f"unknown value {value!r} on level {depth + 1} of {entry.category}"
 
 
-def _pieces(line: str) -> Iterator[str]:
-    """The line's entries as text. A note may hold `，`: it ends at its ×N, or before an entry of a known category."""
+def pieces(line: str) -> Iterator[str]:
+    """The line's entries as text, in its own spelling.
+
+    A note may hold `，`: it ends at its ×N, or before an entry of a known category.
+    """
     held: list[str] = []
     in_note = False
     for piece in line.split("，"):

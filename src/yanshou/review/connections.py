@@ -1,0 +1,129 @@
+"""One browser's connection: uvicorn's, with an end for those that never come to the point.
+
+    waits for a request      at most WAIT_S since the connection or the last reply; then it is closed
+    sends a request          at most REQUEST_S from the first byte to the last one; then it is cut
+    takes a reply            at most REPLY_S with a full buffer; then it is cut
+    one connection too many  the one that has waited longest for its request is cut, in favour of the new one
+
+uvicorn itself starts no timer before the first reply, so a client that sends half a request holds its connection for
+ever. What is no HTTP gets one JSON sentence, with the headers of every other reply.
+"""
+
+import asyncio
+import json
+from collections.abc import Collection
+from typing import Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from yanshou.review.causes import body
+from yanshou.review.guard import HEADERS
+
+WAIT_S: Final = 20.0
+REQUEST_S: Final = 20.0  # 64 KB in that time is a very slow line
+REPLY_S: Final = 60.0
+LINGER_S: Final = 5.0  # for the last bytes of a closed connection
+MOST: Final = 200  # connections; a browser opens six
+
+
+class PatientConnection(H11Protocol):
+    """A connection with deadlines. A subclass may have others."""
+
+    wait_s, request_s, reply_s, most = WAIT_S, REQUEST_S, REPLY_S, MOST
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self._awaited: str | None = None  # "request": the start of one; "rest": what is missing of one
+        self._since = 0.0  # of the loop's clock
+        self._deadline: asyncio.TimerHandle | None = None
+        self._reply_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Waits for the first request, and makes room where there are too many."""
+        assert isinstance(transport, asyncio.Transport)
+        super().connection_made(transport)
+        self._watch()
+        if len(self.connections) > self.most:
+            _cut_longest_waiting(self.connections)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clocks."""
+        for clock in (self._deadline, self._reply_deadline):
+            if clock is not None:
+                clock.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request, a whole one, or several."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Waits for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """The client is slow to take what it asked for."""
+        super().pause_writing()
+        self._reply_deadline = self.loop.call_later(self.reply_s, self.cut)
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        super().resume_writing()
+        if self._reply_deadline is not None:
+            self._reply_deadline.cancel()
+
+    def cut(self) -> None:
+        """Ends the connection now, whatever is under way."""
+        self.transport.abort()
+
+    @property
+    def waits_since(self) -> float | None:
+        """When it began to wait for its client, by the loop's clock; None: its client waits for us."""
+        return None if self._awaited is None else self._since
+
+    def _watch(self) -> None:
+        """Starts another clock where something else is awaited than before."""
+        awaited = self._what_is_missing()
+        if awaited == self._awaited:
+            return
+        self._awaited, self._since = awaited, self.loop.time()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if awaited == "request":
+            self._deadline = self.loop.call_later(self.wait_s, self._close)
+        elif awaited == "rest":
+            self._deadline = self.loop.call_later(self.request_s, self.cut)
+
+    def _what_is_missing(self) -> str | None:
+        if self.conn.their_state is h11.SEND_BODY:
+            return "rest"
+        if self.conn.their_state is h11.IDLE:
+            begun, _ = self.conn.trailing_data
+            return "rest" if begun else "request"
+        return None
+
+    def _close(self) -> None:
+        """Ends the connection when what is written has left, but soon."""
+        self.timeout_keep_alive_handler()
+        self.loop.call_later(LINGER_S, self.cut)
+
+    def send_400_response(self, msg: str) -> None:
+        """The reply to what is no HTTP; none where another reply has begun."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            content = json.dumps(body("bad_request", "en"), ensure_ascii=False).encode()
+            headers = {**HEADERS, "Content-Type": "application/json", "Content-Length": f"{len(content)}"}
+            lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, "Connection": "close"}.items())
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{lines}\r\n".encode() + content)
+        self.transport.close()
+        self.loop.call_later(LINGER_S, self.cut)
+
+
+def _cut_longest_waiting(connections: Collection[object]) -> None:
+    """Makes room: browsers open a closed connection again by themselves."""
+    waiting = {one.waits_since: one for one in connections if isinstance(one, PatientConnection)}
+    waiting.pop(None, None)
+    if waiting:
+        waiting[min(since for since in waiting if since is not None)].cut()
