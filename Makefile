@@ -4,7 +4,7 @@
 # make test-ray      runs workers under a real Ray and kills them
 # make test-endpoint sends requests to a real server with the shipped checkpoint, through a proxy that makes faults
 # make test-gpu      tests the engines, their kernels and the commands on a CUDA device
-# make test-browser  tests the report in a headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make test-browser  tests the report and the reviewer's page in a headless Chromium (Debian: apt-get install chromium chromium-driver)
 # Each target creates .venv first if it is missing.
 
 PYTHON ?= python3

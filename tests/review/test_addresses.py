@@ -59,6 +59,12 @@ def test_port_that_is_taken(taken: int) -> None:
         listen("127.0.0.1", taken)
 
 
+def test_port_of_a_start_that_still_imports() -> None:
+    bound, address = listen("127.0.0.1", 0)
+    with closing(bound), pytest.raises(RunError, match="Address already in use"):
+        listen("127.0.0.1", address.port)
+
+
 def test_address_of_another_machine() -> None:
     with pytest.raises(RunError, match=r"cannot be used: Cannot assign requested address. This machine does not have"):
         listen("192.0.2.7", 0)

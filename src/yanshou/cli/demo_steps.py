@@ -4,8 +4,10 @@ demo/photos/<mission>/{审核通过|审核不通过}/<group>/*.jpeg     drawn ph
 demo/stage_a/<mission>_stage_a.jsonl                           the checkpoint's line for each photo
 demo/verdicts/<mission>_verdicts.jsonl                         its verdict on each group
 demo/report/report.html, groups.csv                            every verdict, beside the label and the rules' verdict
+demo/review.sqlite                                             answers, where somebody reads the groups; they are kept
 """
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from yanshou.missions import load_missions
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
 from yanshou.report.files import evaluate_files
+from yanshou.requirements import how_to_install
+from yanshou.review.packages import packages_are_there
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize
@@ -32,6 +36,7 @@ from yanshou.world.synth import synthesize
 GROUPS = 24
 SEED = 20_250_101  # no photo of this seed was trained on
 PHOTOS, STAGE_A, VERDICTS, REPORT = "photos", "stage_a", "verdicts", "report"
+STORE = "review.sqlite"  # its log and its lock are beside it: review.sqlite-wal, .review.sqlite.lock
 
 
 def run(output_dir: Path) -> int:
@@ -44,7 +49,8 @@ def run(output_dir: Path) -> int:
     print_tables([run_table(summarized), *score_tables(score(truth, stage_a, load_missions()))])
     say(f"one of the photos and its line:\n  {_example(stage_a)}")
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
-    if verdicts := [result.lines for result in judged if result.lines]:
+    verdicts = [result.lines for result in judged if result.lines]
+    if verdicts:
         _evaluate(output_dir, verdicts)
     say(f"photos and truth: {output_dir / PHOTOS}")
     say(f"summaries:        {output_dir / STAGE_A}")
@@ -53,6 +59,8 @@ def run(output_dir: Path) -> int:
     results = [*summarized, *judged]
     for message in final_messages(results):
         say(message)
+    if verdicts:
+        say(f"read the groups yourself: {_review_command(output_dir)}")
     return exit_status(results)
 
 
@@ -87,11 +95,19 @@ def _clear(output_dir: Path) -> None:
     """Removes the files of an earlier demo. Raises OutputError where the folder holds anything else."""
     if not output_dir.exists():
         return
-    foreign = {path.name for path in output_dir.iterdir()} - {PHOTOS, STAGE_A, VERDICTS, REPORT}
+    names = {path.name for path in output_dir.iterdir() if not path.name.lstrip(".").startswith(STORE)}
+    foreign = names - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
         raise OutputError(f"{output_dir} holds files that are not of a demo. Choose another --output-dir.")
     for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
         shutil.rmtree(output_dir / name, ignore_errors=True)
+
+
+def _review_command(output_dir: Path) -> str:
+    """The command that opens the reviewer's page on all groups of the demo."""
+    command = shlex.join(["yanshou", "review", "--all-groups", "--store", str(output_dir / STORE)])
+    install = "" if packages_are_there() else f"\n  (first: {how_to_install('review')})"
+    return f"{command} {shlex.quote(str(output_dir / VERDICTS))}/*_verdicts.jsonl{install}"
 
 
 def _example(files: list[Path]) -> str:

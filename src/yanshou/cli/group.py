@@ -15,6 +15,7 @@ from yanshou.cli.doctor import doctor
 from yanshou.cli.evaluate import evaluate
 from yanshou.cli.judge import judge
 from yanshou.cli.messages import one_message, printable_usage_errors, say
+from yanshou.cli.review import review
 from yanshou.cli.score import score
 from yanshou.cli.shortages import shortages
 from yanshou.cli.signals import INTERRUPTED
@@ -83,5 +84,5 @@ def main() -> None:
 
 
 main.params.append(verbose_option())
-for command in (summarize, score, dataset, train, judge, evaluate, compare, doctor, synth, demo, audit):
+for command in (summarize, score, dataset, train, judge, evaluate, compare, review, doctor, synth, demo, audit):
     main.add_command(command)

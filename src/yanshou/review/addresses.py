@@ -59,7 +59,7 @@ class Address:
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, Address]:
-    """The bound socket, and its address. Nothing answers on it before it is served. Raises RunError."""
+    """The socket, and its address. Whoever connects waits until it is served. Raises RunError."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -72,6 +72,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, Address]:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the port stays taken for a minute
         bound.bind(where)
+        bound.listen(BACKLOG)  # from now on another start is refused
     except OSError as error:
         bound.close()
         raise RunError(

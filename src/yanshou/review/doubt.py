@@ -1,23 +1,20 @@
-"""Which groups people read, and why: possible false releases, doubtful groups, the groups of an audit. No file is read.
+"""Which groups people read, and why: possible false releases and doubtful groups. No file is read.
 
-    p_pass     0 ······· 0.88 │ 0.93 ···· 0.98 │ ······ 1        0.93: the lowest that was released, near = 0.05
-                          doubt │ false_release  │
-    released   rules say fail                                    false_release, whatever its p_pass
-    a fault    no verdict, or one about other summaries          doubt, whatever was decided
+    p_pass     0 ······· 0.88 ─ doubt ─ 0.93 ─ false_release ─ 0.98 ······· 1     lowest released 0.93, near 0.05
+    rules      say fail, and the group was released               false_release, whatever its p_pass
+    a fault    no verdict, or one about other summaries           doubt, whatever was decided
 
 Released means decided so by a policy, or without one a verdict pass. Under a policy every group that it leaves to a
 person is doubtful; without one, the groups about which judge and rules differ, or of which little is known.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.review.imported_groups import Why
 from yanshou.schema.records import GroupKey
 from yanshou.schema.summary import parse
-
-Why = Literal["false_release", "doubt", "audit", "all"]
 
 ROUNDING = 1e-9  # 0.95 is not less than 0.05 above 0.9
 
@@ -28,10 +25,9 @@ class QueueRule:
 
     near: float  # how far from the lowest released p_pass a group is still near it
     all_groups: bool = False
-    audit: Collection[GroupKey] = frozenset()
 
     def why(self, groups: Sequence[JudgedGroup]) -> dict[GroupKey, Why | None]:
-        """Why each group is read. None: it is not."""
+        """Why each group is read. None: it is not, unless an audit has it."""
         lowest = _lowest_released(groups)
         return {group.key: self._why(group, lowest.get(group.key.mission)) for group in groups}
 
@@ -40,8 +36,6 @@ class QueueRule:
             return "false_release"
         if self._doubtful(group, lowest):
             return "doubt"
-        if group.key in self.audit:
-            return "audit"
         return "all" if self.all_groups else None
 
     def _near_fail(self, group: JudgedGroup, lowest: float | None) -> bool:

@@ -119,8 +119,10 @@ def _decided(group: JudgedGroup, record: DecisionRecord | None, *, verdicts_know
     if record is None:
         return replace(group, fault=group.fault if group.fault == OTHER_SUMMARIES else NOT_DECIDED)
     fault = group.fault if verdicts_known else None
-    p_pass = None if fault == OTHER_SUMMARIES else record.p_pass
-    return replace(group, decision=record.decision, p_pass=p_pass, fault=fault)
+    if fault == OTHER_SUMMARIES:
+        return replace(group, decision=record.decision)
+    reason = group.reason or record.reason
+    return replace(group, decision=record.decision, p_pass=record.p_pass, reason=reason, fault=fault)
 
 
 def _check_lines(
@@ -140,8 +142,8 @@ def _without_verdicts(decision_files: Sequence[Path], beside: Sequence[Path]) ->
     for file, verdicts in zip(decision_files, beside, strict=True):
         if not exists(verdicts):
             yield (
-                f"{file}: {verdicts.name} is not beside it, so verdict and reason of its groups are unknown. Put it "
-                "there and start again to show them after an answer"
+                f"{file}: {verdicts.name} is not beside it, so the verdicts of its groups and their reasons are "
+                "unknown. Put it there and start again to show them after an answer"
             )
 
 

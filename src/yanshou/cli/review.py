@@ -1,0 +1,85 @@
+"""`yanshou review`."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from yanshou.cli.command import command
+from yanshou.cli.messages import print_warnings, say
+from yanshou.cli.settings_options import settings_options
+from yanshou.settings import ReviewSettings
+
+if TYPE_CHECKING:
+    from yanshou.review.addresses import Address
+    from yanshou.review.importing import Imported
+    from yanshou.review.store import Store
+
+NETWORK = (
+    "other machines can open the page (--allow-network). There is no TLS: whoever listens on the network can read what "
+    "is sent, and use the links. Names have no passwords: everybody with the link can answer under any name"
+)
+OPEN = (
+    "verdict and reason are shown from the start (--open), so these answers do not count as blind. Groups of the audit "
+    "are in a queue of their own, with nothing shown"
+)
+
+
+@command("Serves a page on which people read doubtful groups.")
+@settings_options(ReviewSettings, arguments={"files": "[FILE]..."})
+def review(settings: ReviewSettings) -> None:
+    """Serves a page on which people read groups and answer 通过, 不通过 or 不确定: possible false releases, doubtful
+    groups and the groups of an audit. Every answer is in the store before the next group appears.
+
+    The first start imports the files. Later starts without files continue; with files they add groups. Ctrl-C ends the
+    server. `yanshou review-export` makes a labels file of the answers."""
+    from yanshou.review.packages import check_packages
+
+    check_packages()
+    _serve(settings)
+
+
+def _serve(settings: ReviewSettings) -> None:
+    from yanshou.cli.signals import interruptible
+    from yanshou.missions import load_missions
+    from yanshou.review.addresses import listen
+    from yanshou.review.app import create_app
+    from yanshou.review.serve import PageServer
+    from yanshou.review.start import started
+
+    missions = load_missions(settings.mission_files)
+    if settings.files:
+        say(f"reading {len(settings.files)} files …")
+    bound, address = listen(settings.host, settings.port)
+    with closing(bound), started(settings, missions) as start:
+        _report(start.imported, settings, address)
+        app = create_app(
+            start.store,
+            missions,
+            hosts=address.names(),
+            lang=settings.lang,
+            network=address.reached_from_network,
+            tell=lambda line: print_warnings([line]),
+        )
+        server = PageServer(app, bound)
+        with interruptible(server.stop):
+            for line in _links(start.store, address):
+                say(line)
+            server.serve_until_stopped()
+    say(f"stopped: every answer is in {settings.store}")
+
+
+def _report(imported: "Imported | None", settings: ReviewSettings, address: "Address") -> None:
+    if imported:
+        print_warnings(imported.warnings)
+        for line in imported.lines():
+            say(line)
+    print_warnings([OPEN] if settings.open else ())
+    print_warnings([NETWORK] if address.reached_from_network else ())
+
+
+def _links(store: "Store", address: "Address") -> Iterator[str]:
+    yield f"for reviewers: {address.link('/start', store.key('reader'))}"
+    yield ""
+    yield f"for the lead alone: {address.link('/lead', store.key('lead'))}"
+    yield ""
+    yield "Ctrl-C ends the server"
