@@ -12,6 +12,7 @@ import click
 import pytest
 
 from yanshou.cli import main
+from yanshou.schema.answer_line import AnswerLine
 from yanshou.schema.records import StageARecord, VerdictRecord
 
 ROOT = Path(__file__).parents[1]
@@ -73,9 +74,10 @@ def test_python_example_runs(tmp_path: Path) -> None:
 
 
 def test_lines_in_the_documents_are_records() -> None:
-    summaries, verdict = blocks(ROOT / "docs" / "files.md", "json")
+    summaries, verdict, answer = blocks(ROOT / "docs" / "files.md", "json")
     assert StageARecord.model_validate_json(summaries).label in ("pass", "fail")
     assert VerdictRecord.model_validate_json(verdict).verdict in ("pass", "fail")
+    assert AnswerLine.model_validate_json(answer).role == "reader"
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
@@ -139,5 +141,5 @@ def test_options_in_the_documents_exist(page: Path) -> None:
         if isinstance(command, click.Group):
             continue
         known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
-        for line in re.findall(rf"yanshou {name}\b(?:[^\n`]|\\\n)*", text):
+        for line in re.findall(rf"yanshou {name}\b(?!-)(?:[^\n`]|\\\n)*", text):
             assert set(re.findall(r"(?<= )--[a-z][a-z-]+", line)) <= known, line

@@ -17,8 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from yanshou.cli import main
+from yanshou.cli.demo_steps import clear
 from yanshou.engines.checkpoint import faults, locate
 from yanshou.missions import load_missions
+from yanshou.review.start import started
+from yanshou.settings import ReviewSettings
 from yanshou.storage.jsonl import read_lines
 from yanshou.world.synth import synthesize
 
@@ -144,6 +147,23 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
         assert len(list(csv.DictReader(sheet))) == 24
     assert "false releases" in ran.output
     assert (tmp_path / "demo" / "report" / "report.html").exists()
+    check_that_the_groups_can_be_reviewed(printed[-1], tmp_path)
+
+
+def check_that_the_groups_can_be_reviewed(command: str, folder: Path) -> None:
+    """Follows the command that the demo ends with, up to the page."""
+    assert command == "  yanshou review --all-groups --store demo/review.sqlite demo/verdicts/*_verdicts.jsonl"
+    settings = ReviewSettings(
+        files=tuple(folder.glob("demo/verdicts/*_verdicts.jsonl")),
+        store=folder / "demo" / "review.sqlite",
+        all_groups=True,
+    )
+    with started(settings, load_missions()) as start:
+        assert len(start.store.answered_groups()) == 24
+        assert start.imported is not None
+        assert start.imported.warnings == ()
+    clear(folder / "demo")
+    assert [path.name for path in (folder / "demo").iterdir() if "lock" not in path.name] == ["review.sqlite"]
 
 
 def test_the_demo_deletes_only_its_own_files(tmp_path: Path) -> None:

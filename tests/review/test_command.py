@@ -90,12 +90,12 @@ def test_first_start_later_starts_and_the_end(tmp_path: Path, verdicts: Path) ->
         assert process.wait(20) == 0
 
 
-def test_new_links_close_the_old_ones(tmp_path: Path, verdicts: Path) -> None:
+def test_new_links_and_a_page_for_the_network(tmp_path: Path, verdicts: Path) -> None:
     store = tmp_path / "review.sqlite"
     with Store.open(store) as before:
         old = before.key("reader"), before.key("lead")
-    with served("--store", str(store), "--new-links", "--host", "0.0.0.0", "--allow-network", str(verdicts)) as started:
-        process, printed = started
+    network = ["--host", "0.0.0.0", "--allow-network"]
+    with served("--store", str(store), "--new-links", "--open", *network, str(verdicts)) as (process, printed):
         reader, lead = links(printed)
         assert not {urlsplit(link).query.removeprefix("key=") for link in (reader, lead)} & set(old)
         assert urlsplit(reader).hostname not in ("0.0.0.0", "127.0.0.1", None)
@@ -104,7 +104,9 @@ def test_new_links_close_the_old_ones(tmp_path: Path, verdicts: Path) -> None:
         assert status_of(re.sub("key=.*", f"key={old[0]}", local)) != 303
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-        assert "There is no TLS" in process.stderr.read()
+        warnings = process.stderr.read()
+        assert "There is no TLS" in warnings
+        assert "verdict and reason are shown from the start (--open)" in warnings
 
 
 # ---- starts that are refused ----

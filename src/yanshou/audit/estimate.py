@@ -128,22 +128,26 @@ def estimate_audit(settings: AuditEstimateSettings) -> Estimate:
             "the decisions files. Count only groups of these files that people failed."
         )
     labels = read_labels(settings.labels, load_missions(settings.mission_files))
+    return estimate(audit, labels, settings.confidence, settings.human_fails)
+
+
+def estimate(audit: Audit, labels: Labels, confidence: float, human_fails: int | None = None) -> Estimate:
+    """The estimate from labels that are read already."""
     keys = [group.key for group in audit.groups]
     drawn = datetime.fromisoformat(audit.created)
     answered = {key for key in keys if key in labels.latest and labels.latest[key].row.when >= drawn}
     missing = frozenset(keys) - answered
-    bad = None if missing else _bad(audit, keys, labels, settings.confidence)
-    rate = FalseReleaseRate.of(bad, settings.human_fails) if bad and settings.human_fails is not None else None
+    bad = None if missing else _bad(audit, keys, labels, confidence)
     return Estimate(
         audit=audit,
-        confidence=settings.confidence,
+        confidence=confidence,
         labels=labels.files,
         missing=missing,
         early=sum(key in labels.latest for key in missing),
         others=len(labels.latest.keys() - set(keys)),
         bad=bad,
         missions={} if missing else _by_mission(audit, labels),
-        false_release=rate,
+        false_release=FalseReleaseRate.of(bad, human_fails) if bad and human_fails is not None else None,
     )
 
 

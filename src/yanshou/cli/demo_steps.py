@@ -11,7 +11,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from yanshou.cli.messages import say
+from yanshou.cli.messages import INDENTED, say
 from yanshou.cli.reporter import final_messages, print_tables
 from yanshou.cli.run_progress import VERDICTS as VERDICT_UNIT
 from yanshou.cli.run_progress import RunProgress
@@ -41,7 +41,7 @@ STORE = "review.sqlite"  # its log and its lock are beside it: review.sqlite-wal
 
 def run(output_dir: Path) -> int:
     """Draws, summarizes, scores, judges and evaluates; prints where everything is. Returns the worst exit status."""
-    _clear(output_dir)
+    clear(output_dir)
     say(f"drawing {GROUPS} groups …")
     truth = synthesize(output_dir / PHOTOS, GROUPS, SEED, list(load_missions()))
     summarized = _summarize(output_dir)
@@ -60,7 +60,7 @@ def run(output_dir: Path) -> int:
     for message in final_messages(results):
         say(message)
     if verdicts:
-        say(f"read the groups yourself: {_review_command(output_dir)}")
+        say(f"to judge the groups yourself:{INDENTED}{_review_command(output_dir)}")
     return exit_status(results)
 
 
@@ -91,8 +91,8 @@ def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
     print_tables(evaluation_tables(evaluation))
 
 
-def _clear(output_dir: Path) -> None:
-    """Removes the files of an earlier demo. Raises OutputError where the folder holds anything else."""
+def clear(output_dir: Path) -> None:
+    """Removes the files of an earlier demo, but no answers. Raises OutputError where the folder holds anything else."""
     if not output_dir.exists():
         return
     names = {path.name for path in output_dir.iterdir() if not path.name.lstrip(".").startswith(STORE)}
@@ -106,7 +106,7 @@ def _clear(output_dir: Path) -> None:
 def _review_command(output_dir: Path) -> str:
     """The command that opens the reviewer's page on all groups of the demo."""
     command = shlex.join(["yanshou", "review", "--all-groups", "--store", str(output_dir / STORE)])
-    install = "" if packages_are_there() else f"\n  (first: {how_to_install('review')})"
+    install = "" if packages_are_there() else f"{INDENTED}first: {how_to_install('review')}"
     return f"{command} {shlex.quote(str(output_dir / VERDICTS))}/*_verdicts.jsonl{install}"
 
 

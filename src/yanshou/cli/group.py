@@ -16,6 +16,7 @@ from yanshou.cli.evaluate import evaluate
 from yanshou.cli.judge import judge
 from yanshou.cli.messages import one_message, printable_usage_errors, say
 from yanshou.cli.review import review
+from yanshou.cli.review_export import review_export
 from yanshou.cli.score import score
 from yanshou.cli.shortages import shortages
 from yanshou.cli.signals import INTERRUPTED
@@ -84,5 +85,8 @@ def main() -> None:
 
 
 main.params.append(verbose_option())
-for command in (summarize, score, dataset, train, judge, evaluate, compare, review, doctor, synth, demo, audit):
+COMMANDS = (
+    summarize, score, dataset, train, judge, evaluate, compare, review, review_export, doctor, synth, demo, audit,
+)  # fmt: skip
+for command in COMMANDS:
     main.add_command(command)

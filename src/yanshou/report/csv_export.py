@@ -8,9 +8,8 @@ fail or unsure.
 
 The file is UTF-8 with a byte-order mark, because without one Excel shows wrong characters for Chinese. Every cell is
 quoted, so that no line break and no separator in a text begins a cell of its own; spreadsheets still read a quoted
-number as a number. Text that a spreadsheet would read as a formula (it begins with `=`, `+`, `-` or `@`, full-width or
-not, perhaps after invisible characters, or with a tab or a line break) gets a leading apostrophe: model answers and
-file names are untrusted, and a formula can send neighbouring cells to a stranger.
+number as a number. Text that a spreadsheet would read as a formula gets a leading apostrophe
+(`storage/spreadsheet.py`): model answers and file names are untrusted.
 """
 
 import codecs
@@ -22,10 +21,9 @@ from pathlib import Path
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import image_key
 from yanshou.storage.atomic import replace_file, write_error
-from yanshou.text import trimmed
+from yanshou.storage.spreadsheet import without_formula
 
 NAME = "groups.csv"
-FORMULA, CONTROL = tuple("=+-@＝＋－＠"), tuple("\t\r\n")
 COLUMNS = (
     "mission", "label", "corrected_label", "group_id", "outcome", "verdict", "decision", "p_pass", "reason", "rules",
     "rules_reason", "fault", "photos", "images", "summaries",
@@ -48,7 +46,7 @@ def to_csv(groups: Iterable[JudgedGroup]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
-    writer.writerows([_without_formula(cell) for cell in _row(group)] for group in groups)
+    writer.writerows([without_formula(cell) for cell in _row(group)] for group in groups)
     # A lone surrogate, from a file name that is not UTF-8, is written as its escape.
     return codecs.BOM_UTF8 + text.getvalue().encode("utf-8", errors="backslashreplace")
 
@@ -73,10 +71,3 @@ def _row(group: JudgedGroup) -> Iterable[object]:
 def _correction(group: JudgedGroup) -> str | None:
     """The label of a labels file, where it is not the folder's."""
     return None if group.label == group.key.label else group.label or "unsure"
-
-
-def _without_formula(cell: object) -> object:
-    """Text that a spreadsheet shows as text. Numbers stay numbers; none is negative."""
-    if not isinstance(cell, str):
-        return cell
-    return f"'{cell}" if cell.startswith(CONTROL) or trimmed(cell).startswith(FORMULA) else cell

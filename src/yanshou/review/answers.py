@@ -59,10 +59,14 @@ def add_lead_answer(db: sqlite3.Connection, lead: str, new: NewAnswer) -> None:
     reason = _text(new.reason)
     if _is_repeated(db, new.uid, (new.group, lead, "lead", new.label, reason)):
         return
-    if not db.execute("SELECT 1 FROM groups WHERE id = ?", (new.group,)).fetchone():
+    row = db.execute("SELECT need FROM groups WHERE id = ?", (new.group,)).fetchone()
+    if row is None:
         raise no_such_group()
-    before = db.execute("SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'", (new.group,)).fetchone()[0]
-    _insert(db, new.uid, new.group, lead, "lead", new.label, reason, before, False, new.seconds)
+    before = _last_of_lead(db, new.group)
+    if before is None and row["need"] not in ("third", "lead"):
+        raise RefusalError("answered", "Readers do not disagree about this group. This answer is not kept.")
+    blind = not _is_revealed(db, new.group, lead)
+    _insert(db, new.uid, new.group, lead, "lead", new.label, reason, before, blind, new.seconds)
     _settle(db, new.group)
 
 
@@ -87,6 +91,11 @@ def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer
         _settle(db, group)
     leases.take(db, group, session, reader, now)
     return group
+
+
+def is_answered_by_lead(db: sqlite3.Connection, group: int) -> bool:
+    """Whether there is a final answer."""
+    return _last_of_lead(db, group) is not None
 
 
 def reveal(db: sqlite3.Connection, group: int, reader: str) -> None:
@@ -140,6 +149,13 @@ def _check_may_answer(db: sqlite3.Connection, session: str, reader: str, group: 
         raise RefusalError("lease_lost", "Somebody else has the group now. This answer is not kept.")
     if row["need"] in ("lead", "done"):
         raise RefusalError("answered", "Others have answered the group meanwhile. This answer is not kept.")
+
+
+def _last_of_lead(db: sqlite3.Connection, group: int) -> int | None:
+    """The row of the lead's latest answer."""
+    row = db.execute("SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'", (group,)).fetchone()
+    found: int | None = row[0]
+    return found
 
 
 def _is_repeated(db: sqlite3.Connection, uid: str, content: tuple[object, ...]) -> bool:

@@ -7,6 +7,7 @@
     POST /api/next        groups to read                           POST /api/renew, /api/release  leases
     POST /api/answer      an answer, on the disk when it replies   POST /api/undo
     GET  /api/history     own answers                              POST /api/reveal  the machine's side of one
+    GET  /api/lead/progress, /api/lead/group                       POST /api/lead/name, /api/lead/answer
 
 `guard` stands before all of it. Every error is a reply {"error": code, "message": sentence} (`causes`), and one line
 for the terminal where it is the store's, a photo's or ours.
@@ -23,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 
 from yanshou.errors import LockedError, RunError
 from yanshou.missions import Missions
-from yanshou.review import reader_api
+from yanshou.review import lead, reader_api
 from yanshou.review.causes import CAUSES, Language, body
 from yanshou.review.guard import HEADERS, Guard
 from yanshou.review.photo_route import PhotoRoute
@@ -44,6 +45,7 @@ def create_app(
         routes=[
             *page_routes(store, lang, network),
             *reader_api.routes(store, missions),
+            *lead.routes(store, missions),
             PhotoRoute(store, tell).route(),
         ],
         middleware=[Middleware(Guard, hosts, lang)],

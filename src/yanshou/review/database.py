@@ -113,8 +113,8 @@ def _check_place(path: Path) -> None:
             f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "
             "Copy it, and give the copy as --store."
         )
-    with suppress(OSError):  # opening it says why
-        if found.st_size and path.open("rb").read(len(HEADER)) != HEADER:
+    with suppress(OSError), path.open("rb") as file:  # opening it says why
+        if found.st_size and file.read(len(HEADER)) != HEADER:
             raise _no_store(path, "it is no SQLite file")
 
 

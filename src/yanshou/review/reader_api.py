@@ -111,10 +111,7 @@ class ReaderApi:
 
     def name(self, session: str, asked: Name) -> Reply:
         """Who reads."""
-        try:
-            return {"reader": self._store.set_name(session, asked.name)}
-        except RefusalError as refusal:
-            raise RefusalError("bad_name", str(refusal)) if refusal.code == "bad_request" else refusal from refusal
+        return {"reader": named(self._store, session, asked)}
 
     def next(self, session: str, asked: Next) -> Reply:
         """Groups to read."""
@@ -149,17 +146,30 @@ class ReaderApi:
         return screen.after_answer(self._store.reveal(session, asked.group))
 
     def _group(self, group: GroupToRead, machine: MachineSide | None) -> dict[str, Any]:
-        return screen.group(group, self._rule(group.mission), machine)
+        return screen.group(group, rule_of(self._missions, group.mission), machine)
 
     def _mission(self, name: str) -> dict[str, Any]:
-        rule = self._rule(name)
-        if rule is None:
-            return {"name": name, "rule": "", "reasons": {"pass": [], "fail": []}}
-        return {"name": name, "rule": rule.condition, "reasons": reasons(rule)}
+        return {"name": name, **mission_texts(rule_of(self._missions, name))}
 
-    def _rule(self, name: str) -> Rule | None:
-        """None for a mission whose file was not given to this start."""
-        return self._missions.get(name).rule if name in self._missions else None
+
+def named(store: Store, session: str, asked: Name) -> str:
+    """Names the session. Returns the name as the store spells it."""
+    try:
+        return store.set_name(session, asked.name)
+    except RefusalError as refusal:
+        raise RefusalError("bad_name", str(refusal)) if refusal.code == "bad_request" else refusal from refusal
+
+
+def rule_of(missions: Missions, name: str) -> Rule | None:
+    """None for a mission whose file was not given to this start."""
+    return missions.get(name).rule if name in missions else None
+
+
+def mission_texts(rule: Rule | None) -> dict[str, Any]:
+    """When a group passes, and the reasons that the page offers."""
+    if rule is None:
+        return {"rule": "", "reasons": {"pass": [], "fail": []}}
+    return {"rule": rule.condition, "reasons": reasons(rule)}
 
 
 def _past(answer: PastAnswer) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, TypeVar
 
 from yanshou.schema.label_row import Answer as Said
 from yanshou.schema.records import GroupKey, Label
@@ -36,6 +36,9 @@ class Answer:
     at: str  # ISO 8601, milliseconds, local offset
 
 
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupRule:
     """What decides how many readers a group needs."""
@@ -55,16 +58,16 @@ class Outcome:
     final: bool  # False: another reader is awaited, who may change it
 
 
-def readings(answers: Iterable[Answer]) -> list[Answer]:
+def readings(answers: Iterable[AnswerT]) -> list[AnswerT]:
     """Each reader's current answer, in the order of their first answers. `answers`: of one group, in row order."""
-    current: dict[str, Answer] = {}
+    current: dict[str, AnswerT] = {}
     for answer in answers:
         if answer.role == "reader":
             current[answer.reader] = answer
     return [answer for answer in current.values() if answer.label is not None]
 
 
-def lead_answer(answers: Iterable[Answer]) -> Answer | None:
+def lead_answer(answers: Iterable[AnswerT]) -> AnswerT | None:
     """The lead's latest answer."""
     found = [answer for answer in answers if answer.role == "lead" and answer.label is not None]
     return found[-1] if found else None

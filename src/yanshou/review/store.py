@@ -287,10 +287,27 @@ class Store:
     def lead_answer(self, session: str, new: NewAnswer) -> None:
         """Records the lead's answer, which is final; a later one of the lead replaces it. Same uid: as in `answer`.
 
-        Raises RefusalError: sign_in, not_found, uid_used.
+        Raises RefusalError: sign_in, not_found, uid_used, answered (readers do not disagree about the group).
         """
         with self._database.writing() as db:
             answers.add_lead_answer(db, sessions.find_lead(db, session), new)
+
+    def lead_name(self, session: str) -> str:
+        """The name under which the lead answers. Raises RefusalError: sign_in."""
+        with self._database.reading() as db:
+            return sessions.find_lead(db, session)
+
+    def lead_reveal(self, session: str, group: int) -> MachineSide:
+        """The machine's side of a group that the lead has answered. Recorded before it is returned.
+
+        Raises RefusalError: sign_in, not_found.
+        """
+        with self._database.writing() as db:
+            lead = sessions.find_lead(db, session)
+            if not answers.is_answered_by_lead(db, group):
+                raise queue.no_such_group()
+            answers.reveal(db, group, lead)
+            return queue.machine_side(db, group)
 
     def answered_groups(self) -> list[AnsweredGroup]:
         """All groups of the queue with their answers, those without any included, in the order of the queue."""

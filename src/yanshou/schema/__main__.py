@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from yanshou.schema.answer_line import AnswerLine
 from yanshou.schema.audit import Audit
 from yanshou.schema.policy import DecisionRecord, Policy
 from yanshou.schema.records import Fault, StageARecord, VerdictRecord
@@ -17,6 +18,7 @@ SCHEMAS: dict[str, tuple[str, type[BaseModel]]] = {  # file → what it describe
     "stage_a_line.json": ("One line of <mission>_stage_a.jsonl", StageARecord),
     "verdict_line.json": ("One line of <mission>_verdicts.jsonl", VerdictRecord),
     "errors_line.json": ("One line of <mission>_stage_a.errors.jsonl and <mission>_verdicts.errors.jsonl", Fault),
+    "answer_line.json": ("One line of <labels>.answers.jsonl of yanshou review-export", AnswerLine),
     "audit.json": ("audit.json", Audit),
     "decision_line.json": ("One line of <mission>_decisions.jsonl", DecisionRecord),
     "policy.json": ("policy.json of yanshou evaluate", Policy),

@@ -4,9 +4,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from yanshou.settings.base import MissionFileSettings, Settings
+from yanshou.text import printable
 
 SEED, SECOND_SHARE = 0, 0.1  # of a new store
 NEAR = 0.05
@@ -126,7 +127,7 @@ class ReviewSettings(PageSettings, QueueSettings, MissionFileSettings):
         return self
 
 
-class ReviewExportSettings(MissionFileSettings):
+class ReviewExportSettings(Settings):
     """One `yanshou review-export`."""
 
     store: Path = Field(description="Store of `yanshou review`.")
@@ -134,3 +135,10 @@ class ReviewExportSettings(MissionFileSettings):
         description="Labels file to write (.csv). All answers with their times are written beside it, as "
         "<name>.answers.jsonl."
     )
+
+    @field_validator("output")
+    @classmethod
+    def _is_csv(cls, output: Path) -> Path:
+        if output.suffix != ".csv":
+            raise ValueError(f"the name {printable(output.name)} does not end with .csv, as a labels file's does")
+        return output

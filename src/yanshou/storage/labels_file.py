@@ -8,8 +8,9 @@
     labels.label_of(GroupKey("挡风板安装检查", "pass", "QC-1"))     "pass"
 
 `.csv` files are those of a spreadsheet: UTF-8 with or without a byte-order mark, LF or CRLF, quoted cells, empty rows,
-other columns (ignored), columns in any order. `.jsonl` files hold one object per line. The order of rows and of files
-has no effect. Two rows about one group with the same time and different labels are an error that names both.
+other columns (ignored), columns in any order, an apostrophe before what would be a formula (`spreadsheet.py`).
+`.jsonl` files hold one object per line. The order of rows and of files has no effect. Two rows about one group with the
+same time and different labels are an error that names both.
 """
 
 import csv
@@ -32,6 +33,7 @@ from yanshou.schema.policy import FileDigest
 from yanshou.schema.records import GroupKey, Label
 from yanshou.storage.jsonl import read_errors
 from yanshou.storage.read_groups import canonical_key, unique_paths
+from yanshou.storage.spreadsheet import as_meant
 from yanshou.storage.strict_json import describe_parse_error, parse
 from yanshou.text import excerpt, truncate
 from yanshou.validation import validation_message
@@ -195,7 +197,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise InputError(
                     f"{path}:{number}: {len(cells)} cells for {width} columns. Quote a cell that holds a comma."
                 )
-            yield number, {name: cells[at] if at < len(cells) else "" for name, at in columns.items()}
+            yield number, {name: as_meant(cells[at]) if at < len(cells) else "" for name, at in columns.items()}
     except csv.Error as error:
         raise InputError(
             f"{path}:{begin}: not CSV: {error}. Close every quoted cell, and double quotes in it."
