@@ -24,7 +24,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -67,18 +67,18 @@ class ReviewServer:
     """A server in a process of its own. It ends with the process that made it."""
 
     def __init__(
-        self, store: Path, folder: Path, *, before: Sequence[str] = (), wall_clock: bool = False, **options: Any
+        self, store: Path, folder: Path, *, wall_clock: bool = False, **options: Any
     ) -> None:
         """`folder`: for its log and clock. `options`: of `create_app`.
 
-        `before`: a command that runs the rest of its line. `wall_clock`: `clock` moves the wall clock of the server, and
+        `wall_clock`: `clock` moves the wall clock of the server, and
         the clock of leases is its own.
         """
         self.store, self.port = store, free_port()
         self.log, clock = folder / "server.log", folder / "clock"
         self.clock = MovableClock(clock)
         given = {"store": str(store), "port": self.port, "clock": str(clock), "wall_clock": wall_clock, "options": options}
-        command = [*before, sys.executable, __file__, json.dumps(given)]
+        command = [sys.executable, __file__, json.dumps(given)]
         with self.log.open("ab") as log:
             self._maker = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=unmeasured()
