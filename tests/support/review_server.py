@@ -66,9 +66,7 @@ class MovableClock:
 class ReviewServer:
     """A server in a process of its own. It ends with the process that made it."""
 
-    def __init__(
-        self, store: Path, folder: Path, *, wall_clock: bool = False, **options: Any
-    ) -> None:
+    def __init__(self, store: Path, folder: Path, *, wall_clock: bool = False, **options: Any) -> None:
         """`folder`: for its log and clock. `options`: of `create_app`.
 
         `wall_clock`: `clock` moves the wall clock of the server, and
@@ -77,7 +75,13 @@ class ReviewServer:
         self.store, self.port = store, free_port()
         self.log, clock = folder / "server.log", folder / "clock"
         self.clock = MovableClock(clock)
-        given = {"store": str(store), "port": self.port, "clock": str(clock), "wall_clock": wall_clock, "options": options}
+        given = {
+            "store": str(store),
+            "port": self.port,
+            "clock": str(clock),
+            "wall_clock": wall_clock,
+            "options": options,
+        }
         command = [sys.executable, __file__, json.dumps(given)]
         with self.log.open("ab") as log:
             self._maker = subprocess.Popen(
