@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from yanshou.review.languages import translation
 
 PARTS = Path(__file__).parent / "parts"
+ICON = "icon.svg"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "review": (
         "base", "api", "notices", "kept", "screens", "entries", "photo_files", "photos", "zoom", "pointers", "machine",
@@ -48,14 +49,14 @@ def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str
 
 @cache
 def asset(name: str) -> tuple[bytes, str] | None:
-    """Content and media type of a page's script or style, such as `review.js`; None: there is none of this name."""
+    """Content and media type of a script, style or icon, such as `review.js`; None: there is none of this name."""
     kind, _, suffix = name.partition(".")
     if suffix == "js" and kind in SCRIPTS:
         parts = "\n".join(_source(f"{part}.js") for part in SCRIPTS[kind])
         return f'"use strict";\n(() => {{\n{parts}}})();\n'.encode(), "text/javascript"
     if suffix == "css" and kind in STYLES:
         return "\n".join(_source(f"{part}.css") for part in STYLES[kind]).encode(), "text/css"
-    return None
+    return (_source(ICON).encode(), "image/svg+xml") if name == ICON else None
 
 
 def _source(name: str) -> str:
