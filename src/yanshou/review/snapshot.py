@@ -2,13 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from yanshou.review.database import open_to_read
+from yanshou.review.database import read_store
 from yanshou.review.imported_groups import stored_audit
 from yanshou.review.readings import Answer, GroupRule, Step
 from yanshou.schema.audit import Audit
@@ -80,11 +79,9 @@ class StoreRows:
         )
 
 
-def read_store(path: Path) -> Snapshot:
-    """Reads a store that another process may serve. Raises as `open_to_read`."""
-    with closing(open_to_read(path)) as database, database.reading() as db:
-        rows = StoreRows.read(db)
-    return rows.snapshot()
+def read_snapshot(path: Path) -> Snapshot:
+    """Reads a store that another process may serve. Raises as `read_store`."""
+    return read_store(path, StoreRows.read).snapshot()
 
 
 def answers_about(db: sqlite3.Connection, group: int) -> list[StoredAnswer]:
