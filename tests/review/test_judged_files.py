@@ -1,5 +1,6 @@
 """The groups of verdicts and decisions files, with what the machine says about each."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,17 @@ def test_groups_without_a_line_have_no_photos(tmp_path: Path) -> None:
     }
     decisions = write_decisions(verdicts, decided("QC-1", p_pass=0.5), decided("QC-4", "review", p_pass=None))
     assert {key.group_id for key in read(decisions).without_line} == {"QC-2", "QC-3", "QC-4"}
+
+
+def test_nothing_to_review(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"_verdicts.jsonl: no group to review\. Check the files\."):
+        read(write_judged(tmp_path, []))
+
+
+def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(InputError, match="not a regular file"):
+        read(tmp_path / "pipe.jsonl")
 
 
 def test_no_line_for_any_group(tmp_path: Path) -> None:
