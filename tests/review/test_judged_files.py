@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -144,10 +145,13 @@ def test_nothing_to_review(tmp_path: Path) -> None:
         read(write_judged(tmp_path, []))
 
 
-def test_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.jsonl")
-    with pytest.raises(InputError, match="not a regular file"):
-        read(tmp_path / "pipe.jsonl")
+def test_verdicts_from_a_pipe(tmp_path: Path) -> None:
+    verdicts, pipe = write_judged(tmp_path, [verdict("QC-1", None)]), tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes(verdicts.read_bytes()))
+    writer.start()
+    assert len(read(pipe, stage_a=(tmp_path / f"{GROUNDING}_stage_a.jsonl",)).groups) == 1
+    writer.join()
 
 
 def test_no_line_for_any_group(tmp_path: Path) -> None:

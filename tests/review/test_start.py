@@ -25,7 +25,7 @@ def test_later_starts_resume_add_files_and_add_the_audit(tmp_path: Path) -> None
     store = tmp_path / "review.sqlite"
     files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR, DOUBT], audit=2)
     first = groups_of(store, files.decisions)
-    assert list(first.values()) == ["false_release", "doubt", "false_release", "doubt"] or len(first) == 4
+    assert sorted(first.values()) == ["doubt", "doubt", "false_release", "false_release"]
     assert groups_of(store) == first
     assert groups_of(store, audit=files.audit).keys() == first.keys()
     (tmp_path / "b").mkdir()
@@ -69,4 +69,4 @@ def test_audit_of_other_groups_adds_nothing(tmp_path: Path) -> None:
         groups_of(tmp_path / "review.sqlite", other, audit=files.audit)
     with pytest.raises(InputError, match="no group is queued"):
         groups_of(tmp_path / "review.sqlite")
-    assert len(groups_of(tmp_path / "review.sqlite", other, seed=5)) == 1  # seed and share of the start that imports
+    assert len(groups_of(tmp_path / "review.sqlite", other)) == 1
