@@ -182,7 +182,8 @@ def test_nothing_is_queued(tmp_path: Path) -> None:
 
 
 def test_share_of_another_start(tmp_path: Path, verdicts: Path) -> None:
-    Store.open(tmp_path / "review.sqlite", second_share=0.3).close()
+    with Store.open(tmp_path / "review.sqlite", second_share=0.3) as store:
+        store.add_groups([])
     result = run(
         "review", "--port", "0", "--store", str(tmp_path / "review.sqlite"), "--second-share", "0.2", str(verdicts)
     )

@@ -1,7 +1,8 @@
 """An HTTP client that works through a queue as the reviewer's page does, and a journal of what it was told.
 
     journal = Journal(clock)
-    client = ReviewClient(port, key, "李", journal, Random(0))
+    client = ReviewClient(port, key, ["李"], journal, Random(0))
+    client.sign_in()
     while client.step():
         …
 
@@ -11,11 +12,12 @@ any number of restarts of the server.
 """
 
 import http.client
+import itertools
 import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -23,7 +25,7 @@ from typing import Any
 
 LEASE_S = 300.0
 SKEW_S = 1.0  # between the clocks of server and client
-PATIENCE_S = 60.0  # seconds that a request is sent again and again
+PATIENCE_S = 10.0  # seconds that a request is sent again and again
 PAUSE_S = 0.01  # before it is sent again
 LATER = (503, 507)  # the server is there, and asks for another try
 ANSWERS = ("pass", "fail", "fail", "pass", "unsure")
@@ -132,7 +134,7 @@ class Sent:
 class Hold:
     """A lease that a client was given; all times by the settable clock."""
 
-    reader: str
+    client: object
     known: float  # when the client had the reply
     asked: float  # when it sent the last request that gave or renewed the lease
 
@@ -154,7 +156,7 @@ class Journal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def request(self, reader: str) -> Iterator[Callable[[list[int]], None]]:
+    def request(self, client: object) -> Iterator[Callable[[list[int]], None]]:
         """A request that may give leases; what it yields is called with the groups of the reply."""
         asked = self.clock()
 
@@ -162,23 +164,23 @@ class Journal:
             known = self.clock()
             with self._lock:
                 for group in groups:
-                    self._hold(group, Hold(reader, known, asked))
+                    self._hold(group, Hold(client, known, asked))
 
         yield given
 
     def _hold(self, group: int, hold: Hold) -> None:
         other = self._holds.get(group)
-        if other and other.reader != hold.reader and hold.asked > other.known and hold.known < other.until:
+        if other and other.client is not hold.client and hold.asked > other.known and hold.known < other.until:
             self.violations.append(f"group {group}: {other} and {hold}")
-        if other and other.reader == hold.reader and hold.asked < other.until:
+        if other and other.client is hold.client and hold.asked < other.until:
             hold.known = other.known
         self.granted += other is None
         self._holds[group] = hold
 
-    def end(self, group: int, reader: str) -> None:
+    def end(self, group: int, client: object) -> None:
         """Called before a request that may end a lease."""
         with self._lock:
-            if group in self._holds and self._holds[group].reader == reader:
+            if group in self._holds and self._holds[group].client is client:
                 del self._holds[group]
 
     def add(self, sent: Sent) -> Sent:
@@ -207,24 +209,39 @@ class Habits:
     undo: float = 0.1
     renew: float = 0.1
     leave: float = 0.02  # closes the page, which gives the leases back
+    change: float = 0.01  # closes the page, and another person opens it
     photos: float = 1.0  # share of groups whose photos it looks at
 
 
+USUAL = Habits()
+
+
 class ReviewClient:
-    """One browser of one reader."""
+    """One browser."""
+
+    reader: str
 
     def __init__(
-        self, port: int, key: str, reader: str, journal: Journal, random: Random, habits: Habits | None = None
+        self,
+        port: int,
+        key: str,
+        readers: Sequence[str],
+        journal: Journal,
+        random: Random,
+        habits: Habits | None = None,
     ) -> None:
-        self.reader, self.held = reader, list[dict[str, Any]]()
+        """`readers`: who sits at it, in turn."""
+        self.readers, self.held = itertools.cycle(readers), list[dict[str, Any]]()
         self.connection = Connection(port)
         self.latencies = list[float]()  # seconds of each answer, from the first try to the reply
         self._key, self._journal, self._random = key, journal, random
-        self._habits = habits or Habits()
+        self._habits = habits
         self._last: Sent | None = None
 
     def sign_in(self) -> None:
-        """Follows the start address and gives the name."""
+        """Follows the start address and gives the name of the next reader."""
+        self.reader, self._last = next(self.readers), None
+        self.connection.cookies.clear()
         reply = self.connection.patiently("GET", f"/start?key={self._key}")
         assert reply.status == 303, reply
         assert self.call("POST", "/api/name", {"name": self.reader})["reader"] == self.reader
@@ -237,6 +254,9 @@ class ReviewClient:
         """One group, as far as an answer to it. False: the queue has nothing for this reader now."""
         if self._sometimes(self._habits.leave):
             self.leave()
+        if self._sometimes(self._habits.change):
+            self.leave()
+            self.sign_in()
         self.fill()
         if not self.held:
             return False
@@ -253,7 +273,7 @@ class ReviewClient:
     def fill(self) -> None:
         """Asks for the current and the next group, as far as they are not held."""
         held = self._ids()
-        with self._journal.request(self.reader) as given:
+        with self._journal.request(self) as given:
             found = self.call(
                 "POST", "/api/next", {"queue": "main", "mission": None, "hold": held, "count": 2}
             )  # fmt: skip
@@ -276,8 +296,8 @@ class ReviewClient:
         """Answers the current group; the next one becomes the current one."""
         group = self.held.pop(0)["id"]
         reason = self._random.choice(REASONS) if label != "pass" else ""
-        sent = self._journal.add(Sent(str(uuid.UUID(int=self._random.getrandbits(128))), group, self.reader, label, reason))
-        self._journal.end(group, self.reader)
+        sent = self._journal.add(Sent(self._uid(), group, self.reader, label, reason))
+        self._journal.end(group, self)
         body = {"uid": sent.uid, "group": group, "label": label, "reason": reason, "seconds": 1.5}
         began = time.perf_counter()
         self._send(sent, "/api/answer", body)
@@ -290,10 +310,8 @@ class ReviewClient:
         """Takes the last answer back; its group becomes the current one."""
         assert self._last is not None
         last, self._last = self._last, None
-        sent = self._journal.add(
-            Sent(str(uuid.UUID(int=self._random.getrandbits(128))), last.group, self.reader, None, taken_back=last.uid)
-        )
-        with self._journal.request(self.reader) as given:
+        sent = self._journal.add(Sent(self._uid(), last.group, self.reader, None, taken_back=last.uid))
+        with self._journal.request(self) as given:
             reply = self._send(sent, "/api/undo", {"uid": sent.uid, "answer": last.uid})
             if sent.confirmed:
                 given([last.group])
@@ -301,7 +319,7 @@ class ReviewClient:
                 self.held.insert(0, reply["group"])
 
     def renew(self) -> None:
-        with self._journal.request(self.reader) as given:
+        with self._journal.request(self) as given:
             held = self.call("POST", "/api/renew", {"groups": self._ids()})["held"]
             given(held)
         self._keep(held)
@@ -309,7 +327,7 @@ class ReviewClient:
     def leave(self) -> None:
         """Closes the page: the leases are given back, and the page opens again later."""
         for group in self._ids():
-            self._journal.end(group, self.reader)
+            self._journal.end(group, self)
         self.call("POST", "/api/release", {"groups": self._ids()})
         self.held.clear()
 
@@ -327,11 +345,14 @@ class ReviewClient:
         """Drops the groups whose lease is over."""
         lost = set(self._ids()) - set(held)
         for group in lost:
-            self._journal.end(group, self.reader)
+            self._journal.end(group, self)
         self.held = [group for group in self.held if group["id"] in held]
 
     def _ids(self) -> list[int]:
         return [group["id"] for group in self.held]
+
+    def _uid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _sometimes(self, share: float) -> bool:
         return self._random.random() < share
