@@ -244,10 +244,10 @@ def test_full_disk_refuses_answers_until_there_is_room(world: World, tmp_path: P
             codes = [refusal(client, an_answer(client)).code for _ in range(3)]
             assert client.connection.send("GET", "/api/queues").status == 200
             with ThreadPoolExecutor() as threads:
-                answering = threads.submit(client.answer, "pass")  # sent again and again
+                under_way = threads.submit(client.answer, "pass")  # sent again and again
                 time.sleep(0.1)
                 (small / "filler").unlink()
-                assert answering.result().confirmed
+                assert under_way.result().confirmed
         fill_up(small / "filler")
         start = refused_start(world.store)
         (small / "filler").unlink()

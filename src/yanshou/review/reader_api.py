@@ -135,7 +135,7 @@ class ReaderApi:
 
     def undo(self, session: str, asked: Undo) -> Reply:
         """Takes an answer back and gives its group."""
-        return {"group": self._group(self._store.undo(session, asked.uid, asked.answer), None)}
+        return {"group": self._group(*self._store.undo(session, asked.uid, asked.answer))}
 
     def history(self, session: str, query: Mapping[str, str]) -> Reply:
         """The reader's own answers."""
@@ -168,7 +168,7 @@ def rule_of(missions: Missions, name: str) -> Rule | None:
 def mission_texts(rule: Rule | None) -> dict[str, Any]:
     """When a group passes, and the reasons that the page offers."""
     if rule is None:
-        return {"rule": "", "reasons": {"pass": [], "fail": []}}
+        return {"rule": "", "reasons": {"pass": [], "fail": [], "unsure": []}}
     return {"rule": rule.condition, "reasons": reasons(rule)}
 
 
