@@ -1,13 +1,15 @@
 """What stands before every request: other sites' pages, other names of this machine, bodies that are too much."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message
 from support.review_site import Browser, Site, raw, serve_site
 
-from yanshou.review.guard import BODY_BYTES, HEADERS, host_name
+from yanshou.review.guard import BODY_BYTES, HEADERS, Guard, host_name
 
 JSON = "application/json"
 
@@ -126,6 +128,29 @@ def test_a_chunked_body_of_the_right_size_is_read(site: Site, reader: Browser) -
     headers = head(site, "Transfer-Encoding: chunked", f"Cookie: {reader.cookie}", "Connection: close")
     parts = (b'8\r\n{"uid": \r\n', b'3\r\n"x"\r\n', b"1\r\n}\r\n0\r\n\r\n")
     assert error(raw(site.port, headers, *parts)) == (400, "bad_request")  # a key is missing: all of it was read
+
+
+def test_a_body_that_never_comes_is_too_slow() -> None:
+    async def run() -> list[Message]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"a"), (b"origin", b"http://a"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/api/next", "headers": headers}
+        await Guard(unreachable, {"a"}, "en", body_s=0.05)(scope, receive, send)
+        return sent
+
+    async def unreachable(*arguments: object) -> None:
+        raise AssertionError
+
+    start, reply = asyncio.run(run())
+    assert (start["status"], json.loads(reply["body"])["error"]) == (408, "too_slow")
 
 
 def test_a_client_that_leaves_amid_its_request_is_no_fault(site: Site) -> None:

@@ -7,12 +7,13 @@ it is. The threads of a server share one connection and wait for each other. Err
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from typing import TypeVar
 
-from yanshou.errors import InputError, OutputError
+from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.review.network_mounts import network_drive
 from yanshou.review.store_errors import damaged, store_error
 from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
@@ -22,9 +23,11 @@ from yanshou.text import printable
 WAIT_S = 2.0  # for another program's lock, before the error says so
 ANOTHER = "Give another --store."
 
+Found = TypeVar("Found")
+
 
 class Database:
-    """The open file. Make one with `open_to_write` or `open_to_read`."""
+    """The open file. Make one with `open_to_write`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
         self.path, self._connection, self._lock = path, connection, RLock()
@@ -86,22 +89,54 @@ def open_to_write(path: Path) -> Database:
             raise
 
 
-def open_to_read(path: Path) -> Database:
-    """Opens a store that is there, without its lock: it may be served meanwhile. Raises as `open_to_write`."""
+def read_store(path: Path, read: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `read` finds in a store that is there, without its lock: it may be served meanwhile.
+
+    A store whose log is empty is read as the file that it is: also on a disk that cannot be written, and nothing is
+    left beside it. If a server starts to write into it meanwhile, it is read again. Raises as `open_to_write`.
+    """
     path = path.resolve()
+    rest = _at_rest(path)
+    try:
+        with closing(_open_to_read(path, alone=rest is not None)) as database, database.reading() as db:
+            found = read(db)
+    except DamagedFileError:
+        if rest == _at_rest(path):
+            raise
+    else:
+        if rest is None or rest == _at_rest(path):
+            return found
+    return read_store(path, read)
+
+
+def _open_to_read(path: Path, *, alone: bool) -> Database:
+    """`alone`: nobody writes, so that SQLite needs no files beside the store."""
     _check_place(path)
     if not path.exists():
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
     with _translated(path):
-        connection = _connect(path, "ro")
+        connection = _connect(path, "ro&immutable=1" if alone else "ro")
         try:
             _check_made(path, connection)
             return Database(path, connection, writes=False)
         except BaseException:
             connection.close()
             raise
+
+
+def _at_rest(path: Path) -> tuple[int, int] | None:
+    """Time and size of a store whose log is empty. None: there are answers in the log, or no store is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    log = path.with_name(f"{path.name}-wal")
+    with suppress(OSError):  # there is none
+        if log.stat().st_size:
+            return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _check_place(path: Path) -> None:

@@ -168,7 +168,7 @@ def rule_of(missions: Missions, name: str) -> Rule | None:
 def mission_texts(rule: Rule | None) -> dict[str, Any]:
     """When a group passes, and the reasons that the page offers."""
     if rule is None:
-        return {"rule": "", "reasons": {"pass": [], "fail": []}}
+        return {"rule": "", "reasons": {"pass": [], "fail": [], "unsure": []}}
     return {"rule": rule.condition, "reasons": reasons(rule)}
 
 

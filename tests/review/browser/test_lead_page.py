@@ -10,7 +10,7 @@ from support.chromium import Browser, chromium
 from support.review_site import MISSION, SECRET, Site, serve_site
 
 from yanshou.review.export import export
-from yanshou.review.snapshot import read_store
+from yanshou.review.snapshot import read_snapshot
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,7 @@ def open_dispute(chrome: Browser) -> None:
 
 def outcome(tmp_path: Path) -> list[tuple[str | None, str | None, bool]]:
     """The lead's answers."""
-    lines = export(read_store(tmp_path / "review.sqlite")).lines
+    lines = export(read_snapshot(tmp_path / "review.sqlite")).lines
     return [(line.label, line.reason, line.blind) for line in lines if line.role == "lead"]
 
 
