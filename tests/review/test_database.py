@@ -4,19 +4,20 @@ import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.mounts import in_own_mounts, small_disk
 from support.review_answers import People, imported, key, open_store
 from support.review_rows import answer_rows
 
 from yanshou.errors import DamagedFileError, InputError, LockedError, OutputError, UsageError
 from yanshou.review import database, network_mounts
-from yanshou.review.database import open_to_read
+from yanshou.review.answers import NewAnswer
+from yanshou.review.snapshot import read_snapshot
 from yanshou.review.store import Store
+from yanshou.review.store_errors import DiskFullError
 
 KEYS = [key(f"QC-{number}") for number in range(30)]
 
@@ -42,6 +43,17 @@ def test_closed_store_is_one_file(path: Path) -> None:
     with open_store(path, KEYS):
         pass
     assert sorted(file.name for file in path.parent.iterdir()) == [".review.sqlite.lock", "review.sqlite"]
+
+
+def test_another_program_holds_the_store_at_the_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(path).close()
+    monkeypatch.setattr(database, "WAIT_S", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LockedError, match=r"another program is writing the store.* Then start again"):
+        Store.open(path)
+    other.close()
+    Store.open(path).close()
 
 
 def test_each_commit_waits_for_the_disk(path: Path) -> None:
@@ -88,10 +100,11 @@ def test_seed_and_share_stay_those_of_the_first_import(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"hello", b"a,b\n" * 2000, b"\x89PNG" + bytes(5000), b"SQLite format 2\0" * 400])
 def test_file_that_is_no_store_is_left_alone(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    for opened in (Store.open, open_to_read):
+    for opened in (Store.open, read_snapshot):
         with pytest.raises(InputError, match="no store of `yanshou review`: it is no SQLite file"):
             opened(path)
     assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_database_of_another_program_is_left_alone(path: Path) -> None:
@@ -99,7 +112,7 @@ def test_database_of_another_program_is_left_alone(path: Path) -> None:
         other.execute("CREATE TABLE t (a)")
     other.close()
     before = path.read_bytes()
-    for opened in (Store.open, open_to_read):
+    for opened in (Store.open, read_snapshot):
         with pytest.raises(InputError, match="an SQLite file of another program"):
             opened(path)
     assert path.read_bytes() == before
@@ -110,7 +123,7 @@ def test_newer_store_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version=2")
     other.close()
-    for opened in (Store.open, open_to_read):
+    for opened in (Store.open, read_snapshot):
         with pytest.raises(InputError, match=r"newer yanshou made this store \(version 2; this one knows 1\)\. Update"):
             opened(path)
 
@@ -152,7 +165,7 @@ def test_one_process_serves_a_store(path: Path) -> None:
 
 def test_export_needs_a_store(path: Path) -> None:
     with pytest.raises(InputError, match="there is no such store"):
-        open_to_read(path)
+        read_snapshot(path)
     assert not path.exists()
 
 
@@ -226,17 +239,46 @@ def test_damage_that_quick_check_sees(path: Path, reason: str) -> None:
 
 
 def test_full_disk_loses_nothing(tmp_path: Path) -> None:
-    """A real file system of 1 MiB, in a mount namespace of its own."""
-    if subprocess.run(["unshare", "-Urm", "true"], check=False, capture_output=True).returncode:
-        pytest.skip("no user namespaces here")
-    shell = f'mount -t tmpfs -o size=1m t {tmp_path} && exec "$0" -m support.review_full_disk {tmp_path}'
-    places = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    result = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", shell, sys.executable], check=False, capture_output=True, encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": places}, timeout=60,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.endswith(
+    assert in_own_mounts(lambda: answer_on_a_small_disk(tmp_path / "disk")).endswith(
         "review.sqlite: the disk is full. Make room. What is answered already is kept, and the page sends the last "
-        "answer again.\n"
+        "answer again."
     )
+
+
+def answer_on_a_small_disk(folder: Path) -> str:
+    """What the error says that refuses an answer, after the same answer has been taken once there was room."""
+    small_disk(folder, 2**20)
+    keys = [key(f"QC-{number}") for number in range(200)]
+    with open_store(folder / "review.sqlite", keys) as store:
+        people = People(store)
+        session = people.session("李")
+        ballast = fill(folder)
+        answers = [NewAnswer(f"uid-{number}", people.ids[each], "pass", "x" * 400) for number, each in enumerate(keys)]
+        taken, error = answer_until_full(store, session, answers)
+        assert len(answer_rows(store)) == taken
+        ballast.unlink()
+        for _ in range(2):
+            store.answer(session, answers[taken])
+        assert len(answer_rows(store)) == taken + 1
+    with Store.open(folder / "review.sqlite") as store:
+        assert len(answer_rows(store)) == taken + 1
+    return str(error)
+
+
+def fill(folder: Path) -> Path:
+    """A file that leaves no room."""
+    path = folder / "ballast"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return path
+
+
+def answer_until_full(store: Store, session: str, answers: list[NewAnswer]) -> tuple[int, DiskFullError]:
+    """How many answers were taken, and the error of the next."""
+    for number, answer in enumerate(answers):
+        try:
+            store.answer(session, answer)
+        except DiskFullError as error:
+            return number, error
+    raise AssertionError("the disk never was full")

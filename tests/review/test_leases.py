@@ -33,7 +33,7 @@ def test_start_gives_every_lease_its_full_length_again(tmp_path: Path) -> None:
         assert take_all(store, wang) == groups
 
 
-@pytest.mark.parametrize("jump", [-86_400, -301, 301, 3_000])
+@pytest.mark.parametrize("jump", [-86_400, -301, 301, 86_400])
 def test_wall_clock_set_to_another_time_between_starts(tmp_path: Path, jump: float) -> None:
     """No group is given to two, and none is held for longer than a lease."""
     clock, path = SteadyClock(), tmp_path / "review.sqlite"
@@ -45,14 +45,4 @@ def test_wall_clock_set_to_another_time_between_starts(tmp_path: Path, jump: flo
         assert take_all(store, wang) == []
         assert store.renew(li, groups[:1]) == groups[:1]
         clock.now += 301
-        assert take_all(store, wang) == groups
-
-
-def test_leases_of_yesterday_are_forgotten(tmp_path: Path) -> None:
-    clock, path = SteadyClock(), tmp_path / "review.sqlite"
-    with open_store(path, KEYS, clock=clock) as store:
-        li, wang = browser(store, "李"), browser(store, "王")
-        groups = take_all(store, li)
-    clock.now += 86_400
-    with Store.open(path, clock=clock) as store:
         assert take_all(store, wang) == groups
