@@ -165,7 +165,7 @@ def test_a_client_that_leaves_amid_its_request_is_no_fault(site: Site) -> None:
     ("path", "status"),
     [("/", 401), ("/lead", 401), ("/start", 401), ("/static/review.css", 200), ("/static/x", 404), ("/x", 404),
      ("/photo/1", 401),
-     ("/api/queues", 401), ("/api/renew", 405)],
+     ("/api/queues", 401), ("/api/renew", 405), ("/api/lead/progress", 401)],
 )  # fmt: skip
 def test_every_reply_has_the_headers(site: Site, path: str, status: int) -> None:
     reply = Browser(site.port).get(path)

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any, get_args
 
 from yanshou.audit.estimate import estimate
-from yanshou.review.agreement import CONFIDENCE, DRAWS, Seconds
+from yanshou.review.agreement import CONFIDENCE, DRAWS, ReaderAgreement, Seconds
 from yanshou.review.export import Labelled, export
 from yanshou.review.reader_figures import ReaderFigures
 from yanshou.review.readings import Step, readings
@@ -34,7 +34,7 @@ def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> di
         "missions": list(_missions(snapshot)),
         "not_queued": sum(not group.queued for group in snapshot.groups.values()),
         "readers": list(_readers(snapshot, figures, browsers, today)),
-        "agreement": {**figures.agreement.to_dict(), "confidence": CONFIDENCE, "draws": DRAWS},
+        "agreement": _agreement(figures.agreement),
         "seconds": figures.seconds and figures.seconds.to_dict(),
         "disputes": {"count": len(disputes), "groups": disputes[:SHOWN]},
         "audit": snapshot.audit and _audit(snapshot, snapshot.audit),
@@ -74,6 +74,15 @@ def _readers(
             "reader": reader, "groups": groups[reader], "today": of_today[reader],
             "median": seconds and seconds.median, "p90": seconds and seconds.p90, "browsers": browsers.get(reader, 0),
         }  # fmt: skip
+
+
+def _agreement(found: ReaderAgreement) -> dict[str, Any]:
+    """Of two readers only their table: there may be many pairs of readers, and each interval takes milliseconds."""
+    tables = [{"readers": list(names), "table": part.table.tolist()} for names, part in found.readers.items()]
+    return {
+        "random_share": found.drawn.to_dict(), "chosen": found.chosen.to_dict(), "draws": DRAWS,
+        "pooled_table": found.pooled.table.tolist(), "readers": tables, "not_blind": found.not_blind,
+    }  # fmt: skip
 
 
 def _disputes(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
