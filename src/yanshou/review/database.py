@@ -7,35 +7,39 @@ it is. The threads of a server share one connection and wait for each other. Err
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
+from typing import TypeVar
 
-from yanshou.errors import InputError, OutputError
+from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.review.network_mounts import network_drive
-from yanshou.review.store_errors import damaged, store_error
+from yanshou.review.store_errors import SENT_AGAIN, START_AGAIN, damaged, store_error
 from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
 from yanshou.storage.atomic import write_errors
 from yanshou.text import printable
 
-HEADER = b"SQLite format 3\0"
 WAIT_S = 2.0  # for another program's lock, before the error says so
 ANOTHER = "Give another --store."
 
+Found = TypeVar("Found")
+
 
 class Database:
-    """The open file. Make one with `open_to_write` or `open_to_read`."""
+    """The open file. Make one with `open_to_write`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
         self.path, self._connection, self._lock = path, connection, RLock()
-        connection.row_factory = sqlite3.Row
         self._files = _identities(path) if writes else ()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is kept as a whole when the context ends, and undone where it raises."""
-        with self._lock, _translated(self.path):
+    def writing(self, then: str = SENT_AGAIN) -> Iterator[sqlite3.Connection]:
+        """A transaction that is kept as a whole when the context ends, and undone where it raises.
+
+        then: what an error says about the time after it.
+        """
+        with self._lock, _translated(self.path, then):
             self._check_files()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
@@ -45,6 +49,16 @@ class Database:
         """A view that no writer changes until the context ends."""
         with self._lock, _translated(self.path), _transaction(self._connection, "BEGIN"):
             yield self._connection
+
+    @contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, on a connection of its own: a long look at the tables keeps no answer waiting."""
+        with (
+            _translated(self.path),
+            closing(_connect(self.path, "ro")) as connection,
+            _transaction(connection, "BEGIN"),
+        ):
+            yield connection
 
     def close(self) -> None:
         """Closes the file; the last one to do so empties the write-ahead log into it."""
@@ -60,39 +74,83 @@ class Database:
             )
 
 
-def open_to_write(path: Path) -> tuple[Database, bool]:
-    """Opens the store, and whether it is new. The caller holds its lock.
+def check_before_lock(path: Path) -> None:
+    """Raises InputError for a file that is no store, before anything is left beside it.
+
+    A store whose last words are in its log looks older than it is here: `open_to_write` looks again.
+    """
+    _check_place(path)
+    if path.exists():
+        with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1")) as connection:
+            _is_blank(path, connection)
+
+
+def open_to_write(path: Path) -> Database:
+    """Opens the store; makes it where there is none. The caller holds its lock.
 
     Raises InputError for a file that is no store or a newer one, OutputError, DamagedFileError, LockedError.
     """
     _check_place(path)
     with write_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with _translated(path):
-        connection = _connect(f"{path.as_uri()}?mode=rw")
+    with _translated(path, START_AGAIN):
+        connection = _connect(path, "rw")
         try:
-            is_new = _prepare(path, connection)
-            return Database(path, connection, writes=True), is_new
+            _prepare(path, connection)
+            return Database(path, connection, writes=True)
         except BaseException:
             connection.close()
             raise
 
 
-def open_to_read(path: Path) -> Database:
-    """Opens a store that is there, without its lock: while it is served, too. Raises as `open_to_write`."""
+def read_store(path: Path, read: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `read` finds in a store that is there, without its lock: it may be served meanwhile.
+
+    A store whose log is empty is read as the file that it is: also on a disk that cannot be written, and nothing is
+    left beside it. If a server starts to write into it meanwhile, it is read again. Raises as `open_to_write`.
+    """
+    path = path.resolve()
+    rest = _at_rest(path)
+    try:
+        with closing(_open_to_read(path, alone=rest is not None)) as database, database.reading() as db:
+            found = read(db)
+    except DamagedFileError:
+        if rest == _at_rest(path):
+            raise
+    else:
+        if rest is None or rest == _at_rest(path):
+            return found
+    return read_store(path, read)
+
+
+def _open_to_read(path: Path, *, alone: bool) -> Database:
+    """`alone`: nobody writes, so that SQLite needs no files beside the store."""
     _check_place(path)
     if not path.exists():
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
-    with _translated(path):
-        connection = _connect(f"{path.as_uri()}?mode=ro")
+    with _translated(path, START_AGAIN):
+        connection = _connect(path, "ro&immutable=1" if alone else "ro")
         try:
             _check_made(path, connection)
             return Database(path, connection, writes=False)
         except BaseException:
             connection.close()
             raise
+
+
+def _at_rest(path: Path) -> tuple[int, int] | None:
+    """Time and size of a store whose log is empty. None: there are answers in the log, or no store is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    log = path.with_name(f"{path.name}-wal")
+    with suppress(OSError):  # there is none
+        if log.stat().st_size:
+            return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _check_place(path: Path) -> None:
@@ -113,17 +171,17 @@ def _check_place(path: Path) -> None:
             f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "
             "Copy it, and give the copy as --store."
         )
-    with suppress(OSError), path.open("rb") as file:  # opening it says why
-        if found.st_size and file.read(len(HEADER)) != HEADER:
-            raise _no_store(path, "it is no SQLite file")
 
 
-def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
-    """Makes the tables of a new store and checks those of an old one. Returns whether it is new."""
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    """Makes the tables of a new store and checks those of an old one."""
     is_new = _is_blank(path, connection)
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
@@ -135,12 +193,16 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
             _make_tables(connection)
     elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
-    return is_new
 
 
 def _is_blank(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether nothing is in the file: new, or left by a start that was killed. Raises InputError for another's."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _no_store(path, "it is no SQLite file") from error
+        raise
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         return True
@@ -187,11 +249,11 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, then: str = SENT_AGAIN) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if translated := store_error(path, error):
+        if translated := store_error(path, error, then):
             raise translated from error
         raise
 

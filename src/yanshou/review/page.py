@@ -1,6 +1,6 @@
 """The pages of `yanshou review` in the browser: templates, scripts and styles in `parts/`.
 
-    review.html.jinja, sign_in.html.jinja     one page each; texts are escaped on insertion
+    review, lead, sign_in.html.jinja          one page each; texts are escaped on insertion
     *.js, *.css                               joined in the order of SCRIPTS and STYLES: review.js, review.css, …
 
 The pages hold no data of groups: their scripts fetch it, and insert it as text. No page has a script or style in its
@@ -23,9 +23,14 @@ SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
         "base", "api", "notices", "kept", "screens", "entries", "photo_files", "photos", "zoom", "pointers", "machine",
         "queue", "group", "answers", "panel", "history", "leases", "tabs", "name", "choice", "keys", "start",
     ),
+    "lead": (
+        "base", "api", "notices", "entries", "machine", "lead_tables", "lead_overview", "lead_agreement",
+        "lead_disputes", "lead_photos", "lead_group", "lead",
+    ),
 }  # fmt: skip
 STYLES: Final[Mapping[str, tuple[str, ...]]] = {
     "review": ("base", "notices", "screens", "group", "zoom", "panel", "dialogs"),
+    "lead": ("base", "notices", "screens", "dialogs", "lead"),
     "sign_in": ("base", "screens"),
 }
 
@@ -38,7 +43,7 @@ def environment() -> Environment:
 
 
 def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str:
-    """The HTML of a page: review, or sign_in for a browser without a session.
+    """The HTML of a page: review, lead, or sign_in for a browser without a session.
 
     `store`: the store's id, under which a browser keeps answers that are not yet saved. `network`: others on the
     network can reach the server, so the page says that there is no TLS. Raises UsageError for an unknown language.

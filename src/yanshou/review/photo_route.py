@@ -45,6 +45,7 @@ class PhotoRoute:
         if not NUMBER.fullmatch(number) or size is None:
             raise RefusalError("not_found", "There is no such photo.")
         async with self._turn:
+            await request.body()  # there is none; what comes next is whether the browser left
             if await request.is_disconnected():
                 return Response(status_code=204)  # goes nowhere
             return Response(await run_in_threadpool(self._jpeg, request, int(number), size), media_type="image/jpeg")
