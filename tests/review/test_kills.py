@@ -20,7 +20,7 @@ from support.review_server import ReviewServer
 from support.review_store import make_store
 
 from yanshou.review.readings import next_step
-from yanshou.review.store import Store
+from yanshou.review.snapshot import read_store
 
 A_FEW, OF_A_ROUND = 6, 50  # kills
 KILLS = int(os.environ.get("YANSHOU_REVIEW_KILLS", "0"))  # 0: a few
@@ -97,6 +97,9 @@ class Work:
 
 def wrong_steps(store: Path) -> list[str]:
     """Groups whose next step is not that of their answers."""
-    with Store.open_to_read(store) as opened:
-        groups = opened.answered_groups()
-    return [f"{group.key}: {group.need}" for group in groups if group.need != next_step(group.answers, group.rule)]
+    found = read_store(store)
+    return [
+        f"{group.key}: {group.need}"
+        for group in found.groups.values()
+        if group.need != next_step(found.of_group.get(group.id, ()), group.rule)
+    ]
