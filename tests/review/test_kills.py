@@ -20,7 +20,7 @@ from support.review_server import ReviewServer
 from support.review_store import make_store
 
 from yanshou.review.readings import next_step
-from yanshou.review.snapshot import read_store
+from yanshou.review.snapshot import read_snapshot
 
 A_FEW, OF_A_ROUND = 6, 50  # kills
 KILLS = int(os.environ.get("YANSHOU_REVIEW_KILLS", "0"))  # 0: a few
@@ -97,7 +97,7 @@ class Work:
 
 def wrong_steps(store: Path) -> list[str]:
     """Groups whose next step is not that of their answers."""
-    found = read_store(store)
+    found = read_snapshot(store)
     return [
         f"{group.key}: {group.need}"
         for group in found.groups.values()
