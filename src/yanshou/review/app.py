@@ -44,7 +44,10 @@ def create_app(
     network: bool,
     tell: Callable[[str], None],
 ) -> Starlette:
-    """The application. hosts: names of this server, without port and brackets; network: others can reach it; tell: prints a line."""
+    """The application.
+
+    hosts: names of this server, without port and brackets. network: other machines can reach it. tell: prints a line.
+    """
     telling = Telling(tell)
     app = Starlette(
         routes=[
