@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.review.network_mounts import network_drive
-from yanshou.review.store_errors import damaged, store_error
+from yanshou.review.store_errors import SENT_AGAIN, START_AGAIN, damaged, store_error
 from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
 from yanshou.storage.atomic import write_errors
 from yanshou.text import printable
@@ -34,9 +34,12 @@ class Database:
         self._files = _identities(path) if writes else ()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is kept as a whole when the context ends, and undone where it raises."""
-        with self._lock, _translated(self.path):
+    def writing(self, then: str = SENT_AGAIN) -> Iterator[sqlite3.Connection]:
+        """A transaction that is kept as a whole when the context ends, and undone where it raises.
+
+        then: what an error says about the time after it.
+        """
+        with self._lock, _translated(self.path, then):
             self._check_files()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
@@ -71,6 +74,17 @@ class Database:
             )
 
 
+def check_before_lock(path: Path) -> None:
+    """Raises InputError for a file that is no store, before anything is left beside it.
+
+    A store whose last words are in its log looks older than it is here: `open_to_write` looks again.
+    """
+    _check_place(path)
+    if path.exists():
+        with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1")) as connection:
+            _is_blank(path, connection)
+
+
 def open_to_write(path: Path) -> Database:
     """Opens the store; makes it where there is none. The caller holds its lock.
 
@@ -79,7 +93,7 @@ def open_to_write(path: Path) -> Database:
     _check_place(path)
     with write_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with _translated(path):
+    with _translated(path, START_AGAIN):
         connection = _connect(path, "rw")
         try:
             _prepare(path, connection)
@@ -116,7 +130,7 @@ def _open_to_read(path: Path, *, alone: bool) -> Database:
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
-    with _translated(path):
+    with _translated(path, START_AGAIN):
         connection = _connect(path, "ro&immutable=1" if alone else "ro")
         try:
             _check_made(path, connection)
@@ -235,11 +249,11 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, then: str = SENT_AGAIN) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if translated := store_error(path, error):
+        if translated := store_error(path, error, then):
             raise translated from error
         raise
 
