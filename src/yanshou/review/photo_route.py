@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from yanshou.review.cookies import Cookie
+from yanshou.review.notices import Notices
 from yanshou.review.photos import Size, jpeg
 from yanshou.review.refusals import RefusalError
 from yanshou.review.store import Store
-from yanshou.review.telling import Telling
 
 AT_ONCE: Final = max(2, min(os.cpu_count() or 1, 8))  # Pillow decodes without the GIL
 NUMBER: Final = re.compile(r"[0-9]{1,16}")  # 53 bits
@@ -30,8 +30,8 @@ SIZES: Final[Mapping[str, Size]] = {"view": "view", "full": "full"}
 class PhotoRoute:
     """Photos of groups that the request's session may see."""
 
-    def __init__(self, store: Store, tell: Telling) -> None:
-        self._store, self._tell = store, tell
+    def __init__(self, store: Store, notices: Notices) -> None:
+        self._store, self._notices = store, notices
         self._cookies = Cookie(store, "reader"), Cookie(store, "lead")
         self._turn = anyio.Semaphore(AT_ONCE)
 
@@ -54,7 +54,7 @@ class PhotoRoute:
             return jpeg(self._path(request, photo), size)
         except RefusalError as refusal:
             if refusal.code in ("photo_missing", "photo_unreadable"):
-                self._tell(refusal)
+                self._notices(refusal)
             raise
 
     def _path(self, request: Request, photo: int) -> Path:

@@ -11,7 +11,7 @@ AGAIN_S: Final = 60.0
 MOST: Final = 1000  # lines that are remembered
 
 
-class Telling:
+class Notices:
     """Any thread may tell something. `tell` gets one printable line at a time."""
 
     def __init__(self, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
