@@ -36,7 +36,10 @@ from yanshou.stage_b.verdict import read_verdict
 from yanshou.world.jobs import Job, random_job
 
 PAGE = Path(__file__).parents[1] / "docs" / "grpo.md"
-FINITE = ("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "frac_reward_zero_std", "kl")
+FINITE = (
+    *("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "rewards/grounded/mean"),
+    *("frac_reward_zero_std", "kl"),
+)
 HERE = {"use_cpu=False": "use_cpu=True", "temperature=0.7": "temperature=1.5", "top_p=0.9": "top_p=1.0"}
 
 

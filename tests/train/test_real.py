@@ -112,7 +112,7 @@ def changed(final: Path) -> set[str]:
 
 def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     hot = {"temperature": 3.0, "top_p": 1.0}  # the shipped checkpoint is certain of its answers
-    few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2)
+    few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2, reward=("grounded=0.3",))
     assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
     assert ended(few.output_dir)  # with its launcher
     log = (few.output_dir / "swift.log").read_text(encoding="utf-8", errors="replace")
@@ -124,6 +124,8 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     steps, divergences = read_curves(few.output_dir / "swift/logging.jsonl").of(KL)
     assert steps == [1, 2, 3]
     assert divergences[0] == 0 < divergences[-1]  # it starts at the checkpoint and moves away from it
+    for name in ("Label", "Format", "Grounded"):
+        assert len(read_curves(few.output_dir / "swift/logging.jsonl").of(f"rewards/{name}/mean")[0]) == 3
     names = changed(few.output_dir / "final")
     assert names
     assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)

@@ -62,7 +62,9 @@ def dataset_tables(card: Card) -> list[Table]:
     contents = figure_table(
         "groups", "pass", "fail", "train", "val", "photos", IRRELEVANT, "entries", "outside vocabulary"
     )
-    lessons = figure_table("prompt tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy")
+    lessons = figure_table(
+        "prompt tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy", "rule disagrees"
+    )
     for name, part in (*card.missions.items(), ("all", card.overall)):
         contents.add_row(name_cell(name), *_contents(part))
         lessons.add_row(name_cell(name), *_lessons(part))
@@ -164,4 +166,5 @@ def _contents(part: DatasetFigures) -> list[str]:
 def _lessons(part: DatasetFigures) -> list[str]:
     tokens = part.prompt_tokens
     counts = (tokens.median, tokens.p95, tokens.maximum, part.contradictions, part.contradicting_groups)
-    return [*map(str, counts), percent(part.best_accuracy, digits=2)]
+    against = NONE if part.against_rule is None else f"{part.against_rule} ({percent(part.against_rule_share)})"
+    return [*map(str, counts), percent(part.best_accuracy, digits=2), against]

@@ -1,16 +1,20 @@
-"""yanshou's rewards for ms-swift: `--external_plugins plugin.py --reward_funcs yanshou_label yanshou_format`.
+"""yanshou's rewards for ms-swift: `--external_plugins plugin.py --reward_funcs yanshou_label yanshou_format …`.
 
 The trainer imports this file by its path. The rewards themselves are in `yanshou.stage_b.rewards`.
+The launcher names the files of additional missions in an environment variable.
 """
 
+import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from swift.rewards import ORM, orms
 
-from yanshou.stage_b.rewards import REWARDS, Reward
-from yanshou.train.command import LAUNCHER_ENV, PREFIX
+from yanshou.missions import load_missions
+from yanshou.stage_b.rewards import REWARDS, Reward, grounded_under
+from yanshou.train.command import LAUNCHER_ENV, MISSIONS_ENV, PREFIX
 from yanshou.watchdog import end_with_parent
 
 
@@ -31,6 +35,9 @@ def _read_stdin_to_end() -> None:
 
 for _name, (_reward, _) in REWARDS.items():
     orms[PREFIX + _name] = _orm(_name, _reward)
+
+if _files := json.loads(os.environ.get(MISSIONS_ENV, "[]")):
+    orms[PREFIX + "grounded"] = _orm("grounded", grounded_under(load_missions(tuple(map(Path, _files)))))
 
 if os.environ.pop(LAUNCHER_ENV, ""):  # in the trainer alone: the processes that it starts do not inherit the variable
     end_with_parent(_read_stdin_to_end)

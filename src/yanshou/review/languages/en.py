@@ -189,6 +189,8 @@ TEXTS: Final = {
     "lead_waits_third": "waits for a third reader",
     "lead_waits_lead": "waits for the lead",
     "lead_open_group": "Look and answer",
+    "lead_decided": "Final answers given",
+    "lead_open_again": "Look again",
     "lead_not_blind_mark": "(not blind)",
     "lead_audit_none": "This review has no audit.",
     "lead_audit_progress": "{settled} of the {of} groups of the sample have a final answer. There is no figure until "

@@ -182,6 +182,8 @@ TEXTS: Final = {
     "lead_waits_third": "等待第三人",
     "lead_waits_lead": "等待负责人",
     "lead_open_group": "查看并给出结论",
+    "lead_decided": "最终结论记录",
+    "lead_open_again": "再看一次",
     "lead_not_blind_mark": "（非盲审）",
     "lead_audit_none": "本次复核没有抽查样本。",
     "lead_audit_progress": "样本共 {of} 组，{settled} 组已有最终结论。全部完成之后才显示结果：先复核完的组不是随机样"
