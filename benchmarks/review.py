@@ -73,9 +73,12 @@ def serving(store: Path, *files: Path) -> Iterator[dict[str, Any]]:
             line = process.stdout.readline()
             assert line, said.decode()
             said += line
-        yield {"seconds": round(time.monotonic() - started, 2), "port": int(link[1]), "key": link[2].decode()}
-        process.send_signal(signal.SIGINT)
-        process.communicate()
+        seconds = round(time.monotonic() - started, 2)
+        try:
+            yield {"seconds": seconds, "port": int(link[1]), "key": link[2].decode()}
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
 
 
 def answer_at_once(

@@ -43,4 +43,5 @@ addEventListener("pagehide", () => {
   const unsaved = new Set(kept().map((item) => item.body.group));
   if (screen !== "elsewhere") releaseGroups(heldIds().filter((id) => !unsaved.has(id)));
 });
+addEventListener("beforeunload", (event) => { if (busy && !remembered) event.preventDefault(); }); // a reload would lose the answer
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

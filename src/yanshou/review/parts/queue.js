@@ -36,7 +36,7 @@ const keepHeld = (ids) => { // of the groups at hand, those that are still this 
 };
 
 const loseGroup = () => {
-  notice(fill(texts.lost_draft), draftText(current));
+  notice(texts.lost_draft, draftText(current));
   leaveGroup();
   nextGroup();
 };
