@@ -88,7 +88,7 @@ TEXTS: Final = {
     "given_back": "The reason that you typed (to copy):",
     "copy": "Copy",
     "copied": "Copied.",
-    "lost_draft": "This group is no longer yours. The reason that was not saved is below.",
+    "lost_draft": "Somebody else reviews this group now; nothing was saved.",
     "error_lease_lost": "This group’s time was over and somebody else has it: your answer is not saved.",
     "error_answered": "This group is already answered: your last answer is not saved.",
     "error_uid_used": "The answer’s number was used before: it is not saved. Please answer again.",
