@@ -42,9 +42,9 @@ def test_a_photo_is_upright_and_bare(site: Site) -> None:
         for word in (SECRET.encode(), b"Exif", b"http", b"JFXX", b"Photoshop", b"\xff\xfe"):
             assert word not in reply.body
         picture = Image.open(io.BytesIO(reply.body)).convert("RGB")
-        assert picture.size == (600, 900)  # turned: it is stored as 900 × 600
-        assert picture.crop((0, 0, 600, 400)).getextrema()[0][0] > 200  # red above
-        assert picture.crop((0, 500, 600, 900)).getextrema()[2][0] > 200  # blue below
+        assert picture.size == (200, 300)  # turned: it is stored as 300 × 200
+        assert picture.crop((0, 0, 200, 140)).getextrema()[0][0] > 200  # red above
+        assert picture.crop((0, 160, 200, 300)).getextrema()[2][0] > 200  # blue below
         assert not Image.open(io.BytesIO(reply.body)).getexif()
 
 

@@ -43,6 +43,15 @@ def test_audit_queues_what_was_not(tmp_path: Path) -> None:
     assert sorted(groups_of(store, files.decisions, **near).values()) == ["audit", "audit", "doubt", "doubt"]
 
 
+def test_start_says_where_the_audit_is(tmp_path: Path) -> None:
+    files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR], audit=2)
+    settings = ReviewSettings(store=tmp_path / "review.sqlite", files=(files.decisions,), audit=files.audit)
+    with started(settings, load_missions()) as start:
+        assert list(start.lines())[-1] == "audit: 2 groups, among the others"
+    with started(ReviewSettings(store=settings.store, open=True), load_missions()) as start:
+        assert list(start.lines()) == ["audit: 2 groups, in a queue of their own"]
+
+
 def test_new_links(tmp_path: Path) -> None:
     store, keys = tmp_path / "review.sqlite", []
     files = write_judged(tmp_path, [verdict("QC-1", None)])

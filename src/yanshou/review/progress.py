@@ -23,7 +23,7 @@ from yanshou.schema.label_row import LabelRow
 from yanshou.storage.labels_file import Labels, PlacedRow
 
 STEPS: tuple[Step, ...] = get_args(Step)
-SHOWN = 200  # disputes in one reply; those that wait longest come first
+SHOWN = 200  # disputes in one reply: those that wait longest; final answers: the newest
 
 
 def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> di
         "agreement": _agreement(figures.agreement),
         "seconds": figures.seconds and figures.seconds.to_dict(),
         "disputes": {"count": len(disputes), "groups": disputes[:SHOWN]},
+        "decided": list(_decided(snapshot))[: -SHOWN - 1 : -1],
         "audit": snapshot.audit and _audit(snapshot, snapshot.audit),
     }
 
@@ -95,6 +96,16 @@ def _disputes(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for _, group, answers in sorted(waiting, key=lambda each: each[0]):
         yield {
             "id": group.id, "mission": group.key.mission, "step": group.need, "answers": said(answers),
+        }  # fmt: skip
+
+
+def _decided(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """The final answers that count, in the order in which they were stored."""
+    latest = {answer.group: answer for answer in snapshot.answers if answer.role == "lead"}
+    for answer in sorted(latest.values(), key=lambda answer: answer.id):
+        yield {
+            "id": answer.group, "mission": snapshot.groups[answer.group].key.mission, "label": answer.label,
+            "reason": answer.reason or "", "reader": answer.reader, "at": answer.at,
         }  # fmt: skip
 
 
