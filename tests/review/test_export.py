@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.lines import GROUNDING, SHIELD
+from support.mounts import in_own_mounts, read_only
 from support.review_answers import People, audit_of, key, open_store
 
 from yanshou.errors import InputError
@@ -141,6 +142,34 @@ def test_a_copy_with_its_log_has_the_answers_of_a_running_server(path: Path, tmp
         for suffix in ("", "-wal"):
             copy(f"{path}{suffix}", tmp_path / "copy" / f"review.sqlite{suffix}")
     assert len(read_snapshot(tmp_path / "copy" / "review.sqlite").answers) == 1
+
+
+def test_a_store_on_a_disk_that_cannot_be_written_is_read(path: Path, tmp_path: Path) -> None:
+    with open_store(path, [ONE]) as store:
+        People(store).say("李", ONE, "pass")
+        (tmp_path / "copy").mkdir()
+        for suffix in ("", "-wal"):
+            copy(f"{path}{suffix}", tmp_path / "copy" / f"review.sqlite{suffix}")
+
+    def read() -> tuple[int, str]:
+        read_only(tmp_path)
+        with pytest.raises(InputError) as with_log:
+            read_snapshot(tmp_path / "copy" / "review.sqlite")
+        return len(read_snapshot(path).answers), str(with_log.value)
+
+    answers, message = in_own_mounts(read)
+    assert answers == 1
+    assert "newer answers are in review.sqlite-wal, which SQLite reads only in a folder that it can write." in message
+
+
+def test_an_interrupted_export_is_finished_by_the_next(path: Path, tmp_path: Path) -> None:
+    """A process that was killed between the two files leaves the first, and the draft of the second."""
+    with open_store(path, [ONE]) as store:
+        People(store).say("李", ONE, "pass")
+    exported(path, tmp_path / "labels.csv")
+    answers = (tmp_path / "labels.answers.jsonl").rename(tmp_path / ".labels.answers.jsonl.new").read_bytes()
+    exported(path, tmp_path / "labels.csv")
+    assert (tmp_path / "labels.answers.jsonl").read_bytes() == answers
 
 
 def test_an_export_beside_servers_that_start_and_stop_sees_whole_answers(path: Path) -> None:

@@ -47,9 +47,9 @@ def test_start_says_where_the_audit_is(tmp_path: Path) -> None:
     files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR], audit=2)
     settings = ReviewSettings(store=tmp_path / "review.sqlite", files=(files.decisions,), audit=files.audit)
     with started(settings, load_missions()) as start:
-        assert list(start.lines())[-1] == "audit: 2 groups are queued among the others"
+        assert list(start.lines())[-1] == "audit: 2 groups, among the others"
     with started(ReviewSettings(store=settings.store, open=True), load_missions()) as start:
-        assert list(start.lines()) == ["audit: 2 groups are queued in a queue of their own"]
+        assert list(start.lines()) == ["audit: 2 groups, in a queue of their own"]
 
 
 def test_new_links(tmp_path: Path) -> None:

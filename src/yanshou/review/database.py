@@ -127,6 +127,13 @@ def read_store(path: Path, read: Callable[[sqlite3.Connection], Found]) -> Found
     except DamagedFileError:
         if rest == _at_rest(path):
             raise
+    except OutputError as error:
+        if os.access(path.parent, os.W_OK):
+            raise
+        raise InputError(
+            f"{printable(path)}: newer answers are in {printable(path.name)}-wal, which SQLite reads only in a folder "
+            "that it can write. Copy both files into one."
+        ) from error
     else:
         if rest is None or rest == _at_rest(path):
             return found

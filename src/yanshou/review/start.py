@@ -33,7 +33,7 @@ class Started:
             yield from self.imported.lines()
         if audit := self.store.audit:
             where = "in a queue of their own" if self.store.open_mode else "among the others"
-            yield f"audit: {len(audit.groups)} groups are queued {where}"
+            yield f"audit: {len(audit.groups)} groups, {where}"
 
 
 @contextmanager
