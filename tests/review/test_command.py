@@ -15,7 +15,6 @@ import pytest
 from support.cli_runs import run
 from support.judged_files import write_judged
 from support.lines import GROUNDING, fault, stage_a_line, verdict
-from support.processes import unmeasured
 
 from yanshou.missions import load_missions
 from yanshou.review.start import started
@@ -35,7 +34,7 @@ def served(*args: str) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
     """The command in a process of its own, and what it has printed when the page can be opened."""
     command = [sys.executable, "-m", "yanshou.cli", "review", "--port", "0", *args]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=unmeasured(), **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
         try:
             printed = []
             while not (printed and printed[-1].startswith("Ctrl-C ends")):
@@ -183,7 +182,8 @@ def test_nothing_is_queued(tmp_path: Path) -> None:
 
 
 def test_share_of_another_start(tmp_path: Path, verdicts: Path) -> None:
-    Store.open(tmp_path / "review.sqlite", second_share=0.3).close()
+    with Store.open(tmp_path / "review.sqlite", second_share=0.3) as store:
+        store.add_groups([])
     result = run(
         "review", "--port", "0", "--store", str(tmp_path / "review.sqlite"), "--second-share", "0.2", str(verdicts)
     )

@@ -7,6 +7,7 @@ import pytest
 from support.decision_lines import POLICY, decided
 from support.judged_files import write_judged
 from support.lines import BAD, GOOD, GROUNDING, SHIELD, Line, fault, stage_a_line, verdict, write_lines
+from support.review_rows import answer_rows, queued_groups
 
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
@@ -57,7 +58,7 @@ def four_kinds(folder: Path, *more: Line) -> Path:
 
 
 def queued(store: Store) -> dict[str, str]:
-    return {group.key.group_id: group.why for group in store.answered_groups()}
+    return {name: group["why"] for name, group in queued_groups(store).items()}
 
 
 def answer_all(store: Store, name: str = "李") -> None:
@@ -109,10 +110,10 @@ def test_same_files_again_change_nothing(tmp_path: Path, store: Store) -> None:
     file = four_kinds(tmp_path)
     add(store, file)
     answer_all(store)
-    before = store.answered_groups()
+    before = (queued_groups(store), answer_rows(store))
     found = add(store, file)
     assert (found.added.added, found.added.replaced, found.added.same, found.added.kept) == (0, 0, 4, ())
-    assert store.answered_groups() == before
+    assert (queued_groups(store), answer_rows(store)) == before
 
 
 def test_later_files_add_and_replace_but_keep_what_is_answered(tmp_path: Path, store: Store) -> None:
@@ -126,7 +127,7 @@ def test_later_files_add_and_replace_but_keep_what_is_answered(tmp_path: Path, s
     )
     found = add(store, write_judged(tmp_path, [verdict("QC-1", None, "fail", 0.2), verdict("QC-2", None, p=0.7)]))
     assert (found.added.added, found.added.replaced, len(found.added.kept)) == (0, 1, 1)
-    assert len(store.answered_groups()) == 2
+    assert len(queued_groups(store)) == 2
 
 
 # ---- the audit ----
@@ -137,7 +138,7 @@ def test_audit_is_queued_among_the_others(tmp_path: Path, store: Store) -> None:
     assert queued(store) == {"QC-0": "false_release", "QC-1": "false_release", "QC-2": "doubt", "QC-3": "audit"}
     assert found.missions == {GROUNDING: QueueCounts(false_release=2, doubt=1, audit=1, without_line=1)}
     assert list(found.lines())[-1] == "audit: 2 groups are queued among the others"
-    assert {group.key.group_id for group in store.answered_groups() if group.rule.audit} == {"QC-1", "QC-3"}
+    assert {name for name, group in queued_groups(store).items() if group["audit"]} == {"QC-1", "QC-3"}
 
 
 def test_same_audit_again_and_later_files(tmp_path: Path, store: Store) -> None:

@@ -1,6 +1,8 @@
 """The groups of verdicts and decisions files, with what the machine says about each."""
 
+import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -136,6 +138,20 @@ def test_groups_without_a_line_have_no_photos(tmp_path: Path) -> None:
     }
     decisions = write_decisions(verdicts, decided("QC-1", p_pass=0.5), decided("QC-4", "review", p_pass=None))
     assert {key.group_id for key in read(decisions).without_line} == {"QC-2", "QC-3", "QC-4"}
+
+
+def test_nothing_to_review(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"_verdicts.jsonl: no group to review\. Check the files\."):
+        read(write_judged(tmp_path, []))
+
+
+def test_verdicts_from_a_pipe(tmp_path: Path) -> None:
+    verdicts, pipe = write_judged(tmp_path, [verdict("QC-1", None)]), tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_bytes(verdicts.read_bytes()))
+    writer.start()
+    assert len(read(pipe, stage_a=(tmp_path / f"{GROUNDING}_stage_a.jsonl",)).groups) == 1
+    writer.join()
 
 
 def test_no_line_for_any_group(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from uuid import uuid4
 
+from support.review_rows import answer_rows, queued_groups
+
 from yanshou.review.answers import NewAnswer
 from yanshou.review.imported_groups import ImportedGroup, ImportedPhoto
 from yanshou.review.store import Store
@@ -22,10 +24,10 @@ def test_a_group_is_read_answered_undone_and_read_again(tmp_path: Path) -> None:
         assert (given.held, given.left, sides) == ((), 1, {})
         uid = str(uuid4())
         assert store.answer(session, NewAnswer(uid, shown.id, "pass", "可见")) == 0
-        assert store.undo(session, str(uuid4()), uid) == shown
+        assert store.undo(session, str(uuid4()), uid) == (shown, None)
         assert store.answer(session, NewAnswer(str(uuid4()), shown.id, "fail")) == 0
         assert store.reveal(session, shown.id).p_pass == 0.4
         (past,) = store.history(session)
         assert (past.label, past.group_id, past.revealed) == ("fail", "QC-1", True)
-        (done,) = store.answered_groups()
-        assert (done.need, [answer.label for answer in done.answers]) == ("done", ["pass", None, "fail"])
+        assert queued_groups(store)["QC-1"]["need"] == "done"
+        assert [answer["label"] for answer in answer_rows(store)] == ["pass", None, "fail"]

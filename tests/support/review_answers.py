@@ -60,7 +60,7 @@ class People:
 
     def undo(self, reader: str, answer: str, then: Answer | None = None) -> None:
         """Takes an answer back; the group goes back into the queue, or gets another answer."""
-        group = self.store.undo(self.session(reader), f"uid-{next(numbers)}", answer).id
+        group = self.store.undo(self.session(reader), f"uid-{next(numbers)}", answer)[0].id
         if then is None:
             self.store.release(self.session(reader), [group])
         else:

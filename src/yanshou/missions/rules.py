@@ -17,7 +17,7 @@ Entries marked 需复核 and entries with ×0 are no evidence for pass or for fa
 compared in their canonical spelling, word by word: an entry outside the vocabulary matches only the same words.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -118,7 +118,9 @@ class Decision:
     reason: str
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
+    """An entry that counts as evidence."""
+
     photo: int  # from 1
     entry: Entry  # canonical
 
@@ -128,18 +130,39 @@ class _Seen(NamedTuple):
 
 def decide(rule: Rule, summaries: Iterable[Summary]) -> Decision:
     """The verdict on a group, from the summaries of its photos in order. The reason names all grounds for 不通过."""
-    photos = list(summaries)
-    seen = list(_evidence(photos))
-    if faults := [*_too_few(rule, len(photos)), *_forbidden(rule, seen), *_missing(rule, seen)]:
+    photos = [summary.canonical() for summary in summaries]
+    return decide_seen(rule, len(photos), list(evidence(photos)))
+
+
+def decide_seen(rule: Rule, photos: int, seen: Sequence[Seen]) -> Decision:
+    """`decide`, from the number of photos and their `evidence`."""
+    if faults := [*_too_few(rule, photos), *_forbidden(rule, seen), *_missing(rule, seen)]:
         return Decision(False, "；".join(faults))
     return Decision(True, "；".join(dict.fromkeys(f"有{found}" for found in _satisfying(rule, seen))))
 
 
-def _evidence(summaries: Iterable[Summary]) -> Iterator[_Seen]:
+def evidence(summaries: Iterable[Summary]) -> Iterator[Seen]:
+    """The entries of all photos that count as evidence, in order. `summaries`: canonical."""
     for photo, summary in enumerate(summaries, 1):
-        for entry in summary.canonical().entries:
-            if not entry.doubtful and entry.count != 0:
-                yield _Seen(photo, entry)
+        for entry in summary.entries:
+            if is_evidence(entry):
+                yield Seen(photo, entry)
+
+
+def is_evidence(entry: Entry) -> bool:
+    """Whether an entry counts for pass or fail."""
+    return not entry.doubtful and entry.count != 0
+
+
+def requirements(rule: Rule, seen: Sequence[Seen]) -> list[tuple[Pattern, ...]]:
+    """What the group must show: one entry that matches any pattern of each. Those of conditions come last."""
+    return [*rule.require, *(condition.need for condition in rule.when if first_seen([condition.seen], seen))]
+
+
+def first_seen(patterns: Iterable[Pattern], seen: Iterable[Seen]) -> Seen | None:
+    """The first entry that matches any of the patterns."""
+    wanted = list(patterns)
+    return next((found for found in seen if any(pattern.matches(found.entry) for pattern in wanted)), None)
 
 
 def _too_few(rule: Rule, photos: int) -> Iterator[str]:
@@ -147,33 +170,28 @@ def _too_few(rule: Rule, photos: int) -> Iterator[str]:
         yield f"照片只有{photos}张，少于要求的{rule.min_photos}张"
 
 
-def _forbidden(rule: Rule, seen: list[_Seen]) -> Iterator[str]:
+def _forbidden(rule: Rule, seen: Sequence[Seen]) -> Iterator[str]:
     for pattern in rule.forbid:
-        if found := _first([pattern], seen):
+        if found := first_seen([pattern], seen):
             yield f"{found}，属于不允许的{pattern.text}"
 
 
-def _missing(rule: Rule, seen: list[_Seen]) -> Iterator[str]:
+def _missing(rule: Rule, seen: Sequence[Seen]) -> Iterator[str]:
     for wanted in rule.require:
-        if not _first(wanted, seen):
-            yield f"没有看到{_either(wanted)}"
+        if not first_seen(wanted, seen):
+            yield f"没有看到{either(wanted)}"
     for condition in rule.when:
-        found = _first([condition.seen], seen)
-        if found and not _first(condition.need, seen):
-            yield f"有{found}，但没有看到{_either(condition.need)}"
+        found = first_seen([condition.seen], seen)
+        if found and not first_seen(condition.need, seen):
+            yield f"有{found}，但没有看到{either(condition.need)}"
 
 
-def _satisfying(rule: Rule, seen: list[_Seen]) -> Iterator[_Seen]:
-    asked = [condition.need for condition in rule.when if _first([condition.seen], seen)]
-    for wanted in (*rule.require, *asked):
-        if found := _first(wanted, seen):
+def _satisfying(rule: Rule, seen: Sequence[Seen]) -> Iterator[Seen]:
+    for wanted in requirements(rule, seen):
+        if found := first_seen(wanted, seen):
             yield found
 
 
-def _first(patterns: Iterable[Pattern], seen: list[_Seen]) -> _Seen | None:
-    wanted = list(patterns)
-    return next((found for found in seen if any(pattern.matches(found.entry) for pattern in wanted)), None)
-
-
-def _either(patterns: Iterable[Pattern]) -> str:
+def either(patterns: Iterable[Pattern]) -> str:
+    """A requirement by name: `A 或 B`."""
     return " 或 ".join(pattern.text for pattern in patterns)

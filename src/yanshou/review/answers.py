@@ -121,6 +121,16 @@ def history(db: sqlite3.Connection, reader: str) -> list[PastAnswer]:
     ]  # fmt: skip
 
 
+def count_today(db: sqlite3.Connection, reader: str) -> int:
+    """See Store.today."""
+    sql = (
+        "SELECT COUNT(*) FROM answers a WHERE a.reader = ? AND a.at >= ? AND a.role = 'reader' AND a.label IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM answers b WHERE b.supersedes = a.id)"
+    )
+    (count,) = db.execute(sql, (reader, moment()[: len("2026-02-03")])).fetchone()
+    return int(count)
+
+
 def answers_of(db: sqlite3.Connection, group: int) -> list[Answer]:
     """All answers about a group, in row order."""
     sql = "SELECT reader, role, label, blind, at FROM answers WHERE group_ref = ? ORDER BY id"
@@ -151,13 +161,6 @@ def _check_may_answer(db: sqlite3.Connection, session: str, reader: str, group: 
         raise RefusalError("answered", "Others have answered the group meanwhile. This answer is not kept.")
 
 
-def _last_of_lead(db: sqlite3.Connection, group: int) -> int | None:
-    """The row of the lead's latest answer."""
-    row = db.execute("SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'", (group,)).fetchone()
-    found: int | None = row[0]
-    return found
-
-
 def _is_repeated(db: sqlite3.Connection, uid: str, content: tuple[object, ...]) -> bool:
     """Whether the page sends a row again that is there already. Raises RefusalError: uid_used."""
     sql = "SELECT group_ref, reader, role, label, reason FROM answers WHERE uid = ?"
@@ -165,6 +168,13 @@ def _is_repeated(db: sqlite3.Connection, uid: str, content: tuple[object, ...]) 
     if row is not None and tuple(row) != content:
         raise RefusalError("uid_used", "The id of this answer belongs to another one.")
     return row is not None
+
+
+def _last_of_lead(db: sqlite3.Connection, group: int) -> int | None:
+    """The row of the lead's latest answer."""
+    sql = "SELECT MAX(id) FROM answers WHERE group_ref = ? AND role = 'lead'"
+    (found,) = db.execute(sql, (group,)).fetchone()
+    return None if found is None else int(found)
 
 
 def _is_revealed(db: sqlite3.Connection, group: int, reader: str) -> bool:

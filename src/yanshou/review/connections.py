@@ -11,7 +11,7 @@ ever. What is no HTTP gets one JSON sentence, with the headers of every other re
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Any, Final
 
 import h11
@@ -44,8 +44,9 @@ class PatientConnection(H11Protocol):
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._watch()
-        if len(self.connections) > self.most:
-            _cut_longest_waiting(self.connections)
+        there = [one for one in self.connections if isinstance(one, PatientConnection) and not one.is_ending]
+        if len(there) > self.most:
+            _cut_longest_waiting(there)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -78,6 +79,11 @@ class PatientConnection(H11Protocol):
     def cut(self) -> None:
         """Ends the connection now, whatever is under way."""
         self.transport.abort()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is closed or cut, though the loop has not come to it yet."""
+        return self.transport.is_closing()
 
     @property
     def waits_since(self) -> float | None:
@@ -121,9 +127,8 @@ class PatientConnection(H11Protocol):
         self.loop.call_later(LINGER_S, self.cut)
 
 
-def _cut_longest_waiting(connections: Collection[object]) -> None:
+def _cut_longest_waiting(connections: Iterable[PatientConnection]) -> None:
     """Makes room: browsers open a closed connection again by themselves."""
-    waiting = {one.waits_since: one for one in connections if isinstance(one, PatientConnection)}
-    waiting.pop(None, None)
+    waiting = [(one.waits_since, id(one), one) for one in connections if one.waits_since is not None]
     if waiting:
-        waiting[min(since for since in waiting if since is not None)].cut()
+        min(waiting)[-1].cut()

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import RLock
 
@@ -19,7 +19,6 @@ from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
 from yanshou.storage.atomic import write_errors
 from yanshou.text import printable
 
-HEADER = b"SQLite format 3\0"
 WAIT_S = 2.0  # for another program's lock, before the error says so
 ANOTHER = "Give another --store."
 
@@ -29,7 +28,6 @@ class Database:
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
         self.path, self._connection, self._lock = path, connection, RLock()
-        connection.row_factory = sqlite3.Row
         self._files = _identities(path) if writes else ()
 
     @contextmanager
@@ -46,6 +44,16 @@ class Database:
         with self._lock, _translated(self.path), _transaction(self._connection, "BEGIN"):
             yield self._connection
 
+    @contextmanager
+    def view(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, on a connection of its own: a long look at the tables keeps no answer waiting."""
+        with (
+            _translated(self.path),
+            closing(_connect(self.path, "ro")) as connection,
+            _transaction(connection, "BEGIN"),
+        ):
+            yield connection
+
     def close(self) -> None:
         """Closes the file; the last one to do so empties the write-ahead log into it."""
         with self._lock:
@@ -60,8 +68,8 @@ class Database:
             )
 
 
-def open_to_write(path: Path) -> tuple[Database, bool]:
-    """Opens the store, and whether it is new. The caller holds its lock.
+def open_to_write(path: Path) -> Database:
+    """Opens the store; makes it where there is none. The caller holds its lock.
 
     Raises InputError for a file that is no store or a newer one, OutputError, DamagedFileError, LockedError.
     """
@@ -69,24 +77,25 @@ def open_to_write(path: Path) -> tuple[Database, bool]:
     with write_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     with _translated(path):
-        connection = _connect(f"{path.as_uri()}?mode=rw")
+        connection = _connect(path, "rw")
         try:
-            is_new = _prepare(path, connection)
-            return Database(path, connection, writes=True), is_new
+            _prepare(path, connection)
+            return Database(path, connection, writes=True)
         except BaseException:
             connection.close()
             raise
 
 
 def open_to_read(path: Path) -> Database:
-    """Opens a store that is there, without its lock: while it is served, too. Raises as `open_to_write`."""
+    """Opens a store that is there, without its lock: it may be served meanwhile. Raises as `open_to_write`."""
+    path = path.resolve()
     _check_place(path)
     if not path.exists():
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
     with _translated(path):
-        connection = _connect(f"{path.as_uri()}?mode=ro")
+        connection = _connect(path, "ro")
         try:
             _check_made(path, connection)
             return Database(path, connection, writes=False)
@@ -113,17 +122,17 @@ def _check_place(path: Path) -> None:
             f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "
             "Copy it, and give the copy as --store."
         )
-    with suppress(OSError), path.open("rb") as file:  # opening it says why
-        if found.st_size and file.read(len(HEADER)) != HEADER:
-            raise _no_store(path, "it is no SQLite file")
 
 
-def _connect(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    return connection
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
-    """Makes the tables of a new store and checks those of an old one. Returns whether it is new."""
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    """Makes the tables of a new store and checks those of an old one."""
     is_new = _is_blank(path, connection)
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     if mode != "wal":
@@ -135,12 +144,16 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
             _make_tables(connection)
     elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
-    return is_new
 
 
 def _is_blank(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether nothing is in the file: new, or left by a start that was killed. Raises InputError for another's."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _no_store(path, "it is no SQLite file") from error
+        raise
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         return True

@@ -72,7 +72,7 @@ def _has_decisions(path: Path) -> bool:
     """Whether it is a file of decisions: by its name, and by its first line where the name says nothing."""
     if path.stem.endswith((DECISIONS, VERDICTS)):
         return path.stem.endswith(DECISIONS)
-    if not path.is_file():  # reading a pipe could wait for ever
+    if not path.is_file():  # a pipe can be read only once
         return False
     with read_errors(path), path.open("rb") as file:
         first = file.read(BEGINNING).partition(b"\n")[0]

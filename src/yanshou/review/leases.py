@@ -5,8 +5,8 @@
     renew(db, [group], session, clock())           [group] while the session still has it
 
 The clock is the wall clock's time of the start plus the time since, so that a wall clock set to another time changes
-no lease. A start of the server gives every lease of the last hour its full length again: the pages could not renew it
-while the server was down. So the wall clock does not matter across starts either.
+no lease. A start of the server gives every lease its full length again: the pages could not renew it while the server
+was down. So the wall clock does not matter across starts either.
 """
 
 import sqlite3
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable
 
 LENGTH_S = 300.0
-FORGOTTEN_S = 3600.0  # a lease that ended longer ago than this belongs to a page that is gone
 
 Clock = Callable[[], float]
 
@@ -69,6 +68,5 @@ def is_anothers(db: sqlite3.Connection, group: int, session: str, now: float) ->
 
 
 def renew_at_start(db: sqlite3.Connection, now: float) -> None:
-    """Gives leases their full length again; forgets those that ended long ago."""
-    db.execute("DELETE FROM leases WHERE expires <= ?", (now - FORGOTTEN_S,))
+    """Gives leases their full length again, whatever the wall clock says about how long ago they ended."""
     db.execute("UPDATE leases SET expires = ?", (now + LENGTH_S,))

@@ -1,6 +1,6 @@
 """The pages of `yanshou review` in the browser: templates, scripts and styles in `parts/`.
 
-    review.html.jinja, sign_in.html.jinja     one page each; texts are escaped on insertion
+    review, lead, sign_in.html.jinja          one page each; texts are escaped on insertion
     *.js, *.css                               joined in the order of SCRIPTS and STYLES: review.js, review.css, …
 
 The pages hold no data of groups: their scripts fetch it, and insert it as text. No page has a script or style in its
@@ -17,14 +17,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from yanshou.review.languages import translation
 
 PARTS = Path(__file__).parent / "parts"
+ICON = "icon.svg"
 SCRIPTS: Final[Mapping[str, tuple[str, ...]]] = {
     "review": (
         "base", "api", "notices", "kept", "screens", "entries", "photo_files", "photos", "zoom", "pointers", "machine",
         "queue", "group", "answers", "panel", "history", "leases", "tabs", "name", "choice", "keys", "start",
     ),
+    "lead": (
+        "base", "api", "notices", "entries", "machine", "lead_tables", "lead_overview", "lead_agreement",
+        "lead_disputes", "lead_photos", "lead_group", "lead",
+    ),
 }  # fmt: skip
 STYLES: Final[Mapping[str, tuple[str, ...]]] = {
     "review": ("base", "notices", "screens", "group", "zoom", "panel", "dialogs"),
+    "lead": ("base", "notices", "screens", "dialogs", "lead"),
     "sign_in": ("base", "screens"),
 }
 
@@ -37,7 +43,7 @@ def environment() -> Environment:
 
 
 def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str:
-    """The HTML of a page: review, or sign_in for a browser without a session.
+    """The HTML of a page: review, lead, or sign_in for a browser without a session.
 
     `store`: the store's id, under which a browser keeps answers that are not yet saved. `network`: others on the
     network can reach the server, so the page says that there is no TLS. Raises UsageError for an unknown language.
@@ -48,14 +54,14 @@ def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str
 
 @cache
 def asset(name: str) -> tuple[bytes, str] | None:
-    """Content and media type of a page's script or style, such as `review.js`; None: there is none of this name."""
+    """Content and media type of a script, style or icon, such as `review.js`; None: there is none of this name."""
     kind, _, suffix = name.partition(".")
     if suffix == "js" and kind in SCRIPTS:
         parts = "\n".join(_source(f"{part}.js") for part in SCRIPTS[kind])
         return f'"use strict";\n(() => {{\n{parts}}})();\n'.encode(), "text/javascript"
     if suffix == "css" and kind in STYLES:
         return "\n".join(_source(f"{part}.css") for part in STYLES[kind]).encode(), "text/css"
-    return None
+    return (_source(ICON).encode(), "image/svg+xml") if name == ICON else None
 
 
 def _source(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from yanshou.review import leases
 from yanshou.review.refusals import RefusalError
 from yanshou.review.sessions import SignedIn
-from yanshou.review.store_layout import AWAITED
+from yanshou.review.store_layout import AWAITED, AWAITED_AGAIN
 from yanshou.schema.policy import Decision
 from yanshou.schema.records import Label
 
@@ -22,8 +22,7 @@ Queue = Literal["main", "audit"]  # audit: only in open mode, where the sample i
 
 READ_BY = """(SELECT a.label FROM answers a WHERE a.group_ref = g.id AND a.reader = :reader AND a.role = 'reader'
     ORDER BY a.id DESC LIMIT 1) IS NOT NULL"""
-OFFERED = f"""{AWAITED} AND (g.need = 'first' OR NOT {READ_BY})
-    AND NOT (g.audit AND EXISTS (SELECT 1 FROM reveals r WHERE r.group_ref = g.id AND r.reader = :reader))"""
+SHOWN = "(g.audit = 1 AND EXISTS (SELECT 1 FROM reveals r WHERE r.group_ref = g.id AND r.reader = :reader))"
 FREE = "NOT EXISTS (SELECT 1 FROM leases l WHERE l.group_ref = g.id AND l.expires > :now)"
 
 
@@ -73,17 +72,24 @@ def offer(
     db: sqlite3.Connection, reader: str, queue: Queue, mission: str | None, *, apart: bool, now: float, count: int
 ) -> list[int]:
     """The first `count` groups for the reader. `apart`: the audit sample has a queue of its own."""
-    where = f"{OFFERED} {_filter(mission, apart)} AND {FREE}"
+    where = f"{AWAITED} {_filter(mission, apart)} AND {FREE} AND (need = 'first' OR NOT {READ_BY}) AND NOT {SHOWN}"
     sql = f"SELECT g.id FROM groups g WHERE {where} ORDER BY g.position LIMIT :count"
     found = db.execute(sql, {**_values(reader, queue, mission), "now": now, "count": count})
     return [group for (group,) in found]
 
 
 def left(db: sqlite3.Connection, reader: str, queue: Queue, mission: str | None, *, apart: bool) -> int:
-    """How many groups of the queue wait for the reader."""
-    sql = f"SELECT COUNT(*) FROM groups g WHERE {OFFERED} {_filter(mission, apart)}"
-    (count,) = db.execute(sql, _values(reader, queue, mission)).fetchone()
-    return int(count)
+    """How many groups of the queue wait for the reader: all that wait for one, less those that are not for this one.
+
+    Each number comes from an index of its own, so that no group is looked at that waits for a first reader.
+    """
+    count, where = "SELECT COUNT(*) FROM groups g", _filter(mission, apart)
+    sql = (
+        f"SELECT ({count} WHERE {AWAITED} {where}) - ({count} WHERE {AWAITED_AGAIN} {where} AND {READ_BY}) - "
+        f"({count} INDEXED BY groups_audited WHERE {AWAITED} {where} AND {SHOWN} AND NOT {READ_BY})"
+    )
+    (found,) = db.execute(sql, _values(reader, queue, mission)).fetchone()
+    return int(found)
 
 
 def missions(db: sqlite3.Connection) -> list[str]:

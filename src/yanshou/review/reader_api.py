@@ -135,7 +135,7 @@ class ReaderApi:
 
     def undo(self, session: str, asked: Undo) -> Reply:
         """Takes an answer back and gives its group."""
-        return {"group": self._group(self._store.undo(session, asked.uid, asked.answer), None)}
+        return {"group": self._group(*self._store.undo(session, asked.uid, asked.answer))}
 
     def history(self, session: str, query: Mapping[str, str]) -> Reply:
         """The reader's own answers."""

@@ -89,13 +89,11 @@ def next_step(answers: Sequence[Answer], rule: GroupRule) -> Step:
 
 
 def outcome(answers: Sequence[Answer], rule: GroupRule) -> Outcome | None:
-    """The group's label. None: no answer, readers who disagree, or an audited group whose one answer does not count."""
+    """The group's label. None: no answer, readers who disagree, or an audited group that waits for another answer."""
     if lead := lead_answer(answers):
         return Outcome(_said(lead), (lead.reader,), lead.at, final=True)
     found, step = readings(answers), next_step(answers, rule)
-    if step == "second" and not _counts(found[0], rule):
-        return None
-    if step not in ("done", "second"):
+    if step != "done" and (step != "second" or rule.audit):
         return None
     label = _majority(found, rule) or _said(found[0])
     agree = [reading for reading in found if reading.label == label and _counts(reading, rule)]

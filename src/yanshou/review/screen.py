@@ -81,7 +81,8 @@ def _words_that_matter(entry: Entry, patterns: tuple[Pattern, ...]) -> Iterator[
     if len(own) < len(known):  # 标签无法识别: one word for a category and its value
         yield from own if wanted.intersection(known) else ()
     else:  # spaces before 备注 can make own values of what is a note: behind all that matters
-        yield from (word for word, meaning in zip(own, known, strict=False) if word and meaning in wanted)
+        found = ((word, meaning) for word, meaning in zip(own, known, strict=False) if word and meaning in wanted)
+        yield from (meaning if meaning in word else word for word, meaning in found)
 
 
 def _path(entry: Entry) -> Iterator[str]:

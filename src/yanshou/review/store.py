@@ -7,8 +7,7 @@
         given = store.next_groups(session, "main", None, hold=[], count=2)
         store.answer(session, NewAnswer(uid, given.groups[0].id, "pass"))
 
-    with Store.open_to_read(Path("review.sqlite")) as store:          an export, also while the store is served
-        store.answered_groups()
+An export reads the file beside it: `snapshot.read_store`.
 
 Methods may be called from any thread; each is one transaction, on the disk when it returns. They raise RefusalError,
 whose code is for the page, or an error of the file: LockedError (another program writes it), DiskFullError,
@@ -22,43 +21,29 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from yanshou.errors import LockedError, UsageError
 from yanshou.review import answers, imported_groups, leases, queue, sessions
 from yanshou.review.answers import NewAnswer, PastAnswer
-from yanshou.review.database import Database, open_to_read, open_to_write
+from yanshou.review.database import Database, open_to_write
 from yanshou.review.imported_groups import Added, ImportedGroup
 from yanshou.review.leases import Clock, LeaseClock
 from yanshou.review.queue import GroupToRead, MachineSide, NextGroups, Queue
-from yanshou.review.readings import Answer, GroupRule, Role, Step
+from yanshou.review.readings import Role
 from yanshou.review.sessions import SignedIn
 from yanshou.schema.audit import Audit
-from yanshou.schema.records import GroupKey
 from yanshou.storage.lock import Lock
 from yanshou.text import printable
 
 SEED, SECOND_SHARE = 0, 0.1  # of a store that is made without
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredGroup:
-    """A group of the queue and all answers about it, for the export and the lead."""
-
-    id: int
-    key: GroupKey
-    why: str
-    need: Step
-    rule: GroupRule
-    answers: tuple[Answer, ...]  # in row order
-
-
 class Store:
-    """An open store. Make one with `open` or `open_to_read`."""
+    """An open store. Make one with `open`."""
 
-    def __init__(self, database: Database, lock: Lock | None, clock: Clock, open_mode: bool) -> None:
+    def __init__(self, database: Database, lock: Lock, clock: Clock, open_mode: bool) -> None:
         self._database, self._lock, self._clock, self.open_mode = database, lock, clock, open_mode
         with database.reading() as db:
             self._meta: dict[str, str] = dict(db.execute("SELECT key, value FROM meta").fetchall())
@@ -72,7 +57,8 @@ class Store:
     ) -> Self:  # fmt: skip
         """Opens the store for the serving process; makes it (mode 0600) where there is none.
 
-        seed, second_share: of a new store (None: 0 and 0.1). Another value than the store's is a UsageError.
+        seed, second_share: None: as the store's, 0 and 0.1 for one without an import. Once groups are imported, another
+        value is a UsageError.
         open_mode: groups come with the machine's side, and the audit sample has a queue of its own.
         clock: of leases, for tests. Leases of before get their full length again.
         Raises LockedError where another process serves it; InputError for a file that is no store, a newer one, one on
@@ -81,13 +67,10 @@ class Store:
         path, clock = path.resolve(), clock or LeaseClock()
         lock = _locked(path)
         try:
-            database, is_new = open_to_write(path)
+            database = open_to_write(path)
             with _closing_on_error(database):
                 with database.writing() as db:
-                    if is_new or not _meta(db):
-                        _write_meta(
-                            db, SEED if seed is None else seed, SECOND_SHARE if second_share is None else second_share
-                        )
+                    _write_meta(db, seed, second_share)
                     leases.renew_at_start(db, clock())
                 store = cls(database, lock, clock, open_mode)
                 store._check_settings(seed, second_share)
@@ -96,18 +79,10 @@ class Store:
             lock.release()
             raise
 
-    @classmethod
-    def open_to_read(cls, path: Path) -> Self:
-        """Opens a store that is there, also while it is served. Methods that write fail. Raises as `open`."""
-        database = open_to_read(path.resolve())
-        with _closing_on_error(database):
-            return cls(database, None, LeaseClock(), open_mode=False)
-
     def close(self) -> None:
         """Closes the file and gives the lock back."""
         self._database.close()
-        if self._lock:
-            self._lock.release()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -254,8 +229,10 @@ class Store:
             of_group: Queue = "audit" if self.open_mode and queue.machine_side(db, new.group).audit else "main"
             return queue.left(db, reader, of_group, None, apart=self.open_mode)
 
-    def undo(self, session: str, uid: str, answer: str) -> GroupToRead:
+    def undo(self, session: str, uid: str, answer: str) -> tuple[GroupToRead, MachineSide | None]:
         """Takes back an answer (by its uid) of the session's reader and gives the group to the session.
+
+        The machine's side comes in open mode, as in `next_groups`.
 
         Readings of others stay. The same uid again gives the group again, until the reader answers it.
         Raises RefusalError: sign_in, no_name, uid_used, not_found (no answer of this reader, or undone before),
@@ -263,7 +240,8 @@ class Store:
         """
         with self._database.writing() as db:
             reader = sessions.find_reader(db, session)
-            return queue.group_to_read(db, answers.add_undo(db, session, reader, uid, answer, self._clock()))
+            group = answers.add_undo(db, session, reader, uid, answer, self._clock())
+            return queue.group_to_read(db, group), self._open_sides(db, [group], reader).get(group)
 
     def reveal(self, session: str, group: int) -> MachineSide:
         """The machine's side of a group that the session's reader has answered. Recorded before it is returned.
@@ -282,7 +260,12 @@ class Store:
         with self._database.reading() as db:
             return answers.history(db, sessions.find_reader(db, session))
 
-    # ---- the lead and the export ----
+    def today(self, session: str) -> int:
+        """The reader's answers since midnight, without those undone. Raises RefusalError: sign_in, no_name."""
+        with self._database.reading() as db:
+            return answers.count_today(db, sessions.find_reader(db, session))
+
+    # ---- the lead ----
 
     def lead_answer(self, session: str, new: NewAnswer) -> None:
         """Records the lead's answer, which is final; a later one of the lead replaces it. Same uid: as in `answer`.
@@ -309,14 +292,9 @@ class Store:
             answers.reveal(db, group, lead)
             return queue.machine_side(db, group)
 
-    def answered_groups(self) -> list[AnsweredGroup]:
-        """All groups of the queue with their answers, those without any included, in the order of the queue."""
-        with self._database.reading() as db:
-            return _answered_groups(db)
-
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A view of the tables (`store_layout`) that no writer changes until the context ends."""
-        return self._database.reading()
+        """A view of the tables (`store_layout`) that no writer changes until the context ends, and that stops none."""
+        return self._database.view()
 
     # ---- inside ----
 
@@ -364,25 +342,14 @@ def _meta(db: sqlite3.Connection) -> dict[str, str]:
     return dict(db.execute("SELECT key, value FROM meta").fetchall())
 
 
-def _write_meta(db: sqlite3.Connection, seed: int, second_share: float) -> None:
+def _write_meta(db: sqlite3.Connection, seed: int | None, second_share: float | None) -> None:
+    """What a new store is; seed and share as given, as long as no group depends on them."""
     values = {
-        "store": secrets.token_hex(8), "created": sessions.now(), "seed": str(seed), "second_share": repr(second_share),
+        "store": secrets.token_hex(8), "created": sessions.now(), "seed": str(SEED), "second_share": repr(SECOND_SHARE),
         "reader_key": secrets.token_urlsafe(32), "lead_key": secrets.token_urlsafe(32),
     }  # fmt: skip
-    db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
-
-
-def _answered_groups(db: sqlite3.Connection) -> list[AnsweredGroup]:
-    said: dict[int, list[Answer]] = {}
-    for row in db.execute("SELECT group_ref, reader, role, label, blind, at FROM answers ORDER BY id"):
-        said.setdefault(row["group_ref"], []).append(answers.to_answer(row))
-    sql = (
-        "SELECT id, mission, label, group_id, why, need, sampled, audit FROM groups WHERE queued = 1 ORDER BY position"
-    )
-    return [
-        AnsweredGroup(
-            row["id"], GroupKey(row["mission"], row["label"] or None, row["group_id"]), row["why"], row["need"],
-            answers.to_rule(row), tuple(said.get(row["id"], ())),
-        )
-        for row in db.execute(sql)
-    ]  # fmt: skip
+    db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", values.items())
+    if not db.execute("SELECT 1 FROM imports").fetchone():
+        given = {"seed": seed, "second_share": second_share}
+        changed = [(repr(value), key) for key, value in given.items() if value is not None]
+        db.executemany("UPDATE meta SET value = ? WHERE key = ?", changed)

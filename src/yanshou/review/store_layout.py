@@ -3,7 +3,9 @@
 APPLICATION_ID = 0x79735276  # "ysRv", in the header of the file
 VERSION = 1
 
-AWAITED = "queued = 1 AND need IN ('first', 'second', 'third')"  # as written in the partial indexes: SQLite compares
+# As they are in the partial indexes: SQLite uses an index only where a query repeats its condition.
+AWAITED = "queued = 1 AND need IN ('first', 'second', 'third')"
+AWAITED_AGAIN = "queued = 1 AND need IN ('second', 'third')"
 
 LAYOUT = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -24,8 +26,10 @@ CREATE TABLE groups (
     digest BLOB NOT NULL,                -- of what was imported, without the photos' paths
     UNIQUE (mission, label, group_id)
 );
-CREATE INDEX groups_of_all ON groups (position) WHERE {AWAITED};
-CREATE INDEX groups_of_mission ON groups (mission, position) WHERE {AWAITED};
+CREATE INDEX groups_of_all ON groups (position, audit) WHERE {AWAITED};
+CREATE INDEX groups_of_mission ON groups (mission, position, audit) WHERE {AWAITED};
+CREATE INDEX groups_again ON groups (mission, audit) WHERE {AWAITED_AGAIN};
+CREATE INDEX groups_audited ON groups (mission) WHERE audit = 1;
 
 CREATE TABLE photos (
     id INTEGER PRIMARY KEY,              -- random, 53 bits
@@ -49,8 +53,8 @@ CREATE TABLE answers (
     seconds REAL,                        -- the group was on the screen
     at TEXT NOT NULL                     -- ISO 8601, milliseconds, local offset
 );
-CREATE INDEX answers_of_group ON answers (group_ref, reader);
-CREATE INDEX answers_of_reader ON answers (reader);
+CREATE INDEX answers_of_group ON answers (group_ref, reader, role, id, label);
+CREATE INDEX answers_of_reader ON answers (reader, at);
 CREATE UNIQUE INDEX answers_superseded ON answers (supersedes) WHERE supersedes IS NOT NULL;
 
 CREATE TABLE reveals (

@@ -4,7 +4,8 @@ const SETTLE_MS = 300; // after the screen changed, clicks within this time were
 let busy = false; // an answer or an undo is on its way
 let answered = []; // this reader's answers, oldest first: {uid, group, label, reason}
 
-const answerText = (answer) => texts[answer.label] + (answer.reason ? "（" + answer.reason + "）" : "");
+const answerText = (answer) => (answer.reason
+  ? fill(texts.with_reason, { answer: texts[answer.label], reason: answer.reason }) : texts[answer.label]);
 
 const setBusy = (now) => {
   busy = now;
@@ -15,6 +16,10 @@ const setBusy = (now) => {
 const saveAnswer = async () => {
   if (busy || !panelOpen()) return;
   const body = { group: current.id, label, reason: reasonText(), seconds: secondsLookedAt() };
+  if (body.reason.length > MOST_CHARACTERS) {
+    say(fill(texts.too_long, { most: MOST_CHARACTERS }));
+    return;
+  }
   const item = { uid: uuid(), kind: "answer", reader, body };
   setBusy(true);
   closePanel();
@@ -40,7 +45,7 @@ const afterAnswer = (item, reply) => {
 };
 
 const recordAnswer = (item, data) => {
-  forgetDraft();
+  forgetDraft(item.body.group);
   answered.push({ uid: item.uid, ...item.body });
   left = data.left;
   today = data.today ?? today + 1;
@@ -56,7 +61,7 @@ const goOn = () => {
 const showLast = () => {
   const last = answered.at(-1);
   byId("last").hidden = !last;
-  byId("last-text").textContent = last ? texts.last + "：" + answerText(last) : "";
+  byId("last-text").textContent = last ? fill(texts.saying, { name: texts.last, value: answerText(last) }) : "";
 };
 
 const undo = async (answer) => {
@@ -81,6 +86,7 @@ const undo = async (answer) => {
 const takeBack = (answer, group) => {
   answered = answered.filter((other) => other.uid !== answer.uid);
   today = Math.max(today - 1, 0);
+  ready.filter((other) => other.id === group.id).forEach(dropGroup);
   ready = ready.filter((other) => other.id !== group.id);
   if (current) ready.unshift(current);
   showLast();

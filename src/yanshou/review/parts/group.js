@@ -14,6 +14,7 @@ const showGroup = (group) => {
   showPhotos(group);
   paintMissing();
   showProgress();
+  tellUnseen(fill(texts.new_group, { photos: group.photos.length }));
   [shownAt, away, awaySince] = [begun, 0, performance.now()];
   requestAnimationFrame(() => setTimeout(() => performance.measure("group shown", { start: begun, end: performance.now() })));
 };

@@ -44,5 +44,9 @@ const arrow = (key) => {
   else strip.children[at]?.querySelector("figcaption")?.scrollBy(0, -y * 60);
 };
 
+document.addEventListener("click", (event) => { // a button that was clicked would take the next Enter or space
+  if (!event.detail || !isWorking() || !event.target.closest("button") || document.querySelector("dialog[open]")) return;
+  (panelOpen() ? panel : byId("work")).focus({ preventScroll: true });
+});
 for (const dialog of document.querySelectorAll("dialog")) dialog.querySelector(".close").addEventListener("click", () => dialog.close());
 byId("open-help").addEventListener("click", () => byId("help").showModal());

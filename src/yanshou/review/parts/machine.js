@@ -42,4 +42,4 @@ const reveal = async (answer) => {
   byId("machine").showModal();
 };
 
-const ownAnswer = (answer) => make("p", "", texts.your_answer + "：" + answerText(answer));
+const ownAnswer = (answer) => make("p", "", fill(texts.saying, { name: texts.your_answer, value: answerText(answer) }));

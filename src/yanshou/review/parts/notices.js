@@ -1,5 +1,6 @@
 // What the page says: a status (read out when there is time), an alert (at once), and notices that stay until closed.
 const say = (text) => { byId("status").textContent = text; };
+const tellUnseen = (text) => { byId("heard").textContent = text; }; // for those who hear the page
 const warn = (text) => { byId("alert").textContent = text; };
 
 const notice = (text, typed) => { // `typed`: what the reader wrote and may want to copy

@@ -2,6 +2,7 @@
 // draft until it is saved, so that neither a reload nor a lost group loses it.
 const DRAFT = "yanshou-review-draft-" + storeId;
 const panel = byId("panel"), field = byId("reason-text");
+const MOST_CHARACTERS = 500; // of a reason: the server takes no more
 let label = null; // what the panel would save; null: closed
 let picked = []; // reasons, in the order of the vocabulary
 
@@ -38,10 +39,9 @@ const withdraw = () => { // the draft stays
 
 const paintReasons = () => {
   byId("reasons").replaceChildren(...vocabulary().map((reason, number) => {
-    const element = makeButton("reason", "", (event) => {
+    const element = makeButton("reason", "", () => {
       pick(number);
-      if (event.detail) panel.focus({ preventScroll: true }); // by mouse or finger: Enter then saves
-      else byId("reasons").children[number].focus();
+      byId("reasons").children[number].focus();
     });
     if (number < 9) element.append(make("kbd", "", String(number + 1)), " ");
     element.append(reason);
@@ -62,17 +62,18 @@ const pick = (number) => {
 
 const reasonText = () => [...picked, field.value.trim()].filter(Boolean).join(texts.join);
 
-// Drafts: of one group at a time.
-const keepDraft = () => remember("sessionStorage", DRAFT, { group: current.id, label, picked, text: field.value });
-const draftOf = (group) => {
-  const draft = recall("sessionStorage", DRAFT);
-  return draft && draft.group === group.id ? draft : null;
-};
+// Drafts, by group.
+const drafts = () => recall("sessionStorage", DRAFT) ?? {};
+const keepDraft = () => remember("sessionStorage", DRAFT, { ...drafts(), [current.id]: { label, picked, text: field.value } });
+const draftOf = (group) => drafts()[group.id];
 const draftText = (group) => {
   const draft = draftOf(group);
   return draft ? [...draft.picked, draft.text.trim()].filter(Boolean).join(texts.join) : "";
 };
-const forgetDraft = () => remember("sessionStorage", DRAFT, null);
+const forgetDraft = (id) => {
+  const { [id]: _, ...others } = drafts();
+  remember("sessionStorage", DRAFT, others);
+};
 
 field.addEventListener("input", keepDraft);
 byId("withdraw").addEventListener("click", withdraw);

@@ -66,7 +66,7 @@ const fetchFull = async (photo) => { // for the zoomed view; the reduced photo s
     if (address) URL.revokeObjectURL(address);
     return;
   }
-  photo.full = address;
+  photo.full = address; // null where it failed: the next zoom tries again
   if (address) paintZoom(photo);
 };
 

@@ -36,7 +36,8 @@ const paintPhoto = (photo) => { // after its state or its turn has changed
 
 const paintMissing = () => {
   const count = current.photos.filter((photo) => photo.state === "gone").length;
-  if (count) say(fill(texts.photos_missing, { count }));
+  byId("missing").hidden = !count;
+  byId("missing").textContent = count ? fill(texts.photos_missing, { count }) : "";
 };
 
 const numberButton = (photo, place) => {

@@ -6,7 +6,7 @@ const show = (name) => {
   screen = name;
   for (const id of SCREENS) byId(id).hidden = id !== name;
   byId("top").hidden = name !== "work";
-  const first = byId(name).querySelector("input, button.main");
+  const first = byId(name).querySelector("input, button.main, button.queue:not(:disabled)");
   (name === "work" || !first ? byId("work") : first).focus({ preventScroll: true });
 };
 const isWorking = () => screen === "work";

@@ -38,7 +38,7 @@ const deliverKept = async () => { // from before a reload
     }
     if (reply.ok) say(item.kind === "answer" ? fill(texts.saved, { answer: answerText(item.body) }) : texts.undone);
     else notice(refusal(item, reply), item.body.reason);
-    if (item.kind === "answer") forgetDraft();
+    if (item.kind === "answer") forgetDraft(item.body.group);
   }
   const others = kept();
   if (others.length) notice(fill(texts.other_reader_kept, { reader: others[0].reader, count: others.filter((item) => item.reader === others[0].reader).length }));

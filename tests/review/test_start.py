@@ -1,0 +1,72 @@
+"""Starts of `yanshou review`, up to the store that can be served."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.judged_files import write_judged
+from support.lines import GROUNDING, verdict
+from support.review_files import CLEAR, DOUBT, write_review_files
+
+from yanshou.errors import InputError, LockedError
+from yanshou.missions import load_missions
+from yanshou.review.start import started
+from yanshou.settings import ReviewSettings
+
+
+def groups_of(store: Path, *files: Path, **more: Any) -> dict[str, str]:
+    """Starts, and says which groups are queued, and why."""
+    with started(ReviewSettings(store=store, files=files, **more), load_missions()) as start:
+        assert (start.imported is None) == (not files)
+        return {group.key.group_id: group.why for group in start.store.answered_groups()}
+
+
+def test_later_starts_resume_add_files_and_add_the_audit(tmp_path: Path) -> None:
+    store = tmp_path / "review.sqlite"
+    files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR, DOUBT], audit=2)
+    first = groups_of(store, files.decisions)
+    assert sorted(first.values()) == ["doubt", "doubt", "false_release", "false_release"]
+    assert groups_of(store) == first
+    assert groups_of(store, audit=files.audit).keys() == first.keys()
+    (tmp_path / "b").mkdir()
+    later = write_judged(tmp_path / "b", [verdict("QC-later", None, p=0.9)])
+    assert groups_of(store, later) == {**groups_of(store), "QC-later": "false_release"}
+
+
+def test_audit_queues_what_was_not(tmp_path: Path) -> None:
+    store = tmp_path / "review.sqlite"
+    files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR, DOUBT], audit=2)
+    near = {"near": 0.0}
+    assert set(groups_of(store, files.decisions, **near).values()) == {"doubt"}
+    assert sorted(groups_of(store, audit=files.audit).values()) == ["audit", "audit", "doubt", "doubt"]
+    assert sorted(groups_of(store, files.decisions, **near).values()) == ["audit", "audit", "doubt", "doubt"]
+
+
+def test_new_links(tmp_path: Path) -> None:
+    store, keys = tmp_path / "review.sqlite", []
+    files = write_judged(tmp_path, [verdict("QC-1", None)])
+    for new_links in (False, False, True):
+        settings = ReviewSettings(store=store, files=(files,), new_links=new_links)
+        with started(settings, load_missions()) as start:
+            keys.append(start.store.key("reader"))
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_store_that_is_served_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    store = tmp_path / "review.sqlite"
+    damaged = tmp_path / f"{GROUNDING}_verdicts.jsonl"
+    files = write_judged(tmp_path, [verdict("QC-1", None)])
+    with started(ReviewSettings(store=store, files=(files,)), load_missions()):
+        damaged.write_text("{}")
+        with pytest.raises(LockedError, match="another `yanshou review` serves this store"):
+            groups_of(store, damaged)
+
+
+def test_audit_of_other_groups_adds_nothing(tmp_path: Path) -> None:
+    files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR], audit=2)
+    other = write_judged(tmp_path, [verdict("QC-1", None)])
+    with pytest.raises(InputError, match=r"2 groups \(.* of the audit are in none of the files"):
+        groups_of(tmp_path / "review.sqlite", other, audit=files.audit)
+    with pytest.raises(InputError, match="no group is queued"):
+        groups_of(tmp_path / "review.sqlite")
+    assert len(groups_of(tmp_path / "review.sqlite", other)) == 1
