@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,7 +37,10 @@ from yanshou.stage_b.verdict import read_verdict
 from yanshou.world.jobs import Job, random_job
 
 PAGE = Path(__file__).parents[1] / "docs" / "grpo.md"
-FINITE = ("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "frac_reward_zero_std", "kl")
+FINITE = (
+    *("loss", "grad_norm", "reward", "rewards/label/mean", "rewards/format_/mean", "rewards/grounded/mean"),
+    *("frac_reward_zero_std", "kl"),
+)
 HERE = {"use_cpu=False": "use_cpu=True", "temperature=0.7": "temperature=1.5", "top_p=0.9": "top_p=1.0"}
 
 
@@ -47,14 +51,14 @@ def filled(code: str, values: Mapping[str, str]) -> str:
     return code
 
 
-def write_dataset(folder: Path, groups: int, seed: int = 0) -> None:
-    """Writes data/train.jsonl and data/val.jsonl of drawn jobs."""
+def write_dataset(folder: Path, groups: int, seed: int = 0, photos: int = 0, val_fraction: float = 0.1) -> None:
+    """Writes data/train.jsonl and data/val.jsonl of drawn jobs. `photos`: of each group; 0: as many as it has."""
     rng, named = Random(f"trl:{seed}"), list(load_missions())
     jobs = [random_job(rng, named[number % len(named)]) for number in range(groups)]
     stage_a = folder / "stage_a.jsonl"
-    lines = [_record(job, f"QC-20261124-{number:07}").model_dump_json() for number, job in enumerate(jobs)]
+    lines = [_record(job, f"QC-20261124-{number:07}", photos).model_dump_json() for number, job in enumerate(jobs)]
     stage_a.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    build_dataset(DatasetSettings(stage_a=(stage_a,), output_dir=folder / "data"))
+    build_dataset(DatasetSettings(stage_a=(stage_a,), output_dir=folder / "data", val_fraction=val_fraction))
 
 
 def snippet() -> str:
@@ -65,11 +69,12 @@ def snippet() -> str:
     return found[1]
 
 
-def _record(job: Job, group_id: str) -> StageARecord:
+def _record(job: Job, group_id: str, photos: int = 0) -> StageARecord:
     lines = job.lines()
+    lines = list(islice(cycle(lines), photos or len(lines)))
     return StageARecord(
         group_id=group_id, mission=job.mission.name, label=job.label, timestamp=now(),
-        images=[f"{number}.jpeg" for number, _ in enumerate(lines, 1)],
+        images=[f"{group_id}-{number}.jpeg" for number, _ in enumerate(lines, 1)],
         per_image={image_key(number): line for number, line in enumerate(lines, 1)},
         raw_texts=lines, clean_texts=lines,
     )  # fmt: skip

@@ -359,9 +359,12 @@ def test_the_code_for_trl_finds_its_columns(tmp_path: Path, monkeypatch: pytest.
     assert [[message["role"] for message in prompt] for prompt in data["prompt"]] == [["system", "user"]] * len(data)
     answers = [[{"role": "assistant", "content": f"{solution}\n理由: 齐全"}] for solution in data["solution"]]
     columns = {name: data[name] for name in data.column_names if name != "prompt"}
-    assert "reward_funcs=[label, format_]" in trainer
+    assert "reward_funcs=[label, format_, grounded]" in trainer
     for reward in (names["label"], names["format_"]):
         assert reward(prompts=data["prompt"], completions=answers, trainer_state=None, **columns) == [1.0] * len(data)
+    assert names["grounded"](completions=answers, trainer_state=None, **columns) == [0.0] * len(
+        data
+    )  # 齐全 names nothing
 
 
 @pytest.mark.train

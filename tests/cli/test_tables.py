@@ -99,7 +99,7 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
     rows = cells(dataset_tables(build_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
     assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in rows
-    assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%"] in rows
+    assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%", "–"] in rows
     assert sum(words[:1] == ["all"] for words in rows) == 3
     assert ["[red]甲", "1", "2", "100.0%", "50.0%", "[1.3–50.0]"] in rows
 

@@ -66,6 +66,14 @@ def test_each_key_opens_its_own_page_alone(shared: Site) -> None:
     assert Browser(shared.port, lead.cookie.replace("_lead_", "_reader_")).get("/").status == 401
 
 
+def test_the_lead_has_a_page_and_a_cookie_of_their_own(shared: Site) -> None:
+    lead, reader = shared.browser("/lead"), shared.browser()
+    assert lead.cookie.startswith(f"yanshou_lead_{shared.store.id}=")
+    assert (lead.get("/lead").status, lead.get("/api/lead/progress").status) == (200, 200)
+    assert (lead.get("/").status, lead.get("/api/queues").status) == (401, 401)
+    assert (reader.get("/lead").status, reader.get("/api/lead/progress").status) == (401, 401)
+
+
 def test_a_forged_cookie_is_no_session(shared: Site) -> None:
     name, _, value = shared.browser().cookie.partition("=")
     for forged in ("", "x", value[:-1], value + "x", value.swapcase(), "' OR 1=1 --", "%00", value[1:]):
@@ -112,6 +120,7 @@ def test_an_answer_that_comes_twice_is_one_answer(site: Site) -> None:
     assert reader.answer(group, UID + "1", "fail").json()["error"] == "uid_used"
     assert reader.answer(group, UID + "2").json()["error"] == "answered"
     history = reader.get("/api/history").json()["answers"]
+    assert reader.get("/api/queues").json()["today"] == 1
     assert [(row["uid"], row["label"], row["group_id"]) for row in history] == [(UID + "1", "pass", "")]
 
 

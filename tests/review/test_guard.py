@@ -1,13 +1,15 @@
 """What stands before every request: other sites' pages, other names of this machine, bodies that are too much."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message
 from support.review_site import Browser, Site, raw, serve_site
 
-from yanshou.review.guard import BODY_BYTES, HEADERS, host_name
+from yanshou.review.guard import BODY_BYTES, HEADERS, Guard, host_name
 
 JSON = "application/json"
 
@@ -128,6 +130,29 @@ def test_a_chunked_body_of_the_right_size_is_read(site: Site, reader: Browser) -
     assert error(raw(site.port, headers, *parts)) == (400, "bad_request")  # a key is missing: all of it was read
 
 
+def test_a_body_that_never_comes_is_too_slow() -> None:
+    async def run() -> list[Message]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"a"), (b"origin", b"http://a"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/api/next", "headers": headers}
+        await Guard(unreachable, {"a"}, "en", body_s=0.05)(scope, receive, send)
+        return sent
+
+    async def unreachable(*arguments: object) -> None:
+        raise AssertionError
+
+    start, reply = asyncio.run(run())
+    assert (start["status"], json.loads(reply["body"])["error"]) == (408, "too_slow")
+
+
 def test_a_client_that_leaves_amid_its_request_is_no_fault(site: Site) -> None:
     half = head(site, "Content-Length: 100") + b"{"
     with pytest.raises(TimeoutError):
@@ -140,7 +165,7 @@ def test_a_client_that_leaves_amid_its_request_is_no_fault(site: Site) -> None:
     ("path", "status"),
     [("/", 401), ("/lead", 401), ("/start", 401), ("/static/review.css", 200), ("/static/x", 404), ("/x", 404),
      ("/photo/1", 401),
-     ("/api/queues", 401), ("/api/renew", 405)],
+     ("/api/queues", 401), ("/api/renew", 405), ("/api/lead/progress", 401)],
 )  # fmt: skip
 def test_every_reply_has_the_headers(site: Site, path: str, status: int) -> None:
     reply = Browser(site.port).get(path)

@@ -7,20 +7,20 @@ kills the clock of leases sometimes moves by more than their length, so that the
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 import pytest
-from support.review_checks import export_faults, faults
+from support.review_checks import export_faults, faults, rows
 from support.review_client import Habits, Journal, ReviewClient
 from support.review_files import ALL, write_review_files
 from support.review_server import ReviewServer
 from support.review_store import make_store
 
-from yanshou.review.readings import next_step
-from yanshou.review.store import Store
+from yanshou.review.readings import Answer, GroupRule, next_step
 
 A_FEW, OF_A_ROUND = 6, 50  # kills
 KILLS = int(os.environ.get("YANSHOU_REVIEW_KILLS", "0"))  # 0: a few
@@ -97,6 +97,12 @@ class Work:
 
 def wrong_steps(store: Path) -> list[str]:
     """Groups whose next step is not that of their answers."""
-    with Store.open_to_read(store) as opened:
-        groups = opened.answered_groups()
-    return [f"{group.key}: {group.need}" for group in groups if group.need != next_step(group.answers, group.rule)]
+    answers = defaultdict[int, list[Answer]](list)
+    for row in rows(store, "SELECT * FROM answers ORDER BY id"):
+        found = Answer(row["reader"], row["role"], row["label"], bool(row["blind"]), row["at"])
+        answers[row["group_ref"]].append(found)
+    return [
+        f"{row['group_id']}: {row['need']}"
+        for row in rows(store, "SELECT * FROM groups")
+        if row["need"] != next_step(answers[row["id"]], GroupRule(row["label"] or None, bool(row["sampled"]), False))
+    ]

@@ -8,7 +8,7 @@ import pytest
 from support.review_site import MISSION, SECRETS, Browser, Site, serve_site
 
 from yanshou.review.export import export
-from yanshou.review.snapshot import read_store
+from yanshou.review.snapshot import read_snapshot
 
 
 @pytest.fixture
@@ -75,8 +75,10 @@ def test_the_leads_answer_is_final_and_brings_the_machines_side(site: Site, lead
     assert (found["own"]["label"], found["own"]["reason"], found["own"]["reader"]) == ("fail", "露铜", "lead")
     assert found["machine"] == reply["machine"]
     assert group not in [each["id"] for each in lead.get("/api/lead/progress").json()["disputes"]["groups"]]
+    (decided,) = lead.get("/api/lead/progress").json()["decided"]
+    assert (decided["id"], decided["label"], decided["reason"], decided["reader"]) == (group, "fail", "露铜", "lead")
     decide(lead, group, "pass")  # the lead has seen the machine's side since
-    written = export(read_store(tmp_path / "review.sqlite"))
+    written = export(read_snapshot(tmp_path / "review.sqlite"))
     assert [(line.role, line.label, line.blind) for line in written.lines if line.role == "lead"] == [
         ("lead", "fail", True), ("lead", "pass", False),
     ]  # fmt: skip

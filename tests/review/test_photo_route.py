@@ -1,6 +1,8 @@
 """Photos as the page gets them: upright, without anything of the file but its pixels, and only of groups at hand."""
 
 import io
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from support.photos import encoded, noise
 from support.review_site import SECRET, Browser, Site, serve_site
 
 from yanshou.review.causes import CAUSES
+from yanshou.review.photo_route import AT_ONCE
 from yanshou.review.photos import jpeg
 from yanshou.review.refusals import RefusalError
 
@@ -39,9 +42,9 @@ def test_a_photo_is_upright_and_bare(site: Site) -> None:
         for word in (SECRET.encode(), b"Exif", b"http", b"JFXX", b"Photoshop", b"\xff\xfe"):
             assert word not in reply.body
         picture = Image.open(io.BytesIO(reply.body)).convert("RGB")
-        assert picture.size == (600, 900)  # turned: it is stored as 900 × 600
-        assert picture.crop((0, 0, 600, 400)).getextrema()[0][0] > 200  # red above
-        assert picture.crop((0, 500, 600, 900)).getextrema()[2][0] > 200  # blue below
+        assert picture.size == (200, 300)  # turned: it is stored as 300 × 200
+        assert picture.crop((0, 0, 200, 140)).getextrema()[0][0] > 200  # red above
+        assert picture.crop((0, 160, 200, 300)).getextrema()[2][0] > 200  # blue below
         assert not Image.open(io.BytesIO(reply.body)).getexif()
 
 
@@ -118,3 +121,23 @@ def test_answers_do_not_wait_for_photos(site: Site) -> None:
         waiting = [one for one in asked if not one.done()]
         assert len(waiting) > 5
         assert all(one.result().status == 200 for one in asked)
+
+
+def test_a_photo_that_nobody_waits_for_is_not_decoded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+
+    def slowly(path: Path, size: str) -> bytes:
+        decoded.append(path)
+        time.sleep(0.3)
+        return b""
+
+    monkeypatch.setattr("yanshou.review.photo_route.jpeg", slowly)
+    reader = site.reader("李")
+    first, _ = photos(reader)
+    request = f"GET /photo/{first} HTTP/1.1\r\nHost: localhost\r\nCookie: {reader.cookie}\r\n\r\n".encode()
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", site.port)) as connection:
+            connection.sendall(request)
+            time.sleep(0.005)
+    assert reader.get(f"/photo/{first}").status == 200
+    assert len(decoded) <= AT_ONCE + 1

@@ -110,6 +110,19 @@ def test_answers_from_before_the_draw_make_no_figure(tmp_path: Path) -> None:
         assert shown(store)["audit"] == {"settled": 6, "of": 6, "early": 6, "bad": None}
 
 
+def test_final_answers_are_listed_the_newest_first_and_once_per_group(store: Store) -> None:
+    people = People(store)
+    for group in (KEYS[0], KEYS[2], KEYS[4]):
+        people.say("李", group, "fail")
+        people.say("王", group, "pass")
+        people.decide(group, "fail")
+    people.decide(KEYS[0], "unsure")
+    found = shown(store)["decided"]
+    assert [(each["id"], each["label"]) for each in found] == [
+        (people.ids[KEYS[0]], "unsure"), (people.ids[KEYS[4]], "fail"), (people.ids[KEYS[2]], "fail"),
+    ]  # fmt: skip
+
+
 def test_without_an_audit_there_is_none(store: Store) -> None:
     found = shown(store)
     assert (found["audit"], found["not_queued"], found["seconds"], found["disputes"]) == (

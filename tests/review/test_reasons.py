@@ -22,6 +22,7 @@ def test_screws() -> None:
             "缺少证据：BBU安装螺丝符合要求",
             *ALWAYS,
         ],
+        "unsure": ALWAYS,
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from support.judged_files import write_judged
 from support.lines import GROUNDING, verdict
 from support.review_files import CLEAR, DOUBT, write_review_files
+from support.review_rows import queued_groups
 
 from yanshou.errors import InputError, LockedError
 from yanshou.missions import load_missions
@@ -18,7 +19,7 @@ def groups_of(store: Path, *files: Path, **more: Any) -> dict[str, str]:
     """Starts, and says which groups are queued, and why."""
     with started(ReviewSettings(store=store, files=files, **more), load_missions()) as start:
         assert (start.imported is None) == (not files)
-        return {group.key.group_id: group.why for group in start.store.answered_groups()}
+        return {name: group["why"] for name, group in queued_groups(start.store).items()}
 
 
 def test_later_starts_resume_add_files_and_add_the_audit(tmp_path: Path) -> None:
@@ -40,6 +41,15 @@ def test_audit_queues_what_was_not(tmp_path: Path) -> None:
     assert set(groups_of(store, files.decisions, **near).values()) == {"doubt"}
     assert sorted(groups_of(store, audit=files.audit).values()) == ["audit", "audit", "doubt", "doubt"]
     assert sorted(groups_of(store, files.decisions, **near).values()) == ["audit", "audit", "doubt", "doubt"]
+
+
+def test_start_says_where_the_audit_is(tmp_path: Path) -> None:
+    files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR], audit=2)
+    settings = ReviewSettings(store=tmp_path / "review.sqlite", files=(files.decisions,), audit=files.audit)
+    with started(settings, load_missions()) as start:
+        assert list(start.lines())[-1] == "audit: 2 groups, among the others"
+    with started(ReviewSettings(store=settings.store, open=True), load_missions()) as start:
+        assert list(start.lines()) == ["audit: 2 groups, in a queue of their own"]
 
 
 def test_new_links(tmp_path: Path) -> None:
@@ -69,4 +79,4 @@ def test_audit_of_other_groups_adds_nothing(tmp_path: Path) -> None:
         groups_of(tmp_path / "review.sqlite", other, audit=files.audit)
     with pytest.raises(InputError, match="no group is queued"):
         groups_of(tmp_path / "review.sqlite")
-    assert len(groups_of(tmp_path / "review.sqlite", other)) == 1
+    assert len(groups_of(tmp_path / "review.sqlite", other, seed=5)) == 1  # the seed is that of the first import

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from yanshou.missions import load_missions
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
@@ -94,3 +95,14 @@ def test_groups_left_out_are_a_warning_that_names_the_first() -> None:
         "1 groups are left out; left_out in the card lists them. The first: "
         "group QC-9 (甲, pass): its prompt has 900 tokens, more than 800"
     ]
+
+
+def test_labels_that_the_missions_rule_contradicts_are_counted() -> None:
+    name, shown = "挡风板安装检查", "BBU设备/华为,显示完整,无需安装×1"
+    train = [example(shown, mission=name), example(shown, mission=name, group="QC-2", label="fail")]
+    val = [example("无关图片×1", mission=name, group="QC-3")]
+    settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
+    card = build_card(settings, train, val, {}, (), missions=load_missions())
+    for figures in (card.missions[name], card.overall):
+        assert (figures.against_rule, figures.against_rule_share) == (2, 2 / 3)
+    assert card_of(train, val).overall.against_rule is None

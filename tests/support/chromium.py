@@ -78,16 +78,21 @@ class Browser:
 
     def open(self, page: Path, fragment: str = "", width: int = 1440, height: int = 900) -> None:
         """Loads the page, at a width and height in CSS pixels, and clears the logs."""
-        self.size(width, height)
+        self.visit(page.as_uri() + (f"#{fragment}" if fragment else ""), width, height)
+
+    def visit(self, url: str, width: int = 1440, height: int = 900, *, touch: bool = False) -> None:
+        """As `open`, for any URL. `touch`: as a phone, whose pointer is a finger."""
+        self.size(width, height, touch=touch)
         self.chrome.get("about:blank")  # otherwise another fragment of the same page would not reload it
         self.console()
         self.requests()
-        self.chrome.get(page.as_uri() + (f"#{fragment}" if fragment else ""))
+        self.chrome.get(url)
 
-    def size(self, width: int, height: int) -> None:
+    def size(self, width: int, height: int, *, touch: bool = False) -> None:
         """Sets the size of the page. The window keeps its size."""
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
         self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        self.chrome.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touch, "maxTouchPoints": 5})
 
     # Reading
 
@@ -143,6 +148,26 @@ class Browser:
         left, top = self.run(box, self.element(selector))
         for kind, points in (("touchStart", [{"x": left + x, "y": top + y}]), ("touchEnd", [])):
             self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def tap(self, selector: str, times: int = 1) -> None:
+        """Taps the middle of the element with a finger, once or several times at once."""
+        middle = (
+            "const b = arguments[0].getBoundingClientRect(); return {x: b.left + b.width / 2, y: b.top + b.height / 2}"
+        )
+        points = [self.run(middle, self.element(selector))]
+        for kind, touched in (("touchStart", points), ("touchEnd", [])) * times:
+            self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+    def drag(self, *fingers: tuple[tuple[float, float], tuple[float, float]], steps: int = 12) -> None:
+        """Moves each finger from one point of the page to another, all at once, and lifts them."""
+        for step in range(steps + 1):
+            points = [
+                {"x": a[0] + (b[0] - a[0]) * step / steps, "y": a[1] + (b[1] - a[1]) * step / steps, "id": number}
+                for number, (a, b) in enumerate(fingers)
+            ]
+            kind = "touchMove" if step else "touchStart"
+            self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
     def choose(self, selector: str, value: str) -> None:
         """Chooses an option of a select by its value."""

@@ -32,6 +32,7 @@ from yanshou.version import __version__
 
 MISSION = "BBU接地线检查"
 SUMMARY = "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，电线/分布散乱×2"
+SIZE = (300, 200)  # width × height of the photos, as stored: turned by their EXIF
 P_PASS = 0.918273645
 SECRET = "SECRET"
 SECRETS = (SECRET, "918273645", "false_release", "doubt", "审核通过", "审核不通过", "QC-", ".jpg", "/tmp/", "sampled")
@@ -140,7 +141,7 @@ def serve_site(
 def _group(folder: Path, number: int, summary: str) -> ImportedGroup:
     key = GroupKey(MISSION, ("pass", "fail", None)[number % 3], f"QC-{SECRET}-20241022-{number:07}")
     name = {"pass": "审核通过", "fail": "审核不通过", None: "."}[key.label]
-    files = [photo_file(folder / "photos" / name / key.group_id / f"{SECRET}_{n}.jpg", 6) for n in (1, 2)]
+    files = [photo_file(folder / "photos" / name / key.group_id / f"{SECRET}_{n}.jpg", 6, SIZE) for n in (1, 2)]
     says: Any = ("pass", "fail", None)[number % 3]
     return ImportedGroup(
         key, tuple(ImportedPhoto(str(file), summary) for file in files), ("false_release", "doubt")[number % 2],

@@ -5,6 +5,7 @@ pytest -m train tests/train/test_real.py
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +113,7 @@ def changed(final: Path) -> set[str]:
 
 def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     hot = {"temperature": 3.0, "top_p": 1.0}  # the shipped checkpoint is certain of its answers
-    few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2)
+    few = settings(**SMALL, **hot, max_steps=3, learning_rate=1e-2, last_blocks=2, reward=("grounded=0.3",))
     assert run(few, until="swift/checkpoint-1/trainer_state.json", kill=signal.SIGKILL) == -signal.SIGKILL
     assert ended(few.output_dir)  # with its launcher
     log = (few.output_dir / "swift.log").read_text(encoding="utf-8", errors="replace")
@@ -124,10 +125,28 @@ def test_grpo_killed_and_resumed_becomes_a_checkpoint(settings: Build) -> None:
     steps, divergences = read_curves(few.output_dir / "swift/logging.jsonl").of(KL)
     assert steps == [1, 2, 3]
     assert divergences[0] == 0 < divergences[-1]  # it starts at the checkpoint and moves away from it
+    for name in ("Label", "Format", "Grounded"):
+        assert len(read_curves(few.output_dir / "swift/logging.jsonl").of(f"rewards/{name}/mean")[0]) == 3
     names = changed(few.output_dir / "final")
     assert names
     assert all(name.startswith(("model.language_model.layers.4.", "model.language_model.layers.5.")) for name in names)
     assert all(answers(few.output_dir / "final"))
+
+
+def test_empty_answers_are_trained_on(settings: Build, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint.locate("demo"), tmp_path / "silent")
+    path = folder / "generation_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
+    config["suppress_tokens"] = [token for token in range(vocabulary) if token not in (config["pad_token_id"], 300)]
+    path.write_text(
+        json.dumps(config), encoding="utf-8"
+    )  # <|endoftext|> or another token: half of all answers are empty
+    few = settings(checkpoint=str(folder), val_file=None, **SMALL, temperature=100.0, top_p=1.0, max_steps=2)
+    assert run(few) == 0
+    lines = (few.output_dir / "swift/completions.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [text for line in lines for text in json.loads(line)["completion"]]
+    assert any(text in ("", "<|endoftext|>") for text in texts), texts
 
 
 def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:

@@ -20,7 +20,15 @@ from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
 
 from yanshou.engines import checkpoint
-from yanshou.errors import CheckpointError, InputError, LockedError, OutputError, ResumeError, RunError, UsageError
+from yanshou.errors import (
+    CheckpointError,
+    InputError,
+    LockedError,
+    OutputError,
+    ResumeError,
+    RunError,
+    UsageError,
+)
 from yanshou.settings import TrainSettings
 from yanshou.stage_b.training_groups import read_training_groups
 from yanshou.storage import atomic
@@ -147,6 +155,7 @@ def test_a_trainer_that_fails_later_says_from_where_to_resume(settings: Build, m
     [
         ({"lora_rank": 16}, "\n  lora_rank: file has 8, this run has 16\n"),
         ({"extra_args": ("--x", "1")}, "\n  extra_args: file has "),
+        ({"reward": ("grounded=0.3",)}, "\n  reward_weights: file has nothing, this run has {"),
     ],
 )
 def test_other_settings_are_refused_showing_the_difference(
@@ -156,6 +165,36 @@ def test_other_settings_are_refused_showing_the_difference(
     with pytest.raises(ResumeError) as refused:
         Training(settings(**changes)).run()
     assert difference in str(refused.value)
+
+
+def test_the_default_weights_of_the_rewards_are_no_other_setting(settings: Build) -> None:
+    Training(settings()).run()
+    run = json.loads((settings().output_dir / "train.run.json").read_text(encoding="utf-8"))
+    assert not {"reward", "reward_weights"} & run.keys()  # as before there were weights to give
+    assert Training(settings(reward=("grounded=0", "label=1.0"))).run().status == 0
+
+
+def test_rows_without_summaries_are_refused_only_where_reasons_are_rewarded(settings: Build, tmp_path: Path) -> None:
+    old = [{key: value for key, value in row.items() if key != "summaries"} for row in rows(8, 1)]
+    given = settings(train_file=write_lines(tmp_path / "old.jsonl", old))
+    assert "yanshou_grounded" not in Training(given).command_line()
+    cure = r"old.jsonl:1: the reward grounded needs .* and summaries\. Build .* or leave out --reward grounded\."
+    with pytest.raises(InputError, match=cure):
+        Training(given.model_copy(update={"reward": ("grounded=0.3",)})).command_line()
+
+
+def test_rows_whose_label_the_rule_contradicts_are_counted_where_reasons_are_rewarded(
+    settings: Build, tmp_path: Path
+) -> None:
+    given = rows(8, 1)
+    given[0]["solution"] = {"通过": "不通过", "不通过": "通过"}[given[0]["solution"]]
+    training = Training(settings(reward=("grounded=0.3",), train_file=write_lines(tmp_path / "rows.jsonl", given)))
+    training.command_line()
+    assert [warning for warning in training.warnings if "on 1 of 8 rows (12.5%) the mission's rule" in warning]
+    given[1]["mission"] = "别的"
+    write_lines(tmp_path / "rows.jsonl", given)
+    with pytest.raises(InputError, match=r"rows.jsonl:2: unknown mission '别的'.*--mission-file"):
+        training.command_line()
 
 
 def test_a_training_without_its_settings_is_refused(settings: Build) -> None:

@@ -1,5 +1,6 @@
 """The arguments of `swift`."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from yanshou.errors import UsageError
 from yanshou.settings import TrainSettings
-from yanshou.train.command import OFFLINE, PLUGIN, environment, merge_args, target_regex, train_args
+from yanshou.train.command import MISSIONS_ENV, OFFLINE, PLUGIN, environment, merge_args, target_regex, train_args
 
 Build = Callable[..., TrainSettings]
 CACHE = Path("/o/.swift_cache")
@@ -30,6 +31,35 @@ def test_the_settings_defaults_become_arguments(settings: Build) -> None:
         "--learning_rate 5e-06", "--dynamic_sample true", "--check_model false",
     ):  # fmt: skip
         assert part in line
+
+
+@pytest.mark.parametrize(
+    ("reward", "arguments_of_it"),
+    [
+        (("grounded=0.3",), "yanshou_label yanshou_format yanshou_grounded --reward_weights 1.0 0.2 0.3 "),
+        (("format=0", "grounded=2"), "yanshou_label yanshou_grounded --reward_weights 1.0 2.0 "),
+        (("label=0.5",), "yanshou_label yanshou_format --reward_weights 0.5 0.2 "),
+    ],
+)
+def test_a_reward_with_a_weight_is_an_argument(settings: Build, reward: tuple[str, ...], arguments_of_it: str) -> None:
+    assert f"--reward_funcs {arguments_of_it}" in arguments(settings(reward=reward))
+
+
+@pytest.mark.parametrize(
+    ("reward", "message"),
+    [
+        (("truth=1",), "there is no reward 'truth'. Give one of label, format, grounded"),
+        (("grounded",), "'grounded' is not NAME=WEIGHT, as in grounded=0.3"),
+        (("grounded=much",), "'much' is no weight of grounded. Give a number from 0, as in grounded=0.3"),
+        (("grounded=-1",), "'-1' is no weight"),
+        (("grounded=inf",), "'inf' is no weight"),
+        (("label=1", "label=2"), "label has two weights. Give it one"),
+        (("label=0", "format=0"), "every weight is 0"),
+    ],
+)
+def test_a_reward_that_makes_no_sense_is_refused(settings: Build, reward: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        settings(reward=reward)
 
 
 def test_lora_goes_into_the_last_blocks_of_the_language_model_only() -> None:
@@ -97,6 +127,11 @@ def test_on_the_cpu_the_trainer_computes_in_float32_and_sees_no_gpu(settings: Bu
 def test_the_trainer_is_offline_and_has_a_cache_of_its_own() -> None:
     given = environment({"PATH": "/bin", "HF_HUB_OFFLINE": "0", "MODELSCOPE_CACHE": "/x"}, cpu=False, cache=CACHE)
     assert given.items() >= {"PATH": "/bin", "MODELSCOPE_CACHE": str(CACHE), **OFFLINE}.items()
+
+
+def test_the_trainer_learns_where_the_missions_are() -> None:
+    given = environment({}, cpu=False, cache=CACHE, mission_files=(Path("/m/我的.toml"),))
+    assert json.loads(given[MISSIONS_ENV]) == ["/m/我的.toml"]
 
 
 def test_a_step_that_is_no_whole_number_of_groups_is_refused(settings: Build) -> None:

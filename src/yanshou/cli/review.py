@@ -11,7 +11,7 @@ from yanshou.settings import ReviewSettings
 
 if TYPE_CHECKING:
     from yanshou.review.addresses import Address
-    from yanshou.review.importing import Imported
+    from yanshou.review.start import Started
     from yanshou.review.store import Store
 
 NETWORK = (
@@ -47,11 +47,11 @@ def _serve(settings: ReviewSettings) -> None:
     from yanshou.review.start import started
 
     missions = load_missions(settings.mission_files)
+    bound, address = listen(settings.host, settings.port)
     if settings.files:
         say(f"reading {len(settings.files)} files …")
-    bound, address = listen(settings.host, settings.port)
     with closing(bound), started(settings, missions) as start:
-        _report(start.imported, settings, address)
+        _report(start, settings, address)
         app = create_app(
             start.store,
             missions,
@@ -68,11 +68,10 @@ def _serve(settings: ReviewSettings) -> None:
     say(f"stopped: every answer is in {settings.store}")
 
 
-def _report(imported: "Imported | None", settings: ReviewSettings, address: "Address") -> None:
-    if imported:
-        print_warnings(imported.warnings)
-        for line in imported.lines():
-            say(line)
+def _report(start: "Started", settings: ReviewSettings, address: "Address") -> None:
+    print_warnings(start.imported.warnings if start.imported else ())
+    for line in start.lines():
+        say(line)
     print_warnings([OPEN] if settings.open else ())
     print_warnings([NETWORK] if address.reached_from_network else ())
 

@@ -27,35 +27,43 @@ from yanshou.missions import Missions
 from yanshou.review import lead, reader_api
 from yanshou.review.causes import CAUSES, Language, body
 from yanshou.review.guard import HEADERS, Guard
+from yanshou.review.notices import Notices
 from yanshou.review.photo_route import PhotoRoute
 from yanshou.review.refusals import Code, RefusalError
 from yanshou.review.site import page_routes
 from yanshou.review.store import Store
 from yanshou.review.store_errors import DiskFullError
-from yanshou.text import printable
-
-Tell = Callable[[str], None]  # one line for the terminal
 
 
 def create_app(
-    store: Store, missions: Missions, *, hosts: Collection[str], lang: Language, network: bool, tell: Tell
+    store: Store,
+    missions: Missions,
+    *,
+    hosts: Collection[str],
+    lang: Language,
+    network: bool,
+    tell: Callable[[str], None],
 ) -> Starlette:
-    """The application. hosts: names of this server, without port and brackets; network: others can reach it."""
+    """The application.
+
+    hosts: names of this server, without port and brackets. network: other machines can reach it. tell: prints a line.
+    """
+    notices = Notices(tell)
     app = Starlette(
         routes=[
             *page_routes(store, lang, network),
             *reader_api.routes(store, missions),
             *lead.routes(store, missions),
-            PhotoRoute(store, tell).route(),
+            PhotoRoute(store, notices).route(),
         ],
         middleware=[Middleware(Guard, hosts, lang)],
-        exception_handlers=_handlers(lang, tell),
+        exception_handlers=_handlers(lang, notices),
     )
     app.router.redirect_slashes = False
     return app
 
 
-def _handlers(lang: Language, tell: Tell) -> dict[Any, Callable[[Request, Exception], Response]]:
+def _handlers(lang: Language, notices: Notices) -> dict[Any, Callable[[Request, Exception], Response]]:
     """From errors to replies."""
 
     def refused(code: Code) -> Response:
@@ -67,7 +75,7 @@ def _handlers(lang: Language, tell: Tell) -> dict[Any, Callable[[Request, Except
         return refused(error.code)
 
     def of_the_store(request: Request, error: Exception) -> Response:
-        tell(printable(error))
+        notices(error)
         return refused(_code(error))
 
     def of_http(request: Request, error: Exception) -> Response:
@@ -75,7 +83,7 @@ def _handlers(lang: Language, tell: Tell) -> dict[Any, Callable[[Request, Except
         return refused("not_allowed" if error.status_code == 405 else "not_found")
 
     def ours(request: Request, error: Exception) -> Response:
-        tell(f"a fault of yanshou's own, please report it: {_in_one_line(error)}")
+        notices(f"a fault of yanshou's own, please report it: {_in_one_line(error)}")
         return refused("failed")
 
     return {RefusalError: refusal, RunError: of_the_store, HTTPException: of_http, Exception: ours}
@@ -93,4 +101,4 @@ def _in_one_line(error: BaseException) -> str:
     while place and place.tb_next:
         place = place.tb_next
     where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-    return printable(f"{type(error).__name__}: {error}{where}")
+    return f"{type(error).__name__}: {error}{where}"

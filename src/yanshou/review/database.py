@@ -7,33 +7,39 @@ it is. The threads of a server share one connection and wait for each other. Err
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock
+from typing import TypeVar
 
-from yanshou.errors import InputError, OutputError
+from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.review.network_mounts import network_drive
-from yanshou.review.store_errors import damaged, store_error
+from yanshou.review.store_errors import SENT_AGAIN, START_AGAIN, busy, damaged, store_error
 from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
 from yanshou.storage.atomic import write_errors
 from yanshou.text import printable
 
-WAIT_S = 2.0  # for another program's lock, before the error says so
+WAIT_S = 2.0  # for another program's lock and for other threads, before the error says so
 ANOTHER = "Give another --store."
+
+Found = TypeVar("Found")
 
 
 class Database:
-    """The open file. Make one with `open_to_write` or `open_to_read`."""
+    """The open file. Make one with `open_to_write`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
-        self.path, self._connection, self._lock = path, connection, RLock()
+        self.path, self._connection, self._lock = path, connection, Lock()
         self._files = _identities(path) if writes else ()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is kept as a whole when the context ends, and undone where it raises."""
-        with self._lock, _translated(self.path):
+    def writing(self, then: str = SENT_AGAIN) -> Iterator[sqlite3.Connection]:
+        """A transaction that is kept as a whole when the context ends, and undone where it raises.
+
+        then: what an error says about the time after it.
+        """
+        with self._alone(), _translated(self.path, then):
             self._check_files()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
@@ -41,7 +47,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A view that no writer changes until the context ends."""
-        with self._lock, _translated(self.path), _transaction(self._connection, "BEGIN"):
+        with self._alone(), _translated(self.path), _transaction(self._connection, "BEGIN"):
             yield self._connection
 
     @contextmanager
@@ -59,6 +65,16 @@ class Database:
         with self._lock:
             self._connection.close()
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Waits for other threads; not for as long as each of them waits for another program in turn."""
+        if not self._lock.acquire(timeout=WAIT_S):
+            raise busy(self.path)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _check_files(self) -> None:
         """SQLite writes on into a deleted file. Raises OutputError before an answer is lost in one."""
         if self._files and _identities(self.path) != self._files:
@@ -66,6 +82,17 @@ class Database:
                 f"{printable(self.path)}: the store was deleted, moved or replaced while it is served. Stop `yanshou "
                 "review`, put the file and the one that ends with -wal back, and start again."
             )
+
+
+def check_before_lock(path: Path) -> None:
+    """Raises InputError for a file that is no store, before anything is left beside it.
+
+    A store whose last words are in its log looks older than it is here: `open_to_write` looks again.
+    """
+    _check_place(path)
+    if path.exists():
+        with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1")) as connection:
+            _is_blank(path, connection)
 
 
 def open_to_write(path: Path) -> Database:
@@ -76,7 +103,7 @@ def open_to_write(path: Path) -> Database:
     _check_place(path)
     with write_errors(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with _translated(path):
+    with _translated(path, START_AGAIN):
         connection = _connect(path, "rw")
         try:
             _prepare(path, connection)
@@ -86,22 +113,61 @@ def open_to_write(path: Path) -> Database:
             raise
 
 
-def open_to_read(path: Path) -> Database:
-    """Opens a store that is there, without its lock: it may be served meanwhile. Raises as `open_to_write`."""
+def read_store(path: Path, read: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `read` finds in a store that is there, without its lock: it may be served meanwhile.
+
+    A store whose log is empty is read as the file that it is: also on a disk that cannot be written, and nothing is
+    left beside it. If a server starts to write into it meanwhile, it is read again. Raises as `open_to_write`.
+    """
     path = path.resolve()
+    rest = _at_rest(path)
+    try:
+        with closing(_open_to_read(path, alone=rest is not None)) as database, database.reading() as db:
+            found = read(db)
+    except DamagedFileError:
+        if rest == _at_rest(path):
+            raise
+    except OutputError as error:
+        if os.access(path.parent, os.W_OK):
+            raise
+        raise InputError(
+            f"{printable(path)}: newer answers are in {printable(path.name)}-wal, which SQLite reads only in a folder "
+            "that it can write. Copy both files into one."
+        ) from error
+    else:
+        if rest is None or rest == _at_rest(path):
+            return found
+    return read_store(path, read)
+
+
+def _open_to_read(path: Path, *, alone: bool) -> Database:
+    """`alone`: nobody writes, so that SQLite needs no files beside the store."""
     _check_place(path)
     if not path.exists():
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
-    with _translated(path):
-        connection = _connect(path, "ro")
+    with _translated(path, START_AGAIN):
+        connection = _connect(path, "ro&immutable=1" if alone else "ro")
         try:
             _check_made(path, connection)
             return Database(path, connection, writes=False)
         except BaseException:
             connection.close()
             raise
+
+
+def _at_rest(path: Path) -> tuple[int, int] | None:
+    """Time and size of a store whose log is empty. None: there are answers in the log, or no store is there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    log = path.with_name(f"{path.name}-wal")
+    with suppress(OSError):  # there is none
+        if log.stat().st_size:
+            return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _check_place(path: Path) -> None:
@@ -142,7 +208,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if is_new:
         with _transaction(connection, "BEGIN IMMEDIATE"):
             _make_tables(connection)
-    elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+    elif (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
 
 
@@ -200,11 +266,11 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _translated(path: Path, then: str = SENT_AGAIN) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if translated := store_error(path, error):
+        if translated := store_error(path, error, then):
             raise translated from error
         raise
 

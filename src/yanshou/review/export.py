@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yanshou.errors import InputError
+from yanshou.inputs.listing import natural_key
 from yanshou.review.agreement import ANSWERS
 from yanshou.review.readings import Outcome, next_step, outcome
 from yanshou.review.snapshot import Snapshot
@@ -97,13 +98,13 @@ def answers_path(labels: Path) -> Path:
 
 
 def export(snapshot: Snapshot) -> Export:
-    """Sorts the groups by what their answers say."""
+    """Sorts the groups by what their answers say, each kind in natural order."""
     labelled: list[Labelled] = []
     disputed: list[GroupKey] = []
     unsettled: list[GroupKey] = []
     unwritable: list[GroupKey] = []
     unanswered = 0
-    for group in snapshot.groups.values():
+    for group in sorted(snapshot.groups.values(), key=lambda group: _order(group.key)):
         answers = snapshot.of_group.get(group.id, ())
         step, found = next_step(answers, group.rule), outcome(answers, group.rule)
         if step == "first":
@@ -159,6 +160,10 @@ def _lines(snapshot: Snapshot) -> Iterator[AnswerLine]:
             supersedes=None if answer.supersedes is None else uids[answer.supersedes],
             at=answer.at,
         )
+
+
+def _order(key: GroupKey) -> tuple[str, object, str]:
+    return key.mission, natural_key(key.group_id), key.label or ""
 
 
 def _named(key: GroupKey) -> dict[str, Any]:

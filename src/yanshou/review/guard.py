@@ -78,9 +78,8 @@ class Guard:
 
     async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | None:
         """The whole body; None if the client left."""
-        if scope["method"] in READS:
-            return b""
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and scope["method"] not in READS:
             raise RefusalError("bad_request", "The body is no application/json.")
         if int(headers.get("content-length", "0")) > BODY_BYTES:  # h11 let only digits pass
             raise RefusalError("too_large", f"The body has more than {BODY_BYTES} bytes.")

@@ -55,7 +55,6 @@ class Imported:
 
     missions: Mapping[str, QueueCounts]
     added: Added
-    audit: int | None  # groups of the audit that came with this import; None: it came with none
     warnings: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
@@ -67,8 +66,6 @@ class Imported:
             f"groups: {one.added} new, {one.replaced} replaced, {one.same} as before, {len(one.kept)} kept as they "
             "were read"
         )
-        if self.audit is not None:
-            yield f"audit: {self.audit} groups are queued among the others"
 
 
 def import_files(store: Store, read: FilesRead, settings: ReviewSettings) -> Imported:
@@ -84,18 +81,17 @@ def import_files(store: Store, read: FilesRead, settings: ReviewSettings) -> Imp
         counts={mission: asdict(found) for mission, found in counts.items()},
     )
     warnings = (*read.warnings, *_gaps(read), *missing_photos(read.groups), *_kept(added.kept))
-    return Imported(counts, added, len(given.groups) if given else None, warnings)
+    return Imported(counts, added, warnings)
 
 
-def add_audit(store: Store, path: Path) -> int:
-    """Adds an audit to a store that has its groups; returns their number. The same again changes nothing.
+def add_audit(store: Store, path: Path) -> None:
+    """Adds an audit to a store that has its groups. The same again changes nothing.
 
     Raises InputError, DamagedFileError.
     """
     audit = read_audit(path)
     if store.audit != audit:
         store.add_groups([], audit=audit, files=[str(path.absolute())])
-    return len(audit.groups)
 
 
 def check_queue(store: Store, missions: Missions) -> None:

@@ -1,12 +1,12 @@
 """GET /photo/ID?size=view|full: a photo by the number of its row, never by a path.
 
 A few photos are decoded at a time, in threads that leave enough of them for answers, and none for a browser that has
-gone on meanwhile. A file that is missing or damaged is named in the terminal, once.
+gone on meanwhile. A file that is missing or damaged is named in the terminal.
 """
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from yanshou.review.cookies import Cookie
+from yanshou.review.notices import Notices
 from yanshou.review.photos import Size, jpeg
 from yanshou.review.refusals import RefusalError
 from yanshou.review.store import Store
-from yanshou.text import printable
 
 AT_ONCE: Final = max(2, min(os.cpu_count() or 1, 8))  # Pillow decodes without the GIL
 NUMBER: Final = re.compile(r"[0-9]{1,16}")  # 53 bits
@@ -30,11 +30,10 @@ SIZES: Final[Mapping[str, Size]] = {"view": "view", "full": "full"}
 class PhotoRoute:
     """Photos of groups that the request's session may see."""
 
-    def __init__(self, store: Store, tell: Callable[[str], None]) -> None:
-        self._store, self._tell = store, tell
+    def __init__(self, store: Store, notices: Notices) -> None:
+        self._store, self._notices = store, notices
         self._cookies = Cookie(store, "reader"), Cookie(store, "lead")
         self._turn = anyio.Semaphore(AT_ONCE)
-        self._told: set[int] = set()
 
     def route(self) -> Route:
         """The route of all photos."""
@@ -45,6 +44,7 @@ class PhotoRoute:
         if not NUMBER.fullmatch(number) or size is None:
             raise RefusalError("not_found", "There is no such photo.")
         async with self._turn:
+            await request.body()  # there is none; what comes next is whether the browser left
             if await request.is_disconnected():
                 return Response(status_code=204)  # goes nowhere
             return Response(await run_in_threadpool(self._jpeg, request, int(number), size), media_type="image/jpeg")
@@ -53,9 +53,8 @@ class PhotoRoute:
         try:
             return jpeg(self._path(request, photo), size)
         except RefusalError as refusal:
-            if refusal.code in ("photo_missing", "photo_unreadable") and photo not in self._told:
-                self._told.add(photo)
-                self._tell(printable(refusal))
+            if refusal.code in ("photo_missing", "photo_unreadable"):
+                self._notices(refusal)
             raise
 
     def _path(self, request: Request, photo: int) -> Path:

@@ -13,17 +13,17 @@ from datetime import date, datetime
 from typing import Any, get_args
 
 from yanshou.audit.estimate import estimate
-from yanshou.review.agreement import CONFIDENCE, DRAWS, Seconds
+from yanshou.review.agreement import CONFIDENCE, DRAWS, ReaderAgreement, Seconds
 from yanshou.review.export import Labelled, export
 from yanshou.review.reader_figures import ReaderFigures
-from yanshou.review.readings import Step, next_step, readings
-from yanshou.review.snapshot import Snapshot, StoredAnswer, StoredGroup
+from yanshou.review.readings import Step, readings
+from yanshou.review.snapshot import Snapshot, StoredAnswer
 from yanshou.schema.audit import Audit
 from yanshou.schema.label_row import LabelRow
 from yanshou.storage.labels_file import Labels, PlacedRow
 
 STEPS: tuple[Step, ...] = get_args(Step)
-SHOWN = 200  # disputes in one reply; those that wait longest come first
+SHOWN = 200  # disputes in one reply: those that wait longest; final answers: the newest
 
 
 def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> dict[str, Any]:
@@ -34,9 +34,10 @@ def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> di
         "missions": list(_missions(snapshot)),
         "not_queued": sum(not group.queued for group in snapshot.groups.values()),
         "readers": list(_readers(snapshot, figures, browsers, today)),
-        "agreement": {**figures.agreement.to_dict(), "confidence": CONFIDENCE, "draws": DRAWS},
+        "agreement": _agreement(figures.agreement),
         "seconds": figures.seconds and figures.seconds.to_dict(),
         "disputes": {"count": len(disputes), "groups": disputes[:SHOWN]},
+        "decided": list(_decided(snapshot))[: -SHOWN - 1 : -1],
         "audit": snapshot.audit and _audit(snapshot, snapshot.audit),
     }
 
@@ -53,8 +54,8 @@ def _missions(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     steps: dict[str, Counter[str]] = {}
     for group in snapshot.groups.values():
         if group.queued:
-            steps.setdefault(group.key.mission, Counter())[_step(snapshot, group)] += 1
-    for name, found in steps.items():
+            steps.setdefault(group.key.mission, Counter())[group.need] += 1
+    for name, found in sorted(steps.items()):
         yield {"name": name, "groups": found.total(), **{step: found[step] for step in STEPS}}
 
 
@@ -76,23 +77,42 @@ def _readers(
         }  # fmt: skip
 
 
+def _agreement(found: ReaderAgreement) -> dict[str, Any]:
+    """Of two readers only their table: there may be many pairs of readers, and each interval takes milliseconds."""
+    tables = [{"readers": list(names), "table": part.table.tolist()} for names, part in found.readers.items()]
+    return {
+        "random_share": found.drawn.to_dict(), "chosen": found.chosen.to_dict(), "draws": DRAWS,
+        "pooled_table": found.pooled.table.tolist(), "readers": tables, "not_blind": found.not_blind,
+    }  # fmt: skip
+
+
 def _disputes(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """Groups that wait for a third reader or for the lead, in the order of their latest answers."""
     waiting = [
         (answers[-1].id, group, answers)
         for group in snapshot.groups.values()
-        if group.queued and (answers := snapshot.of_group.get(group.id)) and _step(snapshot, group) in ("third", "lead")
+        if group.queued and (answers := snapshot.of_group.get(group.id)) and group.need in ("third", "lead")
     ]
     for _, group, answers in sorted(waiting, key=lambda each: each[0]):
         yield {
-            "id": group.id, "mission": group.key.mission, "step": _step(snapshot, group), "answers": said(answers),
+            "id": group.id, "mission": group.key.mission, "step": group.need, "answers": said(answers),
+        }  # fmt: skip
+
+
+def _decided(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """The final answers that count, in the order in which they were stored."""
+    latest = {answer.group: answer for answer in snapshot.answers if answer.role == "lead"}
+    for answer in sorted(latest.values(), key=lambda answer: answer.id):
+        yield {
+            "id": answer.group, "mission": snapshot.groups[answer.group].key.mission, "label": answer.label,
+            "reason": answer.reason or "", "reader": answer.reader, "at": answer.at,
         }  # fmt: skip
 
 
 def _audit(snapshot: Snapshot, audit: Audit) -> dict[str, Any]:
     """How many groups of the sample are settled; when all are, what `audit estimate` says of the labels file."""
     sample = [group for group in snapshot.groups.values() if group.rule.audit]
-    settled = sum(_step(snapshot, group) == "done" for group in sample)
+    settled = sum(group.need == "done" for group in sample)
     of = len(audit.groups)
     if settled < of:
         return {"settled": settled, "of": of, "early": 0, "bad": None}
@@ -103,7 +123,3 @@ def _audit(snapshot: Snapshot, audit: Audit) -> dict[str, Any]:
 def _labels(labelled: Sequence[Labelled]) -> Labels:
     """The rows that the labels file would have."""
     return Labels({each.key: PlacedRow("", LabelRow.model_validate(each.cells)) for each in labelled})
-
-
-def _step(snapshot: Snapshot, group: StoredGroup) -> Step:
-    return next_step(snapshot.of_group.get(group.id, ()), group.rule)

@@ -105,6 +105,7 @@ class ReaderApi:
         return {
             "mode": "open" if self._store.open_mode else "blind",
             "reader": found.reader,
+            "today": 0 if found.reader is None else self._store.today(session),
             "missions": [self._mission(name) for name in names],
             "queues": queues,
         }
@@ -129,9 +130,10 @@ class ReaderApi:
         return {}
 
     def answer(self, session: str, asked: Answered) -> Reply:
-        """An answer, which is on the disk when this returns."""
+        """An answer, which is on the disk when this returns. today: how many of this reader's count."""
         new = NewAnswer(asked.uid, asked.group, asked.label, asked.reason, asked.seconds)
-        return {"uid": asked.uid, "left": self._store.answer(session, new)}
+        left = self._store.answer(session, new)
+        return {"uid": asked.uid, "left": left, "today": self._store.today(session)}
 
     def undo(self, session: str, asked: Undo) -> Reply:
         """Takes an answer back and gives its group."""
@@ -168,7 +170,7 @@ def rule_of(missions: Missions, name: str) -> Rule | None:
 def mission_texts(rule: Rule | None) -> dict[str, Any]:
     """When a group passes, and the reasons that the page offers."""
     if rule is None:
-        return {"rule": "", "reasons": {"pass": [], "fail": []}}
+        return {"rule": "", "reasons": {"pass": [], "fail": [], "unsure": []}}
     return {"rule": rule.condition, "reasons": reasons(rule)}
 
 

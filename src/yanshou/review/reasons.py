@@ -22,7 +22,8 @@ KINDS = VOCABULARY["螺丝、光纤插头"][1]
 def reasons(rule: Rule) -> Mapping[str, list[str]]:
     """The reasons of a mission, by answer."""
     fail = (*_forbidden(rule), *_missing(rule), *_too_few(rule), *ABOUT_PHOTOS, *ABOUT_LABELS)
-    return {"pass": list(dict.fromkeys(_satisfied(rule))), "fail": list(dict.fromkeys(fail))}
+    found = {"pass": _satisfied(rule), "fail": fail, "unsure": (*ABOUT_PHOTOS, *ABOUT_LABELS)}
+    return {answer: list(dict.fromkeys(texts)) for answer, texts in found.items()}
 
 
 def _satisfied(rule: Rule) -> Iterator[str]:

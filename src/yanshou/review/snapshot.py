@@ -2,14 +2,12 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from yanshou.inputs.listing import natural_key
-from yanshou.review.database import open_to_read
+from yanshou.review.database import read_store
 from yanshou.review.imported_groups import stored_audit
 from yanshou.review.readings import Answer, GroupRule, Step
 from yanshou.schema.audit import Audit
@@ -39,9 +37,12 @@ class StoredAnswer(Answer):
     seconds: float | None
 
 
+ANSWER_COLUMNS = "reader, role, label, blind, at, id, uid, group_ref, reason, supersedes, seconds"  # as in StoredAnswer
+
+
 @dataclass(frozen=True)
 class Snapshot:
-    """All groups and answers. Groups are in natural order, answers in that in which they were stored."""
+    """All groups, in any order, and all answers, in the order in which they were stored."""
 
     groups: Mapping[int, StoredGroup]
     answers: Sequence[StoredAnswer]
@@ -68,52 +69,34 @@ class StoreRows:
     def read(cls, db: sqlite3.Connection) -> Self:
         """Reads within a transaction."""
         groups = db.execute("SELECT id, mission, label, group_id, sampled, audit, queued, need FROM groups").fetchall()
-        return cls(groups, db.execute("SELECT * FROM answers ORDER BY id").fetchall(), stored_audit(db))
+        answers = db.execute(f"SELECT {ANSWER_COLUMNS} FROM answers ORDER BY id").fetchall()
+        return cls(groups, answers, stored_audit(db))
 
     def snapshot(self) -> Snapshot:
         """What the rows say."""
-        groups = sorted(map(_group, self.groups), key=lambda group: _order(group.key))
-        return Snapshot({group.id: group for group in groups}, list(map(_answer, self.answers)), self.audit)
+        return Snapshot(
+            {group.id: group for group in map(_group, self.groups)}, list(map(_answer, self.answers)), self.audit
+        )
 
 
-def read_store(path: Path) -> Snapshot:
-    """Reads a store that another process may serve. Raises as `open_to_read`."""
-    with closing(open_to_read(path)) as database, database.reading() as db:
-        rows = StoreRows.read(db)
-    return rows.snapshot()
+def read_snapshot(path: Path) -> Snapshot:
+    """Reads a store that another process may serve. Raises as `read_store`."""
+    return read_store(path, StoreRows.read).snapshot()
 
 
 def answers_about(db: sqlite3.Connection, group: int) -> list[StoredAnswer]:
     """All answers about one group, in the order in which they were stored."""
-    return list(map(_answer, db.execute("SELECT * FROM answers WHERE group_ref = ? ORDER BY id", (group,))))
-
-
-def _order(key: GroupKey) -> tuple[str, object, str]:
-    return key.mission, natural_key(key.group_id), key.label or ""
+    sql = f"SELECT {ANSWER_COLUMNS} FROM answers WHERE group_ref = ? ORDER BY id"
+    return list(map(_answer, db.execute(sql, (group,))))
 
 
 def _group(row: sqlite3.Row) -> StoredGroup:
-    folder = row["label"] or None
-    return StoredGroup(
-        id=row["id"],
-        key=GroupKey(row["mission"], folder, row["group_id"]),
-        rule=GroupRule(folder=folder, sampled=bool(row["sampled"]), audit=bool(row["audit"])),
-        queued=bool(row["queued"]),
-        need=row["need"],
-    )
+    id_, mission, label, group_id, sampled, audit, queued, need = row
+    folder = label or None
+    rule = GroupRule(folder, bool(sampled), bool(audit))
+    return StoredGroup(id_, GroupKey(mission, folder, group_id), rule, bool(queued), need)
 
 
 def _answer(row: sqlite3.Row) -> StoredAnswer:
-    return StoredAnswer(
-        reader=row["reader"],
-        role=row["role"],
-        label=row["label"],
-        blind=bool(row["blind"]),
-        at=row["at"],
-        id=row["id"],
-        uid=row["uid"],
-        group=row["group_ref"],
-        reason=row["reason"],
-        supersedes=row["supersedes"],
-        seconds=row["seconds"],
-    )
+    reader, role, label, blind, *others = row
+    return StoredAnswer(reader, role, label, bool(blind), *others)

@@ -27,6 +27,14 @@ class Started:
     store: Store
     imported: Imported | None  # None: no files were given
 
+    def lines(self) -> Iterator[str]:
+        """What the person who starts the server is told."""
+        if self.imported:
+            yield from self.imported.lines()
+        if audit := self.store.audit:
+            where = "in a queue of their own" if self.store.open_mode else "among the others"
+            yield f"audit: {len(audit.groups)} groups, {where}"
+
 
 @contextmanager
 def started(settings: ReviewSettings, missions: Missions) -> Iterator[Started]:

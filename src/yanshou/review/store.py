@@ -27,12 +27,13 @@ from typing import Any, Self
 from yanshou.errors import LockedError, UsageError
 from yanshou.review import answers, imported_groups, leases, queue, sessions
 from yanshou.review.answers import NewAnswer, PastAnswer
-from yanshou.review.database import Database, open_to_write
+from yanshou.review.database import Database, check_before_lock, open_to_write
 from yanshou.review.imported_groups import Added, ImportedGroup
 from yanshou.review.leases import Clock, LeaseClock
 from yanshou.review.queue import GroupToRead, MachineSide, NextGroups, Queue
 from yanshou.review.readings import Role
 from yanshou.review.sessions import SignedIn
+from yanshou.review.store_errors import START_AGAIN
 from yanshou.schema.audit import Audit
 from yanshou.storage.lock import Lock
 from yanshou.text import printable
@@ -65,11 +66,12 @@ class Store:
         a network drive; OutputError; DamagedFileError.
         """
         path, clock = path.resolve(), clock or LeaseClock()
+        check_before_lock(path)
         lock = _locked(path)
         try:
             database = open_to_write(path)
             with _closing_on_error(database):
-                with database.writing() as db:
+                with database.writing(START_AGAIN) as db:
                     _write_meta(db, seed, second_share)
                     leases.renew_at_start(db, clock())
                 store = cls(database, lock, clock, open_mode)
@@ -136,7 +138,7 @@ class Store:
         All or nothing. Raises InputError for another audit than the store's, for an audit about groups that have
         answers, and for audited groups that are in none of the files.
         """
-        with self._database.writing() as db:
+        with self._database.writing(START_AGAIN) as db:
             return imported_groups.add_groups(db, groups, audit, files, counts or {})
 
     def missions(self) -> list[str]:
@@ -182,7 +184,8 @@ class Store:
             wanted = max(count - len(held), 0)
             apart = self.open_mode
             new = queue.offer(db, reader, queue_name, mission, apart=apart, now=now, count=wanted)
-            queue.hold(db, new, session, reader, now)
+            for group in new:
+                leases.take(db, group, session, now)
             groups = tuple(queue.group_to_read(db, group) for group in new)
             left = queue.left(db, reader, queue_name, mission, apart=apart)
             return NextGroups(groups, tuple(held), left), self._open_sides(db, new, reader)

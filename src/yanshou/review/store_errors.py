@@ -8,27 +8,28 @@ from yanshou.errors import DamagedFileError, LockedError, OutputError, RunError
 from yanshou.text import printable
 
 LEAST_FREE = 2**20  # bytes: with less on the disk, an error of writing comes from that
-RETRY = "What is answered already is kept, and the page sends the last answer again."
+SENT_AGAIN = "What is answered already is kept, and the page sends the last answer again."
+START_AGAIN = "Then start again: what is answered already is kept."
 
 
 class DiskFullError(OutputError):
     """The disk of the store is full."""
 
 
-def store_error(path: Path, error: sqlite3.Error) -> RunError | None:
-    """The error in our words. None: it is a bug of ours, not the disk's or another program's."""
+def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> RunError | None:
+    """The error in our words. None: it is a bug of ours, not the disk's or another program's.
+
+    then: what happens, or is to be done, once another program or a full disk is out of the way.
+    """
     name = getattr(error, "sqlite_errorname", "")
     shown, kind = printable(path), "_".join(name.split("_")[:2])
     match kind:
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
-            return LockedError(
-                f"{shown}: another program is writing the store. Close it there (a database browser, a script, a "
-                f"backup). {RETRY}"
-            )
+            return busy(path, then)
         case "SQLITE_FULL":
-            return _full(shown)
+            return _full(shown, then)
         case "SQLITE_IOERR" | "SQLITE_CANTOPEN" if _is_full(path):
-            return _full(shown)
+            return _full(shown, then)
         case "SQLITE_IOERR":
             return OutputError(
                 f"{shown}: the disk reports a fault ({name}). Look into dmesg, copy the store to another disk, and "
@@ -44,6 +45,14 @@ def store_error(path: Path, error: sqlite3.Error) -> RunError | None:
     return None
 
 
+def busy(path: Path, then: str = SENT_AGAIN) -> LockedError:
+    """The error for a store that another program keeps from being written."""
+    return LockedError(
+        f"{printable(path)}: another program is writing the store. Close it there (a database browser, a script, a "
+        f"backup). {then}"
+    )
+
+
 def damaged(path: Path, what: str) -> DamagedFileError:
     """The error for a store whose content is not what SQLite wrote."""
     shown = printable(path)
@@ -53,8 +62,8 @@ def damaged(path: Path, what: str) -> DamagedFileError:
     )
 
 
-def _full(shown: str) -> DiskFullError:
-    return DiskFullError(f"{shown}: the disk is full. Make room. {RETRY}")
+def _full(shown: str, then: str) -> DiskFullError:
+    return DiskFullError(f"{shown}: the disk is full. Make room. {then}")
 
 
 def _is_full(path: Path) -> bool:

@@ -35,6 +35,7 @@ from yanshou.settings.review import ReviewExportSettings, ReviewSettings
 from yanshou.settings.stages import ALL, JudgeSettings, Layout, PromptSettings, RunSettings, StageASettings
 from yanshou.settings.train import (
     GRPO_LEARNING_RATE,
+    REWARD_WEIGHTS,
     SFT_LEARNING_RATE,
     GrpoSettings,
     MethodSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "GRPO_LEARNING_RATE",
     "MIN_TEMPERATURE",
     "P_PASS",
+    "REWARD_WEIGHTS",
     "SFT_LEARNING_RATE",
     "TOP_P",
     "VERDICT_TOKENS",

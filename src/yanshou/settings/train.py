@@ -1,9 +1,11 @@
 """One `yanshou train`: method, GRPO, schedule, files."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from yanshou.settings.base import (
     A_BASE,
@@ -16,6 +18,7 @@ from yanshou.settings.base import (
 )
 
 GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
+REWARD_WEIGHTS: Mapping[str, float] = {"label": 1.0, "format": 0.2, "grounded": 0.0}  # of those in stage_b/rewards.py
 
 
 class MethodSettings(Settings):
@@ -56,6 +59,48 @@ class GrpoSettings(Settings):
     dynamic_sampling: bool = Field(
         default=True, description="Replace groups whose answers all get the same reward: nothing is learned from them."
     )
+    reward: tuple[str, ...] = Field(
+        default=(),
+        description="Weight of a reward: NAME=WEIGHT, for example grounded=0.3. Names: label, the human label; format, "
+        "the two lines; grounded, a reason that is true and complete. 0 leaves a reward out. May be repeated. Default: "
+        + ", ".join(f"{name}={weight:g}" for name, weight in REWARD_WEIGHTS.items())
+        + ".",
+    )
+
+    @property
+    def reward_weights(self) -> dict[str, float]:
+        """The weight of every reward."""
+        return {**REWARD_WEIGHTS, **dict(map(_weight, self.reward))}
+
+    @field_validator("reward")
+    @classmethod
+    def _known_rewards(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        names = [_weight(text)[0] for text in given]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"{twice} has two weights. Give it one")
+        return given
+
+    @model_validator(mode="after")
+    def _some_reward(self) -> Self:
+        if not any(self.reward_weights.values()):
+            raise ValueError("`reward`: every weight is 0, so nothing can be learnt. Give one of them a weight above 0")
+        return self
+
+
+def _weight(text: str) -> tuple[str, float]:
+    """Name and weight of NAME=WEIGHT. Raises ValueError."""
+    name, equals, number = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ValueError(f"{text!r} is not NAME=WEIGHT, as in grounded=0.3")
+    if name not in REWARD_WEIGHTS:
+        raise ValueError(f"there is no reward {name!r}. Give one of {', '.join(REWARD_WEIGHTS)}")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"{number!r} is no weight of {name}. Give a number from 0, as in {name}=0.3")
+    return name, weight
 
 
 class ScheduleSettings(Settings):

@@ -4,7 +4,8 @@
      "files": {"train.jsonl": {"groups": 2235, "rows": 2235, "sha256": "…"}, …},
      "overall": {"groups": 2484, "photos": 8218, "train": {"pass": …, "fail": …}, "val": …, "best_accuracy": …, …},
      "missions": {"挡风板安装检查": {the same figures}, …},
-     (each with "twins": {"sets": 13, "groups": 29, "disagreement": 0.08, "label_noise": {"share": 0.04, …}, …},
+     (each with "against_rule": 120, "against_rule_share": 0.05,
+      "twins": {"sets": 13, "groups": 29, "disagreement": 0.08, "label_noise": {"share": 0.04, …}, …},
       "shortcut": {"feature": "需复核", "auc": 0.9, …})
      "contradictions": [{"mission": …, "summaries": […], "passed": ["QC-…"], "failed": ["QC-…"]}, …],
      "left_out": [{"group_id": …, "mission": …, "label": …, "reason": …}], "warnings": ["…"]}
@@ -13,6 +14,9 @@ Contradictions are groups of one mission that have the same summaries, in any or
 judges by the summaries gives all of them the same verdict, so it is wrong on the rarer label of each contradiction.
 `best_accuracy` is what such a model can reach at best. The figures are about train and val together, without the groups
 that were left out.
+
+`against_rule` counts the groups whose label the mission's rule contradicts on these summaries. No reason for such a
+label is true, so the reward `grounded` leaves these groups out.
 
 Twins and what their labels say are described in `twins.py`, the shortcut in `shortcut.py`.
 """
@@ -26,7 +30,8 @@ from typing import Any
 
 from pydantic import Field
 
-from yanshou.missions import Missions
+from yanshou.missions import Missions, Rule
+from yanshou.missions.rules import decide
 from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.records import GroupKey, GroupRecord, Label, Record
 from yanshou.schema.summary import IRRELEVANT, Summary, parse, word_problems
@@ -73,6 +78,8 @@ class DatasetFigures(Record):
     contradictions: int
     contradicting_groups: int
     best_accuracy: float  # the highest that contradictions allow
+    against_rule: int | None  # groups whose label the mission's rule contradicts; null: the rules are not known
+    against_rule_share: float | None  # of the groups
     twins: TwinFigures
     shortcut: Shortcut | None  # of one mission; null for all, and where one label is missing
 
@@ -133,7 +140,7 @@ def build_card(
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read.
 
-    `missions`: their rules name features that tell the label for a reason.
+    `missions`: their rules contradict some labels, and name features that tell the label for a reason. None: unknown.
     """
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
     parts: dict[str, DatasetFigures] = {}
@@ -146,13 +153,14 @@ def build_card(
         found, same = find_contradictions(own), find_twins((example.labelled_key, example.summaries) for example in own)
         rule = missions.get(name).rule if missions else None
         shortcut = find_shortcut(((example.label, example.summaries) for example in own), rule)
-        parts[name] = _figures(own_train, own_val, found, same, shortcut)
+        against_rule = sum(_contradicts(rule, example) for example in own) if rule else None
+        parts[name] = _figures(own_train, own_val, found, same, shortcut, against_rule)
         contradictions += found
         twins += same
     return Card(
         settings=settings.model_dump(mode="json", exclude={"output_dir"}),  # the same data, the same card
         files=dict(files),
-        overall=_figures(train, val, contradictions, twins, None),
+        overall=_figures(train, val, contradictions, twins, None, _total(part.against_rule for part in parts.values())),
         missions=parts,
         contradictions=contradictions,
         left_out=list(left_out),
@@ -190,6 +198,7 @@ def _figures(
     contradictions: Sequence[Contradiction],
     twins: Sequence[TwinSet],
     shortcut: Shortcut | None,
+    against_rule: int | None,
 ) -> DatasetFigures:
     examples = [*train, *val]
     summaries = [parse(line) for example in examples for line in example.summaries]
@@ -210,9 +219,20 @@ def _figures(
         contradictions=len(contradictions),
         contradicting_groups=sum(found.groups for found in contradictions),
         best_accuracy=1 - sum(found.wrong for found in contradictions) / len(examples),
+        against_rule=against_rule,
+        against_rule_share=None if against_rule is None else against_rule / len(examples),
         twins=twin_figures(twins),
         shortcut=shortcut,
     )
+
+
+def _contradicts(rule: Rule, example: Example) -> bool:
+    return decide(rule, map(parse, example.summaries)).passed != (example.label == "pass")
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _irrelevant(summary: Summary) -> bool:

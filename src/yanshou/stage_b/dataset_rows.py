@@ -83,6 +83,13 @@ class ReasonedRow(TrainRow):
     summaries: list[str]
 
 
+class ScoredRow(TrainRow):
+    """The columns that the reward `grounded` needs, as far as the row has them."""
+
+    mission: str | None = None
+    summaries: list[str] | None = None
+
+
 def read_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     """Line number (from 1) and row of every line. Raises InputError and DamagedFileError, naming file and line."""
     if path.is_file() and path.stat().st_size == 0:

@@ -7,18 +7,19 @@
 The user's own arguments (`extra_args`, those after `--`) come last and override the others, save for RESERVED_ARGS.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from yanshou.errors import UsageError
 from yanshou.settings import TrainSettings
-from yanshou.stage_b.rewards import REWARDS
 from yanshou.train.folder import TrainFolder
 
 PLUGIN = Path(__file__).with_name("plugin.py")
 PREFIX = "yanshou_"  # of the rewards' names: ms-swift has a `format` of its own
 RESAMPLES = 3  # attempts of dynamic sampling to find other groups for one step
+MISSIONS_ENV = "YANSHOU_MISSION_FILES"  # JSON list of paths, for the reward that needs the missions' rules
 LAUNCHER_ENV = "YANSHOU_LAUNCHER"  # set: the trainer ends when its standard input does, see plugin.py
 
 OFFLINE = {
@@ -59,10 +60,11 @@ def merge_args(adapter: Path, target: Path) -> list[str]:
     return ["export", *_flatten([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
 
 
-def environment(base: Mapping[str, str], cpu: bool, cache: Path) -> dict[str, str]:
+def environment(base: Mapping[str, str], cpu: bool, cache: Path, mission_files: Sequence[Path] = ()) -> dict[str, str]:
     """The trainer's environment: it asks no hub, has a cache of its own, and ends with its launcher."""
     place = {"MODELSCOPE_CACHE": str(cache), **({"CUDA_VISIBLE_DEVICES": ""} if cpu else {})}
-    return {**base, **OFFLINE, LAUNCHER_ENV: "1", **place}
+    missions = json.dumps([str(path.absolute()) for path in mission_files])
+    return {**base, **OFFLINE, LAUNCHER_ENV: "1", MISSIONS_ENV: missions, **place}
 
 
 def tuner(settings: TrainSettings, blocks: int) -> Arguments:
@@ -95,9 +97,10 @@ def check_extra_args(args: Sequence[str]) -> None:
 
 
 def _grpo(settings: TrainSettings) -> Arguments:
+    weights = {name: weight for name, weight in settings.reward_weights.items() if weight}
     return {
-        "reward_funcs": [PREFIX + name for name in REWARDS],
-        "reward_weights": [weight for _, weight in REWARDS.values()],
+        "reward_funcs": [PREFIX + name for name in weights],
+        "reward_weights": list(weights.values()),
         "num_generations": settings.generations, "max_completion_length": settings.max_new_tokens,
         "temperature": settings.temperature, "top_p": settings.top_p, "beta": settings.beta,
         "dynamic_sample": settings.dynamic_sampling, "max_resample_times": RESAMPLES, "log_completions": True,

@@ -31,7 +31,7 @@ LARGEST = 1e100  # larger values and NaN are skipped: they can be neither averag
 WINDOW = 20  # the steps that a warning is about
 MIN_STEPS = 5  # before the first warning
 MAX_ZERO_STD = 0.5  # the share of groups that teach nothing above which there is a warning
-LOW_REWARD = 0.6  # half of the highest reward: label 1.0, format 0.2
+LOW_REWARD = 0.5  # of the highest reward
 
 
 class Panel(NamedTuple):
@@ -123,15 +123,15 @@ def finished(path: Path) -> bool:
     return bool(lines) and SUMMARY in lines[-1]
 
 
-def warning(curves: Curves, last: int = WINDOW) -> str:
-    """The warning about a training in which most groups teach nothing, or ""."""
+def warning(curves: Curves, last: int = WINDOW, highest: float = 1.2) -> str:
+    """The warning about a training in which most groups teach nothing, or "". `highest`: the sum of the weights."""
     share, (_, rewards) = curves.zero_std_share(last), curves.of(REWARD)
     if share is None or share <= MAX_ZERO_STD or len(rewards) < MIN_STEPS:
         return ""
     cure = (
         "The answers earn little: the checkpoint may not have learnt the two lines of a verdict. Train it with --sft "
         "first"
-        if fmean(rewards[-last:]) < LOW_REWARD
+        if fmean(rewards[-last:]) < LOW_REWARD * highest
         else "The checkpoint is too certain: raise --temperature or --generations, or train on harder groups"
     )
     steps = min(last, len(rewards))

@@ -1,16 +1,25 @@
-"""yanshou's rewards for ms-swift: `--external_plugins plugin.py --reward_funcs yanshou_label yanshou_format`.
+"""yanshou's rewards for ms-swift: `--external_plugins plugin.py --reward_funcs yanshou_label yanshou_format …`.
 
 The trainer imports this file by its path. The rewards themselves are in `yanshou.stage_b.rewards`.
+The launcher names the files of additional missions in an environment variable.
+
+It also corrects ms-swift 4.6 in one place: an empty answer would end the training.
 """
 
+import json
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
+from swift.infer_engine import TransformersEngine
 from swift.rewards import ORM, orms
 
-from yanshou.stage_b.rewards import REWARDS, Reward
-from yanshou.train.command import LAUNCHER_ENV, PREFIX
+from yanshou.missions import load_missions
+from yanshou.stage_b.rewards import REWARDS, Reward, grounded_under
+from yanshou.train.command import LAUNCHER_ENV, MISSIONS_ENV, PREFIX
 from yanshou.watchdog import end_with_parent
 
 
@@ -23,6 +32,25 @@ def _orm(name: str, reward: Reward) -> type:
     return type(name.capitalize(), (ORM,), {"__call__": score, "__doc__": reward.__doc__})
 
 
+def _with_a_token(infer: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """The engine's method, whose answers keep at least one token.
+
+    ms-swift removes the padding token from an answer. Qwen's <|endoftext|> pads, but it also ends an answer. One that
+    begins with it has no token left. ms-swift then takes its whole row for the answer and asks for one logit more than
+    there are: "Size does not match at dimension 1".
+    """
+
+    @wraps(infer)
+    def inferred(engine: Any, *arguments: Any, **named: Any) -> list[Any]:
+        responses = infer(engine, *arguments, **named)
+        for choice in (choice for response in responses for choice in response.choices):
+            if choice.token_ids == []:
+                choice.token_ids = [engine.tokenizer.pad_token_id]  # the token that was sampled
+        return responses
+
+    return inferred
+
+
 def _read_stdin_to_end() -> None:
     """The launcher holds the other end of standard input, so this returns when the launcher has ended."""
     while os.read(sys.stdin.fileno(), 1024):
@@ -31,6 +59,11 @@ def _read_stdin_to_end() -> None:
 
 for _name, (_reward, _) in REWARDS.items():
     orms[PREFIX + _name] = _orm(_name, _reward)
+
+if _files := json.loads(os.environ.get(MISSIONS_ENV, "[]")):
+    orms[PREFIX + "grounded"] = _orm("grounded", grounded_under(load_missions(tuple(map(Path, _files)))))
+
+TransformersEngine._infer_full = _with_a_token(TransformersEngine._infer_full)
 
 if os.environ.pop(LAUNCHER_ENV, ""):  # in the trainer alone: the processes that it starts do not inherit the variable
     end_with_parent(_read_stdin_to_end)

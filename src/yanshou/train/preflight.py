@@ -8,9 +8,13 @@ from pathlib import Path
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, InputError, RunError, UsageError
+from yanshou.missions import Missions
+from yanshou.missions.rules import decide
 from yanshou.requirements import how_to_install, installed, requirements
+from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_files import check_dataset_files
-from yanshou.stage_b.dataset_rows import check_rows
+from yanshou.stage_b.dataset_rows import ScoredRow, check_rows, read_rows
+from yanshou.stage_b.verdict import VERDICT_WORDS
 from yanshou.text import printable
 from yanshou.train.folder import TrainFolder
 
@@ -18,6 +22,7 @@ EXTRA = "train"
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 TAKE_DENSE = "Take a dense Qwen3-VL checkpoint, or train with ms-swift itself; its result can be run."
 INSTALL = how_to_install(EXTRA)
+BUILD_OR_LEAVE_OUT = "Build the file again with `yanshou dataset`, or leave out --reward grounded."
 
 
 def check_installed() -> None:
@@ -75,10 +80,10 @@ def count_blocks(source: Path) -> int:
         ) from error
 
 
-def check_files(files: Mapping[str, Path]) -> list[str]:
+def check_files(files: Mapping[str, Path], missions: Missions | None = None) -> list[str]:
     """Checks every row of the files, `train` and perhaps `val`; returns warnings.
 
-    Raises InputError and DamagedFileError.
+    `missions`: where a reward reads the reasons, by the rules of these. Raises InputError and DamagedFileError.
     """
     warnings = check_dataset_files(files.values())
     groups: dict[str, set[str]] = {}
@@ -88,7 +93,30 @@ def check_files(files: Mapping[str, Path]) -> list[str]:
                 f"{path} is not a file that can be read several times. Write the rows into a regular file."
             )
         groups[name] = check_rows(path)
+        if missions:
+            warnings += _without_reason(path, missions)
     return [*warnings, *_overlap(files, groups)]
+
+
+def _without_reason(path: Path, missions: Missions) -> Iterable[str]:
+    """A warning about rows whose label no true reason supports. Raises InputError for rows that lack what it needs."""
+    agreeing = [_rule_agrees(row, missions, f"{path}:{number}") for number, row in read_rows(path, ScoredRow)]
+    if without := agreeing.count(False):
+        share = without / len(agreeing)
+        yield (
+            f"{printable(path)}: on {without} of {len(agreeing)} rows ({share:.1%}) the mission's rule contradicts the "
+            "label, so no reason for the label is true, and the reward grounded leaves these rows out"
+        )
+
+
+def _rule_agrees(row: ScoredRow, missions: Missions, place: str) -> bool:
+    if row.mission is None or not row.summaries:
+        raise InputError(f"{place}: the reward grounded needs the columns mission and summaries. {BUILD_OR_LEAVE_OUT}")
+    try:
+        rule = missions.get(row.mission).rule
+    except UsageError as error:
+        raise InputError(f"{place}: {error}") from error
+    return decide(rule, map(parse, row.summaries)).passed == VERDICT_WORDS[row.solution]
 
 
 def _overlap(files: Mapping[str, Path], groups: Mapping[str, set[str]]) -> Iterable[str]:

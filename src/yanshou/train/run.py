@@ -22,7 +22,7 @@ from typing import Any
 from yanshou.engines import checkpoint
 from yanshou.errors import ResumeError, RunError
 from yanshou.missions import load_missions
-from yanshou.settings import TrainSettings
+from yanshou.settings import REWARD_WEIGHTS, TrainSettings
 from yanshou.stage_b.dataset_files import file_sha256
 from yanshou.stage_b.training_groups import Source, TrainingGroups, training_groups
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
@@ -117,7 +117,8 @@ class Training:
         for path in self.source.folders:
             check_code(path)
         check_trainable(self.source.weights)
-        self.warnings = check_files(self._files)
+        missions = load_missions(self.settings.mission_files) if self._needs_reasons else None
+        self.warnings = check_files(self._files, missions)
         if self.settings.fresh:
             check_inputs_stay(self.folder, [*self.source.folders, *self._files.values(), *self.settings.mission_files])
 
@@ -140,7 +141,10 @@ class Training:
         if self.source.adapter:
             self.view.say(f"starting from {self.folder.start}: {self.source.weights} with the adapter merged")
             merge_start(self.source, self.folder)
-        trainer = TrainerProcess(self.folder, lock, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted)
+        trainer = TrainerProcess(
+            self.folder, lock, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted,
+            mission_files=self.settings.mission_files,
+        )  # fmt: skip
         if not finished(self.folder.logging):
             self._train(trainer)
         if not self.interrupted:
@@ -177,7 +181,7 @@ class Training:
         if curves.train:
             draw(curves, self.folder.curves)
             result.curves = self.folder.curves
-        if message := warning(curves, last=max(1, curves.step)):
+        if message := warning(curves, last=max(1, curves.step), highest=sum(self.settings.reward_weights.values())):
             result.warnings.append(message)
         if not self.interrupted:
             result.final = self.folder.final
@@ -196,6 +200,11 @@ class Training:
         """The folder of whole weights that the trainer starts from."""
         return self.folder.start if self.source.adapter else self.source.weights
 
+    @property
+    def _needs_reasons(self) -> bool:
+        """Whether a reward reads the reasons, for which the rows need more columns."""
+        return not self.settings.sft and self.settings.reward_weights["grounded"] > 0
+
     def _train_args(self, resume: Path | None) -> list[str]:
         files: Mapping[str, Path] = self._files
         if self.settings.sft:
@@ -213,6 +222,8 @@ class Training:
 
     def _identity(self) -> dict[str, Any]:
         """What a resume must have in common with the training so far."""
-        settings = self.settings.model_dump(mode="json", exclude={*MAY_CHANGE, "base_checkpoint"})
+        settings = self.settings.model_dump(mode="json", exclude={*MAY_CHANGE, "base_checkpoint", "reward"})
+        if self.settings.reward_weights != REWARD_WEIGHTS:  # else as before there was this setting
+            settings["reward_weights"] = self.settings.reward_weights
         files = {f"{name}_file": file_sha256(path) for name, path in self._files.items()}
         return {**settings, **files, **self.source.fingerprints()}

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,10 +34,18 @@ class TrainerProcess:
     """Runs `swift`, one command at a time."""
 
     def __init__(
-        self, folder: TrainFolder, lock: Lock, *, cpu: bool, view: TrainView, interrupted: Callable[[], bool]
+        self,
+        folder: TrainFolder,
+        lock: Lock,
+        *,
+        cpu: bool,
+        view: TrainView,
+        interrupted: Callable[[], bool],
+        mission_files: Sequence[Path] = (),
     ) -> None:
         self._folder, self._lock = folder, lock
         self._cpu, self._view, self._interrupted = cpu, view, interrupted
+        self._mission_files = mission_files
         self._curves = CurveReader(folder.logging)
 
     def run(self, args: list[str]) -> bool:
@@ -55,7 +63,7 @@ class TrainerProcess:
             process = subprocess.Popen(
                 [sys.executable, "-m", "swift.cli.main", *args], cwd=self._folder.root, stdin=subprocess.PIPE,
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env=environment(os.environ, self._cpu, self._folder.cache),
+                env=environment(os.environ, self._cpu, self._folder.cache, self._mission_files),
             )  # fmt: skip
             self._view.begin()
             try:

@@ -10,7 +10,7 @@ from support.chromium import Browser, chromium
 from support.review_site import MISSION, SECRET, Site, serve_site
 
 from yanshou.review.export import export
-from yanshou.review.snapshot import read_store
+from yanshou.review.snapshot import read_snapshot
 
 pytestmark = pytest.mark.browser
 
@@ -49,14 +49,14 @@ def open_page(chrome: Browser, site: Site, width: int = 1440, height: int = 900)
 
 
 def open_dispute(chrome: Browser) -> None:
-    chrome.click(".dispute button")
+    chrome.click("#disputes .dispute button")
     chrome.until(lambda: chrome.run("return [...document.images].every((i) => i.complete)"), "the photos")
     chrome.until(lambda: chrome.element("#dispute").is_displayed(), "the group")
 
 
 def outcome(tmp_path: Path) -> list[tuple[str | None, str | None, bool]]:
     """The lead's answers."""
-    lines = export(read_store(tmp_path / "review.sqlite")).lines
+    lines = export(read_snapshot(tmp_path / "review.sqlite")).lines
     return [(line.label, line.reason, line.blind) for line in lines if line.role == "lead"]
 
 
@@ -69,7 +69,7 @@ def test_a_dispute_is_settled_by_two_keys(chrome: Browser, site: Site, tmp_path:
     open_page(chrome, site)
     assert chrome.texts("#missions tbody tr > *") == [MISSION, "6", "0", "0", "6", "0", "0"]
     assert "样本共 2 组，0 组已有最终结论" in chrome.text("#audit")
-    assert chrome.count(".dispute") == 6
+    assert chrome.count("#disputes .dispute") == 6
     open_dispute(chrome)
     assert sorted(chrome.texts("#said li")) == sorted([f"王不通过 {SCRIPT}", "李通过"])
     assert is_hidden(chrome)
@@ -84,9 +84,15 @@ def test_a_dispute_is_settled_by_two_keys(chrome: Browser, site: Site, tmp_path:
     chrome.until(lambda: not chrome.element("#own").is_displayed(), "the next group")
     assert is_hidden(chrome)
     chrome.press("u", ESCAPE, ESCAPE)
-    chrome.until(lambda: chrome.count(".dispute") == 5, "the overview")
+    chrome.until(lambda: chrome.count("#disputes .dispute") == 5, "the overview")
     assert chrome.texts("#missions tbody tr > *") == [MISSION, "6", "0", "0", "5", "0", "1"]
     assert len(outcome(tmp_path)) == 1
+    chrome.click("#decided summary")
+    chrome.click("#decided button")
+    chrome.until(lambda: chrome.element("#own").is_displayed(), "the group that is decided")
+    chrome.press("j", ENTER)
+    chrome.until(lambda: chrome.text("#own-label") == "最终结论：通过", "the other answer")
+    assert [(label, blind) for label, _, blind in outcome(tmp_path)] == [("fail", True), ("pass", False)]
     assert chrome.console() == []
 
 
@@ -139,7 +145,7 @@ def test_the_page_refreshes_itself_and_says_when_it_cannot(chrome: Browser, site
     open_page(chrome, site)
     read(site, "陈", "pass")  # settles all of them
     refresh(chrome)
-    chrome.until(lambda: chrome.count(".dispute") == 0, "the new figures")
+    chrome.until(lambda: chrome.count("#disputes .dispute") == 0, "the new figures")
     assert chrome.texts("#readers tbody th") == ["李", "王", "陈"]
     assert "不合格" in chrome.text("#audit")
     site.reader("陈")

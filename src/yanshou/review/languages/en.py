@@ -88,7 +88,7 @@ TEXTS: Final = {
     "given_back": "The reason that you typed (to copy):",
     "copy": "Copy",
     "copied": "Copied.",
-    "lost_draft": "This group is no longer yours. The reason that was not saved is below.",
+    "lost_draft": "Somebody else reviews this group now; nothing was saved.",
     "error_lease_lost": "This group’s time was over and somebody else has it: your answer is not saved.",
     "error_answered": "This group is already answered: your last answer is not saved.",
     "error_uid_used": "The answer’s number was used before: it is not saved. Please answer again.",
@@ -189,6 +189,8 @@ TEXTS: Final = {
     "lead_waits_third": "waits for a third reader",
     "lead_waits_lead": "waits for the lead",
     "lead_open_group": "Look and answer",
+    "lead_decided": "Final answers given",
+    "lead_open_again": "Look again",
     "lead_not_blind_mark": "(not blind)",
     "lead_audit_none": "This review has no audit.",
     "lead_audit_progress": "{settled} of the {of} groups of the sample have a final answer. There is no figure until "

@@ -83,7 +83,7 @@ TEXTS: Final = {
     "given_back": "您填写的理由（可复制）：",
     "copy": "复制",
     "copied": "已复制。",
-    "lost_draft": "这一组已不归您复核，尚未保存的理由见下。",
+    "lost_draft": "这一组已转给其他人复核，尚未保存的内容没有生效。",
     "error_lease_lost": "这一组的占用时间已过，已转给其他人，您的结论没有保存。",
     "error_answered": "这一组已经有结论，您刚才的结论没有保存。",
     "error_uid_used": "编号重复，结论没有保存。请重新给出结论。",
@@ -182,6 +182,8 @@ TEXTS: Final = {
     "lead_waits_third": "等待第三人",
     "lead_waits_lead": "等待负责人",
     "lead_open_group": "查看并给出结论",
+    "lead_decided": "最终结论记录",
+    "lead_open_again": "再看一次",
     "lead_not_blind_mark": "（非盲审）",
     "lead_audit_none": "本次复核没有抽查样本。",
     "lead_audit_progress": "样本共 {of} 组，{settled} 组已有最终结论。全部完成之后才显示结果：先复核完的组不是随机样"

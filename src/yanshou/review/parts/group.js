@@ -30,4 +30,4 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) awaySince = performance.now();
   else away += performance.now() - awaySince;
 });
-const secondsLookedAt = () => Math.round((performance.now() - shownAt - away) / 100) / 10;
+const secondsLookedAt = () => Math.max(Math.round((performance.now() - shownAt - away) / 100) / 10, 0);

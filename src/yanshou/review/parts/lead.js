@@ -29,6 +29,7 @@ const refresh = async () => {
   byId("lead-is").textContent = fill(texts.lead_is, { name: found.lead });
   paintMissions(found.missions, found.not_queued);
   paintDisputes(found.disputes);
+  paintDecided(found.decided);
   paintAudit(found.audit);
   paintReaders(found.readers);
   paintAgreement(found.agreement);

@@ -17,6 +17,18 @@ const disputeCard = (group) => {
   return card;
 };
 
+const paintDecided = (decided) => { // the lead's own final answers, to look at again or to change
+  const box = byId("decided"), list = make("div", "disputes");
+  box.hidden = !decided.length;
+  list.append(...decided.map((one) => {
+    const card = make("article", "dispute"), said = make("p");
+    said.append(make("span", "who", one.reader), make("b", one.label, texts[one.label]), " " + one.reason);
+    card.append(make("p", "", one.mission), said, makeButton("", texts.lead_open_again, () => openDispute(one.id)));
+    return card;
+  }));
+  byId("decided-list").replaceChildren(list);
+};
+
 const saidList = (answers) => {
   const list = make("ul", "said");
   for (const one of answers) {

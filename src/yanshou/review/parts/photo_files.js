@@ -10,6 +10,7 @@ const openPhoto = ({ id, entries }, number) => {
   const photo = { id, number, entries, turn: 0, state: "loading", image: make("img"), address: null, full: null, dropped: false };
   photo.image.alt = fill(texts.photo, { number });
   photo.image.draggable = false;
+  photo.image.decoding = "sync"; // decoded when it was fetched: it is there in the first frame
   toFetch.push(photo);
   fetchPhotos();
   return photo;
