@@ -41,23 +41,27 @@ LOOKING = Habits(undo=0, renew=0, leave=0, change=0, photos=1)
 LINK = re.compile(rb"http://127\.0\.0\.1:(\d+)/start\?key=(\S+)")
 # Times from Enter to the painted group with all photos, and from the start of the page to the first group.
 WATCH = """
-window.enters = []; window.nexts = []; window.opened = null;
-addEventListener("keydown", (event) => { if (event.key === "Enter") window.enters.push(event.timeStamp); }, true);
-let before = null, since = 0;
-const look = () => {
-  const whole = current && current.photos.every((photo) => photo.state === "there");
-  if (whole && current.id !== before) {
-    const group = current.id, waited = window.enters.at(-1);
-    before = group;
-    requestAnimationFrame(() => setTimeout(() => {
-      if (waited !== undefined && waited !== since) window.nexts.push(performance.now() - waited);
-      since = waited;
-      window.opened ??= performance.now();
-    }));
-  }
-  requestAnimationFrame(look);
+window.nexts = []; window.opened = null;
+let entered = null;
+addEventListener("keydown", (event) => { if (event.key === "Enter") entered = event.timeStamp; }, true);
+const whole = () => {
+  const frames = [...document.querySelectorAll("#strip .frame")];
+  return frames.length && frames.every((frame) => frame.querySelector("img")?.complete);
 };
-look();
+const painted = (end) => {
+  window.opened ??= end;
+  if (entered !== null) window.nexts.push(end - entered);
+  entered = null;
+};
+const await_photos = () => {
+  if (whole()) setTimeout(() => painted(performance.now())); // after the frame that has them
+  else requestAnimationFrame(await_photos);
+};
+new PerformanceObserver((list) => {
+  const entry = list.getEntriesByName("group shown").at(-1);
+  if (entry && whole()) painted(entry.startTime + entry.duration);
+  else if (entry) requestAnimationFrame(await_photos);
+}).observe({ type: "measure", buffered: true });
 """
 
 

@@ -149,12 +149,14 @@ class Browser:
         for kind, points in (("touchStart", [{"x": left + x, "y": top + y}]), ("touchEnd", [])):
             self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
-    def tap(self, selector: str) -> None:
-        """Taps the middle of the element with a finger."""
-        box = self.run(
-            "const b = arguments[0].getBoundingClientRect(); return [b.width, b.height]", self.element(selector)
+    def tap(self, selector: str, times: int = 1) -> None:
+        """Taps the middle of the element with a finger, once or several times at once."""
+        middle = (
+            "const b = arguments[0].getBoundingClientRect(); return {x: b.left + b.width / 2, y: b.top + b.height / 2}"
         )
-        self.touch(selector, box[0] / 2, box[1] / 2)
+        points = [self.run(middle, self.element(selector))]
+        for kind, touched in (("touchStart", points), ("touchEnd", [])) * times:
+            self.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
 
     def drag(self, *fingers: tuple[tuple[float, float], tuple[float, float]], steps: int = 12) -> None:
         """Moves each finger from one point of the page to another, all at once, and lifts them."""

@@ -67,15 +67,19 @@ def write_review_files(
     *,
     kinds: Sequence[Kind] = QUEUED,
     mission: str = GROUNDING,
+    labels: Sequence[str] = ("pass", "fail"),
     audit: int = 0,
     pictures: Sequence[Path] = (),
 ) -> ReviewFiles:
-    """Writes a mission's files. `audit`: size of the sample. `pictures`: the photos are hard links to these in turn."""
+    """Writes a mission's files.
+
+    `labels`: of the folders, in turn. `audit`: size of the sample. `pictures`: photos are hard links to these in turn.
+    """
     pictures = pictures or draw_pictures(folder / "pictures")
     lines, verdicts, decisions = [], [], []
     for number in range(groups):
         kind, name = kinds[number % len(kinds)], f"QC-20260118-{number:07}"
-        label = ("pass", "fail")[number // len(kinds) % 2]
+        label = labels[number // len(kinds) % len(labels)]
         images = [
             _linked(pictures[(number * photos + n) % len(pictures)], _photo(folder, mission, label, name, n))
             for n in range(1, photos + 1)

@@ -114,6 +114,11 @@ def test_the_whole_queue_ends_with_a_word_and_another_choice(
             page.answer("j")
         assert page.screen() == "done"
         assert "全部检查项" in browser.text("#done-text") or "BBU接地线检查" in browser.text("#done-text")
+        page.undo()
+        assert browser.text("#before") == "上次的结论：通过"
+        page.answer("f")
+        page.until_screen("done")
+        assert [row["label"] for row in page.answers()][-3:] == ["pass", None, "fail"]
         browser.press(ENTER)
         page.until_screen("choice")
         assert browser.texts(".queue span") == [page.texts["choice_none"]]

@@ -60,6 +60,7 @@ const goOn = () => {
 
 const showLast = () => {
   const last = answered.at(-1);
+  byId("done-undo").hidden = !last;
   byId("last").hidden = !last;
   byId("last-text").textContent = last ? fill(texts.saying, { name: texts.last, value: answerText(last) }) : "";
 };
@@ -86,6 +87,7 @@ const undo = async (answer) => {
 const takeBack = (answer, group) => {
   answered = answered.filter((other) => other.uid !== answer.uid);
   today = Math.max(today - 1, 0);
+  left += 1;
   ready.filter((other) => other.id === group.id).forEach(dropGroup);
   ready = ready.filter((other) => other.id !== group.id);
   if (current) ready.unshift(current);
@@ -107,5 +109,5 @@ byId("save").addEventListener("click", (event) => {
   if (event.detail > 1 || (event.detail && performance.now() - panelOpened < SETTLE_MS)) return;
   saveAnswer();
 });
-byId("undo").addEventListener("click", () => undo(answered.at(-1)));
+for (const id of ["undo", "done-undo"]) byId(id).addEventListener("click", () => undo(answered.at(-1)));
 byId("reveal").addEventListener("click", () => reveal(answered.at(-1)));

@@ -46,11 +46,12 @@ const beginQueue = (queue) => {
   nextGroup();
 };
 
-const leaveQueue = () => {
+const leaveQueue = async () => {
   if (busy) return;
-  releaseGroups(heldIds());
+  const ids = heldIds();
   dropGroups();
   remember("sessionStorage", CHOICE, null);
+  await giveBack(ids);
   showChoice();
 };
 for (const id of ["other-queue", "done-other"]) byId(id).addEventListener("click", leaveQueue);

@@ -6,15 +6,16 @@ const STEP = 0.2; // of the view
 
 document.addEventListener("keydown", (event) => {
   if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (document.querySelector("dialog[open]") || !isWorking() || event.target.closest("#notices")) return;
+  if (document.querySelector("dialog[open]") || event.target.closest("#notices")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const act = event.target === field ? fieldKey(key) : onControl(event, key) ? null : groupKey(key);
+  const act = isWorking() ? workKey(event, key) : screen === "done" ? ANY_KEYS[key] : null;
   if (!act || (event.repeat && !(key in ARROWS))) return;
   event.preventDefault();
   act();
 });
 
 const onControl = (event, key) => (key === "Enter" || key === " ") && event.target.closest("button, summary");
+const workKey = (event, key) => (event.target === field ? fieldKey(key) : onControl(event, key) ? null : groupKey(key));
 const fieldKey = (key) => ({ Enter: saveAnswer, Escape: withdraw })[key];
 
 const groupKey = (key) => {
@@ -22,7 +23,7 @@ const groupKey = (key) => {
   if (panelOpen()) return panelKey(key);
   if (key >= "1" && key <= "9") return () => { if (Number(key) <= current.photos.length) choose(Number(key) - 1); };
   if (key in ARROWS) return () => arrow(key);
-  return GROUP_KEYS[key];
+  return GROUP_KEYS[key] ?? ANY_KEYS[key];
 };
 
 const panelKey = (key) => {
@@ -33,6 +34,8 @@ const panelKey = (key) => {
 
 const GROUP_KEYS = {
   " ": toggleZoom, "+": () => zoomBy(1.4), "=": () => zoomBy(1.4), "-": () => zoomBy(1 / 1.4), Escape: closeZoom, t: turnPhoto,
+};
+const ANY_KEYS = { // also when no group is left
   z: () => undo(answered.at(-1)), r: () => { if (!busy) reveal(answered.at(-1)); }, h: openHistory,
   "?": () => byId("help").showModal(), "？": () => byId("help").showModal(),
 };

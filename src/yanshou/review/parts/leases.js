@@ -17,7 +17,7 @@ const renew = async (now) => {
   const ids = heldIds(), before = renewed;
   renewed = now;
   const reply = await call("/api/renew", { groups: ids });
-  if (reply.ok) keepHeld([...reply.data.held, ...heldIds().filter((id) => !ids.includes(id))]);
+  if (reply.ok) keepHeld(ids, reply.data.held);
   else renewed = before;
   if (reply.code === "sign_in") signOut();
 };
@@ -25,7 +25,7 @@ const renew = async (now) => {
 let idleGroup = null; // the group that was on the screen, and its draft's text
 const goIdle = () => {
   idleGroup = { id: current.id, typed: draftText(current) };
-  releaseGroups(heldIds());
+  giveBack(heldIds());
   dropGroups();
   show("idle");
 };
@@ -41,7 +41,7 @@ setInterval(tick, TICK_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
 addEventListener("pagehide", () => {
   const unsaved = new Set(kept().map((item) => item.body.group));
-  if (screen !== "elsewhere") releaseGroups(heldIds().filter((id) => !unsaved.has(id)));
+  if (screen !== "elsewhere") giveBackAtOnce(heldIds().filter((id) => !unsaved.has(id)));
 });
 addEventListener("beforeunload", (event) => { if (busy && !remembered) event.preventDefault(); }); // a reload would lose the answer
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

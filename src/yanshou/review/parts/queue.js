@@ -4,18 +4,25 @@ let current = null; // the group on the screen
 let ready = []; // groups leased for later
 let left = null, today = 0;
 let asking = null; // the running request for groups
+let turn = 0; // counts how often the groups at hand were given up: what was asked for before is then out of date
 
 const heldIds = () => [current, ...ready].filter(Boolean).map((group) => group.id);
 
-const fillQueue = () => { // one request at a time; false: no group came
-  asking ??= askGroups().finally(() => { asking = null; });
+const fillQueue = () => { // one request at a time
+  if (!asking) {
+    const own = askGroups().finally(() => { if (asking === own) asking = null; });
+    asking = own;
+  }
   return asking;
 };
 
 const askGroups = async () => {
-  const asked = Date.now(), queue = chosen;
-  const reply = await call("/api/next", { ...queue, hold: heldIds(), count: WANTED });
-  if (queue !== chosen) return reply;
+  const asked = Date.now(), own = turn, hold = heldIds();
+  const reply = await call("/api/next", { ...chosen, hold, count: WANTED });
+  if (own !== turn) {
+    if (reply.ok && screen !== "elsewhere") giveBack(reply.data.groups.map((group) => group.id));
+    return reply;
+  }
   if (!reply.ok) {
     if (reply.code === "sign_in" || reply.code === "no_name") signOut();
     return reply;
@@ -24,19 +31,21 @@ const askGroups = async () => {
   left = reply.data.left;
   const known = new Set(heldIds());
   ready.push(...reply.data.groups.filter((group) => !known.has(group.id)).map(openGroup));
-  keepHeld([...reply.data.held, ...reply.data.groups.map((group) => group.id)]);
+  keepHeld(hold, reply.data.held);
   showProgress();
   return reply;
 };
 
-const keepHeld = (ids) => { // of the groups at hand, those that are still this reader's
-  for (const group of ready.filter((group) => !ids.includes(group.id))) dropGroup(group);
-  ready = ready.filter((group) => ids.includes(group.id));
-  if (current && !busy && !ids.includes(current.id)) loseGroup();
+const keepHeld = (asked, held) => { // of the groups that were asked about, those that are still this reader's
+  const lost = asked.filter((id) => !held.includes(id));
+  ready.filter((group) => lost.includes(group.id)).forEach(dropGroup);
+  ready = ready.filter((group) => !lost.includes(group.id));
+  if (current && !busy && lost.includes(current.id)) setTimeout(loseGroup, 0, current); // when this request is over
 };
 
-const loseGroup = () => {
-  notice(texts.lost_draft, draftText(current));
+const loseGroup = (group) => {
+  if (group !== current) return;
+  notice(texts.lost_draft, draftText(group));
   leaveGroup();
   nextGroup();
 };
@@ -49,6 +58,8 @@ const leaveGroup = () => {
 };
 
 const dropGroups = () => {
+  turn += 1;
+  asking = null;
   leaveGroup();
   ready.forEach(dropGroup);
   ready = [];
@@ -81,11 +92,13 @@ const waitForGroup = async () => { // until a group is here (true), or there is 
 };
 
 const showDone = () => {
+  byId("where").textContent = queueName(chosen);
   byId("done-text").textContent = fill(texts.done_text, { queue: queueName(chosen) });
   warn("");
   show("done");
 };
 
-const releaseGroups = (ids) => { // also when the page is being closed
+const giveBack = (ids) => (ids.length ? call("/api/release", { groups: ids }) : null);
+const giveBackAtOnce = (ids) => { // the page is being closed
   if (ids.length) navigator.sendBeacon("/api/release", new Blob([JSON.stringify({ groups: ids })], { type: "application/json" }));
 };

@@ -5,7 +5,7 @@ let screen = "loading";
 const show = (name) => {
   screen = name;
   for (const id of SCREENS) byId(id).hidden = id !== name;
-  byId("top").hidden = name !== "work";
+  byId("top").hidden = name !== "work" && name !== "done";
   const first = byId(name).querySelector("input, button.main, button.queue:not(:disabled)");
   (name === "work" || !first ? byId("work") : first).focus({ preventScroll: true });
 };
