@@ -221,6 +221,7 @@ TEXTS: Final = {
     "lead_chosen_note": "Chosen groups: the first answer contradicts the folder’s label, or is one that an audit "
     "does not take. Such answers are wrong more often than others, so these pairs agree less often. The readers’ "
     "agreement is that of the random share.",
+    "lead_no_interval": "{name}: kappa has no interval, because all draws of the pairs give the same value.",
     "lead_draws": "{name}: the interval leaves out {left} of {draws} draws without a kappa.",
     "lead_not_blind": "{count} more groups with two readers do not count: one of them had seen the machine’s side.",
     "lead_confusion": "One reader’s answers against the other’s",

@@ -211,6 +211,7 @@ TEXTS: Final = {
     "低，请与各结论所占比例一起看。",
     "lead_chosen_note": "“特别选出”的组，第一个结论与文件夹标签相反，或者在抽查中不能作数。这样的结论比其他结论更容易"
     "出错，一致程度因此偏低。复核人的一致程度请看“随机抽取”。",
+    "lead_no_interval": "{name}：每次重抽得到的 kappa 都相同，给不出区间。",
     "lead_draws": "{name}：{draws} 次重抽中有 {left} 次无法计算 kappa，未计入区间。",
     "lead_not_blind": "另有 {count} 组虽有两人复核，但其中有人先看过机器结论，未计入。",
     "lead_confusion": "两人结论对照表",
