@@ -69,6 +69,7 @@ TEXTS: Final = {
     "with_reason": "{answer} ({reason})",
     "too_long": "A reason has at most {most} characters: please shorten it.",
     "saving": "Saving…",
+    "saving_answer": "Saving: {answer}",
     "saved": "Saved: {answer}",
     "last": "Last group",
     "undo": "Undo",

@@ -65,6 +65,7 @@ TEXTS: Final = {
     "with_reason": "{answer}（{reason}）",
     "too_long": "理由最多 {most} 个字，请缩短后再保存。",
     "saving": "保存中……",
+    "saving_answer": "保存中：{answer}",
     "saved": "已保存：{answer}",
     "last": "上一组",
     "undo": "撤销",
