@@ -22,6 +22,7 @@ const start = async () => {
   }
   await deliverKept();
   if (screen !== "loading") return;
+  await giveBackLeft();
   await readHistory();
   chosen = recall("sessionStorage", CHOICE);
   if (chosen) nextGroup();
