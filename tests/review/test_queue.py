@@ -15,7 +15,8 @@ from support.review_sessions import SteadyClock, browser, refused, take_all
 
 from yanshou.review.answers import NewAnswer
 from yanshou.review.imported_groups import ImportedPhoto
-from yanshou.review.readings import position
+from yanshou.review.leases import MOST
+from yanshou.review.queue import PRIME, _step
 from yanshou.review.store import Store
 
 KEYS = [key(f"QC-{number}") for number in range(40)]
@@ -35,13 +36,22 @@ def store(tmp_path: Path, clock: SteadyClock) -> Iterator[Store]:
 # ---- the order ----
 
 
-def test_order_is_that_of_the_draw_and_the_same_for_all(store: Store) -> None:
-    ids = People(store).ids
-    first = take_all(store, browser(store, "李"))
-    assert first == [ids[key] for key in sorted(KEYS, key=lambda key: position(0, key))]
-    assert first != sorted(first)
-    store.release(browser(store, "王"), first)  # not 王's: nothing happens
-    assert take_all(store, browser(store, "王")) == []
+def test_every_reader_has_an_order_of_their_own(store: Store) -> None:
+    ids, orders = People(store).ids, []
+    for name in ("李", "王", "李"):
+        session = browser(store, name)
+        orders.append(take_all(store, session))
+        store.release(session, orders[-1])
+    assert orders[0] == orders[2]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(ids.values())
+    assert orders[0] not in (sorted(orders[0]), sorted(orders[0], reverse=True), list(ids.values()))
+
+
+def test_no_two_readers_have_nearly_the_same_order() -> None:
+    steps = [_step(f"reader {number}") for number in range(1000)]
+    assert len(set(steps)) == 1000
+    assert 0 < min(steps) < max(steps) < PRIME
 
 
 def test_seed_makes_another_order(tmp_path: Path) -> None:
@@ -54,13 +64,18 @@ def test_seed_makes_another_order(tmp_path: Path) -> None:
     assert orders[0] != orders[1]
 
 
-def test_second_readings_are_mixed_among_first_ones(store: Store) -> None:
-    ids, li = People(store).ids, browser(store, "李")
-    order = take_all(store, li)
-    for number, group in enumerate(order[5:15]):
-        store.answer(li, NewAnswer(f"uid-{number}", group, "fail"))  # contradicts the folder
-    store.release(li, order)
-    assert take_all(store, browser(store, "王")) == [ids[key] for key in sorted(KEYS, key=lambda key: position(0, key))]
+def test_second_readings_are_mixed_among_first_ones(tmp_path: Path) -> None:
+    keys = [key(f"QC-{number}") for number in range(200)]
+    with open_store(tmp_path / "review.sqlite", keys) as store:
+        li, wang = browser(store, "李"), browser(store, "王")
+        order = take_all(store, li)
+        read = order[:60]
+        for number, group in enumerate(read):
+            store.answer(li, NewAnswer(f"uid-{number}", group, "fail"))  # contradicts the folder
+        store.release(li, order)
+        second = [group in read for group in take_all(store, wang)]
+    assert sum(second) == 60
+    assert all(8 <= sum(second[start : start + 50]) <= 22 for start in range(0, 200, 50))  # 15 of 50, more or less
 
 
 def test_one_mission(tmp_path: Path) -> None:
@@ -84,6 +99,16 @@ def test_two_tabs_of_one_browser_hold_different_groups(store: Store) -> None:
     assert (again.groups, again.held, again.left) == ((), tuple(held), 40)
     more, _ = store.next_groups(li, "main", None, held[:1], 2)
     assert (len(more.groups), more.held) == (1, tuple(held[:1]))
+
+
+def test_reader_who_asks_for_ever_more_keeps_the_queue_from_nobody(store: Store, clock: SteadyClock) -> None:
+    taken = []
+    for _ in range(8):  # browsers of one name, which hold nothing by their own account
+        clock.now += 1
+        taken.append([group.id for group in store.next_groups(browser(store, "李"), "main", None, [], 5)[0].groups])
+    assert len(take_all(store, browser(store, "王"))) == len(KEYS) - MOST == 20
+    last = rows(store, "SELECT group_ref FROM leases WHERE session IN (SELECT id FROM sessions WHERE reader = '李')")
+    assert sorted(row["group_ref"] for row in last) == sorted(group for groups in taken[-4:] for group in groups)
 
 
 def test_group_held_too_long_is_given_to_another(store: Store, clock: SteadyClock) -> None:

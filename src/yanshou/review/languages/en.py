@@ -77,7 +77,7 @@ TEXTS: Final = {
     "nothing_to_undo": "There is no answer to undo.",
     "before": "Your answer before: {answer}",
     "waiting": "Waiting for the network: the answer is kept in this browser and sent again until it is saved, exactly "
-    "once. You may reload this page, but do not clear the browser’s data.",
+    "once. Do not clear the browser’s data. If a reload does not bring this page back, open it again later.",
     "waiting_undo": "Waiting for the network: the undo is not yet done. Trying again.",
     "waiting_memory": "Waiting for the network, trying again. This browser allows no data to be kept: do not close or "
     "reload this page.",
@@ -88,7 +88,8 @@ TEXTS: Final = {
     "given_back": "The reason that you typed (to copy):",
     "copy": "Copy",
     "copied": "Copied.",
-    "lost_draft": "Somebody else reviews this group now; nothing was saved.",
+    "lost_group": "Somebody else reviews this group now; you had not answered it.",
+    "lost_draft": "An earlier group is no longer yours; what you typed there was not saved.",
     "error_lease_lost": "This group’s time was over and somebody else has it: your answer is not saved.",
     "error_answered": "This group is already answered: your last answer is not saved.",
     "error_uid_used": "The answer’s number was used before: it is not saved. Please answer again.",
