@@ -64,6 +64,7 @@ def test_a_reload_meanwhile_loses_nothing(page: ReviewPage, server: ReviewServer
     assert [row["label"] for row in page.answers()] == ["unsure"]
     assert page.browser.text("#last-text") == "上一组：不确定"
     assert page.browser.run(KEPT) == "[]"
+    page.browser.until(lambda: len(page.rows("SELECT * FROM leases")) == 2, "no lease but those of the groups at hand")
 
 
 def test_a_group_that_somebody_else_got_meanwhile_gives_the_reason_back(
