@@ -8,6 +8,7 @@ with served_page(browser, tmp_path / "review.sqlite", files) as page:
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ ENTER, ESCAPE, SPACE, LEFT, RIGHT = "\ue007", "\ue00c", " ", "\ue012", "\ue014"
 SCREEN = "return document.querySelector('main > section:not([hidden])').id"
 SHOWN = "return performance.getEntriesByName('group shown').length"
 TIMES = "return performance.getEntriesByName('group shown').map((entry) => entry.duration)"
+REPLIES = "return performance.getEntriesByType('resource').length"
+QUIET_S = 0.5
 PHONE = {"width": 390, "height": 844, "touch": True}
 
 
@@ -92,6 +95,13 @@ class ReviewPage:
     def panel_open(self) -> bool:
         return self.browser.count("#panel:not([hidden])") == 1
 
+    def until_quiet(self) -> None:
+        """Until no reply has come for a while: what the page asked for when it showed a group is there."""
+        before = -1
+        while before != (now := int(self.browser.run(REPLIES))):
+            before = now
+            time.sleep(QUIET_S)
+
     def group(self) -> int:
         """The group on the screen: the last entry of each summary of `write_review_files` is of its photo alone."""
         entry = self.browser.text("figure:first-child li:last-child")
@@ -105,8 +115,9 @@ class ReviewPage:
     def answer_until_held(self, group: int, other: str | None) -> None:
         """Answers groups until this browser has the group. `other`: the session that had it, if its lease is there."""
         while self.holder(group) == other:
+            assert self.screen() == "work", "no group is left, and the other session still has this one"
             self.until_photos()
-            self.answer("j")
+            self.answer("u")  # no second reader: the groups are done
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Rows of the store, read beside the server."""

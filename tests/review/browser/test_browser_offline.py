@@ -71,6 +71,7 @@ def test_a_group_that_somebody_else_got_meanwhile_gives_the_reason_back(
     page: ReviewPage, server: ReviewServer, second_browser: Browser
 ) -> None:
     page.browser.press("f", "/", "b", "a", "d")
+    page.until_quiet()  # a late reply would renew the leases
     group = page.group()
     holder = page.holder(group)
     server.clock.move(400)  # the lease ends
@@ -95,6 +96,7 @@ def test_a_group_that_somebody_else_got_meanwhile_gives_the_reason_back(
 def _lost_at_a_renewal(page: ReviewPage, other: ReviewPage, server: ReviewServer) -> None:
     """The page learns that its group is another's, although nothing was answered."""
     page.browser.click(".notice .close")
+    page.until_quiet()  # a late reply would renew the leases
     group = page.group()
     holder = page.holder(group)
     server.clock.move(400)
