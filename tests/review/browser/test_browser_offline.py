@@ -38,6 +38,7 @@ def test_an_answer_without_a_reply_is_kept_and_saved_once(page: ReviewPage, serv
     server.kill()
     page.browser.press("f", "1", ENTER, ENTER, "j", ENTER)
     page.until_said("#alert", "等待网络")
+    assert page.browser.text("#status").startswith("保存中：不通过")
     assert page.browser.text(".entries") == group, "the next group appears once the answer is saved"
     assert '"label":"fail"' in page.browser.run(KEPT)
     shown = page.shown()
@@ -63,6 +64,7 @@ def test_a_reload_meanwhile_loses_nothing(page: ReviewPage, server: ReviewServer
     assert [row["label"] for row in page.answers()] == ["unsure"]
     assert page.browser.text("#last-text") == "上一组：不确定"
     assert page.browser.run(KEPT) == "[]"
+    page.browser.until(lambda: len(page.rows("SELECT * FROM leases")) == 2, "no lease but those of the groups at hand")
 
 
 def test_a_group_that_somebody_else_got_meanwhile_gives_the_reason_back(

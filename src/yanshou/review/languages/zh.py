@@ -65,6 +65,7 @@ TEXTS: Final = {
     "with_reason": "{answer}（{reason}）",
     "too_long": "理由最多 {most} 个字，请缩短后再保存。",
     "saving": "保存中……",
+    "saving_answer": "保存中：{answer}",
     "saved": "已保存：{answer}",
     "last": "上一组",
     "undo": "撤销",
@@ -72,8 +73,8 @@ TEXTS: Final = {
     "undoing": "撤销中……",
     "nothing_to_undo": "没有可以撤销的结论。",
     "before": "上次的结论：{answer}",
-    "waiting": "等待网络：结论已留在本浏览器中，正在重试，恢复后自动保存，且只保存一次。可以"
-    "刷新本页，但请不要清除浏览器数据。",
+    "waiting": "等待网络：结论已留在本浏览器中，正在重试，恢复后自动保存，且只保存一次。请不"
+    "要清除浏览器数据；如果刷新后打不开本页，稍后再打开即可。",
     "waiting_undo": "等待网络：撤销尚未完成，正在重试。",
     "waiting_memory": "等待网络，正在重试。本浏览器不允许保存数据，请不要关闭或刷新本页。",
     "waiting_group": "等待网络：下一组没有取到，正在重试……",
