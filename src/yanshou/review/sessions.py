@@ -6,6 +6,7 @@ decides the spelling.
 """
 
 import hmac
+import re
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from yanshou.review.refusals import RefusalError
 from yanshou.text import nfc, trimmed
 
 LONGEST_NAME = 40  # characters
+# Letters and marks that show nothing (Default_Ignorable_Code_Point of Unicode, and the empty Braille pattern): with
+# them one person could have two names that look the same. Python's isprintable finds those of other categories.
+UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 LEAD = "lead"  # who answers where the lead has given no name
 
 
@@ -75,11 +79,21 @@ def name(db: sqlite3.Connection, session: str, given: str) -> str:
 
     Raises RefusalError: sign_in, bad_request.
     """
-    before, reader = find(db, session).reader, _known(db, _clean(given))
-    if reader != before:
+    found, reader = find(db, session), _known(db, _clean(given))
+    if reader != found.reader:
         leases.release_all(db, session)
         db.execute("UPDATE sessions SET reader = ? WHERE id = ?", (reader, session))
+    if found.role == "reader":
+        db.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (session, reader))
     return reader
+
+
+def names_of_browsers(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Of each browser, the names that it has had for readers, in order."""
+    found: dict[str, list[str]] = {}
+    for session, reader in db.execute("SELECT session, reader FROM names ORDER BY session, reader"):
+        found.setdefault(session, []).append(reader)
+    return [tuple(names) for names in found.values()]
 
 
 def new_keys(db: sqlite3.Connection) -> None:
@@ -87,13 +101,15 @@ def new_keys(db: sqlite3.Connection) -> None:
     for role in ("reader", "lead"):
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{role}_key", secrets.token_urlsafe(32)))
     db.execute("DELETE FROM leases")
+    db.execute("DELETE FROM names")
     db.execute("DELETE FROM sessions")
 
 
 def _clean(given: str) -> str:
     """The name as it is shown. A comma would join two names in a labels file; `=` would start a formula in Excel."""
     reader = " ".join(trimmed(nfc(given)).split())
-    if not (0 < len(reader) <= LONGEST_NAME and reader[0].isalnum() and reader.isprintable() and "," not in reader):
+    is_seen = reader.isprintable() and not UNSEEN.search(reader)
+    if not (0 < len(reader) <= LONGEST_NAME and reader[0].isalnum() and is_seen and "," not in reader):
         raise RefusalError(
             "bad_request",
             f"A name begins with a letter or a digit, has at most {LONGEST_NAME} characters and no comma.",

@@ -26,8 +26,8 @@ CREATE TABLE groups (
     digest BLOB NOT NULL,                -- of what was imported, without the photos' paths
     UNIQUE (mission, label, group_id)
 );
-CREATE INDEX groups_of_all ON groups (position, audit) WHERE {AWAITED};
-CREATE INDEX groups_of_mission ON groups (mission, position, audit) WHERE {AWAITED};
+CREATE INDEX groups_of_all ON groups (position, audit, need, queued) WHERE {AWAITED};
+CREATE INDEX groups_of_mission ON groups (mission, position, audit, need, queued) WHERE {AWAITED};
 CREATE INDEX groups_again ON groups (mission, audit) WHERE {AWAITED_AGAIN};
 CREATE INDEX groups_audited ON groups (mission) WHERE audit = 1;
 
@@ -70,6 +70,10 @@ CREATE TABLE leases (
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,                 -- random: the cookie's value
     role TEXT NOT NULL CHECK (role IN ('reader', 'lead')), reader TEXT, created TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE names (                     -- every name that a browser has had: the lead sees who used several
+    session TEXT NOT NULL REFERENCES sessions, reader TEXT NOT NULL, PRIMARY KEY (session, reader)
 ) WITHOUT ROWID;
 
 CREATE TABLE imports (at TEXT NOT NULL, files_json TEXT NOT NULL, counts_json TEXT NOT NULL);

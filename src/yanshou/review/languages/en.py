@@ -69,6 +69,7 @@ TEXTS: Final = {
     "with_reason": "{answer} ({reason})",
     "too_long": "A reason has at most {most} characters: please shorten it.",
     "saving": "Saving…",
+    "saving_answer": "Saving: {answer}",
     "saved": "Saved: {answer}",
     "last": "Last group",
     "undo": "Undo",
@@ -77,7 +78,7 @@ TEXTS: Final = {
     "nothing_to_undo": "There is no answer to undo.",
     "before": "Your answer before: {answer}",
     "waiting": "Waiting for the network: the answer is kept in this browser and sent again until it is saved, exactly "
-    "once. You may reload this page, but do not clear the browser’s data.",
+    "once. Do not clear the browser’s data. If a reload does not bring this page back, open it again later.",
     "waiting_undo": "Waiting for the network: the undo is not yet done. Trying again.",
     "waiting_memory": "Waiting for the network, trying again. This browser allows no data to be kept: do not close or "
     "reload this page.",
@@ -88,7 +89,8 @@ TEXTS: Final = {
     "given_back": "The reason that you typed (to copy):",
     "copy": "Copy",
     "copied": "Copied.",
-    "lost_draft": "Somebody else reviews this group now; nothing was saved.",
+    "lost_group": "Somebody else reviews this group now; you had not answered it.",
+    "lost_draft": "An earlier group is no longer yours; what you typed there was not saved.",
     "error_lease_lost": "This group’s time was over and somebody else has it: your answer is not saved.",
     "error_answered": "This group is already answered: your last answer is not saved.",
     "error_uid_used": "The answer’s number was used before: it is not saved. Please answer again.",
@@ -204,11 +206,14 @@ TEXTS: Final = {
     "lead_reader": "name",
     "lead_read": "groups read",
     "lead_today": "today",
+    "lead_undone": "taken back",
     "lead_median": "median seconds per group",
     "lead_p90": "90% of groups within (s)",
     "lead_browsers": "browsers",
     "lead_many_browsers": "{names}: used in more than one browser. Unless the person changed devices, remind "
     "everybody to use their own name.",
+    "lead_many_names": "One browser has used these names: {names}. Unless these people share a computer, their answers "
+    "may come from one person, or that person has seen what others answered.",
     "lead_agreement": "Agreement of readers",
     "lead_agreement_none": "No group has two readers yet who saw nothing of the machine’s side.",
     "lead_pairs_of": "groups with two readers",

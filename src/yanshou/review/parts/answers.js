@@ -24,7 +24,7 @@ const saveAnswer = async () => {
   setBusy(true);
   closePanel();
   byId("work").focus({ preventScroll: true });
-  say(texts.saving);
+  say(fill(texts.saving_answer, { answer: answerText(body) }));
   const reply = await deliver(item);
   setBusy(false);
   afterAnswer(item, reply);
@@ -40,7 +40,10 @@ const afterAnswer = (item, reply) => {
   } else {
     say("");
     notice(refusal(item, reply), item.body.reason);
-    if (["lease_lost", "answered", "not_found"].includes(reply.code)) goOn();
+    if (["lease_lost", "answered", "not_found"].includes(reply.code)) {
+      forgetDraft(item.body.group);
+      goOnAfterRefusal();
+    }
   }
 };
 
@@ -56,6 +59,12 @@ const recordAnswer = (item, data) => {
 const goOn = () => {
   leaveGroup();
   return nextGroup();
+};
+
+const goOnAfterRefusal = async () => { // the groups for later may be lost, too
+  leaveGroup();
+  await fillQueue();
+  if (isWorking()) nextGroup();
 };
 
 const showLast = () => {

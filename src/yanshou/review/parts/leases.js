@@ -1,4 +1,5 @@
 // A group is leased for five minutes, and the lease renewed each minute while the page is visible and used.
+const LEFT = "yanshou-review-left-" + storeId;
 const LEASE_MS = 300000, RENEW_MS = 60000, TICK_MS = 5000;
 let renewed = 0, used = 0; // when the leases were last renewed, and the page last used
 
@@ -7,7 +8,7 @@ for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
 }
 
 const tick = () => {
-  if (!isWorking() || busy) return;
+  if (!isWorking() || !current || busy) return;
   const now = Date.now();
   if (now - renewed >= LEASE_MS) goIdle();
   else if (!document.hidden && now - renewed >= RENEW_MS && used > renewed) renew(now);
@@ -22,26 +23,29 @@ const renew = async (now) => {
   if (reply.code === "sign_in") signOut();
 };
 
-let idleGroup = null; // the group that was on the screen, and its draft's text
+let idleGroup = null; // the group that was on the screen
 const goIdle = () => {
-  idleGroup = { id: current.id, typed: draftText(current) };
+  idleGroup = current.id;
   giveBack(heldIds());
   dropGroups();
   show("idle");
 };
 
 byId("idle-go").addEventListener("click", async () => {
-  const before = idleGroup;
   await nextGroup();
-  if (!current || current.id === before.id) return;
-  notice(texts.idle_lost, before.typed);
+  if (current && current.id !== idleGroup) notice(texts.idle_lost);
 });
 
 setInterval(tick, TICK_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
 addEventListener("pagehide", () => {
-  const unsaved = new Set(kept().map((item) => item.body.group));
-  if (screen !== "elsewhere") giveBackAtOnce(heldIds().filter((id) => !unsaved.has(id)));
+  const ids = spareIds();
+  if (ids.length) remember("sessionStorage", LEFT, ids);
+  giveBackAtOnce(ids);
 });
+const giveBackLeft = async () => { // after a reload without the server, which has not heard that they were given back
+  await giveBack(recall("sessionStorage", LEFT) ?? []);
+  remember("sessionStorage", LEFT, []);
+};
 addEventListener("beforeunload", (event) => { if (busy && !remembered) event.preventDefault(); }); // a reload would lose the answer
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
