@@ -102,7 +102,7 @@ def test_groups_without_labels_have_no_figures_and_give_a_warning(judged: Judged
 def test_the_json_has_numbers_and_nulls(files: list[Path]) -> None:
     result = evaluate(files, None, MISSIONS, max_false_release=0.03)
     found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert set(found["overall"]) == {"judged_by", "judge", "rules", "always_pass", "learned"}
+    assert set(found["overall"]) == {"judged_by", "judge", "rules", "always_pass", "learned", "reasons"}
     assert found["missions"][SHIELD]["judge"]["false_release"]["share"] is None
     assert found["overall"]["judge"]["false_release"] | {"low": 0, "high": 0} == {
         "share": pytest.approx(1 / 3), "count": 1, "of": 3, "low": 0, "high": 0,

@@ -33,7 +33,9 @@ def test_each_group_is_one_row_with_everything_known_about_it(judged: Judged, tm
     assert list(first.values())[:8] == [GROUNDING, "fail", "", "QC-1", "false release", "pass", "", "0.97"]
     assert first["rules"] == "fail"
     assert (first["photos"], first["images"], first["summaries"]) == ("1", line["images"][0], f"图片_1: {text}")
+    assert (first["reason_check"], first["reason_problems"][:5]) == ("unreadable", "没有引用任")
     assert (second["outcome"], second["verdict"], second["p_pass"]) == ("error", "", "")
+    assert (second["reason_check"], second["reason_problems"]) == ("", "")
     assert (second["fault"], second["photos"]) == ("generate: out of memory", "0")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 from support.judged_files import many
-from support.lines import GOOD, GROUNDING, SHIELD
+from support.lines import GOOD, GROUNDING, SHIELD, stage_a_line, verdict
 from support.parsed_page import Page, report
 
 from yanshou.errors import OutputError, UsageError
@@ -46,6 +46,28 @@ def test_groups_near_the_threshold_come_first_among_the_others(report_files: lis
     result = evaluate(report_files[:1], None, MISSIONS, threshold=0.85)
     order = [(group.outcome, group.p_pass) for group in worst_first(result.groups, 0.85)]
     assert order[-4:] == [("no label", 0.8), ("release", 0.9), ("block", 0.6), ("block", 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("lang", "head", "problem"),
+    [
+        ("zh", "理由核对", "图片_1的摘要中没有“电线/分布散乱×1”"),
+        ("en", "Rules disagree", "the summary of 图片_1 does not contain"),
+    ],
+)
+def test_a_reason_that_does_not_hold_is_marked_with_what_is_wrong(
+    judged: Judged, tmp_path: Path, lang: str, head: str, problem: str
+) -> None:
+    whole = "；".join(f"有图片_1 {entry}" for entry in GOOD.split("，"))
+    reasons = {"QC-1": whole, "QC-2": "有图片_1 电线/分布散乱×1", "QC-3": "<b>齐全</b>"}
+    verdicts = [verdict(key, "pass", "pass", 0.9, reason=reason) for key, reason in reasons.items()]
+    page = report([judged(verdicts, [stage_a_line(key, "pass", GOOD) for key in reasons])], tmp_path, lang)
+    found = {group["id"]: (group["reasonOutcome"], group["reasonProblems"]) for group in page.data["groups"]}
+    assert found["QC-1"] == ("grounded", [])
+    assert found["QC-2"][0] == "contradicting"
+    assert found["QC-2"][1][0].startswith(problem)
+    assert found["QC-3"][0] == "unreadable"
+    assert head in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_group_shows_its_verdict_reason_and_fault(report_files: list[Path], tmp_path: Path) -> None:

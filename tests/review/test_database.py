@@ -4,6 +4,8 @@ import os
 import random
 import shutil
 import sqlite3
+import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -188,6 +190,30 @@ def test_another_program_writes_the_store(path: Path, monkeypatch: pytest.Monkey
         assert len(answer_rows(store)) == 1
 
 
+def test_threads_do_not_wait_in_turn_for_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAIT_S", 0.2)
+    with open_store(path, KEYS) as store:
+        people = People(store)
+        session = people.session("李")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        refused, begin = [], time.monotonic()
+
+        def renew() -> None:
+            with pytest.raises(LockedError):
+                store.renew(session, [1])
+            refused.append(time.monotonic() - begin)
+
+        threads = [threading.Thread(target=renew) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        other.close()
+        assert len(refused) == 20
+        assert max(refused) < 2  # one after the other would be 4
+
+
 @pytest.mark.parametrize("moved", ["review.sqlite", "review.sqlite-wal"])
 def test_file_that_is_moved_away_takes_no_answer(path: Path, moved: str) -> None:
     with open_store(path, KEYS) as store:
@@ -227,7 +253,7 @@ def test_damage_anywhere_is_an_error_of_ours_or_does_no_harm(path: Path) -> None
 
 
 @pytest.mark.parametrize("reason", ["pages", "cut"])
-def test_damage_that_quick_check_sees(path: Path, reason: str) -> None:
+def test_damage_that_the_start_sees(path: Path, reason: str) -> None:
     with open_store(path, KEYS):
         pass
     content = path.read_bytes()

@@ -13,6 +13,7 @@ from yanshou.evaluate.summaries import Score, Tally, ordered_categories
 from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
 from yanshou.stage_b.card import Card, DatasetFigures
+from yanshou.stage_b.reason import OUTCOMES
 from yanshou.stage_b.shortcut import Shortcut
 from yanshou.stage_b.twins import TwinFigures
 
@@ -54,7 +55,22 @@ def evaluation_tables(evaluation: Evaluation) -> list[Table]:
             who = KINDS.get(part.judged_by.kind, part.judged_by.kind) if what == "judge" else row_name
             cells = _verdict_shares(counts, evaluation.confidence)
             figures.add_row(name_cell(name if what == "judge" else ""), name_cell(who), *map(Text, cells))
-    return [counted, figures, *_worth_tables(evaluation)]
+    return [counted, figures, *_reason_tables(evaluation), *_worth_tables(evaluation)]
+
+
+def _reason_tables(evaluation: Evaluation) -> list[Table]:
+    """How many reasons hold. No table where no verdict has a reason and a Stage-A line."""
+    parts = [*evaluation.missions.items(), *([("all", evaluation.overall)] if evaluation.overall else [])]
+    if not any(part.reasons.reasons for _, part in parts):
+        return []
+    columns = right_columns("reasons", *OUTCOMES, "other verdict")
+    table = Table(mission_column(min_width=20), *columns, box=None, padding=(0, 1, 0, 0))
+    for name, part in parts:
+        found, confidence = part.reasons, evaluation.confidence
+        cells = [with_interval(rate, confidence) for rate in found.outcomes.values()]
+        row = [str(found.reasons), *cells, percent(found.other_verdict.share)]
+        table.add_row(name_cell(name), *map(Text, row))
+    return [table]
 
 
 def dataset_tables(card: Card) -> list[Table]:

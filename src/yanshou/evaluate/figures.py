@@ -1,12 +1,13 @@
 """The figures of one mission, or of all missions together: of the judge and of baselines, on the same groups."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.judges import UNKNOWN, Judge
 from yanshou.evaluate.metrics import Counts
+from yanshou.evaluate.reason_counts import ReasonCounts
 from yanshou.schema.records import GroupKey, Label
 
 
@@ -27,6 +28,7 @@ class EvaluationFigures:
     always_pass: Counts
     learned: Counts | None = None  # of the learned baseline, where it releases as many groups as the judge
     judged_by: Judge = UNKNOWN
+    reasons: ReasonCounts = field(default_factory=lambda: ReasonCounts.of(()))
 
     @classmethod
     def of(
@@ -42,6 +44,7 @@ class EvaluationFigures:
             always_pass=Counts.of((group.label, "pass") for group in groups),
             learned=None if learned is None else Counts.of((group.label, learned.get(group.key)) for group in groups),
             judged_by=judged_by,
+            reasons=ReasonCounts.of(group.reason_check for group in groups),
         )
 
     def rows(self) -> list[FigureRow]:
@@ -61,4 +64,5 @@ class EvaluationFigures:
         return {
             "judged_by": self.judged_by.to_dict(),
             **{name: part and part.to_dict(confidence) for name, part in counts.items()},
+            "reasons": self.reasons.to_dict(confidence),
         }

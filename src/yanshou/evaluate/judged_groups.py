@@ -21,7 +21,6 @@ from yanshou.errors import InputError
 from yanshou.evaluate.sources import NAME_THEM, check_rewritten, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.missions.rules import Decision as RuleDecision
-from yanshou.missions.rules import decide
 from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.policy import Decision
 from yanshou.schema.records import (
@@ -37,12 +36,14 @@ from yanshou.schema.records import (
 from yanshou.schema.summary import parse
 from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
+from yanshou.stage_b.reason import GroupReasons, ReasonCheck
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.labels_file import Labels, read_labels
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 from yanshou.storage.stale_counts import stale_warnings
+from yanshou.text import escape_surrogates
 
 NOT_JUDGED = "not judged: there is neither a verdict nor a fault"
 MAX_NAMED = 5  # groups that warnings of one kind name
@@ -63,6 +64,12 @@ class JudgedGroup:
     rules: RuleDecision | None  # None without a Stage-A line
     fault: str | None  # why there is no verdict
     decision: Decision | None = None  # under a policy
+    reason_checks: Mapping[Label, ReasonCheck] | None = None  # of the reason, as that of each verdict; None: unknown
+
+    @property
+    def reason_check(self) -> ReasonCheck | None:
+        """Whether the reason holds, as that of the verdict."""
+        return self.reason_checks[self.verdict] if self.reason_checks and self.verdict else None
 
     @property
     def rules_verdict(self) -> Label | None:
@@ -148,6 +155,8 @@ class JudgedSet:
         line = self.written.get(key)
         verdict = None if key in self.outdated else self.verdicts.get(key)
         summaries = tuple(line.per_image.values()) if line else ()
+        rule = self.missions.get(key.mission).rule
+        reasons = GroupReasons(rule, map(parse, map(escape_surrogates, summaries))) if line else None
         return JudgedGroup(
             key=key,
             label=self.labels.label_of(key),
@@ -157,9 +166,14 @@ class JudgedSet:
             file_verdict=verdict.verdict if verdict else None,
             reason=verdict.reason if verdict else None,
             p_pass=verdict.p_pass if verdict else None,
-            rules=decide(self.missions.get(key.mission).rule, map(parse, summaries)) if line else None,
+            rules=reasons.rules if reasons else None,
             fault=None if verdict else self.fault_of(key),
+            reason_checks=_checks(reasons, verdict.reason) if reasons and verdict else None,
         )
+
+
+def _checks(reasons: GroupReasons, reason: str) -> dict[Label, ReasonCheck]:
+    return {"pass": reasons.check(True, reason), "fail": reasons.check(False, reason)}
 
 
 def read_judged(

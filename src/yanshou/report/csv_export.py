@@ -3,6 +3,9 @@
     mission,label,corrected_label,group_id,outcome,verdict,p_pass,reason,rules,rules_reason,fault,photos,images,summaries
     挡风板安装检查,fail,,QC-20241022-0015063,false release,pass,0.97,有图片_1 …,fail,没有看到…,,1,/…/1.jpg,图片_1: …
 
+Two more columns follow: `reason_check`, whether the reason holds (`yanshou.stage_b.reason`), and `reason_problems`,
+what is wrong with it, in Chinese as the reasons are.
+
 `label` is the folder's, as in every file. `corrected_label` is that of a labels file where it is another one: pass,
 fail or unsure.
 
@@ -20,13 +23,14 @@ from pathlib import Path
 
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.schema.records import image_key
+from yanshou.stage_b.reason_words import explain
 from yanshou.storage.atomic import replace_file, write_error
 from yanshou.storage.spreadsheet import without_formula
 
 NAME = "groups.csv"
 COLUMNS = (
     "mission", "label", "corrected_label", "group_id", "outcome", "verdict", "decision", "p_pass", "reason", "rules",
-    "rules_reason", "fault", "photos", "images", "summaries",
+    "rules_reason", "fault", "photos", "images", "summaries", "reason_check", "reason_problems",
 )  # fmt: skip
 
 
@@ -66,6 +70,8 @@ def _row(group: JudgedGroup) -> Iterable[object]:
     yield len(group.images)
     yield "\n".join(group.images)
     yield "\n".join(f"{image_key(number)}: {text}" for number, text in enumerate(group.summaries, 1))
+    check = group.reason_check
+    yield from (check and check.outcome, "；".join(explain(check.problems, "zh")) if check else None)
 
 
 def _correction(group: JudgedGroup) -> str | None:

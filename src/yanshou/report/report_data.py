@@ -17,6 +17,7 @@ from yanshou.report.packed import PHOTOS, Packed
 from yanshou.report.promises import policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import FOLDER, Thumbnail
+from yanshou.stage_b.reason_words import explain
 
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -43,7 +44,7 @@ def report_data(
         "curves": {name: plot.to_script() for name, plot in plots.items()},
         "pictures": f"{PHOTOS if packed else FOLDER}/",
         "evaluated": len(evaluation.groups),
-        "groups": [_group(group, numbers[group.key.mission], thumbnails) for group in groups],
+        "groups": [_group(group, numbers[group.key.mission], thumbnails, texts["lang"]) for group in groups],
     }
 
 
@@ -58,7 +59,8 @@ def _thresholds(evaluation: Evaluation, mission: str, common: float | None) -> l
     return found or ([] if common is None else [common])
 
 
-def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]) -> dict[str, Any]:
+def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail], lang: str) -> dict[str, Any]:
+    check = group.reason_check
     shown = [thumbnails[photo] for photo in group.images]
     folder = _folder([thumbnail.url for thumbnail in shown if thumbnail.url])
     photos = [
@@ -81,6 +83,8 @@ def _group(group: JudgedGroup, mission: int, thumbnails: Mapping[str, Thumbnail]
         "outcome": group.outcome.replace(" ", "-"),
         "p": group.p_pass,
         "reason": group.reason,
+        "reasonOutcome": check and check.outcome,
+        "reasonProblems": explain(check.problems, lang) if check else [],
         "rules": group.rules_verdict,
         "rulesReason": group.rules and group.rules.reason,
         "fault": group.fault,

@@ -89,7 +89,7 @@ def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer
     if not repeated:
         _insert(db, uid, group, reader, "reader", None, None, undone["id"], False, None)
         _settle(db, group)
-    leases.take(db, group, session, reader, now)
+    leases.take(db, group, session, now)
     return group
 
 

@@ -10,17 +10,17 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import TypeVar
 
 from yanshou.errors import DamagedFileError, InputError, OutputError
 from yanshou.review.network_mounts import network_drive
-from yanshou.review.store_errors import SENT_AGAIN, START_AGAIN, damaged, store_error
+from yanshou.review.store_errors import SENT_AGAIN, START_AGAIN, busy, damaged, store_error
 from yanshou.review.store_layout import APPLICATION_ID, LAYOUT, VERSION
 from yanshou.storage.atomic import write_errors
 from yanshou.text import printable
 
-WAIT_S = 2.0  # for another program's lock, before the error says so
+WAIT_S = 2.0  # for another program's lock and for other threads, before the error says so
 ANOTHER = "Give another --store."
 
 Found = TypeVar("Found")
@@ -30,7 +30,7 @@ class Database:
     """The open file. Make one with `open_to_write`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, writes: bool) -> None:
-        self.path, self._connection, self._lock = path, connection, RLock()
+        self.path, self._connection, self._lock = path, connection, Lock()
         self._files = _identities(path) if writes else ()
 
     @contextmanager
@@ -39,7 +39,7 @@ class Database:
 
         then: what an error says about the time after it.
         """
-        with self._lock, _translated(self.path, then):
+        with self._alone(), _translated(self.path, then):
             self._check_files()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
@@ -47,7 +47,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A view that no writer changes until the context ends."""
-        with self._lock, _translated(self.path), _transaction(self._connection, "BEGIN"):
+        with self._alone(), _translated(self.path), _transaction(self._connection, "BEGIN"):
             yield self._connection
 
     @contextmanager
@@ -64,6 +64,16 @@ class Database:
         """Closes the file; the last one to do so empties the write-ahead log into it."""
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Waits for other threads; not for as long as each of them waits for another program in turn."""
+        if not self._lock.acquire(timeout=WAIT_S):
+            raise busy(self.path)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _check_files(self) -> None:
         """SQLite writes on into a deleted file. Raises OutputError before an answer is lost in one."""
@@ -198,7 +208,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if is_new:
         with _transaction(connection, "BEGIN IMMEDIATE"):
             _make_tables(connection)
-    elif (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+    elif (found := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
 
 

@@ -1,8 +1,8 @@
 """Leases: while a session has a group, no other gets it. A lease ends five minutes after it was given or renewed.
 
     clock = LeaseClock()
-    take(db, group, session, "李", clock())        give the group to a session
-    renew(db, [group], session, clock())           [group] while the session still has it
+    take(db, group, session, clock())           give the group to a session
+    renew(db, [group], session, clock())        [group] while the session still has it
 
 The clock is the wall clock's time of the start plus the time since, so that a wall clock set to another time changes
 no lease. A start of the server gives every lease its full length again: the pages could not renew it while the server
@@ -28,12 +28,12 @@ class LeaseClock:
         return self._offset + time.monotonic()
 
 
-def take(db: sqlite3.Connection, group: int, session: str, reader: str, now: float) -> None:
+def take(db: sqlite3.Connection, group: int, session: str, now: float) -> None:
     """Gives the group to the session. The caller has made sure that no other has it."""
     db.execute(
-        "INSERT INTO leases (group_ref, session, reader, expires) VALUES (?, ?, ?, ?) ON CONFLICT (group_ref) DO "
-        "UPDATE SET session = excluded.session, reader = excluded.reader, expires = excluded.expires",
-        (group, session, reader, now + LENGTH_S),
+        "INSERT INTO leases (group_ref, session, expires) VALUES (?, ?, ?) ON CONFLICT (group_ref) DO "
+        "UPDATE SET session = excluded.session, expires = excluded.expires",
+        (group, session, now + LENGTH_S),
     )
 
 

@@ -6,7 +6,6 @@ answer on, and, if it is in the audit sample, of which they have not been shown 
 """
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -131,12 +130,6 @@ def is_read_by(db: sqlite3.Connection, group: int, reader: str) -> bool:
     """Whether the reader has a current answer on the group."""
     row = db.execute(f"SELECT {READ_BY} FROM groups g WHERE id = :group", {"group": group, "reader": reader}).fetchone()
     return bool(row and row[0])
-
-
-def hold(db: sqlite3.Connection, groups: Sequence[int], session: str, reader: str, now: float) -> None:
-    """Gives groups that `offer` found to the session."""
-    for group in groups:
-        leases.take(db, group, session, reader, now)
 
 
 def no_such_group() -> RefusalError:

@@ -39,8 +39,8 @@ def sign_in(db: sqlite3.Connection, role: Role, key: str) -> str:
     (right,) = db.execute("SELECT value FROM meta WHERE key = ?", (f"{role}_key",)).fetchone()
     if not hmac.compare_digest(key.encode(errors="replace"), right.encode()):
         raise RefusalError("sign_in", "The link is not the one that `yanshou review` printed. Open that link.")
-    session, moment = secrets.token_urlsafe(32), now()
-    db.execute("INSERT INTO sessions VALUES (?, ?, NULL, ?, ?)", (session, role, moment, moment))
+    session = secrets.token_urlsafe(32)
+    db.execute("INSERT INTO sessions VALUES (?, ?, NULL, ?)", (session, role, now()))
     return session
 
 
@@ -78,7 +78,7 @@ def name(db: sqlite3.Connection, session: str, given: str) -> str:
     before, reader = find(db, session).reader, _known(db, _clean(given))
     if reader != before:
         leases.release_all(db, session)
-        db.execute("UPDATE sessions SET reader = ?, seen = ? WHERE id = ?", (reader, now(), session))
+        db.execute("UPDATE sessions SET reader = ? WHERE id = ?", (reader, session))
     return reader
 
 

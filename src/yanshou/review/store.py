@@ -184,7 +184,8 @@ class Store:
             wanted = max(count - len(held), 0)
             apart = self.open_mode
             new = queue.offer(db, reader, queue_name, mission, apart=apart, now=now, count=wanted)
-            queue.hold(db, new, session, reader, now)
+            for group in new:
+                leases.take(db, group, session, now)
             groups = tuple(queue.group_to_read(db, group) for group in new)
             left = queue.left(db, reader, queue_name, mission, apart=apart)
             return NextGroups(groups, tuple(held), left), self._open_sides(db, new, reader)

@@ -25,10 +25,7 @@ def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> Run
     shown, kind = printable(path), "_".join(name.split("_")[:2])
     match kind:
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
-            return LockedError(
-                f"{shown}: another program is writing the store. Close it there (a database browser, a script, a "
-                f"backup). {then}"
-            )
+            return busy(path, then)
         case "SQLITE_FULL":
             return _full(shown, then)
         case "SQLITE_IOERR" | "SQLITE_CANTOPEN" if _is_full(path):
@@ -46,6 +43,14 @@ def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> Run
         case "SQLITE_CORRUPT" | "SQLITE_NOTADB":
             return damaged(path, str(error))
     return None
+
+
+def busy(path: Path, then: str = SENT_AGAIN) -> LockedError:
+    """The error for a store that another program keeps from being written."""
+    return LockedError(
+        f"{printable(path)}: another program is writing the store. Close it there (a database browser, a script, a "
+        f"backup). {then}"
+    )
 
 
 def damaged(path: Path, what: str) -> DamagedFileError:

@@ -63,13 +63,13 @@ CREATE TABLE reveals (
 ) WITHOUT ROWID;
 
 CREATE TABLE leases (
-    group_ref INTEGER PRIMARY KEY REFERENCES groups, session TEXT NOT NULL, reader TEXT NOT NULL,
+    group_ref INTEGER PRIMARY KEY REFERENCES groups, session TEXT NOT NULL,
     expires REAL NOT NULL                -- by the clock of leases
 );
 
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,                 -- random: the cookie's value
-    role TEXT NOT NULL CHECK (role IN ('reader', 'lead')), reader TEXT, created TEXT NOT NULL, seen TEXT NOT NULL
+    role TEXT NOT NULL CHECK (role IN ('reader', 'lead')), reader TEXT, created TEXT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE imports (at TEXT NOT NULL, files_json TEXT NOT NULL, counts_json TEXT NOT NULL);

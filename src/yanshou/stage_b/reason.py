@@ -63,6 +63,11 @@ class ReasonCheck:
     def holds(self) -> bool:
         return self.outcome == "grounded"
 
+    @property
+    def against_rule(self) -> bool:
+        """Whether the verdict is not the rule's."""
+        return any(problem.kind == "rule" for problem in self.problems)
+
 
 class GroupReasons:
     """Checks reasons about one group: its summaries, in the photos' order, under its mission's rule."""
@@ -79,7 +84,8 @@ class GroupReasons:
         if passed == self.rules.passed and reason.strip() == self.rules.reason.strip():
             return ReasonCheck("grounded", 1.0)  # even where two entries of a photo are spelt so that it reads two ways
         if len(reason) > LONGEST:
-            return ReasonCheck("unreadable", 0.0, (Problem("too_long", (str(len(reason)), str(LONGEST))),))
+            too_long = Problem("too_long", (str(len(reason)), str(LONGEST)))
+            return ReasonCheck("unreadable", 0.0, (too_long, *self._other_verdict(passed)))
         return self.check_claims(passed, self.claims(reason))
 
     def claims(self, reason: str) -> list[Claim]:
@@ -89,8 +95,7 @@ class GroupReasons:
     def check_claims(self, passed: bool, claims: Sequence[Claim]) -> ReasonCheck:
         """`check`, of a reason that says this."""
         problems = [problem for claim in claims for problem in self._untrue(claim, passed)]
-        if passed != self.rules.passed:
-            problems.append(Problem("rule", (self.rules.reason,)))
+        problems += self._other_verdict(passed)
         if not claims:
             return ReasonCheck("unreadable", 0.0, (Problem("nothing"), *problems))
         short = self._not_shown(claims) if passed else self._no_ground(claims)
@@ -102,6 +107,9 @@ class GroupReasons:
         if short:
             return ReasonCheck("incomplete", self._share(short) if passed else 0.0, tuple(short))
         return ReasonCheck("grounded", 1.0)
+
+    def _other_verdict(self, passed: bool) -> list[Problem]:
+        return [] if passed == self.rules.passed else [Problem("rule", (self.rules.reason,))]
 
     # ---- what is said ----
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from yanshou.stage_b.reason import OUTCOMES, Outcome, Problem, ProblemKind
+from yanshou.stage_b.reason import Problem, ProblemKind
 
 WORDS: Final[Mapping[str, Mapping[ProblemKind, str]]] = {
     "zh": {
@@ -36,10 +36,6 @@ WORDS: Final[Mapping[str, Mapping[ProblemKind, str]]] = {
         "not_shown": "no entry is cited for {0}",
         "no_ground": "it names no forbidden entry and no missing requirement",
     },
-}
-OUTCOME_WORDS: Final[Mapping[str, Mapping[Outcome, str]]] = {
-    "zh": {"grounded": "成立", "incomplete": "不完整", "contradicting": "与摘要或规则矛盾", "unreadable": "无法核对"},
-    "en": {outcome: outcome for outcome in OUTCOMES},
 }
 
 

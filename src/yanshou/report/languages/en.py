@@ -52,6 +52,17 @@ TEXTS: Final = {
     "false_blocks": "False blocks",
     "of_fails": "of human fails",
     "of_passes": "of human passes",
+    "reasons": "Reasons",
+    "reasons_counted": "Reasons",
+    "reasons_grounded": "Grounded",
+    "reasons_incomplete": "Incomplete",
+    "reasons_contradicting": "Contradicting",
+    "reasons_unreadable": "Unreadable",
+    "reasons_other_verdict": "Rules disagree",
+    "reasons_note": "Each reason is checked against the summaries and the pass condition. Grounded: it is true, argues "
+    "for the verdict and is complete. Incomplete: it is true, but cites no entry for some requirement. Contradicting: "
+    "something in it is false or argues for the other verdict, or the rules give the other verdict. Unreadable: it "
+    "cites no entry and names no missing requirement. The last column is counted in the others, too.",
     "intervals": "In brackets: {confidence} confidence interval (Wilson). A group without a verdict counts as not "
     "released.",
     "confusion": "Confusion matrix",
@@ -229,6 +240,9 @@ TEXTS: Final = {
     "nothing": "No group matches the filters.",
     "shortcuts": "j, k or arrows: group · 1–9: large photo · space: scroll · /: search · Esc: close",
     "reason": "Reason",
+    "reason_incomplete": "The reason is incomplete",
+    "reason_contradicting": "The reason contradicts the summaries or the pass condition",
+    "reason_unreadable": "The reason cannot be checked",
     "rules_say": "Rules",
     "rules_reason": "Reason of the rules",
     "says_pass": "pass",

@@ -49,12 +49,21 @@ const facts = (group) => { // all verdicts about the group, in one line
 const said = (group) => {
   const element = make("dl", "said");
   const add = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
-  if (group.reason !== null) add(texts.reason, group.reason);
+  if (group.reason !== null) element.append(make("dt", "", texts.reason), reason(group));
   if (group.fileVerdict !== group.verdict) {
     add(texts.verdict, fill(texts.file_verdict, { verdict: says(group.fileVerdict), now: says(group.verdict) }));
   }
   if (group.fault !== null) add(texts.fault, group.fault);
   if (group.rules !== null) add(texts.rules_reason, group.rulesReason);
+  return element;
+};
+
+const reason = (group) => { // with what is wrong with it
+  const element = make("dd", "", group.reason), outcome = group.reasonOutcome;
+  if (outcome === null || outcome === "grounded") return element;
+  const wrong = make("ul", "problems");
+  wrong.append(...group.reasonProblems.map((problem) => make("li", "", problem)));
+  element.append(make("strong", "reason-mark", texts["reason_" + outcome]), wrong);
   return element;
 };
 
