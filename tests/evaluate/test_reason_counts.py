@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from support.lines import GROUNDING, SHIELD, stage_a_line, verdict
 
+from yanshou.errors import UsageError
 from yanshou.evaluate import Rate, evaluate
+from yanshou.evaluate.policy import to_json
 from yanshou.evaluate.reason_counts import ReasonCounts
 from yanshou.missions import load_missions
+from yanshou.schema.policy import Policy, policy_sha256
 
 Judged = Callable[..., Path]
 MISSIONS = load_missions()
@@ -62,6 +65,53 @@ def test_a_reason_is_checked_as_that_of_the_verdict_under_the_threshold(file: Pa
     check = groups["QC-1"].reason_check
     assert check
     assert (check.outcome, {problem.kind for problem in check.problems}) == ("contradicting", {"for_other", "rule"})
+
+
+def many_groups(judged: Judged, reason: str) -> Path:
+    """Fifty fails below 0.3 with a true reason, fifty passes from 0.7 with a reason of their own."""
+    fails = [verdict(f"QC-{n}", "fail", "fail", n / 200, reason=f"图片_1 {LOOSE}") for n in range(50)]
+    passes = [verdict(f"QC-{n}", "pass", "pass", n / 200 + 0.45, reason=reason) for n in range(50, 100)]
+    return judged(
+        [*fails, *passes],
+        [
+            stage_a_line(said["group_id"], said["label"], LOOSE if said["label"] == "fail" else WHOLE)
+            for said in (*fails, *passes)
+        ],
+    )
+
+
+@pytest.mark.parametrize(("reason", "released"), [(TRUE, 50), (f"有图片_1 {WIRES}", 0)])
+def test_a_policy_that_requires_grounded_reasons_leaves_the_others_to_a_person(
+    judged: Judged, reason: str, released: int
+) -> None:
+    file = many_groups(judged, reason)
+    asked = {"max_false_release": 0.1, "max_false_block": 0.1}
+    result = evaluate([file], None, MISSIONS, **asked, require_grounded=True)
+    counts = result.decisions()[GROUNDING]
+    assert (counts.released.count, counts.blocked.count, counts.review.count) == (released, 50, 50 - released)
+    assert result.unfounded() == 50 - released
+    without = evaluate([file], None, MISSIONS, **asked)
+    assert (without.decisions()[GROUNDING].released.count, without.unfounded()) == (50, None)
+    assert result.promises == without.promises
+
+
+def test_what_is_required_is_part_of_the_policy_and_of_its_digest(judged: Judged) -> None:
+    file = many_groups(judged, TRUE)
+    asking = evaluate([file], None, MISSIONS, max_false_release=0.1, require_grounded=True).policy
+    plain = evaluate([file], None, MISSIONS, max_false_release=0.1).policy
+    assert asking
+    assert plain
+    assert asking.require_grounded == {GROUNDING: MISSIONS.get(GROUNDING).rule.to_dict()}
+    assert "require_grounded" not in plain.content()  # as before there was this key
+    content = json.loads(to_json(asking))
+    assert content["sha256"] == policy_sha256(content)
+    assert policy_sha256({**content, "require_grounded": {}}) != content["sha256"]
+    assert Policy.model_validate(content) == asking
+
+
+def test_reasons_can_be_required_of_a_policy_only(file: Path) -> None:
+    with pytest.raises(UsageError, match=r"require_grounded.* needs .*max_false_release"):
+        evaluate([file], None, MISSIONS, require_grounded=True)
 
 
 def test_the_reasons_of_the_rules_are_grounded_in_every_mission(judged: Judged) -> None:

@@ -89,6 +89,17 @@ def test_pairs_that_were_chosen_are_apart_and_said_to_be(tmp_path: Path) -> None
     assert "chosen groups: kappa is undefined, because all answers are the same" in result.stdout
 
 
+def test_pairs_that_all_agree_have_a_kappa_without_an_interval(tmp_path: Path) -> None:
+    with open_store(tmp_path / "review.sqlite", KEYS, second_share=1) as opened:
+        people = People(opened)
+        for group in KEYS:
+            for reader in ("李", "王"):
+                people.say(reader, group, "fail" if group in KEYS[:6] else "pass")
+    lines = export(tmp_path / "review.sqlite").stdout.splitlines()
+    assert "random share 12 100.0% [75.8–100.0] 1.00 50.0% 50.0% 0.0%" in [" ".join(line.split()) for line in lines]
+    assert "random share: kappa has no interval, because all draws of the pairs give the same value" in lines
+
+
 def test_without_a_pair_there_is_no_agreement(tmp_path: Path) -> None:
     with open_store(tmp_path / "review.sqlite", KEYS) as opened:
         People(opened).say("李", KEYS[0], "pass")

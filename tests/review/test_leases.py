@@ -30,7 +30,7 @@ def test_start_gives_every_lease_its_full_length_again(tmp_path: Path) -> None:
     with Store.open(path, clock=clock) as store:
         assert take_all(store, wang) == []
         clock.now += 301
-        assert take_all(store, wang) == groups
+        assert sorted(take_all(store, wang)) == sorted(groups)
 
 
 @pytest.mark.parametrize("jump", [-86_400, -301, 301, 86_400])
@@ -45,4 +45,4 @@ def test_wall_clock_set_to_another_time_between_starts(tmp_path: Path, jump: flo
         assert take_all(store, wang) == []
         assert store.renew(li, groups[:1]) == groups[:1]
         clock.now += 301
-        assert take_all(store, wang) == groups
+        assert sorted(take_all(store, wang)) == sorted(groups)

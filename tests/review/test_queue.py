@@ -15,7 +15,7 @@ from support.review_sessions import SteadyClock, browser, refused, take_all
 
 from yanshou.review.answers import NewAnswer
 from yanshou.review.imported_groups import ImportedPhoto
-from yanshou.review.readings import position
+from yanshou.review.queue import PRIME, _step
 from yanshou.review.store import Store
 
 KEYS = [key(f"QC-{number}") for number in range(40)]
@@ -35,13 +35,22 @@ def store(tmp_path: Path, clock: SteadyClock) -> Iterator[Store]:
 # ---- the order ----
 
 
-def test_order_is_that_of_the_draw_and_the_same_for_all(store: Store) -> None:
-    ids = People(store).ids
-    first = take_all(store, browser(store, "李"))
-    assert first == [ids[key] for key in sorted(KEYS, key=lambda key: position(0, key))]
-    assert first != sorted(first)
-    store.release(browser(store, "王"), first)  # not 王's: nothing happens
-    assert take_all(store, browser(store, "王")) == []
+def test_every_reader_has_an_order_of_their_own(store: Store) -> None:
+    ids, orders = People(store).ids, []
+    for name in ("李", "王", "李"):
+        session = browser(store, name)
+        orders.append(take_all(store, session))
+        store.release(session, orders[-1])
+    assert orders[0] == orders[2]
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(ids.values())
+    assert orders[0] not in (sorted(orders[0]), sorted(orders[0], reverse=True), list(ids.values()))
+
+
+def test_no_two_readers_have_nearly_the_same_order() -> None:
+    steps = [_step(f"reader {number}") for number in range(1000)]
+    assert len(set(steps)) == 1000
+    assert 0 < min(steps) < max(steps) < PRIME
 
 
 def test_seed_makes_another_order(tmp_path: Path) -> None:
@@ -54,13 +63,18 @@ def test_seed_makes_another_order(tmp_path: Path) -> None:
     assert orders[0] != orders[1]
 
 
-def test_second_readings_are_mixed_among_first_ones(store: Store) -> None:
-    ids, li = People(store).ids, browser(store, "李")
-    order = take_all(store, li)
-    for number, group in enumerate(order[5:15]):
-        store.answer(li, NewAnswer(f"uid-{number}", group, "fail"))  # contradicts the folder
-    store.release(li, order)
-    assert take_all(store, browser(store, "王")) == [ids[key] for key in sorted(KEYS, key=lambda key: position(0, key))]
+def test_second_readings_are_mixed_among_first_ones(tmp_path: Path) -> None:
+    keys = [key(f"QC-{number}") for number in range(200)]
+    with open_store(tmp_path / "review.sqlite", keys) as store:
+        li, wang = browser(store, "李"), browser(store, "王")
+        order = take_all(store, li)
+        read = order[:60]
+        for number, group in enumerate(read):
+            store.answer(li, NewAnswer(f"uid-{number}", group, "fail"))  # contradicts the folder
+        store.release(li, order)
+        second = [group in read for group in take_all(store, wang)]
+    assert sum(second) == 60
+    assert all(8 <= sum(second[start : start + 50]) <= 22 for start in range(0, 200, 50))  # 15 of 50, more or less
 
 
 def test_one_mission(tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from support.judge_runs import record, run, script, without_time
 from support.lines import GROUNDING, SHIELD, fault, write_lines
 
 from yanshou.cli import main
+from yanshou.missions import load_missions
 from yanshou.schema.policy import DecisionRecord, MissionPolicy, PolicySide, policy_sha256
 from yanshou.storage.jsonl import read_records
 
 GOOD, BAD = "通过\n理由: 齐全", "不通过\n理由: 缺少挡风板"
+SHIELDED = "BBU设备/华为,显示完整,无需安装×1"
+TRUE = f"通过\n理由: 有图片_1 {SHIELDED}"
 FAILS = {f"QC-{number}": 0.9 - number / 100 for number in range(20)}  # probability of 不通过
 PASSES = {f"QC-{number}": number / 100 + 0.5 for number in range(20, 45)}
 
@@ -30,6 +33,7 @@ def stage_a(tmp_path: Path) -> Path:
 def model(tmp_path: Path) -> Path:
     """A judge that is right and more or less sure."""
     answers = {**dict.fromkeys(FAILS, BAD), **dict.fromkeys(PASSES, GOOD), "*": "看不清"}
+    answers |= {"QC-43": f"{TRUE}；图片_9 电线/捆扎整齐×1", "QC-44": TRUE}
     return script(tmp_path, answers, confidence={**FAILS, **PASSES, "*": 0.5})
 
 
@@ -191,6 +195,44 @@ def test_groups_that_stage_a_failed_on_are_read_by_a_person(
         ("review", "照片没有摘要：generate: out of memory")
     }
     assert f"{GROUNDING}: Stage-A failed on all of its groups (1)" in result.stderr
+
+
+def asking_for_reasons(policy: Path, stage_a: Path, **rule: Any) -> tuple[Path, Path]:
+    """The policy with `require_grounded`, and Stage-A lines about a device that passes."""
+    asked = {**load_missions().get(SHIELD).rule.to_dict(), **rule}
+    lines = [json.loads(line) for line in stage_a.read_text("utf-8").splitlines()]
+    for line in lines:
+        line["per_image"] = dict.fromkeys(line["per_image"], SHIELDED)
+        line["clean_texts"] = list(line["per_image"].values())
+    return edited(policy, require_grounded={SHIELD: asked}), write_lines(stage_a, lines)
+
+
+def test_a_reason_that_does_not_hold_goes_to_a_person_where_the_policy_asks(
+    policy: Path, stage_a: Path, model: Path, tmp_path: Path
+) -> None:
+    asking, lines = asking_for_reasons(policy, stage_a)
+    result = run(lines, tmp_path / "new", model, "--policy", asking)
+    assert result.exit_code == 0, result.output
+    found = decisions(tmp_path / "new")
+    assert [key for key, line in found.items() if line.decision != "review"] == ["QC-44"]
+    assert found["QC-44"].decision == "release"
+    assert found["QC-43"].reason == "理由不成立：没有图片_9，该组只有3张照片"
+    assert found["QC-42"].reason == "理由不成立：没有引用任何条目，也没有指出缺少哪项要求"
+    assert found["QC-0"].reason.startswith("理由不成立：没有引用任何条目")  # below the block threshold
+    assert "the reason is not grounded" in result.stderr
+    without = run(lines, tmp_path / "newer", model, "--policy", policy)
+    assert without.exit_code == 0, without.output
+    assert decisions(tmp_path / "newer")["QC-42"].decision == "release"
+
+
+def test_a_policy_that_asks_for_reasons_under_another_rule_is_refused(
+    policy: Path, stage_a: Path, model: Path, tmp_path: Path
+) -> None:
+    asking, lines = asking_for_reasons(policy, stage_a, forbid=["电线"])
+    result = run(lines, tmp_path / "new", model, "--policy", asking)
+    assert result.exit_code == 1
+    assert "the rule (require_grounded)" in result.stderr
+    assert 'forbid: the policy has ["电线"], the mission has []' in result.stderr
 
 
 def side(threshold: float | None) -> PolicySide:

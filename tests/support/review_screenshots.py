@@ -1,20 +1,24 @@
-"""Pictures of the reader's page for the docs: docs/images/review.png, review-panel.png and review-phone.png.
+"""Pictures of the pages for the docs: docs/images/review.png, review-panel.png, review-phone.png and review-lead.png.
 
 python tests/support/review_screenshots.py      needs what `make test-browser` needs; two minutes on two cores
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from PIL import Image
 
 from support.chromium import Browser, chromium
+from support.review_answers import People
 from support.review_page import PHONE, ReviewPage
 from support.review_server import served
 from yanshou.cli import main
 from yanshou.missions import load_missions
+from yanshou.review.agreement import ANSWERS
+from yanshou.review.refusals import RefusalError
 from yanshou.review.start import started
 from yanshou.settings import ReviewSettings
 
@@ -22,6 +26,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 COLOURS = 200  # of a picture: photos are drawn in few
 DESK = {"width": 1280, "height": 720}
 PHOTOS = 3  # of the pictured group
+REASONS = {"fail": "照片不清晰，需重拍", "unsure": "拍摄角度或范围不够，需补拍"}
 
 
 def save(browser: Browser, name: str) -> None:
@@ -66,7 +71,34 @@ def pictures(folder: Path, verdicts: Sequence[Path]) -> None:
             save(browser, "review-phone")
 
 
+def lead_picture(folder: Path, verdicts: Sequence[Path]) -> None:
+    """The lead's page, after three people have read a part of the queue."""
+    settings = ReviewSettings(store=folder / "lead.sqlite", files=tuple(verdicts), all_groups=True, second_share=0.3)
+    with (
+        started(settings, load_missions()) as start,
+        served(start.store, lang="zh") as server,
+        chromium(folder / "lead-profile") as browser,
+    ):
+        answer_some(People(start.store), Random(3))
+        browser.size(DESK["width"], 900)
+        browser.chrome.get(f"{server.url}/lead?key={start.store.key('lead')}")
+        browser.until(lambda: browser.count("#missions td"), "the overview")
+        save(browser, "review-lead")
+
+
+def answer_some(people: People, random: Random) -> None:
+    """Each of three people reads a share of the groups; two of three answers are the folder's label."""
+    keys = sorted(people.ids, key=str)
+    for reader, share in (("李", 0.9), ("王", 0.7), ("陈", 0.1)):
+        for key in random.sample(keys, int(share * len(keys))):
+            said = key.label or "pass" if random.random() < 2 / 3 else random.choice(ANSWERS)
+            with suppress(RefusalError):  # settled already
+                people.say(reader, key, said, REASONS.get(said), round(random.uniform(4, 30), 1))
+
+
 if __name__ == "__main__":
     with TemporaryDirectory() as name:
         main(["demo", "--output-dir", f"{name}/demo"], standalone_mode=False)
-        pictures(Path(name), sorted(Path(name).glob("demo/verdicts/*_verdicts.jsonl")))
+        files = sorted(Path(name).glob("demo/verdicts/*_verdicts.jsonl"))
+        pictures(Path(name), files)
+        lead_picture(Path(name), files)

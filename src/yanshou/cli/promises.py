@@ -38,8 +38,13 @@ def promise_messages(promises: Promises) -> Iterator[str]:
 
 def next_messages(evaluation: Evaluation, settings: EvaluateSettings) -> Iterator[str]:
     """What to do where a promise could not be made, and the command that decides about new groups."""
-    promises = evaluation.promises
+    promises, unfounded = evaluation.promises, evaluation.unfounded()
     assert promises is not None
+    if unfounded is not None:
+        yield (
+            f"{unfounded} groups beyond a threshold go to a person, because their reason is not grounded "
+            "(--require-grounded). The promises hold all the same: fewer groups are released and blocked, not more."
+        )
     if failed := promises.asked - promises.made:
         yield (
             f"{failed} of {promises.asked} thresholds could not be promised: without one, nothing is released (or "

@@ -36,6 +36,8 @@ def agreement_lines(found: ReaderAgreement) -> Iterator[str]:
     for name, part in _parts(found):
         if part.pairs and part.kappa is None:
             yield f"{name}: kappa is undefined, because all answers are the same"
+        elif part.pairs and part.interval is None:
+            yield f"{name}: kappa has no interval, because all draws of the pairs give the same value"
         elif part.pairs and part.undefined_draws:
             yield f"{name}: the interval leaves out {part.undefined_draws} of {DRAWS} draws without a kappa"
     yield (
@@ -85,7 +87,6 @@ def _readers(found: ReaderAgreement) -> Iterator[tuple[str, Agreement]]:
 
 def _kappa(part: Agreement) -> str:
     """0.40 [0.15, 0.62]"""
-    if part.kappa is None or part.interval is None:
+    if part.kappa is None:
         return NONE
-    low, high = part.interval
-    return f"{part.kappa:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{part.kappa:.2f}" + (f" [{part.interval[0]:.2f}, {part.interval[1]:.2f}]" if part.interval else "")

@@ -25,7 +25,7 @@ from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
-from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings
+from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings, unfounded
 from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
 from yanshou.evaluate.training_groups import training_warnings
@@ -35,6 +35,7 @@ from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
+from yanshou.storage.jsonl import as_json
 from yanshou.validation import validation_message
 
 CONFIDENCE = ThresholdSettings().confidence
@@ -69,6 +70,12 @@ class Evaluation:
         """What the policy decides in all missions together. None: there is no policy."""
         return self._decisions(self.groups) if self.policy else None
 
+    def unfounded(self) -> int | None:
+        """Groups that a person gets only because their reason does not hold. None: the policy does not ask for that."""
+        if self.policy is None or self.policy.require_grounded is None:
+            return None
+        return unfounded(self.groups, self.policy)
+
     @staticmethod
     def _decisions(groups: Iterable[JudgedGroup]) -> DecisionCounts:
         return DecisionCounts.of((group.label, group.decision) for group in groups)
@@ -81,7 +88,8 @@ class Evaluation:
             "threshold": self.threshold,
             "promises": self.promises and self.promises.to_dict(),
             "decisions": {name: counts.to_dict(self.confidence) for name, counts in self.decisions().items()},
-            "policy": self.policy and self.policy.model_dump(mode="json"),
+            "unfounded": self.unfounded(),
+            "policy": self.policy and self.policy.content(),
             "confidence": self.confidence,
             "overall": self.overall and self.overall.to_dict(self.confidence),
             "missions": {name: self._mission(name) for name in self.missions},
@@ -103,6 +111,7 @@ def evaluate(
     max_false_release: float | None = None,
     max_false_block: float | None = None,
     pooled: bool = False,
+    require_grounded: bool = False,
     confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
     labels: Sequence[Path] = (),
@@ -112,12 +121,13 @@ def evaluate(
 
     `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `labels`: labels files, whose latest
     row about a group replaces the folder's label in all figures. `allow_shared_photos`: lines of two labels may name
-    the same photo, with a warning. Raises UsageError for impossible options, and InputError or DamagedFileError for
+    the same photo, with a warning. `require_grounded`: the policy leaves groups to a person whose reason does not hold.
+    Raises UsageError for impossible options, and InputError or DamagedFileError for
     files that cannot be used.
     """
     settings = _settings(
         threshold=threshold, max_false_release=max_false_release, max_false_block=max_false_block, pooled=pooled,
-        confidence=confidence,
+        require_grounded=require_grounded, confidence=confidence,
     )  # fmt: skip
     read = read_judged(
         verdict_files, stage_a_files, missions, only, labels=labels, allow_shared_photos=allow_shared_photos
@@ -128,7 +138,8 @@ def evaluate(
     promises, policy = find_promises(groups, settings), None
     if promises is not None:
         files = read.labels.files if read.labels else ()
-        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, files)
+        rules = {mission.name: as_json(mission.rule.to_dict()) for mission in missions} if require_grounded else None
+        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, files, rules)
         groups = decide_groups(groups, policy)
     parts = _by_mission(groups)
     judges = {name: judges[name] for name in parts}

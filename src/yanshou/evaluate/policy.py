@@ -19,7 +19,16 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.promises import Promises
 from yanshou.evaluate.threshold import Promise
 from yanshou.evaluate.training_groups import check_training_groups
-from yanshou.schema.policy import FORMAT, FileDigest, LabelSource, MissionPolicy, Policy, PolicySide, policy_sha256
+from yanshou.schema.policy import (
+    FORMAT,
+    Decision,
+    FileDigest,
+    LabelSource,
+    MissionPolicy,
+    Policy,
+    PolicySide,
+    policy_sha256,
+)
 from yanshou.schema.records import now
 from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.dataset_files import file_sha256
@@ -40,9 +49,10 @@ def build_policy(
     runs: Runs,
     only: Sequence[Path] = (),
     labels_files: Iterable[FileDigest] = (),
+    require_grounded: Mapping[str, dict[str, Any]] | None = None,
 ) -> Policy:
     """The policy of an evaluation. Raises InputError where files of one mission were made differently, or the
-    judge was trained on these groups.
+    judge was trained on these groups. `require_grounded`: the rules under which reasons must hold, by mission.
     """
     trained = check_training_groups(groups, verdict_files, runs, only)
     missions = {}
@@ -72,23 +82,38 @@ def build_policy(
             files=list(labels_files),
         ),
         only=_digests(only),
+        require_grounded=None if require_grounded is None else {name: require_grounded[name] for name in missions},
         sha256="",
     )
-    return policy.model_copy(update={"sha256": policy_sha256(policy.model_dump(mode="json"))})
+    return policy.model_copy(update={"sha256": policy_sha256(policy.content())})
 
 
 def to_json(policy: Policy) -> bytes:
     """The content of policy.json."""
-    text = json.dumps(policy.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False)
+    text = json.dumps(policy.content(), ensure_ascii=False, indent=1, allow_nan=False)
     return f"{text}\n".encode("utf-8", errors="backslashreplace")
 
 
 def decide_groups(groups: Iterable[JudgedGroup], policy: Policy) -> tuple[JudgedGroup, ...]:
     """The groups with their decisions. Without a verdict that counts, a person decides."""
-    return tuple(
-        replace(group, decision=policy.missions[group.key.mission].decide(group.p_pass if group.verdict else None))
-        for group in groups
-    )
+    return tuple(replace(group, decision=_decision(group, policy)) for group in groups)
+
+
+def unfounded(groups: Iterable[JudgedGroup], policy: Policy) -> int:
+    """How many of the decided groups a person gets only because their reason does not hold."""
+    return sum(group.decision == "review" != _by_threshold(group, policy) for group in groups)
+
+
+def _decision(group: JudgedGroup, policy: Policy) -> Decision:
+    decision = _by_threshold(group, policy)
+    if policy.require_grounded is None or decision == "review":
+        return decision
+    check = group.reason_checks and group.reason_checks["pass" if decision == "release" else "fail"]
+    return decision if check and check.holds else "review"
+
+
+def _by_threshold(group: JudgedGroup, policy: Policy) -> Decision:
+    return policy.missions[group.key.mission].decide(group.p_pass if group.verdict else None)
 
 
 def unbound_warnings(policy: Policy | None) -> Iterable[str]:

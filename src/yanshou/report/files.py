@@ -28,7 +28,8 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
     evaluation = evaluate(
         settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
         threshold=settings.threshold, max_false_release=settings.max_false_release,
-        max_false_block=settings.max_false_block, pooled=settings.pooled, confidence=settings.confidence,
+        max_false_block=settings.max_false_block, pooled=settings.pooled,
+        require_grounded=settings.require_grounded, confidence=settings.confidence,
         labels=settings.labels, allow_shared_photos=settings.allow_shared_photos,
     )  # fmt: skip
     evaluation = _warned(evaluation, settings)

@@ -73,13 +73,16 @@ class Agreement:
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
-        """The bootstrap interval of kappa. None where kappa is undefined."""
+        """The bootstrap interval of kappa. None where kappa is undefined, and where all draws are the same.
+
+        They are the same where all pairs agree: such pairs say nothing about how far kappa may be off.
+        """
         defined = self._draws[~np.isnan(self._draws)]
         if self.kappa is None or not defined.size:
             return None
         tail = (1 - CONFIDENCE) / 2 * 100
         low, high = np.percentile(defined, [tail, 100 - tail])
-        return float(low), float(high)
+        return (float(low), float(high)) if defined.min() < defined.max() else None
 
     @property
     def undefined_draws(self) -> int:

@@ -1,12 +1,15 @@
 """The order in which readers get groups, and what they see of one.
 
-The order is random and the same for all (`readings.position`), so groups of every kind, and second and third readings
-among them, are mixed. A reader is offered a group that waits for a reader, that no session has, that they have no
-answer on, and, if it is in the audit sample, of which they have not been shown the machine's side.
+The order is random, from `readings.position`, and every reader has their own. So groups of every kind are mixed, second
+and third readings among them. In one order for all, whoever comes second would first get second readings alone.
+
+A reader is offered a group that waits for a reader, that no session has, that they have no answer on, and, if it is in
+the audit sample, of which they have not been shown the machine's side.
 """
 
 import sqlite3
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +26,10 @@ READ_BY = """(SELECT a.label FROM answers a WHERE a.group_ref = g.id AND a.reade
     ORDER BY a.id DESC LIMIT 1) IS NOT NULL"""
 SHOWN = "(g.audit = 1 AND EXISTS (SELECT 1 FROM reveals r WHERE r.group_ref = g.id AND r.reader = :reader))"
 FREE = "NOT EXISTS (SELECT 1 FROM leases l WHERE l.group_ref = g.id AND l.expires > :now)"
+
+
+PRIME = 2**31 - 1  # a product of two numbers below it is one of SQLite's integers
+OWN_ORDER = f"((g.position % {PRIME}) * :step) % {PRIME}, g.position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +79,14 @@ def offer(
 ) -> list[int]:
     """The first `count` groups for the reader. `apart`: the audit sample has a queue of its own."""
     where = f"{AWAITED} {_filter(mission, apart)} AND {FREE} AND (need = 'first' OR NOT {READ_BY}) AND NOT {SHOWN}"
-    sql = f"SELECT g.id FROM groups g WHERE {where} ORDER BY g.position LIMIT :count"
-    found = db.execute(sql, {**_values(reader, queue, mission), "now": now, "count": count})
+    sql = f"SELECT g.id FROM groups g WHERE {where} ORDER BY {OWN_ORDER} LIMIT :count"
+    found = db.execute(sql, {**_values(reader, queue, mission), "now": now, "count": count, "step": _step(reader)})
     return [group for (group,) in found]
+
+
+def _step(reader: str) -> int:
+    """A number below PRIME by which the reader's order steps through the positions."""
+    return int.from_bytes(sha256(reader.encode()).digest()[:8]) % (PRIME - 1) + 1
 
 
 def left(db: sqlite3.Connection, reader: str, queue: Queue, mission: str | None, *, apart: bool) -> int:

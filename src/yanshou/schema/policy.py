@@ -11,7 +11,7 @@
      "labels": {…}, "only": [{"file": "val.jsonl", "sha256": "…"}], "sha256": "…"}
 
 A group is released if p_pass ≥ release.threshold and blocked if p_pass < block.threshold. What lies between goes to a
-person, and so does a group for which both hold.
+person, and so does a group for which both hold. With `require_grounded`, so does a group whose reason does not hold.
 """
 
 import json
@@ -89,7 +89,19 @@ class Policy(Record):
     missions: dict[str, MissionPolicy] = Field(description="By the mission's name.")
     labels: LabelSource = Field(description="How many labels are the folders', and how many a labels file corrected.")
     only: list[FileDigest] = Field(description="Dataset files to whose groups the evaluation was limited (--only).")
+    require_grounded: dict[str, dict[str, Any]] | None = Field(
+        default=None,
+        description="By mission, the rule under which the reason of a group must hold, or else a person decides about "
+        "it. Missing: reasons are not asked for.",
+    )
     sha256: str = Field(description="Of this file's content without this key; see `policy_sha256`.")
+
+    def content(self) -> dict[str, Any]:
+        """The file's JSON values. Without `require_grounded` where it is None, as before there was this key."""
+        values = self.model_dump(mode="json")
+        if self.require_grounded is None:
+            del values["require_grounded"]
+        return values
 
 
 def policy_sha256(content: dict[str, Any]) -> str:

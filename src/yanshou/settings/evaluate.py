@@ -36,6 +36,11 @@ class ThresholdSettings(Settings):
         description="One threshold per side for all missions together. Then nothing is promised about a single "
         "mission.",
     )
+    require_grounded: bool = Field(
+        default=False,
+        description="Release and block only groups whose reason is grounded: true of the summaries, complete, and for "
+        "this verdict. The others go to a person. Becomes part of policy.json.",
+    )
     confidence: float = Field(
         default=0.95,
         gt=0,
@@ -51,6 +56,10 @@ class ThresholdSettings(Settings):
             raise ValueError(f"`threshold` sets a threshold, `{given[0]}` finds one. Give one of them")
         if self.pooled and not given:
             raise ValueError("`pooled` needs `max_false_release` or `max_false_block`: it pools their promises")
+        if self.require_grounded and not given:
+            raise ValueError(
+                "`require_grounded` needs `max_false_release` or `max_false_block`: it is a condition of their policy"
+            )
         return self
 
 

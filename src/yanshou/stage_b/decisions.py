@@ -4,6 +4,8 @@
     p_pass < block.threshold     block     通过概率 0.020000 低于拦截阈值 0.05
     anything else                review    with the reason: between the thresholds, no verdict, no p_pass, …
 
+With `require_grounded` in the policy, a release or block whose reason does not hold (`reason.py`) becomes a review.
+
 Every group of the Stage-A files has a line, and so has every group that Stage-A failed on. A group about which too
 little is known is `review`, never anything else: judged from other summaries, not judged yet, of a mission that the
 policy does not have.
@@ -15,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from yanshou.missions import Missions
+from yanshou.missions import Missions, Rule
 from yanshou.pipeline.mission_result import DecisionCounts
 from yanshou.schema.policy import Decision, DecisionRecord, MissionPolicy, Policy
 from yanshou.schema.records import Fault, GroupKey, StageARecord, VerdictRecord, now
+from yanshou.schema.summary import parse
 from yanshou.stage_b.policy_comparison import PolicyComparison
+from yanshou.stage_b.reason import GroupReasons
+from yanshou.stage_b.reason_words import explain
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.read_groups import canonical_key
 from yanshou.storage.run_files import RunFiles, RunPaths
@@ -44,6 +49,7 @@ class GroupFacts:
     fits: bool  # the verdict is about the summaries that the group has now
     faults: Sequence[Fault]  # of the judge
     missing: Sequence[Fault] = ()  # of Stage-A: the group has no summaries
+    summaries: Sequence[str] = ()
 
     @property
     def p_pass(self) -> float | None:
@@ -51,8 +57,11 @@ class GroupFacts:
         return self.verdict.p_pass if self.verdict and self.fits else None
 
 
-def decide(facts: GroupFacts, policy: MissionPolicy | None) -> Decided:
-    """What happens to the group. `policy`: None where the policy lacks its mission."""
+def decide(facts: GroupFacts, policy: MissionPolicy | None, reasons_by: Rule | None = None) -> Decided:
+    """What happens to the group. `policy`: None where the policy lacks its mission.
+
+    `reasons_by`: the rule under which the reason must hold. None: it need not hold.
+    """
     unknown = _not_known(facts)
     if unknown:
         return unknown
@@ -66,6 +75,8 @@ def decide(facts: GroupFacts, policy: MissionPolicy | None) -> Decided:
     if p_pass is None:
         return Decided("review", "判定结果没有通过概率", "no p_pass")
     decision = policy.decide(p_pass)
+    if reasons_by and decision != "review" and (wrong := _wrong_with_reason(facts, decision, reasons_by)):
+        return Decided("review", f"理由不成立：{wrong}", "the reason is not grounded")
     reason = f"通过概率 {p_pass:.6f} {_compared(p_pass, release, block)}"
     return Decided(decision, reason, "between the thresholds" if decision == "review" else "")
 
@@ -77,6 +88,7 @@ class MissionUnderPolicy:
     mission: str
     policy: Policy
     comparison: PolicyComparison
+    rule: Rule
     missing: Mapping[GroupKey, Sequence[Fault]]  # groups that Stage-A failed on
 
     @classmethod
@@ -86,22 +98,25 @@ class MissionUnderPolicy:
         policy: Policy,
         files: Mapping[str, Collection[Path]],
         missing: Mapping[GroupKey, Sequence[Fault]],
+        known: Missions,
     ) -> dict[str, Self]:
         """By mission. `files`: the Stage-A files with groups of each mission."""
+        rules = {mission: known.get(mission).rule for mission in files}
         return {
-            mission: cls(mission, policy, PolicyComparison(path, policy, mission, tuple(read)), missing)
+            mission: cls(mission, policy, PolicyComparison(path, policy, mission, tuple(read)), rules[mission], missing)
             for mission, read in files.items()
         }
 
     def check(self, judge: Mapping[str, Any]) -> list[str]:
         """Warnings. Raises PolicyError where judge or summaries are not those of the policy."""
-        return self.comparison.check(judge)
+        return self.comparison.check(judge, self.rule.to_dict())
 
     def write_decisions(self, files: RunFiles[VerdictRecord], groups: Sequence[StageARecord]) -> DecisionCounts:
         """Replaces the mission's decisions by those about these groups, and about those that Stage-A failed on."""
         facts = self._facts(files, groups)
         of_mission, moment = self.policy.missions.get(self.mission), now()
-        decided = {key: decide(one, of_mission) for key, one in facts.items()}
+        reasons_by = None if self.policy.require_grounded is None else self.rule
+        decided = {key: decide(one, of_mission, reasons_by) for key, one in facts.items()}
         files.replace_decisions(
             DecisionRecord(
                 **key._asdict(), decision=one.decision, reason=one.reason, p_pass=facts[key].p_pass,
@@ -118,7 +133,9 @@ class MissionUnderPolicy:
         for group in groups:
             verdict = verdicts.get(group.key)
             fits = verdict is not None and verdict.belongs_to(group)
-            facts[group.key] = GroupFacts(verdict, fits, failing.get(group.key, ()))
+            facts[group.key] = GroupFacts(
+                verdict, fits, failing.get(group.key, ()), summaries=tuple(group.per_image.values())
+            )
         for key, faults in self.missing.items():
             if key.mission == self.mission and key not in facts:
                 facts[key] = GroupFacts(None, False, (), faults)
@@ -163,6 +180,14 @@ def _not_known(facts: GroupFacts) -> Decided | None:
     if facts.verdict.summaries_sha256 is None:
         return Decided("review", "判定结果没有注明依据的摘要", "the verdict does not name its summaries")
     return None
+
+
+def _wrong_with_reason(facts: GroupFacts, decision: Decision, rule: Rule) -> str:
+    """What is wrong with the reason, as that of this decision; "" where it holds."""
+    assert facts.verdict is not None
+    reasons = GroupReasons(rule, map(parse, map(escape_surrogates, facts.summaries)))
+    check = reasons.check(decision == "release", facts.verdict.reason)
+    return truncate(printable(escape_surrogates("；".join(explain(check.problems, "zh")))), LONGEST)
 
 
 def _compared(p_pass: float, release: float | None, block: float | None) -> str:

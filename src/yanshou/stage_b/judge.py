@@ -59,7 +59,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
     under, undecided = {}, list[str]()
     if policy and settings.policy:
         missing = missing_of(unique_paths(settings.stage_a), known)
-        under = MissionUnderPolicy.of_missions(settings.policy, policy, files, missing)
+        under = MissionUnderPolicy.of_missions(settings.policy, policy, files, missing, known)
         undecided = undecided_warnings(missing, groups.keys())
     tasks = [
         ModelTask(known.get(name), records, settings, engine, under.get(name))

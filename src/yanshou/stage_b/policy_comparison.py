@@ -30,12 +30,17 @@ class PolicyComparison:
     mission: str
     stage_a: tuple[Path, ...]  # the files with groups of this mission
 
-    def check(self, judge: Mapping[str, Any]) -> list[str]:
-        """Warnings. Raises PolicyError where the policy was made with another judge, or from other summaries."""
+    def check(self, judge: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
+        """Warnings. Raises PolicyError where the policy was made with another judge, or from other summaries, or asks
+        for reasons that hold under another rule.
+        """
         expected = self.policy.missions.get(self.mission)
         if expected is None:
             return [f"{self.mission}: {self.path} does not have this mission, so a person decides about all its groups"]
         self._compare("the judge", expected.judge, judge, "this run", "Run with the settings of the policy")
+        if self.policy.require_grounded is not None:
+            asked = self.policy.require_grounded.get(self.mission, {})
+            self._compare("the rule (require_grounded)", asked, rule, "the mission", "Give the mission files of then")
         for file in self.stage_a:
             self._compare(
                 f"the summaries ({file})", expected.summaries, stage_a_identity(file), "the file",

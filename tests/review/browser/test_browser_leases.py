@@ -44,6 +44,24 @@ def test_after_a_long_pause_the_group_is_back_in_the_queue_and_the_page_says_so(
     assert page.answers()[-1]["reason"] == "xy"
 
 
+def test_what_was_typed_for_a_group_that_somebody_else_got_is_given_back(
+    page: ReviewPage, second_browser: Browser
+) -> None:
+    page.browser.press("f", "/", "x", "y")
+    page.browser.run(LATER, 301_000)
+    page.until_screen("idle")
+    other = ReviewPage(second_browser, page.url, page.key, page.store)
+    other.sign_in("王")
+    other.begin()
+    page.browser.press(ENTER)
+    page.until_screen("work")
+    page.browser.until(lambda: page.browser.count(".notice") == 2, "both notices")
+    assert page.browser.run("return document.querySelector('.given-back textarea').value") == "xy"
+    assert page.texts["idle_lost"] in " ".join(page.browser.texts(".notice"))
+    assert page.browser.text(".entries") != other.browser.text(".entries")
+    second_browser.visit("about:blank")
+
+
 def test_a_lease_is_renewed_while_the_page_is_used(page: ReviewPage) -> None:
     expires = "SELECT max(expires) AS at FROM leases"
     before = page.rows(expires)[0]["at"]

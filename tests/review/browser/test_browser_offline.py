@@ -80,6 +80,21 @@ def test_a_group_that_somebody_else_got_meanwhile_gives_the_reason_back(
     assert page.browser.run("return document.querySelector('.given-back textarea').value") == "bad"
     page.browser.until(lambda: page.shown() > shown, "another group")
     assert page.answers() == []
+    assert page.browser.count(".notice") == 1
     leases = page.rows("SELECT group_ref, session FROM leases")
     assert len({row["group_ref"] for row in leases}) == len(leases) == 4
+    _lost_at_a_renewal(page, other, server)
     second_browser.visit("about:blank")
+
+
+def _lost_at_a_renewal(page: ReviewPage, other: ReviewPage, server: ReviewServer) -> None:
+    """The page learns that its group is another's, although nothing was answered."""
+    page.browser.click(".notice .close")
+    server.clock.move(400)
+    other.answer("j")
+    other.answer("j")
+    page.browser.run("const now = Date.now; Date.now = () => now() + 61000")
+    page.browser.press("t")
+    page.browser.until(lambda: page.texts["lost_group"] in " ".join(page.browser.texts(".notice")), "what happened")
+    page.until_screen("work")
+    assert page.browser.text(".entries") != other.browser.text(".entries")

@@ -152,6 +152,9 @@ TEXTS: Final = {
     "policy_file": "These thresholds are in policy.json (SHA-256 {sha256}). yanshou judge --policy decides about "
     "new jobs by it.",
     "decisions": "This set under these thresholds",
+    "decisions_grounded": "The policy asks for grounded reasons (--require-grounded): {groups} groups beyond a "
+    "threshold go to a person, because their reason is not grounded. “Gain” in the table above counts thresholds "
+    "alone.",
     "decisions_note": "Click a number to view its groups. A group without a verdict or without a p_pass goes to a "
     "person, and what goes to a person is no false block. The thresholds were found on this set, so the figures are "
     "a little better here than elsewhere.",

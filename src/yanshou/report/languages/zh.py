@@ -138,6 +138,8 @@ TEXTS: Final = {
     "not_covered_no_p": "没有通过概率的组：转人工。",
     "policy_file": "以上阈值写在 policy.json 中（SHA-256 {sha256}）。用 yanshou judge --policy 按它处理新工单。",
     "decisions": "按上述阈值处理本批数据",
+    "decisions_grounded": "策略要求理由成立（--require-grounded）：{groups} 组达到阈值，但理由不成立，转人工。"
+    "上表的“作用”只按阈值计算。",
     "decisions_note": "点击数字可查看对应的组。没有判定结果或没有通过概率的组转人工；转人工的组不算误拦截。阈值就是用"
     "这批数据选出的，所以这里的数字略偏乐观。",
     "decision": "处置",

@@ -88,7 +88,8 @@ TEXTS: Final = {
     "given_back": "The reason that you typed (to copy):",
     "copy": "Copy",
     "copied": "Copied.",
-    "lost_draft": "Somebody else reviews this group now; nothing was saved.",
+    "lost_group": "Somebody else reviews this group now; you had not answered it.",
+    "lost_draft": "An earlier group is no longer yours; what you typed there was not saved.",
     "error_lease_lost": "This group’s time was over and somebody else has it: your answer is not saved.",
     "error_answered": "This group is already answered: your last answer is not saved.",
     "error_uid_used": "The answer’s number was used before: it is not saved. Please answer again.",
@@ -221,6 +222,7 @@ TEXTS: Final = {
     "lead_chosen_note": "Chosen groups: the first answer contradicts the folder’s label, or is one that an audit "
     "does not take. Such answers are wrong more often than others, so these pairs agree less often. The readers’ "
     "agreement is that of the random share.",
+    "lead_no_interval": "{name}: kappa has no interval, because all draws of the pairs give the same value.",
     "lead_draws": "{name}: the interval leaves out {left} of {draws} draws without a kappa.",
     "lead_not_blind": "{count} more groups with two readers do not count: one of them had seen the machine’s side.",
     "lead_confusion": "One reader’s answers against the other’s",

@@ -40,7 +40,10 @@ const afterAnswer = (item, reply) => {
   } else {
     say("");
     notice(refusal(item, reply), item.body.reason);
-    if (["lease_lost", "answered", "not_found"].includes(reply.code)) goOn();
+    if (["lease_lost", "answered", "not_found"].includes(reply.code)) {
+      forgetDraft(item.body.group);
+      goOnAfterRefusal();
+    }
   }
 };
 
@@ -56,6 +59,12 @@ const recordAnswer = (item, data) => {
 const goOn = () => {
   leaveGroup();
   return nextGroup();
+};
+
+const goOnAfterRefusal = async () => { // the groups for later may be lost, too
+  leaveGroup();
+  await fillQueue();
+  if (isWorking()) nextGroup();
 };
 
 const showLast = () => {

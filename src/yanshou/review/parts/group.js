@@ -11,6 +11,7 @@ const showGroup = (group) => {
   byId("rule-text").textContent = missions.get(group.mission)?.rule ?? "";
   showMachine(group);
   showBefore(group);
+  giveBackDrafts();
   showPhotos(group);
   paintMissing();
   showProgress();

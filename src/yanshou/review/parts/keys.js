@@ -8,7 +8,7 @@ document.addEventListener("keydown", (event) => {
   if (isComposing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]") || event.target.closest("#notices")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const act = isWorking() ? workKey(event, key) : screen === "done" ? ANY_KEYS[key] : null;
+  const act = isWorking() && current ? workKey(event, key) : screen === "done" ? ANY_KEYS[key] : null; // between two groups: none
   if (!act || (event.repeat && !(key in ARROWS))) return;
   event.preventDefault();
   act();

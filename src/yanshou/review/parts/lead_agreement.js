@@ -13,7 +13,9 @@ const paintAgreement = (agreement) => {
   const notes = [texts.lead_kappa_note, ...(others.pairs ? [texts.lead_chosen_note] : [])];
   for (const [name, part] of [[texts.lead_random, drawn], [texts.lead_chosen, others]]) {
     const left = part.kappa.undefined_draws;
-    if (part.kappa.value !== null && left) notes.push(fill(texts.lead_draws, { name, left, draws: agreement.draws }));
+    if (part.kappa.value === null) continue;
+    if (part.kappa.low === null) notes.push(fill(texts.lead_no_interval, { name }));
+    else if (left) notes.push(fill(texts.lead_draws, { name, left, draws: agreement.draws }));
   }
   box.replaceChildren(makeTable(heads, rows), ...notes.map((note) => make("p", "quiet", note)), ...notBlind, confusion(agreement));
 };

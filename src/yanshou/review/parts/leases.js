@@ -7,7 +7,7 @@ for (const kind of ["pointerdown", "pointermove", "keydown", "wheel"]) {
 }
 
 const tick = () => {
-  if (!isWorking() || busy) return;
+  if (!isWorking() || !current || busy) return;
   const now = Date.now();
   if (now - renewed >= LEASE_MS) goIdle();
   else if (!document.hidden && now - renewed >= RENEW_MS && used > renewed) renew(now);
@@ -22,26 +22,21 @@ const renew = async (now) => {
   if (reply.code === "sign_in") signOut();
 };
 
-let idleGroup = null; // the group that was on the screen, and its draft's text
+let idleGroup = null; // the group that was on the screen
 const goIdle = () => {
-  idleGroup = { id: current.id, typed: draftText(current) };
+  idleGroup = current.id;
   giveBack(heldIds());
   dropGroups();
   show("idle");
 };
 
 byId("idle-go").addEventListener("click", async () => {
-  const before = idleGroup;
   await nextGroup();
-  if (!current || current.id === before.id) return;
-  notice(texts.idle_lost, before.typed);
+  if (current && current.id !== idleGroup) notice(texts.idle_lost);
 });
 
 setInterval(tick, TICK_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
-addEventListener("pagehide", () => {
-  const unsaved = new Set(kept().map((item) => item.body.group));
-  if (screen !== "elsewhere") giveBackAtOnce(heldIds().filter((id) => !unsaved.has(id)));
-});
+addEventListener("pagehide", () => giveBackAtOnce(spareIds()));
 addEventListener("beforeunload", (event) => { if (busy && !remembered) event.preventDefault(); }); // a reload would lose the answer
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

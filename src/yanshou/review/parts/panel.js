@@ -60,19 +60,24 @@ const pick = (number) => {
   keepDraft();
 };
 
-const reasonText = () => [...picked, field.value.trim()].filter(Boolean).join(texts.join);
+const reasonText = () => typedIn({ picked, text: field.value });
 
 // Drafts, by group.
 const drafts = () => recall("sessionStorage", DRAFT) ?? {};
 const keepDraft = () => remember("sessionStorage", DRAFT, { ...drafts(), [current.id]: { label, picked, text: field.value } });
 const draftOf = (group) => drafts()[group.id];
-const draftText = (group) => {
-  const draft = draftOf(group);
-  return draft ? [...draft.picked, draft.text.trim()].filter(Boolean).join(texts.join) : "";
-};
+const typedFor = (group) => (draftOf(group) ? typedIn(draftOf(group)) : "");
+const typedIn = (draft) => [...draft.picked, draft.text.trim()].filter(Boolean).join(texts.join);
 const forgetDraft = (id) => {
   const { [id]: _, ...others } = drafts();
   remember("sessionStorage", DRAFT, others);
+};
+const giveBackDrafts = () => { // of groups that are no longer at hand: after a pause, a reload, a lost lease
+  for (const [id, draft] of Object.entries(drafts())) {
+    if (heldIds().includes(Number(id))) continue;
+    forgetDraft(id);
+    if (typedIn(draft)) notice(texts.lost_draft, typedIn(draft));
+  }
 };
 
 field.addEventListener("input", keepDraft);

@@ -82,7 +82,7 @@ strip.addEventListener("scroll", () => { // a finger swiped: what is in the midd
 });
 
 const turnPhoto = () => {
-  const photo = current.photos[at];
+  const photo = current?.photos[at];
   if (!photo) return;
   photo.turn = (photo.turn + 1) % 4;
   paintPhoto(photo);

@@ -20,7 +20,7 @@ const askGroups = async () => {
   const asked = Date.now(), own = turn, hold = heldIds();
   const reply = await call("/api/next", { ...chosen, hold, count: WANTED });
   if (own !== turn) {
-    if (reply.ok && screen !== "elsewhere") giveBack(reply.data.groups.map((group) => group.id));
+    if (reply.ok) giveBack(reply.data.groups.map((group) => group.id));
     return reply;
   }
   if (!reply.ok) {
@@ -45,7 +45,7 @@ const keepHeld = (asked, held) => { // of the groups that were asked about, thos
 
 const loseGroup = (group) => {
   if (group !== current) return;
-  notice(texts.lost_draft, draftText(group));
+  if (!typedFor(group)) notice(texts.lost_group); // else the text comes back with a notice of its own
   leaveGroup();
   nextGroup();
 };
@@ -98,6 +98,10 @@ const showDone = () => {
   show("done");
 };
 
+const spareIds = () => { // of the groups at hand, those without an answer that is not yet saved
+  const unsaved = new Set(kept().map((item) => item.body.group));
+  return heldIds().filter((id) => !unsaved.has(id));
+};
 const giveBack = (ids) => (ids.length ? call("/api/release", { groups: ids }) : null);
 const giveBackAtOnce = (ids) => { // the page is being closed
   if (ids.length) navigator.sendBeacon("/api/release", new Blob([JSON.stringify({ groups: ids })], { type: "application/json" }));

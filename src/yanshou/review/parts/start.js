@@ -20,12 +20,16 @@ const start = async () => {
     askName();
     return;
   }
+  chosen = recall("sessionStorage", CHOICE);
   await deliverKept();
   if (screen !== "loading") return;
   await readHistory();
-  chosen = recall("sessionStorage", CHOICE);
   if (chosen) nextGroup();
-  else showChoice();
+  else {
+    giveBack(heldIds());
+    dropGroups();
+    showChoice();
+  }
 };
 
 const deliverKept = async () => { // from before a reload
@@ -39,6 +43,7 @@ const deliverKept = async () => { // from before a reload
     if (reply.ok) say(item.kind === "answer" ? fill(texts.saved, { answer: answerText(item.body) }) : texts.undone);
     else notice(refusal(item, reply), item.body.reason);
     if (item.kind === "answer") forgetDraft(item.body.group);
+    else if (reply.ok) ready.push(openGroup(reply.data.group));
   }
   const others = kept();
   if (others.length) notice(fill(texts.other_reader_kept, { reader: others[0].reader, count: others.filter((item) => item.reader === others[0].reader).length }));

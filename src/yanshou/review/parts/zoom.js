@@ -25,7 +25,7 @@ const closeZoom = () => {
   zoomedPhoto.removeAttribute("src");
   zoomLabel(texts.zoom);
 };
-const toggleZoom = () => (zoomed() ? closeZoom() : openZoom(current.photos[at]));
+const toggleZoom = () => (zoomed() ? closeZoom() : openZoom(current?.photos[at]));
 const zoomLabel = (text) => { byId("zoom").firstChild.data = text + " "; };
 
 const paintZoom = (photo) => {
