@@ -26,8 +26,8 @@ CREATE TABLE groups (
     digest BLOB NOT NULL,                -- of what was imported, without the photos' paths
     UNIQUE (mission, label, group_id)
 );
-CREATE INDEX groups_of_all ON groups (position, audit, need) WHERE {AWAITED};
-CREATE INDEX groups_of_mission ON groups (mission, position, audit, need) WHERE {AWAITED};
+CREATE INDEX groups_of_all ON groups (position, audit, need, queued) WHERE {AWAITED};
+CREATE INDEX groups_of_mission ON groups (mission, position, audit, need, queued) WHERE {AWAITED};
 CREATE INDEX groups_again ON groups (mission, audit) WHERE {AWAITED_AGAIN};
 CREATE INDEX groups_audited ON groups (mission) WHERE audit = 1;
 
