@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import pytest
 from support.review_site import Browser, Site, raw, serve_site
@@ -111,6 +112,23 @@ def test_too_many_connections_cost_those_that_wait_longest(site: Site) -> None:
         assert Browser(site.port).get("/static/review.css").status == 200
         assert time.monotonic() - began < 0.25  # before any of them has run out of time
         assert all(ended_after(connection) < 0.1 for connection in silent[:15])
+
+
+class Few(PatientConnection):
+    """Few connections, each with all the time for a reply."""
+
+    most = 6
+
+
+def test_clients_that_take_no_reply_make_room_for_others(tmp_path: Path) -> None:
+    with serve_site(tmp_path, connection=Few, groups=1) as site, ExitStack() as stack:
+        for _ in range(8):
+            stalled = stack.enter_context(connect(site))
+            stalled.settimeout(0.05)
+            with suppress(OSError):
+                for _ in range(1000):
+                    stalled.sendall(get(site))
+        assert Browser(site.port).get("/static/review.css").status == 200
 
 
 @pytest.mark.parametrize(

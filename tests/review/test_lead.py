@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from support.review_site import MISSION, SECRETS, Browser, Site, serve_site
 
+from yanshou.review.answers import NewAnswer
 from yanshou.review.export import export
+from yanshou.review.refusals import RefusalError
 from yanshou.review.snapshot import read_snapshot
 
 
@@ -100,6 +102,15 @@ def test_the_lead_does_not_answer_for_readers(site: Site, lead: Browser) -> None
     assert decide(lead, 12345).json()["error"] == "not_found"
     for wanted in ("12345", "", "x", "-1", "%EF%BC%91", "9" * 400):
         assert lead.get(f"/api/lead/group?id={wanted}").status == 404
+
+
+def test_the_store_shows_the_lead_nothing_of_the_machine_before_the_answer(site: Site) -> None:
+    group, *_ = disagree(site)
+    session = site.store.sign_in("lead", site.store.key("lead"))
+    with pytest.raises(RefusalError):
+        site.store.lead_reveal(session, group)
+    site.store.lead_answer(session, NewAnswer("0123456789abcdef", group, "fail"))
+    assert site.store.lead_reveal(session, group).verdict in ("pass", "fail", None)
 
 
 def test_browsers_that_use_one_name_are_counted(site: Site, lead: Browser) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from yanshou.errors import UsageError
 from yanshou.review.languages import TRANSLATIONS
-from yanshou.review.page import PARTS, SCRIPTS, STYLES, asset, page
+from yanshou.review.page import PARTS, SCRIPTS, STYLES, _asset, asset, page
 
 PLACEHOLDER = re.compile(r"\{\w+\}")
 
@@ -51,6 +51,12 @@ def test_the_pages_use_the_texts_that_there_are() -> None:
     assert used - known == set()
     composed = re.compile(r"error_|says_|decision_|lead_")  # a script adds a code or a word of the server
     assert {key for key in known - used if not composed.match(key) and f'"{key}"' not in parts} == set()
+
+
+def test_names_that_strangers_ask_for_are_not_kept() -> None:
+    before = _asset.cache_info().currsize
+    assert [asset(f"{number}.js") for number in range(100)] == [None] * 100
+    assert _asset.cache_info().currsize == before
 
 
 def test_assets_are_found_by_name_only() -> None:

@@ -15,6 +15,7 @@ from support.review_sessions import SteadyClock, browser, refused, take_all
 
 from yanshou.review.answers import NewAnswer
 from yanshou.review.imported_groups import ImportedPhoto
+from yanshou.review.leases import MOST
 from yanshou.review.queue import PRIME, _step
 from yanshou.review.store import Store
 
@@ -98,6 +99,16 @@ def test_two_tabs_of_one_browser_hold_different_groups(store: Store) -> None:
     assert (again.groups, again.held, again.left) == ((), tuple(held), 40)
     more, _ = store.next_groups(li, "main", None, held[:1], 2)
     assert (len(more.groups), more.held) == (1, tuple(held[:1]))
+
+
+def test_reader_who_asks_for_ever_more_keeps_the_queue_from_nobody(store: Store, clock: SteadyClock) -> None:
+    taken = []
+    for _ in range(8):  # browsers of one name, which hold nothing by their own account
+        clock.now += 1
+        taken.append([group.id for group in store.next_groups(browser(store, "李"), "main", None, [], 5)[0].groups])
+    assert len(take_all(store, browser(store, "王"))) == len(KEYS) - MOST == 20
+    last = rows(store, "SELECT group_ref FROM leases WHERE session IN (SELECT id FROM sessions WHERE reader = '李')")
+    assert sorted(row["group_ref"] for row in last) == sorted(group for groups in taken[-4:] for group in groups)
 
 
 def test_group_held_too_long_is_given_to_another(store: Store, clock: SteadyClock) -> None:

@@ -169,9 +169,14 @@ def test_larger_share_keeps_whom_the_smaller_one_drew(seed: int, key: GroupKey, 
 
 def test_draw_is_that_of_the_documented_hash() -> None:
     key = GroupKey("挡风板安装检查", None, "QC-1")
-    digest = sha256("position\x007\x00挡风板安装检查\x00\x00QC-1".encode()).hexdigest()
+    digest = sha256("position\x007\x00挡风板安装检查\x00QC-1".encode()).hexdigest()
     assert position(7, key) == int(digest[:16], 16) // 2
     assert 0 <= position(7, key) < 2**63
+
+
+def test_draw_does_not_tell_the_folder() -> None:
+    keys = [GroupKey("挡风板安装检查", label, "QC-1") for label in ("pass", "fail", None)]
+    assert len({(position(0, key), is_sampled(0, key, 0.5)) for key in keys}) == 1
 
 
 def test_tenth_of_the_groups_is_sampled_and_spread_over_the_queue() -> None:

@@ -79,7 +79,23 @@ def test_spelling_stays_after_all_sessions_ended(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " \u3000\u200b", "=1+1", "-Li", "a" * 41, "Li, Wang", "Li\x1b[31m", "\ud800", "@li"]
+    "name",
+    [
+        "",
+        " \u3000\u200b",
+        "=1+1",
+        "-Li",
+        "a" * 41,
+        "Li, Wang",
+        "Li\x1b[31m",
+        "\ud800",
+        "@li",
+        "\u3164",
+        "李\ufe0f",
+        "Li\u2800",
+        "L\u200bi",
+        "李\U000e0100",
+    ],
 )
 def test_names_that_are_refused(store: Store, name: str) -> None:
     session = store.sign_in("reader", store.key("reader"))

@@ -92,6 +92,22 @@ class ReviewPage:
     def panel_open(self) -> bool:
         return self.browser.count("#panel:not([hidden])") == 1
 
+    def group(self) -> int:
+        """The group on the screen: the last entry of each summary of `write_review_files` is of its photo alone."""
+        entry = self.browser.text("figure:first-child li:last-child")
+        return int(self.rows("SELECT group_ref FROM photos WHERE summary LIKE ?", f"%{entry}")[0][0])
+
+    def holder(self, group: int) -> str | None:
+        """The session that has the group."""
+        found = self.rows("SELECT session FROM leases WHERE group_ref = ?", group)
+        return str(found[0]["session"]) if found else None
+
+    def answer_until_held(self, group: int, other: str | None) -> None:
+        """Answers groups until this browser has the group. `other`: the session that had it, if its lease is there."""
+        while self.holder(group) == other:
+            self.until_photos()
+            self.answer("j")
+
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Rows of the store, read beside the server."""
         with closing(sqlite3.connect(f"{self.store.as_uri()}?mode=ro", uri=True)) as database:

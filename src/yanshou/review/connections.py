@@ -3,7 +3,8 @@
     waits for a request      at most WAIT_S since the connection or the last reply; then it is closed
     sends a request          at most REQUEST_S from the first byte to the last one; then it is cut
     takes a reply            at most REPLY_S with a full buffer; then it is cut
-    one connection too many  the one that has waited longest for its request is cut, in favour of the new one
+    one connection too many  the one whose client keeps us waiting longest is cut, in favour of the new one; where none
+                             does, the one that keeps us busy longest: whoever is new gets a reply
 
 uvicorn itself starts no timer before the first reply, so a client that sends half a request holds its connection for
 ever. What is no HTTP gets one JSON sentence, with the headers of every other reply.
@@ -11,7 +12,6 @@ ever. What is no HTTP gets one JSON sentence, with the headers of every other re
 
 import asyncio
 import json
-from collections.abc import Iterable
 from typing import Any, Final
 
 import h11
@@ -38,15 +38,20 @@ class PatientConnection(H11Protocol):
         self._since = 0.0  # of the loop's clock
         self._deadline: asyncio.TimerHandle | None = None
         self._reply_deadline: asyncio.TimerHandle | None = None
+        self._stuck_since: float | None = None  # its client does not take its reply
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Waits for the first request, and makes room where there are too many."""
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._watch()
-        there = [one for one in self.connections if isinstance(one, PatientConnection) and not one.is_ending]
-        if len(there) > self.most:
-            _cut_longest_waiting(there)
+        others = [
+            one
+            for one in self.connections
+            if isinstance(one, PatientConnection) and one is not self and not one.is_ending
+        ]
+        if len(others) >= self.most:  # browsers open a closed connection again by themselves
+            min(others, key=lambda one: one.patience_left).cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -68,11 +73,13 @@ class PatientConnection(H11Protocol):
     def pause_writing(self) -> None:
         """The client is slow to take what it asked for."""
         super().pause_writing()
+        self._stuck_since = self.loop.time()
         self._reply_deadline = self.loop.call_later(self.reply_s, self.cut)
 
     def resume_writing(self) -> None:
         """The client has taken most of it."""
         super().resume_writing()
+        self._stuck_since = None
         if self._reply_deadline is not None:
             self._reply_deadline.cancel()
 
@@ -86,9 +93,11 @@ class PatientConnection(H11Protocol):
         return self.transport.is_closing()
 
     @property
-    def waits_since(self) -> float | None:
-        """When it began to wait for its client, by the loop's clock; None: its client waits for us."""
-        return None if self._awaited is None else self._since
+    def patience_left(self) -> tuple[bool, float, int]:
+        """The smaller, the sooner it makes room: first those whose client we wait for, then those that we work for."""
+        if self._stuck_since is not None:
+            return False, self._stuck_since, id(self)
+        return self._awaited is None, self._since, id(self)
 
     def _watch(self) -> None:
         """Starts another clock where something else is awaited than before."""
@@ -125,10 +134,3 @@ class PatientConnection(H11Protocol):
             self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{lines}\r\n".encode() + content)
         self.transport.close()
         self.loop.call_later(LINGER_S, self.cut)
-
-
-def _cut_longest_waiting(connections: Iterable[PatientConnection]) -> None:
-    """Makes room: browsers open a closed connection again by themselves."""
-    waiting = [(one.waits_since, id(one), one) for one in connections if one.waits_since is not None]
-    if waiting:
-        min(waiting)[-1].cut()

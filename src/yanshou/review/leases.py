@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable, Iterable
 
 LENGTH_S = 300.0
+MOST = (
+    20  # groups of one reader: a page holds two; without a limit one reader could keep the whole queue from all others
+)
 
 Clock = Callable[[], float]
 
@@ -44,6 +47,15 @@ def renew(db: sqlite3.Connection, groups: Iterable[int], session: str, now: floa
     """
     sql = "UPDATE leases SET expires = ? WHERE group_ref = ? AND session = ?"
     return [group for group in groups if db.execute(sql, (now + LENGTH_S, group, session)).rowcount]
+
+
+def keep_newest(db: sqlite3.Connection, reader: str, most: int) -> None:
+    """Gives back what the reader's browsers have beyond `most` groups: those that were renewed longest ago."""
+    db.execute(
+        "DELETE FROM leases WHERE group_ref IN (SELECT l.group_ref FROM leases l JOIN sessions s ON s.id = l.session "
+        "WHERE s.reader = ? AND s.role = 'reader' ORDER BY l.expires DESC LIMIT -1 OFFSET ?)",
+        (reader, most),
+    )
 
 
 def release(db: sqlite3.Connection, groups: Iterable[int], session: str) -> None:

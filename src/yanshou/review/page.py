@@ -33,6 +33,7 @@ STYLES: Final[Mapping[str, tuple[str, ...]]] = {
     "lead": ("base", "notices", "screens", "dialogs", "lead"),
     "sign_in": ("base", "screens"),
 }
+ASSETS: Final = {ICON, *(f"{kind}.js" for kind in SCRIPTS), *(f"{kind}.css" for kind in STYLES)}
 
 
 def environment() -> Environment:
@@ -52,16 +53,20 @@ def page(kind: str, lang: str, *, store: str = "", network: bool = False) -> str
     return environment().get_template(f"{kind}.html.jinja").render(t=texts, store=store, network=network)
 
 
-@cache
 def asset(name: str) -> tuple[bytes, str] | None:
     """Content and media type of a script, style or icon, such as `review.js`; None: there is none of this name."""
+    return _asset(name) if name in ASSETS else None  # else the cache would keep every name that a stranger asks for
+
+
+@cache
+def _asset(name: str) -> tuple[bytes, str]:
     kind, _, suffix = name.partition(".")
-    if suffix == "js" and kind in SCRIPTS:
+    if suffix == "js":
         parts = "\n".join(_source(f"{part}.js") for part in SCRIPTS[kind])
         return f'"use strict";\n(() => {{\n{parts}}})();\n'.encode(), "text/javascript"
-    if suffix == "css" and kind in STYLES:
+    if suffix == "css":
         return "\n".join(_source(f"{part}.css") for part in STYLES[kind]).encode(), "text/css"
-    return (_source(ICON).encode(), "image/svg+xml") if name == ICON else None
+    return _source(ICON).encode(), "image/svg+xml"
 
 
 def _source(name: str) -> str:

@@ -25,11 +25,11 @@ Queue = Literal["main", "audit"]  # audit: only in open mode, where the sample i
 READ_BY = """(SELECT a.label FROM answers a WHERE a.group_ref = g.id AND a.reader = :reader AND a.role = 'reader'
     ORDER BY a.id DESC LIMIT 1) IS NOT NULL"""
 SHOWN = "(g.audit = 1 AND EXISTS (SELECT 1 FROM reveals r WHERE r.group_ref = g.id AND r.reader = :reader))"
-FREE = "NOT EXISTS (SELECT 1 FROM leases l WHERE l.group_ref = g.id AND l.expires > :now)"
+FREE = "g.id NOT IN (SELECT group_ref FROM leases WHERE expires > :now)"
 
 
 PRIME = 2**31 - 1  # a product of two numbers below it is one of SQLite's integers
-OWN_ORDER = f"((g.position % {PRIME}) * :step) % {PRIME}, g.position"
+OWN_ORDER = f"((g.position % {PRIME}) * :step) % {PRIME}, g.position, g.id"
 
 
 @dataclass(frozen=True, slots=True)

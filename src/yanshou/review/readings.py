@@ -102,7 +102,11 @@ def outcome(answers: Sequence[Answer], rule: GroupRule) -> Outcome | None:
 
 
 def position(seed: int, key: GroupKey) -> int:
-    """Where the group is in the order of the queue: a number below 2**63 that depends on seed and identity alone."""
+    """A number below 2**63 for the order of the queue: it depends on seed, mission and job alone.
+
+    Not on the folder's label: a job's id can be in a photo's watermark, and whoever knows it and the seed could compute
+    the label.
+    """
     return _hash("position", seed, key) >> 1
 
 
@@ -136,6 +140,6 @@ def _said(reading: Answer) -> Said:
 
 
 def _hash(what: str, seed: int, key: GroupKey) -> int:
-    """64 bits of the SHA-256 of purpose, seed and identity."""
-    text = "\0".join((what, str(seed), key.mission, key.label or "", key.group_id))
+    """64 bits of the SHA-256 of purpose, seed, mission and job."""
+    text = "\0".join((what, str(seed), key.mission, key.group_id))
     return int.from_bytes(sha256(text.encode()).digest()[:8])

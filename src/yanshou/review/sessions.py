@@ -6,6 +6,7 @@ decides the spelling.
 """
 
 import hmac
+import re
 import secrets
 import sqlite3
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from yanshou.review.refusals import RefusalError
 from yanshou.text import nfc, trimmed
 
 LONGEST_NAME = 40  # characters
+# Letters and marks that show nothing (Default_Ignorable_Code_Point of Unicode, and the empty Braille pattern): with
+# them one person could have two names that look the same. Python's isprintable finds those of other categories.
+UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 LEAD = "lead"  # who answers where the lead has given no name
 
 
@@ -93,7 +97,8 @@ def new_keys(db: sqlite3.Connection) -> None:
 def _clean(given: str) -> str:
     """The name as it is shown. A comma would join two names in a labels file; `=` would start a formula in Excel."""
     reader = " ".join(trimmed(nfc(given)).split())
-    if not (0 < len(reader) <= LONGEST_NAME and reader[0].isalnum() and reader.isprintable() and "," not in reader):
+    is_seen = reader.isprintable() and not UNSEEN.search(reader)
+    if not (0 < len(reader) <= LONGEST_NAME and reader[0].isalnum() and is_seen and "," not in reader):
         raise RefusalError(
             "bad_request",
             f"A name begins with a letter or a digit, has at most {LONGEST_NAME} characters and no comma.",

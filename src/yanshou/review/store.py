@@ -175,8 +175,8 @@ class Store:
 
         No two pages get the same group: neither two sessions, nor two tabs of one browser, nor two browsers of one
         reader. mission: None: all. The dictionary has the machine's side of the new groups, by their ids: in open mode,
-        but never of the audit sample; else it is empty. What is given out that way is recorded as revealed.
-        Raises RefusalError: sign_in, no_name.
+        but never of the audit sample; else it is empty. What is given out that way is recorded as revealed. A reader
+        who has more than `leases.MOST` groups gives the oldest ones back. Raises RefusalError: sign_in, no_name.
         """
         with self._database.writing() as db:
             reader, now = sessions.find_reader(db, session), self._clock()
@@ -186,6 +186,7 @@ class Store:
             new = queue.offer(db, reader, queue_name, mission, apart=apart, now=now, count=wanted)
             for group in new:
                 leases.take(db, group, session, now)
+            leases.keep_newest(db, reader, max(count, leases.MOST))
             groups = tuple(queue.group_to_read(db, group) for group in new)
             left = queue.left(db, reader, queue_name, mission, apart=apart)
             return NextGroups(groups, tuple(held), left), self._open_sides(db, new, reader)

@@ -7,6 +7,8 @@ from support.chromium import Browser
 from support.lines import GROUNDING, SHIELD
 from support.report_page import THRESHOLD, Report, listed, names, shown
 
+from yanshou.stage_b.reason_words import explain
+
 pytestmark = pytest.mark.browser
 
 
@@ -34,6 +36,10 @@ def test_a_group_shows_its_label_verdict_rule_probability_reason_and_one_summary
     group = report.worst_first[0]
     assert group.rules is not None
     said = dict(zip(browser.texts("#group .said dt"), browser.texts("#group .said dd"), strict=True))
+    wrong = said.pop(texts["reason_check"])
+    assert group.reason_check
+    assert wrong.startswith(texts[f"reason_{group.reason_check.outcome}"])
+    assert all(line in wrong for line in explain(group.reason_check.problems, texts["lang"]))
     assert said == {texts["reason"]: group.reason, texts["rules_reason"]: group.rules.reason}
     summaries = browser.run("return [...document.querySelectorAll('.photos .summary')].map((e) => e.textContent)")
     assert summaries == list(group.summaries)

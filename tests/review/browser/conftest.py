@@ -22,6 +22,12 @@ def second_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser
 
 
 @pytest.fixture(scope="session")
+def few_files(tmp_path_factory: pytest.TempPathFactory) -> ReviewFiles:
+    """12 groups, one photo each."""
+    return write_review_files(tmp_path_factory.mktemp("few"), 12, photos=1)
+
+
+@pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ReviewFiles:
     """32 groups of one mission, three photos each."""
     return write_review_files(tmp_path_factory.mktemp("files"), 32, photos=3)

@@ -23,6 +23,7 @@ return [...document.querySelectorAll("button, #rule-text, #where, #progress, .ch
     return box.left < 0 || box.top < 0 || box.right > innerWidth || box.bottom > innerHeight;
   }).map((e) => e.id || e.textContent);
 """
+KEYS = "return [...document.querySelectorAll('main kbd')].filter((key) => key.checkVisibility()).length"
 SCALE = "return Number(document.getElementById('zoomed-photo').style.transform.match(/scale\\(([\\d.]+)/)[1])"
 SETTLE_S = 0.35
 
@@ -48,6 +49,7 @@ def answer(page: ReviewPage, label: str, *reasons: int) -> None:
     settled(page)
     page.browser.tap(f".answer.{label}")
     assert page.browser.run(CUT) == []
+    assert page.browser.run(KEYS) == 0, "a phone has no keys"
     for reason in reasons:
         page.browser.tap(f".reason:nth-child({reason})")
     settled(page)

@@ -243,6 +243,7 @@ TEXTS: Final = {
     "nothing": "No group matches the filters.",
     "shortcuts": "j, k or arrows: group · 1–9: large photo · space: scroll · /: search · Esc: close",
     "reason": "Reason",
+    "reason_check": "Check of the reason",
     "reason_incomplete": "The reason is incomplete",
     "reason_contradicting": "The reason contradicts the summaries or the pass condition",
     "reason_unreadable": "The reason cannot be checked",

@@ -222,6 +222,7 @@ TEXTS: Final = {
     "nothing": "没有符合筛选条件的组。",
     "shortcuts": "j、k 或方向键：切换组 · 1–9：查看大图 · 空格：向下翻页 · /：搜索 · Esc：关闭",
     "reason": "判定理由",
+    "reason_check": "理由核对",
     "reason_incomplete": "理由不完整",
     "reason_contradicting": "理由与摘要或通过条件矛盾",
     "reason_unreadable": "理由无法核对",

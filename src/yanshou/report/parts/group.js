@@ -49,7 +49,8 @@ const facts = (group) => { // all verdicts about the group, in one line
 const said = (group) => {
   const element = make("dl", "said");
   const add = (name, text) => element.append(make("dt", "", name), make("dd", "", text));
-  if (group.reason !== null) element.append(make("dt", "", texts.reason), reason(group));
+  if (group.reason !== null) add(texts.reason, group.reason);
+  if (group.reasonProblems.length) element.append(make("dt", "", texts.reason_check), wrong(group));
   if (group.fileVerdict !== group.verdict) {
     add(texts.verdict, fill(texts.file_verdict, { verdict: says(group.fileVerdict), now: says(group.verdict) }));
   }
@@ -58,12 +59,10 @@ const said = (group) => {
   return element;
 };
 
-const reason = (group) => { // with what is wrong with it
-  const element = make("dd", "", group.reason), outcome = group.reasonOutcome;
-  if (outcome === null || outcome === "grounded") return element;
-  const wrong = make("ul", "problems");
-  wrong.append(...group.reasonProblems.map((problem) => make("li", "", problem)));
-  element.append(make("strong", "reason-mark", texts["reason_" + outcome]), wrong);
+const wrong = (group) => { // what is wrong with its reason
+  const element = make("dd"), problems = make("ul", "problems");
+  problems.append(...group.reasonProblems.map((problem) => make("li", "", problem)));
+  element.append(make("strong", "false-release", texts["reason_" + group.reasonOutcome]), problems);
   return element;
 };
 

@@ -77,7 +77,7 @@ TEXTS: Final = {
     "nothing_to_undo": "There is no answer to undo.",
     "before": "Your answer before: {answer}",
     "waiting": "Waiting for the network: the answer is kept in this browser and sent again until it is saved, exactly "
-    "once. You may reload this page, but do not clear the browser’s data.",
+    "once. Do not clear the browser’s data. If a reload does not bring this page back, open it again later.",
     "waiting_undo": "Waiting for the network: the undo is not yet done. Trying again.",
     "waiting_memory": "Waiting for the network, trying again. This browser allows no data to be kept: do not close or "
     "reload this page.",

@@ -1,4 +1,5 @@
 // A group is leased for five minutes, and the lease renewed each minute while the page is visible and used.
+const LEFT = "yanshou-review-left-" + storeId;
 const LEASE_MS = 300000, RENEW_MS = 60000, TICK_MS = 5000;
 let renewed = 0, used = 0; // when the leases were last renewed, and the page last used
 
@@ -37,6 +38,14 @@ byId("idle-go").addEventListener("click", async () => {
 
 setInterval(tick, TICK_MS);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
-addEventListener("pagehide", () => giveBackAtOnce(spareIds()));
+addEventListener("pagehide", () => {
+  const ids = spareIds();
+  if (ids.length) remember("sessionStorage", LEFT, ids);
+  giveBackAtOnce(ids);
+});
+const giveBackLeft = async () => { // after a reload without the server, which has not heard that they were given back
+  await giveBack(recall("sessionStorage", LEFT) ?? []);
+  remember("sessionStorage", LEFT, []);
+};
 addEventListener("beforeunload", (event) => { if (busy && !remembered) event.preventDefault(); }); // a reload would lose the answer
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

@@ -23,6 +23,7 @@ const start = async () => {
   chosen = recall("sessionStorage", CHOICE);
   await deliverKept();
   if (screen !== "loading") return;
+  await giveBackLeft();
   await readHistory();
   if (chosen) nextGroup();
   else {
