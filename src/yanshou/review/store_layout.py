@@ -73,6 +73,10 @@ CREATE TABLE sessions (
     role TEXT NOT NULL CHECK (role IN ('reader', 'lead')), reader TEXT, created TEXT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE names (                     -- every name that a browser has had: the lead sees who used several
+    session TEXT NOT NULL REFERENCES sessions, reader TEXT NOT NULL, PRIMARY KEY (session, reader)
+) WITHOUT ROWID;
+
 CREATE TABLE imports (at TEXT NOT NULL, files_json TEXT NOT NULL, counts_json TEXT NOT NULL);
 
 CREATE TRIGGER answers_stay BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'answers are never changed'); END;
