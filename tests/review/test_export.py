@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copy
@@ -14,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.lines import GROUNDING, SHIELD
 from support.mounts import in_own_mounts, read_only
-from support.review_answers import People, audit_of, key, open_store
+from support.review_answers import People, audit_of, imported, key, open_store
 
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
+from yanshou.review.agreement import Seconds
+from yanshou.review.database import read_store
 from yanshou.review.export import Export, answers_path, export, write
 from yanshou.review.reader_figures import ReaderFigures
 from yanshou.review.readings import GroupRule, lead_answer, next_step, readings
@@ -162,6 +165,28 @@ def test_a_store_on_a_disk_that_cannot_be_written_is_read(path: Path, tmp_path: 
     assert "newer answers are in review.sqlite-wal, which SQLite reads only in a folder that it can write." in message
 
 
+def test_a_store_that_a_server_wrote_meanwhile_is_read_again(path: Path) -> None:
+    """A server starts, takes an answer and ends, while the closed store is being read."""
+    open_store(path, [ONE]).close()
+    found: list[int] = []
+
+    def read(db: sqlite3.Connection) -> int:
+        found.append(len(db.execute("SELECT id FROM answers").fetchall()))
+        if len(found) == 1:
+            with Store.open(path) as store:
+                People(store).say("李", ONE, "pass")
+        return found[-1]
+
+    assert read_store(path, read) == 1
+    assert found == [0, 1]
+
+
+def test_groups_that_are_not_queued_are_not_counted_as_unanswered(path: Path) -> None:
+    with open_store(path, [ONE]) as store:
+        store.add_groups([imported(TWO, why=None)])
+    assert export(read_snapshot(path)).unanswered == 1
+
+
 def test_an_interrupted_export_is_finished_by_the_next(path: Path, tmp_path: Path) -> None:
     """A process that was killed between the two files leaves the first, and the draft of the second."""
     with open_store(path, [ONE]) as store:
@@ -174,7 +199,7 @@ def test_an_interrupted_export_is_finished_by_the_next(path: Path, tmp_path: Pat
 
 def test_an_export_beside_servers_that_start_and_stop_sees_whole_answers(path: Path) -> None:
     """Each server reads one more group and ends, which moves the log into the store under the reader's hands."""
-    keys = [key(f"QC-{number}") for number in range(60)]
+    keys = [key(f"QC-{number}") for number in range(25)]
     open_store(path, keys).close()
 
     def serve() -> None:
@@ -268,6 +293,21 @@ def test_every_name_comes_back_from_the_labels_file_or_is_named(names: list[tupl
 
 
 # ---- readers ----
+
+
+@pytest.mark.parametrize("blind", [(True, False), (False, True), (False, False)])
+def test_a_pair_counts_only_where_both_readings_are_blind(blind: tuple[bool, bool]) -> None:
+    rule = GroupRule(None, sampled=True, audit=False)
+    history = [("李", "reader", "pass", blind[0]), ("王", "reader", "pass", blind[1])]
+    found = ReaderFigures.of(snapshot([(ONE, rule, history)])).agreement
+    assert (found.pooled.pairs, found.not_blind) == (0, 1)
+
+
+def test_a_lead_who_also_reads_has_the_time_of_reading_alone() -> None:
+    rule = GroupRule(None, sampled=True, audit=False)
+    said = [("李", "reader", "pass"), ("王", "reader", "fail"), ("陈", "reader", "unsure"), ("李", "lead", "pass")]
+    found = ReaderFigures.of(snapshot([(ONE, rule, [(*each, True) for each in said])]))
+    assert found.seconds == Seconds(3, 1, 1)  # a second each
 
 
 def test_pairs_are_the_first_two_blind_readings_and_seconds_are_per_group(path: Path) -> None:

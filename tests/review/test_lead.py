@@ -7,7 +7,9 @@ from uuid import uuid4
 import pytest
 from support.review_site import MISSION, SECRETS, Browser, Site, serve_site
 
+from yanshou.review.answers import NewAnswer
 from yanshou.review.export import export
+from yanshou.review.refusals import RefusalError
 from yanshou.review.snapshot import read_snapshot
 
 
@@ -102,8 +104,27 @@ def test_the_lead_does_not_answer_for_readers(site: Site, lead: Browser) -> None
         assert lead.get(f"/api/lead/group?id={wanted}").status == 404
 
 
+def test_the_store_shows_the_lead_nothing_of_the_machine_before_the_answer(site: Site) -> None:
+    group, *_ = disagree(site)
+    session = site.store.sign_in("lead", site.store.key("lead"))
+    with pytest.raises(RefusalError):
+        site.store.lead_reveal(session, group)
+    site.store.lead_answer(session, NewAnswer("0123456789abcdef", group, "fail"))
+    assert site.store.lead_reveal(session, group).verdict in ("pass", "fail", None)
+
+
 def test_browsers_that_use_one_name_are_counted(site: Site, lead: Browser) -> None:
     for name in ("李", "李", "王"):
         site.reader(name)
     readers = lead.get("/api/lead/progress").json()["readers"]
     assert {each["reader"]: each["browsers"] for each in readers} == {"李": 2, "王": 1}
+
+
+def test_reader_who_looks_into_anothers_answers_leaves_a_trace(site: Site, lead: Browser) -> None:
+    site.reader("王")
+    curious = site.reader("李")
+    for name in ("王", "李"):  # 王's history, and back
+        curious.post("/api/name", name=name)
+    found = lead.get("/api/lead/progress").json()
+    assert {each["reader"]: each["browsers"] for each in found["readers"]} == {"李": 1, "王": 2}
+    assert found["shared"] == [["李", "王"]]

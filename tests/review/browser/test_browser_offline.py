@@ -38,6 +38,7 @@ def test_an_answer_without_a_reply_is_kept_and_saved_once(page: ReviewPage, serv
     server.kill()
     page.browser.press("f", "1", ENTER, ENTER, "j", ENTER)
     page.until_said("#alert", "等待网络")
+    assert page.browser.text("#status").startswith("保存中：不通过")
     assert page.browser.text(".entries") == group, "the next group appears once the answer is saved"
     assert '"label":"fail"' in page.browser.run(KEPT)
     shown = page.shown()

@@ -24,7 +24,7 @@ const saveAnswer = async () => {
   setBusy(true);
   closePanel();
   byId("work").focus({ preventScroll: true });
-  say(texts.saving);
+  say(fill(texts.saving_answer, { answer: answerText(body) }));
   const reply = await deliver(item);
   setBusy(false);
   afterAnswer(item, reply);

@@ -35,7 +35,7 @@ const start = async () => {
 
 const deliverKept = async () => { // from before a reload
   for (const item of kept().filter((other) => other.reader === reader)) {
-    say(texts.saving);
+    say(item.kind === "answer" ? fill(texts.saving_answer, { answer: answerText(item.body) }) : texts.undoing);
     const reply = await deliver(item);
     if (reply.code === "sign_in" || reply.code === "no_name") {
       signOut();
