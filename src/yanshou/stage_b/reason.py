@@ -20,8 +20,8 @@ that is seen; 属于不允许的 of an entry that the pattern does not forbid; a
 An entry argues for 不通过 if the rule forbids it, and else for 通过 if it shows a requirement: it matches a pattern of
 `require`, or of the `need` of a condition that applies. Any other entry argues for nothing, and so does one that is no
 evidence (需复核, ×0). An entry may be conceded (有…，但…): it need not argue then, and in a 不通过 it may argue for
-通过. Grounds for 不通过 are a forbidden entry, a requirement that nothing shows (named by at least one of its patterns),
-and too few photos.
+通过. Grounds for 不通过 are a forbidden entry, too few photos, and a requirement that nothing shows, named by at least
+one of its patterns.
 
 The reasons of `missions.rules.decide` are grounded, for every group.
 """
