@@ -33,7 +33,8 @@ def save(browser: Browser, name: str) -> None:
     """Saves the visible part of the page as docs/images/NAME.png."""
     file = IMAGES / f"{name}.png"
     browser.chrome.save_screenshot(str(file))
-    Image.open(file).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
+    picture = Image.open(file).convert("RGB")
+    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
 
 
 @contextmanager
