@@ -115,6 +115,19 @@ def answer_at_once(
     return spread([1000 * took for reader in readers for took in reader.latencies])
 
 
+def sync_times(folder: Path) -> dict[str, Any]:
+    """Milliseconds until 4 KiB are on the disk. An answer waits for one such write, so it can never be faster."""
+    times = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(200):
+            file.write(bytes(4096))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append(1000 * (time.perf_counter() - began))
+    return spread(times)
+
+
 def spread(times: Sequence[float]) -> dict[str, Any]:
     """Median, 99th percentile and largest of times in milliseconds."""
     ordered = sorted(times)
@@ -198,6 +211,7 @@ def measure(given: argparse.Namespace, verdicts: Path) -> Iterator[tuple[str, An
     store, pace = given.folder / "review.sqlite", f"every {given.every:g} s"
     with serving(store, verdicts) as server:
         yield "import and start, s", server["seconds"]
+        yield "4 KiB to the disk of the store (fsync), ms", sync_times(given.folder)
         yield "answers, 4 clients without a pause, ms", answer_at_once(server, 4, given.answers, 0, STEADY)
         paced = answer_at_once(server, 4, max(1, given.answers // 10), given.every, LOOKING)
         yield f"answers, 4 clients {pace}, with photos, ms", paced
