@@ -139,8 +139,9 @@ def test_the_draw_says_what_its_size_can_show(tmp_path: Path, decisions: list[Pa
         "if none of the 40 is bad, at most 4 of 80 (5.0%) released groups are, at 95% confidence",
         "to show that at most 5% of 80 released groups are bad, at 95% confidence: N=36 with 0 bad, N=52 with 1 bad",
         f"audit: {tmp_path / 'audit.json'}",
-        "next: people look at each of these groups and write a labels file, then yanshou audit estimate "
-        f"{tmp_path / 'audit.json'} --labels labels.csv",
+        f"next, people answer these groups: yanshou review --audit {tmp_path / 'audit.json'} --store review.sqlite, "
+        f"with the same files; then yanshou review-export, and yanshou audit estimate {tmp_path / 'audit.json'} "
+        "--labels labels.csv",
     ]
     said = json.loads(draw(tmp_path / "audit.json", decisions, 40, "--limit", "0.05", "--json").stdout)
     assert (said["released"], said["sample_needed"]) == (

@@ -2,13 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.review_answers import People, audit_of, imported, key, open_store
 from support.review_rows import answer_rows, queued_groups, rows
 from support.review_sessions import SteadyClock, browser, refused, take_all
 
+from yanshou.review import sessions
 from yanshou.review.answers import NewAnswer
 from yanshou.review.store import Store
 
@@ -233,6 +236,19 @@ def test_audited_group_is_not_offered_to_a_reader_who_was_shown_it(tmp_path: Pat
 
 
 # ---- history ----
+
+
+def test_wall_clock_set_back_gives_no_earlier_time(
+    store: Store, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier export of the group would win over a later one: the latest row counts."""
+    times = [datetime(2026, 2, 3, 9, 30, tzinfo=UTC), datetime(2026, 2, 3, 8, 30, tzinfo=UTC)]
+    for time in times:
+        monkeypatch.setattr(sessions, "datetime", SimpleNamespace(now=lambda time=time: time))
+        uid = people.say("李", key(), "pass")
+        people.undo("李", uid)
+    at = [datetime.fromisoformat(row["at"]) for row in answer_rows(store)]
+    assert at == [times[0] + timedelta(milliseconds=number) for number in range(4)]
 
 
 def test_history_is_ones_own_newest_first(store: Store, people: People) -> None:

@@ -4,10 +4,8 @@ import http.client
 import re
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +13,7 @@ import pytest
 from support.cli_runs import run
 from support.judged_files import write_judged
 from support.lines import GROUNDING, fault, stage_a_line, verdict
+from support.review_command import links, served
 
 from yanshou.missions import load_missions
 from yanshou.review.start import started
@@ -27,30 +26,6 @@ def verdicts(tmp_path: Path) -> Path:
     lines = [stage_a_line("QC-1", None), stage_a_line("QC-2", None)]
     missing = [fault("QC-3", None, "a.jpg: the file is empty", step="load")]
     return write_judged(tmp_path, [verdict("QC-1", None)], lines, stage_a_faults=missing)
-
-
-@contextmanager
-def served(*args: str) -> Iterator[tuple["subprocess.Popen[str]", list[str]]]:
-    """The command in a process of its own, and what it has printed when the page can be opened."""
-    command = [sys.executable, "-m", "yanshou.cli", "review", "--port", "0", *args]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
-        try:
-            printed = []
-            while not (printed and printed[-1].startswith("Ctrl-C ends")):
-                line = process.stdout.readline()
-                assert line, process.stderr.read()
-                printed.append(line.rstrip("\n"))
-            yield process, printed
-        finally:
-            process.kill()
-
-
-def links(printed: list[str]) -> tuple[str, str]:
-    """The links for reviewers and for the lead."""
-    (reader,) = [line for line in printed if line.startswith("for reviewers: ")]
-    (lead,) = [line for line in printed if line.startswith("for the lead alone: ")]
-    return reader.rpartition(" ")[2], lead.rpartition(" ")[2]
 
 
 def status_of(link: str) -> int:

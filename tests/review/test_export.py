@@ -199,7 +199,7 @@ def test_an_interrupted_export_is_finished_by_the_next(path: Path, tmp_path: Pat
 
 def test_an_export_beside_servers_that_start_and_stop_sees_whole_answers(path: Path) -> None:
     """Each server reads one more group and ends, which moves the log into the store under the reader's hands."""
-    keys = [key(f"QC-{number}") for number in range(60)]
+    keys = [key(f"QC-{number}") for number in range(25)]
     open_store(path, keys).close()
 
     def serve() -> None:

@@ -1,5 +1,6 @@
 """What goes wrong beside the server: one clear sentence each, nothing lost, and service resumes when it is over."""
 
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from support.cli_runs import run
 from support.mounts import in_own_mounts, read_only, small_disk
+from support.processes import in_child
 from support.review_checks import faults, rows
 from support.review_client import Habits, Journal, RefusedError, ReviewClient
 from support.review_files import ReviewFiles, write_review_files
@@ -257,6 +259,25 @@ def test_full_disk_refuses_answers_until_there_is_room(world: World, tmp_path: P
     assert codes == ["disk_full"] * 3
     assert start.startswith("the disk is full. Make room. ")
     assert wrong == []
+
+
+def test_limit_on_the_size_of_files_is_named_and_may_be_raised(world: World) -> None:
+    def served_under_a_limit() -> tuple[str, list[str], list[str]]:
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with world.served() as port:
+            client = world.client(port)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (world.store.stat().st_size, hard))
+            renew = {"groups": [group["id"] for group in client.held]}
+            while client.connection.send("POST", "/api/renew", renew).status == 200:
+                pass
+            code = refusal(client, an_answer(client)).code
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            assert client.step()
+        return code, world.terminal, faults(world.store, world.journal, world.journal.confirmed(), at_rest=True)
+
+    code, terminal, wrong = in_child(served_under_a_limit)
+    assert (code, wrong) == ("disk_full", [])
+    assert terminal[0].startswith(f"{world.store}: ulimit -f allows no larger file. Raise it. What is answered ")
 
 
 def test_read_only_folder_is_refused_in_one_line(world: World, tmp_path: Path) -> None:

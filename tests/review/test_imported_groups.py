@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.review_answers import People, audit_of, imported, key
 from support.review_rows import queued_groups, rows
-from support.review_sessions import take_all
+from support.review_sessions import browser, take_all
 
 from yanshou.errors import InputError
 from yanshou.review.imported_groups import Added, ImportedGroup, ImportedPhoto
@@ -25,6 +25,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def paths(store: Store) -> list[bytes]:
     return [row["path"] for row in rows(store, "SELECT path FROM photos ORDER BY group_ref, number")]
+
+
+def reasons(store: Store) -> list[str]:
+    return [row["why"] for row in rows(store, "SELECT why FROM groups WHERE queued = 1 ORDER BY why")]
 
 
 def test_everything_about_a_group_is_stored(store: Store) -> None:
@@ -71,6 +75,34 @@ def test_group_with_answers_stays_as_read(store: Store) -> None:
     assert (queued_groups(store), paths(store)) == before
 
 
+def test_why_a_group_is_read_is_no_part_of_its_content(store: Store) -> None:
+    store.add_groups(imported(key, why="all") for key in KEYS)
+    People(store).say("李", KEYS[0], "pass")
+    held = store.next_groups(session := browser(store, "王"), "main", None, [], 2)[0].groups
+    assert len(held) == 2
+    assert store.add_groups(imported(key, why=None) for key in KEYS) == Added(0, 0, 3, (), unqueued=2)
+    assert reasons(store) == ["all"]  # it has an answer
+    assert store.renew(session, [group.id for group in held]) == []
+    assert store.add_groups(imported(key, why="doubt") for key in KEYS) == Added(0, 0, 3, ())
+    assert reasons(store) == ["all", "doubt", "doubt"]
+
+
+def test_group_of_the_audit_stays_queued_whatever_the_files_say(store: Store) -> None:
+    store.add_groups([imported(KEYS[0])], audit=audit_of(KEYS[:1]))
+    assert store.add_groups([imported(KEYS[0], why=None)]) == Added(0, 0, 1, ())
+    assert queued_groups(store)["QC-1"]["why"] == "audit"
+
+
+def test_page_gives_a_group_back_whose_content_was_replaced(store: Store) -> None:
+    store.add_groups([imported(KEYS[0])])
+    session = browser(store, "李")
+    held = [group.id for group in store.next_groups(session, "main", None, [], 1)[0].groups]
+    store.add_groups([imported(KEYS[0])])
+    assert store.renew(session, held) == held
+    store.add_groups([imported(KEYS[0], photos=PHOTOS)])
+    assert store.renew(session, held) == []
+
+
 def test_moved_photos_are_found_again_with_answers_too(store: Store) -> None:
     store.add_groups([imported(KEYS[0], photos=PHOTOS)])
     People(store).say("李", KEYS[0], "fail")
@@ -81,7 +113,7 @@ def test_moved_photos_are_found_again_with_answers_too(store: Store) -> None:
 
 def test_group_that_no_file_queues_any_more_leaves_the_queue(store: Store) -> None:
     store.add_groups(map(imported, KEYS))
-    assert store.add_groups([imported(KEYS[0], why=None)]) == Added(0, 1, 0, ())
+    assert store.add_groups([imported(KEYS[0], why=None)]) == Added(0, 0, 1, (), unqueued=1)
     assert "QC-1" not in queued_groups(store)
     assert len(take_all(store, People(store).session("李"))) == 2
 

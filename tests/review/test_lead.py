@@ -118,3 +118,13 @@ def test_browsers_that_use_one_name_are_counted(site: Site, lead: Browser) -> No
         site.reader(name)
     readers = lead.get("/api/lead/progress").json()["readers"]
     assert {each["reader"]: each["browsers"] for each in readers} == {"李": 2, "王": 1}
+
+
+def test_reader_who_looks_into_anothers_answers_leaves_a_trace(site: Site, lead: Browser) -> None:
+    site.reader("王")
+    curious = site.reader("李")
+    for name in ("王", "李"):  # 王's history, and back
+        curious.post("/api/name", name=name)
+    found = lead.get("/api/lead/progress").json()
+    assert {each["reader"]: each["browsers"] for each in found["readers"]} == {"李": 1, "王": 2}
+    assert found["shared"] == [["李", "王"]]

@@ -18,7 +18,7 @@ TODAY = datetime.now().astimezone().date()
 KEYS = [key(f"QC-{number}", "fail" if number % 2 else "pass") for number in range(6)]
 
 
-def shown(store: Store, **browsers: int) -> dict[str, Any]:
+def shown(store: Store, *browsers: tuple[str, ...]) -> dict[str, Any]:
     with store.reading() as db:
         rows = StoreRows.read(db)
     return progress(rows.snapshot(), browsers, TODAY)
@@ -71,17 +71,19 @@ def test_readers_have_their_groups_seconds_and_browsers(store: Store) -> None:
     undone = people.say("李", KEYS[0], "fail", seconds=20)
     people.undo("李", undone, then="pass")  # one group, of 25 seconds
     people.say("李", KEYS[2], "pass", seconds=15)
-    assert shown(store, 李=2, 陈=1)["readers"] == [
-        {"reader": "李", "groups": 2, "today": 2, "median": 20, "p90": 24, "browsers": 2},
-        {"reader": "陈", "groups": 0, "today": 0, "median": None, "p90": None, "browsers": 1},
+    found = shown(store, ("李",), ("李", "陈"))
+    assert found["readers"] == [
+        {"reader": "李", "groups": 2, "today": 2, "undone": 1, "median": 20, "p90": 24, "browsers": 2},
+        {"reader": "陈", "groups": 0, "today": 0, "undone": 0, "median": None, "p90": None, "browsers": 1},
     ]
+    assert found["shared"] == [("李", "陈")]
 
 
 def test_answers_of_another_day_are_not_todays(store: Store) -> None:
     People(store).say("李", KEYS[0], "pass")
     with store.reading() as db:
         rows = StoreRows.read(db)
-    (reader,) = progress(rows.snapshot(), {}, TODAY + timedelta(days=1))["readers"]
+    (reader,) = progress(rows.snapshot(), (), TODAY + timedelta(days=1))["readers"]
     assert (reader["groups"], reader["today"]) == (1, 0)
 
 

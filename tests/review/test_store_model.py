@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from support.review_rows import rows
 from support.review_sessions import SteadyClock, browser, refused
 
 from yanshou.review.answers import NewAnswer
+from yanshou.review.queue import PRIME
 from yanshou.review.readings import Answer, GroupRule, next_step, position
 from yanshou.review.store import Store
 from yanshou.schema.label_row import Answer as Said
@@ -29,6 +31,12 @@ KEYS = [key("QC-1", "pass"), key("QC-2", "fail"), key("QC-3", None), key("QC-4",
 AUDITED = KEYS[2:]
 
 browsers, groups, labels = st.sampled_from(range(3)), st.sampled_from(KEYS), st.sampled_from(["pass", "fail", "unsure"])
+
+
+def own_order(key: GroupKey, reader: str) -> int:
+    """Where the group is in the reader's order."""
+    step = int.from_bytes(sha256(reader.encode()).digest()[:8]) % (PRIME - 1) + 1
+    return position(0, key) % PRIME * step % PRIME
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Model:
             if self.step(key) in ("first", "second", "third") and not self.has_read(key, reader)
             if self.leases.get(key, (0, 0.0))[1] <= now and not (key in AUDITED and (key, reader) in self.shown)
         ]
-        return sorted(found, key=lambda key: position(0, key))
+        return sorted(found, key=lambda key: own_order(key, reader))
 
     def refusal(self, key: GroupKey, browser: int, now: float) -> str | None:
         """The code with which an answer is refused."""

@@ -133,7 +133,7 @@ def test_any_text_can_be_checked(text: str, passed: bool) -> None:
         f"图片_2 {SCREW}，图片_1 {DEVICE}",
         f"图片_1：{DEVICE}。图片_2 中的 {SCREW}，均符合要求",
         "图片_1 BBU设备/华为/显示完整/无需安装×1；图片_2 螺丝/BBU安装螺丝,符合要求×2",  # other spellings
-        f"经核对，图片_1 {DEVICE}表明设备已安装；图片_2 {SCREW}和标签/5G×1",
+        f"经核对，图片_1 {DEVICE}表明设备已安装；图片_2 {SCREW}拧紧",
     ],
 )
 def test_a_pass_is_grounded_where_each_requirement_has_an_entry(reason: str) -> None:
@@ -201,7 +201,16 @@ def test_a_pass_that_the_rule_refuses_has_no_reason() -> None:
 )
 def test_what_is_no_evidence_shows_nothing(doubtful: str) -> None:
     reason = f"有图片_1 {DEVICE}；有图片_1 {doubtful}"
-    assert check(INSTALLATION, [f"{DEVICE}，{doubtful}", SCREW], True, reason) == ("incomplete", ["not_shown"])
+    lines = [f"{DEVICE}，{doubtful}", SCREW]
+    assert check(INSTALLATION, lines, True, reason) == ("incomplete", ["not_shown", "idle"])
+
+
+def test_a_list_of_all_entries_is_no_reason() -> None:
+    lines = [f"{DEVICE}，标签/5G×1", f"{SCREW}，电线/捆扎整齐×1"]
+    reason = f"图片_1 {DEVICE}，标签/5G×1；图片_2 {SCREW}，电线/捆扎整齐×1"
+    assert check(INSTALLATION, lines, True, reason) == ("incomplete", ["idle", "idle"])
+    assert group(INSTALLATION, *lines).check(True, reason).score == 2 / (2 + 2)
+    assert group(INSTALLATION, *lines, RUST).check(False, f"图片_3 {RUST}；图片_1 标签/5G×1").score == 1 / 2
 
 
 # ---- 不通过 ----
@@ -216,10 +225,11 @@ def test_what_is_no_evidence_shows_nothing(doubtful: str) -> None:
         "没有看到 螺丝/地排处接地螺丝,符合要求。",
         f"有图片_1 {CABINET}，但没有看到螺丝、光纤插头/地排处接地螺丝,符合要求",
         f"图片_2里电线 {LOOSE}，需整改",
+        f"有图片_1 标签/5G×1，但图片_2 {LOOSE}",
     ],
 )
 def test_a_fail_is_grounded_by_one_ground(reason: str) -> None:
-    assert check(GROUNDING, [CABINET, f"{WIRES}，{LOOSE}"], False, reason) == ("grounded", [])
+    assert check(GROUNDING, [f"{CABINET}，标签/5G×1", f"{WIRES}，{LOOSE}"], False, reason) == ("grounded", [])
 
 
 @pytest.mark.parametrize(
@@ -231,7 +241,8 @@ def test_a_fail_is_grounded_by_one_ground(reason: str) -> None:
         (f"图片_2 {LOOSE}；有图片_1 {CABINET}", "contradicting", ["for_other"]),
         (f"有图片_1 {CABINET}，但证据不足", "incomplete", ["no_ground"]),
         ("没有看到BBU设备/华为", "incomplete", ["no_ground"]),  # true, but the rule does not ask for it
-        ("图片_1 标签/5G×1", "incomplete", ["no_ground"]),
+        ("图片_1 标签/5G×1", "incomplete", ["no_ground", "idle"]),
+        (f"图片_2 {LOOSE}，图片_1 标签/5G×1", "incomplete", ["idle"]),
         ("证据不足", "unreadable", ["nothing"]),
         ("没有看到足够的照片", "unreadable", ["nothing"]),
         ("没有看到螺丝的照片", "unreadable", ["nothing"]),

@@ -267,13 +267,16 @@ def test_the_figures_are_those_of_evaluate(tmp_path: Path) -> None:
 
     found = figures.verdict_figures(tmp_path / "loop")
     before: dict[str, Any] = found["true"]["before"]
+    grounded = before.pop("grounded")
+    assert (grounded["count"], grounded["of"]) == (3, 3)
     assert before == found["true"]["rules"]
+    before["grounded"] = grounded
     assert before["accuracy"]["count"] == 2
     assert before["false_release"]["share"] == 0.5
     assert before["format_followed"] == 1
-    assert "| true lines | before | 3 | 2 / 3 = 66.7% [20.8–93.9] | 1 / 2 = 50.0%" in "\n".join(
-        figures.verdict_table(found)
-    )
+    table = "\n".join(figures.verdict_table(found))
+    assert "| true lines | before | 3 | 2 / 3 = 66.7% [20.8–93.9] | 1 / 2 = 50.0%" in table
+    assert "| 100.0% | 3 / 3 = 100.0% [43.9–100.0] |" in table
 
 
 def test_the_figures_of_summaries_are_those_of_score(tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ def _draw_lines(drawn: "Audit", settings: AuditDrawSettings) -> Iterator[str]:
     yield from _needed_lines(settings, drawn, 0)
     yield f"audit: {settings.output}"
     yield (
-        "next: people look at each of these groups and write a labels file, then yanshou audit estimate "
-        f"{settings.output} --labels labels.csv"
+        f"next, people answer these groups: yanshou review --audit {settings.output} --store review.sqlite, with the "
+        f"same files; then yanshou review-export, and yanshou audit estimate {settings.output} --labels labels.csv"
     )
 
 

@@ -5,6 +5,7 @@ Every function runs in one transaction of its caller, with the group's next step
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from yanshou.review import leases
 from yanshou.review.queue import is_read_by, no_such_group
@@ -189,8 +190,21 @@ def _insert(
     db.execute(
         "INSERT INTO answers (uid, group_ref, reader, role, label, reason, supersedes, blind, seconds, at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (uid, group, reader, role, label, reason, supersedes, blind, seconds, moment()),
+        (uid, group, reader, role, label, reason, supersedes, blind, seconds, _time_of_next(db, group)),
     )
+
+
+def _time_of_next(db: sqlite3.Connection, group: int) -> str:
+    """The time, later than that of every answer about the group, also where the wall clock was set back.
+
+    Of several labels files the latest row about a group counts: an earlier export must not win over a later one.
+    """
+    now = moment()
+    row = db.execute("SELECT at FROM answers WHERE group_ref = ? ORDER BY id DESC LIMIT 1", (group,)).fetchone()
+    if row is None or datetime.fromisoformat(row["at"]) < datetime.fromisoformat(now):
+        return now
+    after = datetime.fromisoformat(row["at"]) + timedelta(milliseconds=1)
+    return after.astimezone().isoformat(timespec="milliseconds")
 
 
 def _settle(db: sqlite3.Connection, group: int) -> None:

@@ -46,10 +46,10 @@ class ImportedGroup:
 
     @property
     def digest(self) -> bytes:
-        """Of all but the photos' paths: a moved photo is the same photo."""
+        """Of all that is known about the group: not of why it is read, nor of the paths of photos, which may move."""
         machine = (self.verdict, self.decision, self.p_pass, self.reason, self.rules_verdict, self.rules_reason)
         summaries = [photo.summary for photo in self.photos]
-        return sha256(json.dumps([self.why, *machine, self.fault, summaries]).encode()).digest()
+        return sha256(json.dumps([*machine, self.fault, summaries]).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,9 @@ class Added:
 
     added: int
     replaced: int  # without answers, and with another content than before
-    same: int  # nothing new about them, but perhaps the place of the photos
+    same: int  # nothing new about them, but perhaps the place of the photos, and whether they are read
     kept: tuple[GroupKey, ...]  # with answers: they stay as read, though the files say something else now
+    unqueued: int = 0  # of those replaced or the same: without answers, and not read any longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class _Known:
     id: int
     digest: bytes
     answered: bool
+    why: Why | None
 
 
 def add_groups(
@@ -87,7 +89,7 @@ def add_groups(
         _mark_audit(db, audit)
     texts = (json.dumps(found, ensure_ascii=False) for found in (list(files), dict(counts)))
     db.execute("INSERT INTO imports VALUES (?, ?, ?)", (now(), *map(escape_surrogates, texts)))
-    return Added(import_.added, import_.replaced, import_.same, tuple(import_.kept))
+    return Added(import_.added, import_.replaced, import_.same, tuple(import_.kept), import_.unqueued)
 
 
 class _Import:
@@ -99,13 +101,13 @@ class _Import:
         self._seed, self._share = int(meta["seed"]), float(meta["second_share"])
         self._known = _known_groups(db)
         self._ids = {id_ for (id_,) in db.execute("SELECT id FROM groups UNION SELECT id FROM photos")}
-        self.added = self.replaced = self.same = 0
+        self.added = self.replaced = self.same = self.unqueued = 0
         self.kept: list[GroupKey] = []
 
     def add(self, group: ImportedGroup) -> None:
         known, digest = self._known.get(group.key), group.digest
         if known is None:
-            known = _Known(self._new_id(), digest, answered=False)
+            known = _Known(self._new_id(), digest, answered=False, why=group.why)
             self._insert(known.id, group)
             self._known[group.key] = known
             self.added += 1
@@ -117,6 +119,8 @@ class _Import:
         else:
             self._replace(known.id, group)
             self.replaced += 1
+        if not known.answered and known.why != group.why:
+            self._queue(known.id, group.why)
         self._place_photos(known.id, group)
 
     def _insert(self, id_: int, group: ImportedGroup) -> None:
@@ -127,17 +131,29 @@ class _Import:
             "?, ?, ?, ?, ?, ?, ?)",
             (
                 id_, key.mission, key.label or "", key.group_id, is_sampled(self._seed, key, self._share),
-                position(self._seed, key), *_content(group),
+                position(self._seed, key), group.why is not None, group.why, *_content(group),
             ),
         )  # fmt: skip
 
     def _replace(self, id_: int, group: ImportedGroup) -> None:
+        """Writes what the files say now. A page that has the old content open gives the group back."""
         self._db.execute(
-            "UPDATE groups SET queued = MAX(?, audit), why = COALESCE(?, CASE audit WHEN 1 THEN 'audit' END), "
-            "digest = ?, verdict = ?, decision = ?, p_pass = ?, reason = ?, rules_verdict = ?, rules_reason = ?, "
-            "fault = ? WHERE id = ?",
+            "UPDATE groups SET digest = ?, verdict = ?, decision = ?, p_pass = ?, reason = ?, rules_verdict = ?, "
+            "rules_reason = ?, fault = ? WHERE id = ?",
             (*_content(group), id_),
         )
+        self._db.execute("DELETE FROM leases WHERE group_ref = ?", (id_,))
+
+    def _queue(self, id_: int, why: Why | None) -> None:
+        """A group without answers is read, or not any longer, as the files say now; one of the audit sample always."""
+        if why is not None:
+            self._db.execute("UPDATE groups SET queued = 1, why = ? WHERE id = ?", (why, id_))
+            return
+        self._db.execute("UPDATE groups SET why = CASE audit WHEN 1 THEN 'audit' END WHERE id = ?", (id_,))
+        sql = "UPDATE groups SET queued = 0 WHERE id = ? AND queued = 1 AND audit = 0"
+        if self._db.execute(sql, (id_,)).rowcount:
+            self._db.execute("DELETE FROM leases WHERE group_ref = ?", (id_,))
+            self.unqueued += 1
 
     def _place_photos(self, group_ref: int, group: ImportedGroup) -> None:
         """Writes the photos. One with the same number keeps its id, so that a page that is open still finds it."""
@@ -161,20 +177,20 @@ class _Import:
 
 def _known_groups(db: sqlite3.Connection) -> dict[GroupKey, _Known]:
     sql = (
-        "SELECT mission, label, group_id, id, digest, EXISTS (SELECT 1 FROM answers WHERE group_ref = groups.id) "
+        "SELECT mission, label, group_id, id, digest, EXISTS (SELECT 1 FROM answers WHERE group_ref = groups.id), why "
         "FROM groups"
     )
     return {
-        GroupKey(mission, label or None, group_id): _Known(id_, digest, bool(answered))
-        for mission, label, group_id, id_, digest, answered in db.execute(sql)
+        GroupKey(mission, label or None, group_id): _Known(id_, digest, bool(answered), why)
+        for mission, label, group_id, id_, digest, answered, why in db.execute(sql)
     }
 
 
 def _content(group: ImportedGroup) -> tuple[object, ...]:
-    """queued, why, digest and the machine's side."""
+    """The digest and the machine's side."""
     return (
-        group.why is not None, group.why, group.digest, group.verdict, group.decision, group.p_pass,
-        _text(group.reason), group.rules_verdict, _text(group.rules_reason), _text(group.fault),
+        group.digest, group.verdict, group.decision, group.p_pass, _text(group.reason), group.rules_verdict,
+        _text(group.rules_reason), _text(group.fault),
     )  # fmt: skip
 
 

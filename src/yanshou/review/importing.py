@@ -62,9 +62,10 @@ class Imported:
         for mission, counts in self.missions.items():
             yield f"{mission}: {counts}"
         one = self.added
+        gone = f"; {one.unqueued} of them are no longer queued" if one.unqueued else ""
         yield (
             f"groups: {one.added} new, {one.replaced} replaced, {one.same} as before, {len(one.kept)} kept as they "
-            "were read"
+            f"were read{gone}"
         )
 
 

@@ -20,6 +20,7 @@ from yanshou.review.queue import group_to_read
 from yanshou.review.reader_api import Answered, Name
 from yanshou.review.readings import lead_answer
 from yanshou.review.refusals import RefusalError
+from yanshou.review.sessions import names_of_browsers
 from yanshou.review.snapshot import StoreRows, answers_about
 from yanshou.review.store import Store
 
@@ -46,11 +47,7 @@ class LeadApi:
         lead = self._store.lead_name(session)
         with self._store.reading() as db:
             rows = StoreRows.read(db)
-            browsers = dict(
-                db.execute(
-                    "SELECT reader, COUNT(*) FROM sessions WHERE role = 'reader' AND reader IS NOT NULL GROUP BY reader"
-                ).fetchall()
-            )
+            browsers = names_of_browsers(db)
         now = datetime.now().astimezone()
         return {
             "lead": lead,

@@ -8,7 +8,7 @@ of those groups that happen to be read first, and whoever sees it could stop whe
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, get_args
 
@@ -26,14 +26,15 @@ STEPS: tuple[Step, ...] = get_args(Step)
 SHOWN = 200  # disputes in one reply: those that wait longest; final answers: the newest
 
 
-def progress(snapshot: Snapshot, browsers: Mapping[str, int], today: date) -> dict[str, Any]:
-    """The reply to the lead's page. browsers: how many have signed in under each reader's name. today: local."""
+def progress(snapshot: Snapshot, browsers: Sequence[tuple[str, ...]], today: date) -> dict[str, Any]:
+    """The reply to the lead's page. browsers: of each, the readers' names that it has had. today: local."""
     figures = ReaderFigures.of(snapshot)
     disputes = list(_disputes(snapshot))
     return {
         "missions": list(_missions(snapshot)),
         "not_queued": sum(not group.queued for group in snapshot.groups.values()),
         "readers": list(_readers(snapshot, figures, browsers, today)),
+        "shared": sorted({names for names in browsers if len(names) > 1}),
         "agreement": _agreement(figures.agreement),
         "seconds": figures.seconds and figures.seconds.to_dict(),
         "disputes": {"count": len(disputes), "groups": disputes[:SHOWN]},
@@ -60,20 +61,22 @@ def _missions(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 
 def _readers(
-    snapshot: Snapshot, figures: ReaderFigures, browsers: Mapping[str, int], today: date
+    snapshot: Snapshot, figures: ReaderFigures, browsers: Sequence[tuple[str, ...]], today: date
 ) -> Iterator[dict[str, Any]]:
     """Everybody who has answered or signed in."""
+    under = Counter(name for names in browsers for name in names)
+    undone = Counter(answer.reader for answer in snapshot.answers if answer.role == "reader" and answer.label is None)
     groups: Counter[str] = Counter()
     of_today: Counter[str] = Counter()
     for answers in snapshot.of_group.values():
         for reading in readings(answers):
             groups[reading.reader] += 1
             of_today[reading.reader] += datetime.fromisoformat(reading.at).astimezone().date() == today
-    for reader in sorted({*groups, *browsers}):
+    for reader in sorted({*groups, *undone, *under}):
         seconds: Seconds | None = figures.of_reader.get(reader)
         yield {
-            "reader": reader, "groups": groups[reader], "today": of_today[reader],
-            "median": seconds and seconds.median, "p90": seconds and seconds.p90, "browsers": browsers.get(reader, 0),
+            "reader": reader, "groups": groups[reader], "today": of_today[reader], "undone": undone[reader],
+            "median": seconds and seconds.median, "p90": seconds and seconds.p90, "browsers": under[reader],
         }  # fmt: skip
 
 

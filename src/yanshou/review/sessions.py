@@ -79,11 +79,21 @@ def name(db: sqlite3.Connection, session: str, given: str) -> str:
 
     Raises RefusalError: sign_in, bad_request.
     """
-    before, reader = find(db, session).reader, _known(db, _clean(given))
-    if reader != before:
+    found, reader = find(db, session), _known(db, _clean(given))
+    if reader != found.reader:
         leases.release_all(db, session)
         db.execute("UPDATE sessions SET reader = ? WHERE id = ?", (reader, session))
+    if found.role == "reader":
+        db.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (session, reader))
     return reader
+
+
+def names_of_browsers(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Of each browser, the names that it has had for readers, in order."""
+    found: dict[str, list[str]] = {}
+    for session, reader in db.execute("SELECT session, reader FROM names ORDER BY session, reader"):
+        found.setdefault(session, []).append(reader)
+    return [tuple(names) for names in found.values()]
 
 
 def new_keys(db: sqlite3.Connection) -> None:
@@ -91,6 +101,7 @@ def new_keys(db: sqlite3.Connection) -> None:
     for role in ("reader", "lead"):
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"{role}_key", secrets.token_urlsafe(32)))
     db.execute("DELETE FROM leases")
+    db.execute("DELETE FROM names")
     db.execute("DELETE FROM sessions")
 
 

@@ -1,19 +1,25 @@
 """What an error of SQLite means for whoever runs `yanshou review`, in one sentence with its cure."""
 
-import os
+import errno
 import sqlite3
+import tempfile
 from pathlib import Path
 
 from yanshou.errors import DamagedFileError, LockedError, OutputError, RunError
 from yanshou.text import printable
 
-LEAST_FREE = 2**20  # bytes: with less on the disk, an error of writing comes from that
+LEAST_FREE = 2**20  # bytes: without room for these, an error of writing comes from that
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full. Make room",
+    errno.EDQUOT: "the quota on its disk is used up. Make room",
+    errno.EFBIG: "ulimit -f allows no larger file. Raise it",
+}
 SENT_AGAIN = "What is answered already is kept, and the page sends the last answer again."
 START_AGAIN = "Then start again: what is answered already is kept."
 
 
 class DiskFullError(OutputError):
-    """The disk of the store is full."""
+    """There is no room for more on the disk of the store."""
 
 
 def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> RunError | None:
@@ -27,9 +33,9 @@ def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> Run
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
             return busy(path, then)
         case "SQLITE_FULL":
-            return _full(shown, then)
-        case "SQLITE_IOERR" | "SQLITE_CANTOPEN" if _is_full(path):
-            return _full(shown, then)
+            return _full(shown, NO_ROOM[errno.ENOSPC], then)
+        case "SQLITE_IOERR" | "SQLITE_CANTOPEN" if why := _no_room(path):
+            return _full(shown, why, then)
         case "SQLITE_IOERR":
             return OutputError(
                 f"{shown}: the disk reports a fault ({name}). Look into dmesg, copy the store to another disk, and "
@@ -62,13 +68,23 @@ def damaged(path: Path, what: str) -> DamagedFileError:
     )
 
 
-def _full(shown: str, then: str) -> DiskFullError:
-    return DiskFullError(f"{shown}: the disk is full. Make room. {then}")
+def _full(shown: str, why: str, then: str) -> DiskFullError:
+    return DiskFullError(f"{shown}: {why}. {then}")
 
 
-def _is_full(path: Path) -> bool:
+def _no_room(path: Path) -> str | None:
+    """Why a file as large as the store and its log cannot grow. SQLite keeps the system's error to itself."""
     try:
-        disk = os.statvfs(path.parent)
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.seek(max(_size(path), _size(path.with_name(f"{path.name}-wal"))))
+            probe.write(bytes(LEAST_FREE))
+    except OSError as error:
+        return NO_ROOM.get(error.errno or 0)
+    return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
     except OSError:
-        return False
-    return disk.f_bavail * disk.f_frsize < LEAST_FREE or bool(disk.f_files and not disk.f_favail)
+        return 0

@@ -26,8 +26,9 @@ CREATE TABLE groups (
     digest BLOB NOT NULL,                -- of what was imported, without the photos' paths
     UNIQUE (mission, label, group_id)
 );
-CREATE INDEX groups_of_all ON groups (position, audit, need, queued) WHERE {AWAITED};
-CREATE INDEX groups_of_mission ON groups (mission, position, audit, need, queued) WHERE {AWAITED};
+-- These hold all that the choice of the next group looks at: it passes over all groups that wait.
+CREATE INDEX groups_of_all ON groups (audit, position, need) WHERE {AWAITED};
+CREATE INDEX groups_of_mission ON groups (mission, audit, position, need) WHERE {AWAITED};
 CREATE INDEX groups_again ON groups (mission, audit) WHERE {AWAITED_AGAIN};
 CREATE INDEX groups_audited ON groups (mission) WHERE audit = 1;
 
@@ -70,6 +71,10 @@ CREATE TABLE leases (
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,                 -- random: the cookie's value
     role TEXT NOT NULL CHECK (role IN ('reader', 'lead')), reader TEXT, created TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE names (                     -- every name that a browser has had: the lead sees who used several
+    session TEXT NOT NULL REFERENCES sessions, reader TEXT NOT NULL, PRIMARY KEY (session, reader)
 ) WITHOUT ROWID;
 
 CREATE TABLE imports (at TEXT NOT NULL, files_json TEXT NOT NULL, counts_json TEXT NOT NULL);

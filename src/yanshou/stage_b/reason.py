@@ -2,8 +2,10 @@
 
     outcome         a reason that …                                                     score
     grounded        says nothing false, argues for its verdict, and is complete         1
-    incomplete      says nothing false, but does not carry its verdict: a 通过 cites    通过: the share of requirements
-                    no entry for some requirement, a 不通过 has no ground               with an entry; 不通过: 0
+    incomplete      says nothing false, but does not carry its verdict: a 通过 cites    通过: shown requirements /
+                    no entry for some requirement, a 不通过 has no ground, or an        (requirements + idle entries);
+                    entry is idle: it argues for nothing                                不通过: 1 / (1 + idle entries),
+                                                                                        without a ground 0
     contradicting   says something false, argues for the other verdict, or belongs      0
                     to a verdict that is not the rule's
     unreadable      says nothing in the grammar of `reason_text`, or cites what is      0
@@ -17,8 +19,9 @@ that is seen; 属于不允许的 of an entry that the pattern does not forbid; a
 
 An entry argues for 不通过 if the rule forbids it, and else for 通过 if it shows a requirement: it matches a pattern of
 `require`, or of the `need` of a condition that applies. Any other entry argues for nothing, and so does one that is no
-evidence (需复核, ×0). In a 不通过 an entry may be conceded (有…，但…). Grounds for 不通过 are a forbidden entry, a
-requirement that nothing shows (named by at least one of its patterns), and too few photos.
+evidence (需复核, ×0). An entry may be conceded (有…，但…): it need not argue then, and in a 不通过 it may argue for
+通过. Grounds for 不通过 are a forbidden entry, too few photos, and a requirement that nothing shows, named by at least
+one of its patterns.
 
 The reasons of `missions.rules.decide` are grounded, for every group.
 """
@@ -37,7 +40,7 @@ OUTCOMES: tuple[Outcome, ...] = ("grounded", "incomplete", "contradicting", "unr
 ProblemKind = Literal[
     "absent", "no_photo", "for_other", "not_forbidden", "is_seen", "wrong_count", "missing_for_pass", "rule",
     "broken", "nothing", "too_long",
-    "not_shown", "no_ground",
+    "not_shown", "no_ground", "idle",
 ]  # fmt: skip
 UNREADABLE: frozenset[ProblemKind] = frozenset({"broken", "nothing", "too_long"})
 LONGEST = 10_000  # characters of a reason that is read; the time to read one grows with the square
@@ -99,13 +102,15 @@ class GroupReasons:
         if not claims:
             return ReasonCheck("unreadable", 0.0, (Problem("nothing"), *problems))
         short = self._not_shown(claims) if passed else self._no_ground(claims)
+        idle = list(self._idle(claims))
         kinds = {problem.kind for problem in problems}
         if kinds - UNREADABLE:
             return ReasonCheck("contradicting", 0.0, tuple(problems))
         if kinds:
-            return ReasonCheck("unreadable", 0.0, (*problems, *short))
-        if short:
-            return ReasonCheck("incomplete", self._share(short) if passed else 0.0, tuple(short))
+            return ReasonCheck("unreadable", 0.0, (*problems, *short, *idle))
+        if short or idle:
+            needed = len(self._requirements) if passed else 1
+            return ReasonCheck("incomplete", (needed - len(short)) / (needed + len(idle)), (*short, *idle))
         return ReasonCheck("grounded", 1.0)
 
     def _other_verdict(self, passed: bool) -> list[Problem]:
@@ -171,6 +176,12 @@ class GroupReasons:
     def _no_ground(self, claims: Sequence[Claim]) -> list[Problem]:
         return [] if any(map(self._is_ground, claims)) else [Problem("no_ground")]
 
+    def _idle(self, claims: Sequence[Claim]) -> Iterator[Problem]:
+        for claim in claims:
+            entry = self._true_entry(claim)
+            if isinstance(claim, Cited) and entry and not claim.conceded and self._argues_for(entry) is None:
+                yield Problem("idle", (image_key(claim.photo), claim.text))
+
     def _is_ground(self, claim: Claim) -> bool:
         """Of a claim that is true."""
         if isinstance(claim, Cited):
@@ -183,9 +194,6 @@ class GroupReasons:
         if not isinstance(claim, Cited) or not 1 <= claim.photo <= len(self._photos):
             return None
         return claim.entry if claim.entry in self._photos[claim.photo - 1] else None
-
-    def _share(self, short: Sequence[Problem]) -> float:
-        return 1 - len(short) / len(self._requirements)
 
 
 def _shows(entry: Entry, wanted: Sequence[Pattern]) -> bool:

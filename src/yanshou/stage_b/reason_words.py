@@ -20,6 +20,7 @@ WORDS: Final[Mapping[str, Mapping[ProblemKind, str]]] = {
         "too_long": "理由有{0}个字符，超过{1}个，未作核对",
         "not_shown": "没有举证：{0}",
         "no_ground": "没有指出不允许的条目或缺少的要求",
+        "idle": "{0}的“{1}”与通过条件无关，不能作为理由",
     },
     "en": {
         "absent": "the summary of {0} does not contain “{1}”",
@@ -35,6 +36,7 @@ WORDS: Final[Mapping[str, Mapping[ProblemKind, str]]] = {
         "too_long": "it has {0} characters, more than the {1} that are checked",
         "not_shown": "no entry is cited for {0}",
         "no_ground": "it names no forbidden entry and no missing requirement",
+        "idle": "“{1}” of {0} argues for nothing under the rule",
     },
 }
 

@@ -3,9 +3,10 @@
     label    1 if the first line is the human label, else 0
     format   1 if the completion is the two lines with a reason, else 0
     grounded 1 if the reason is true and complete (`reason.py`). A 通过 gets the share of the rule's requirements that
-             its reason shows with an entry. 0 if anything in the reason is false or argues for the other verdict, and
-             0 without the two lines. None, so no reward, where the rule contradicts the label on these summaries:
-             there is no true reason for the label there.
+             its reason shows with an entry; each cited entry that argues for nothing counts as one more requirement.
+             0 if anything in the reason is false or argues for the other verdict, and 0 without the two lines. None,
+             so no reward, where the rule contradicts the label on these summaries: there is no true reason for the
+             label there.
 
     GRPOTrainer(reward_funcs=[label, format_, grounded], args=GRPOConfig(reward_weights=[1.0, 0.2, 0.3]), …)
 

@@ -27,6 +27,7 @@ A_FEW = 5
 KILLS = int(os.environ.get("YANSHOU_REVIEW_BROWSER_KILLS", "0")) or A_FEW
 GROUPS_PER_KILL = 40  # more than two browsers read between two kills
 LONGEST_S = 1.5  # between a start and its kill
+AT_WORK = "return Boolean(document.querySelector('main > #work:not([hidden])'))"
 SAVED_LATER = "return Object.keys(localStorage).some((key) => key.includes('kept') && localStorage[key] !== '[]')"
 
 
@@ -54,11 +55,21 @@ class Reader:
         if self._random.random() < 0.1:
             self.reloads += 1
             browser.press(*keys)
-            browser.chrome.refresh()  # perhaps before the answer is on the disk
-            self.page.until_screen("work")
+            self._reload()  # perhaps before the answer is on the disk
             browser.until(lambda: not browser.run(SAVED_LATER), "the answer of before the reload")
         else:
             self.page.answer(*keys[:-1])
+
+    def _reload(self) -> None:
+        """Reloads until the page is there with all its parts: the server may be down in the middle of it."""
+        browser = self.page.browser
+        while True:
+            browser.chrome.refresh()
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
+                if browser.run(AT_WORK):
+                    return
+                time.sleep(0.05)
 
 
 @pytest.mark.timeout(1800)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.chromium import Browser
 from support.review_files import ReviewFiles
-from support.review_page import ENTER, ReviewPage, served_page
+from support.review_page import ENTER, ESCAPE, ReviewPage, served_page
 
 pytestmark = pytest.mark.browser
 LATER = "const now = Date.now; Date.now = () => now() + arguments[0]"
@@ -110,6 +110,10 @@ def test_a_lost_session_keeps_the_answer_until_the_link_is_opened_again(page: Re
 
 def test_another_person_of_the_same_browser_takes_over(page: ReviewPage) -> None:
     page.answer("j")
+    page.browser.press("f")
+    page.browser.run("const field = document.getElementById('reason-text'); field.value = '李 says'")
+    page.browser.run("document.getElementById('reason-text').dispatchEvent(new Event('input'))")
+    page.browser.press(ESCAPE)
     page.browser.click("#other-queue")
     page.until_screen("choice")
     page.browser.click("#other-reader")
@@ -123,5 +127,6 @@ def test_another_person_of_the_same_browser_takes_over(page: ReviewPage) -> None
     assert page.browser.text("#reader-is") == "复核人：王"
     page.begin()
     assert page.browser.texts("#last-text") == [""]
+    assert page.browser.count(".given-back textarea") == 0  # what 李 typed is not for 王
     page.answer("j")
     assert [row["reader"] for row in page.answers()] == ["李", "王"]

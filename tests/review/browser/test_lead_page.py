@@ -72,6 +72,7 @@ def test_a_dispute_is_settled_by_two_keys(chrome: Browser, site: Site, tmp_path:
     assert chrome.count("#disputes .dispute") == 6
     open_dispute(chrome)
     assert sorted(chrome.texts("#said li")) == sorted([f"王不通过 {SCRIPT}", "李通过"])
+    assert chrome.texts("#said bdi") == [SCRIPT]  # a direction in it ends with it
     assert is_hidden(chrome)
     chrome.press("f")
     assert (chrome.text("#chosen-label"), outcome(tmp_path)) == ("不通过", [])  # one key decides nothing

@@ -60,9 +60,10 @@ TEXTS: Final = {
     "reasons_unreadable": "Unreadable",
     "reasons_other_verdict": "Rules disagree",
     "reasons_note": "Each reason is checked against the summaries and the pass condition. Grounded: it is true, argues "
-    "for the verdict and is complete. Incomplete: it is true, but cites no entry for some requirement. Contradicting: "
-    "something in it is false or argues for the other verdict, or the rules give the other verdict. Unreadable: it "
-    "cites no entry and names no missing requirement. The last column is counted in the others, too.",
+    "for the verdict and is complete. Incomplete: it is true, but lacks something, or cites an entry that argues for "
+    "nothing. Contradicting: something in it is false or argues for the other verdict, or the rules give the other "
+    "verdict. Unreadable: it cites no entry and names no missing requirement. The last column is counted in the "
+    "others, too.",
     "intervals": "In brackets: {confidence} confidence interval (Wilson). A group without a verdict counts as not "
     "released.",
     "confusion": "Confusion matrix",

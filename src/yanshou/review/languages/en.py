@@ -206,11 +206,14 @@ TEXTS: Final = {
     "lead_reader": "name",
     "lead_read": "groups read",
     "lead_today": "today",
+    "lead_undone": "taken back",
     "lead_median": "median seconds per group",
     "lead_p90": "90% of groups within (s)",
     "lead_browsers": "browsers",
     "lead_many_browsers": "{names}: used in more than one browser. Unless the person changed devices, remind "
     "everybody to use their own name.",
+    "lead_many_names": "One browser has used these names: {names}. Unless these people share a computer, their answers "
+    "may come from one person, or that person has seen what others answered.",
     "lead_agreement": "Agreement of readers",
     "lead_agreement_none": "No group has two readers yet who saw nothing of the machine’s side.",
     "lead_pairs_of": "groups with two readers",

@@ -198,10 +198,13 @@ TEXTS: Final = {
     "lead_reader": "姓名",
     "lead_read": "已复核组数",
     "lead_today": "今天",
+    "lead_undone": "撤销次数",
     "lead_median": "每组用时中位数（秒）",
     "lead_p90": "90% 的组不超过（秒）",
     "lead_browsers": "浏览器数",
     "lead_many_browsers": "{names} 的名字在多个浏览器中使用。如果不是本人换了设备，请提醒大家使用自己的名字。",
+    "lead_many_names": "同一个浏览器先后用过这些姓名：{names}。"
+    "除非是几个人共用一台电脑，否则这些姓名的结论可能出自同一人，或者此人看过别人的结论。",
     "lead_agreement": "复核人之间是否一致",
     "lead_agreement_none": "还没有两个人都盲审过的组。",
     "lead_pairs_of": "两人复核的组",

@@ -31,7 +31,7 @@ const refresh = async () => {
   paintDisputes(found.disputes);
   paintDecided(found.decided);
   paintAudit(found.audit);
-  paintReaders(found.readers);
+  paintReaders(found.readers, found.shared);
   paintAgreement(found.agreement);
 };
 

@@ -34,7 +34,7 @@ const saidList = (answers) => {
   for (const one of answers) {
     const item = make("li");
     item.append(make("span", "who", one.reader), make("b", one.label, texts[one.label]));
-    if (one.reason) item.append(" " + one.reason);
+    if (one.reason) item.append(" ", make("bdi", "", one.reason)); // its direction ends with it
     if (!one.blind) item.append(" ", make("span", "quiet", texts.lead_not_blind_mark));
     list.append(item);
   }

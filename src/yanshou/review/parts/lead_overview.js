@@ -10,12 +10,14 @@ const paintMissions = (missions, notQueued) => {
   if (notQueued) byId("missions").append(make("p", "quiet", fill(texts.lead_not_queued, { count: notQueued })));
 };
 
-const paintReaders = (readers) => {
-  const heads = ["reader", "read", "today", "median", "p90", "browsers"].map((name) => texts["lead_" + name]);
-  const rows = readers.map((one) => [one.reader, one.groups, one.today, seconds(one.median), seconds(one.p90), one.browsers]);
+const paintReaders = (readers, shared) => {
+  const heads = ["reader", "read", "today", "undone", "median", "p90", "browsers"].map((name) => texts["lead_" + name]);
+  const rows = readers.map((one) => [one.reader, one.groups, one.today, one.undone, seconds(one.median), seconds(one.p90), one.browsers]);
   const many = readers.filter((one) => one.browsers > 1).map((one) => one.reader);
   byId("readers").replaceChildren(readers.length ? makeTable(heads, rows) : make("p", "quiet", texts.lead_readers_none));
-  if (many.length) byId("readers").append(make("p", "warned", fill(texts.lead_many_browsers, { names: many.join(texts.lead_comma) })));
+  const warned = (text, names) => byId("readers").append(make("p", "warned", fill(texts[text], { names: names.join(texts.lead_comma) })));
+  if (many.length) warned("lead_many_browsers", many);
+  for (const names of shared) warned("lead_many_names", names);
 };
 
 const paintAudit = (audit) => {

@@ -1,6 +1,6 @@
 // What is about to be saved: the answer, reasons of the mission's vocabulary, and free text. It stays in the tab as a
 // draft until it is saved, so that neither a reload nor a lost group loses it.
-const DRAFT = "yanshou-review-draft-" + storeId;
+const draftsName = () => "yanshou-review-draft-" + storeId + "-" + reader; // another reader at this computer sees none of it
 const panel = byId("panel"), field = byId("reason-text");
 const MOST_CHARACTERS = 500; // of a reason: the server takes no more
 let label = null; // what the panel would save; null: closed
@@ -63,14 +63,14 @@ const pick = (number) => {
 const reasonText = () => typedIn({ picked, text: field.value });
 
 // Drafts, by group.
-const drafts = () => recall("sessionStorage", DRAFT) ?? {};
-const keepDraft = () => remember("sessionStorage", DRAFT, { ...drafts(), [current.id]: { label, picked, text: field.value } });
+const drafts = () => recall("sessionStorage", draftsName()) ?? {};
+const keepDraft = () => remember("sessionStorage", draftsName(), { ...drafts(), [current.id]: { label, picked, text: field.value } });
 const draftOf = (group) => drafts()[group.id];
 const typedFor = (group) => (draftOf(group) ? typedIn(draftOf(group)) : "");
 const typedIn = (draft) => [...draft.picked, draft.text.trim()].filter(Boolean).join(texts.join);
 const forgetDraft = (id) => {
   const { [id]: _, ...others } = drafts();
-  remember("sessionStorage", DRAFT, others);
+  remember("sessionStorage", draftsName(), others);
 };
 const giveBackDrafts = () => { // of groups that are no longer at hand: after a pause, a reload, a lost lease
   for (const [id, draft] of Object.entries(drafts())) {

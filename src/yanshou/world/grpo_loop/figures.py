@@ -17,12 +17,13 @@ LINES = {"stage_a": "Stage-A's lines", "true": "true lines"}
 
 
 def verdict_figures(folder: Path) -> dict[str, dict[str, Any]]:
-    """lines → who → accuracy, false releases, false blocks, format followed."""
+    """lines → who → accuracy, false releases, false blocks, format followed, and of a judge the grounded reasons."""
     found: dict[str, dict[str, Any]] = {}
     for lines in LINES:
         for path in sorted(folder.glob(f"*/{lines}.json")):
             overall = json.loads(path.read_text(encoding="utf-8"))["overall"]
-            found.setdefault(lines, {})[path.parent.name] = _figures(overall["judge"])
+            grounded = overall["reasons"]["grounded"] if "reasons" in overall else None  # before 0.6.0
+            found.setdefault(lines, {})[path.parent.name] = {**_figures(overall["judge"]), "grounded": grounded}
             found[lines]["rules"] = _figures(overall["rules"])
     return found
 
@@ -43,13 +44,15 @@ def _figures(counts: dict[str, Any]) -> dict[str, Any]:
 
 def verdict_table(found: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Lines of a Markdown table."""
-    yield "| lines | verdicts | groups | accuracy | false releases / human fails | false blocks | format followed |"
-    yield "|---|---|---|---|---|---|---|"
+    shares = "accuracy | false releases / human fails | false blocks | format followed | reasons grounded"
+    yield f"| lines | verdicts | groups | {shares} |"
+    yield "|---|---|---|---|---|---|---|---|"
     for lines, rows in found.items():
         for who in sorted(rows, key=lambda who: (who == "rules", who)):
             row = rows[who]
             shares = " | ".join(_share(row[name]) for name in ("accuracy", "false_release", "false_block"))
-            yield f"| {LINES[lines]} | {who} | {row['groups']} | {shares} | {row['format_followed']:.1%} |"
+            grounded = _share(row["grounded"]) if row.get("grounded") else "–"
+            yield f"| {LINES[lines]} | {who} | {row['groups']} | {shares} | {row['format_followed']:.1%} | {grounded} |"
 
 
 def summary_table(found: dict[str, dict[str, int]]) -> Iterator[str]:
