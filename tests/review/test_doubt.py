@@ -13,6 +13,7 @@ from yanshou.schema.policy import Decision
 from yanshou.schema.records import OTHER_SUMMARIES, Label
 
 RELEASED = judged_group("lowest", "pass", p=0.90)  # makes 0.90 the lowest released p_pass
+KEPT = judged_group("highest", "fail", p=0.895, verdict="fail")  # makes 0.895 the highest that was not released
 
 
 def group(
@@ -26,17 +27,15 @@ def under_policy(p: float | None, decision: Decision, rules: Label = "pass", fau
     return replace(group(p, "pass", rules), decision=decision, fault=fault)
 
 
-def why(
-    one: JudgedGroup, lowest: JudgedGroup = RELEASED, *, near: float = 0.05, all_groups: bool = False
-) -> Why | None:
-    return QueueRule(near, all_groups).why([lowest, one])[one.key]
+def why(one: JudgedGroup, *others: JudgedGroup, near: float = 0.05, all_groups: bool = False) -> Why | None:
+    return QueueRule(near, all_groups).why([*(others or (RELEASED, KEPT)), one])[one.key]
 
 
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (group(0.94), "false_release"),  # less than 0.05 above 0.90
-        (group(0.95), None),  # 0.05 above it
+        (group(0.94), "false_release"),  # less than 0.05 above 0.895
+        (group(0.945), None),  # 0.05 above it
         (group(0.99, rules="fail"), "false_release"),
         (group(None, rules="fail"), "false_release"),  # judged without a probability
         (group(0.86, "fail", rules="fail"), "doubt"),  # less than 0.05 below 0.90
@@ -65,27 +64,30 @@ def test_without_a_policy(one: JudgedGroup, expected: Why | None) -> None:
     ],
 )
 def test_under_a_policy(one: JudgedGroup, expected: Why | None) -> None:
-    assert why(one, replace(RELEASED, decision="release")) == expected
+    assert why(one, replace(RELEASED, decision="release"), replace(KEPT, decision="block")) == expected
 
 
 def test_verdict_of_a_group_in_review_is_no_release() -> None:
-    lowest = replace(
-        judged_group("low", "pass", p=0.5), decision="review"
-    )  # its verdict is pass, and it was not released
-    assert why(under_policy(0.52, "release"), lowest) == "false_release"  # the lowest released one itself
-    assert why(under_policy(0.52, "release"), replace(lowest, decision="release"), near=0.01) is None
+    kept = replace(judged_group("low", "pass", p=0.5), decision="review")  # its verdict is pass
+    assert why(under_policy(0.52, "release"), kept) == "false_release"
+    assert why(under_policy(0.52, "release"), kept, near=0.01) is None
 
 
-def test_lowest_is_that_of_the_mission() -> None:
-    other = judged_group("other", "pass", p=0.90, mission="n")
-    assert why(group(0.94), other) == "false_release"  # itself the lowest of its mission
-    both = [judged_group("low", "pass", p=0.2), group(0.94), other]
-    assert QueueRule(0.05).why(both)[both[1].key] is None
+def test_far_from_every_group_that_was_not_released_nothing_is_near() -> None:
+    sharp = [judged_group("a", "pass", p=0.998), judged_group("b", "fail", p=0.003, verdict="fail")]
+    assert why(group(0.999), *sharp) is None
+    assert why(group(0.999), sharp[0]) is None  # all were released
 
 
-def test_group_with_a_fault_sets_no_lowest() -> None:
-    outdated = replace(judged_group("old", "pass", p=0.2), decision="release", fault=OTHER_SUMMARIES)
-    assert why(under_policy(0.94, "release"), outdated) == "false_release"
+def test_other_side_is_that_of_the_mission() -> None:
+    other = judged_group("other", "fail", p=0.90, verdict="fail", mission="n")
+    assert why(group(0.94), other) is None
+    assert why(group(0.94), other, KEPT) == "false_release"
+
+
+def test_group_with_a_fault_sets_no_bound() -> None:
+    outdated = replace(judged_group("old", "fail", p=0.9, verdict="fail"), decision="block", fault=OTHER_SUMMARIES)
+    assert why(under_policy(0.94, "release"), outdated) is None
 
 
 def test_without_a_released_group_nothing_is_near() -> None:

@@ -49,7 +49,7 @@ def four_kinds(folder: Path, *more: Line) -> Path:
     """A possible false release, a doubtful group, one that is clear, one without a line; all without photos there."""
     summaries = {"QC-1": BAD, "QC-2": GOOD, "QC-3": GOOD}
     lines = [stage_a_line(name, None, text) for name, text in summaries.items()]
-    verdicts = [verdict("QC-1", None, p=0.99), verdict("QC-2", None, "fail", 0.1), verdict("QC-3", None, p=0.98)]
+    verdicts = [verdict("QC-1", None, p=0.99), verdict("QC-2", None, "fail", 0.58), verdict("QC-3", None, p=0.98)]
     low = [(stage_a_line("QC-0", None), verdict("QC-0", None, p=0.6))]  # the lowest that is released
     lines += [line for line, _ in low]
     verdicts += [said for _, said in low]
@@ -117,15 +117,18 @@ def test_same_files_again_change_nothing(tmp_path: Path, store: Store) -> None:
 
 
 def test_later_files_add_and_replace_but_keep_what_is_answered(tmp_path: Path, store: Store) -> None:
-    add(store, write_judged(tmp_path, [verdict("QC-1", None)]))
+    lines = [stage_a_line("QC-1", None, BAD), stage_a_line("QC-2", None, BAD)]
+    add(store, write_judged(tmp_path, [verdict("QC-1", None)], lines[:1]))
     answer_all(store)
     verdicts = [verdict("QC-1", None, "fail", 0.2), verdict("QC-2", None)]
-    found = add(store, write_judged(tmp_path, verdicts))
+    found = add(store, write_judged(tmp_path, verdicts, lines))
     assert (found.added.added, found.added.replaced, found.added.kept) == (1, 0, (GroupKey(GROUNDING, None, "QC-1"),))
     assert "1 groups have answers and are kept as they were read, though the files say something else now: QC-1" in str(
         found.warnings
     )
-    found = add(store, write_judged(tmp_path, [verdict("QC-1", None, "fail", 0.2), verdict("QC-2", None, p=0.7)]))
+    found = add(
+        store, write_judged(tmp_path, [verdict("QC-1", None, "fail", 0.2), verdict("QC-2", None, p=0.7)], lines)
+    )
     assert (found.added.added, found.added.replaced, len(found.added.kept)) == (0, 1, 1)
     assert len(queued_groups(store)) == 2
 

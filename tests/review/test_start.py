@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.judged_files import write_judged
-from support.lines import GROUNDING, verdict
+from support.lines import BAD, GROUNDING, stage_a_line, verdict
 from support.review_files import CLEAR, DOUBT, write_review_files
 from support.review_rows import queued_groups
 
@@ -22,25 +22,23 @@ def groups_of(store: Path, *files: Path, **more: Any) -> dict[str, str]:
         return {name: group["why"] for name, group in queued_groups(start.store).items()}
 
 
-def test_later_starts_resume_add_files_and_add_the_audit(tmp_path: Path) -> None:
+def test_later_starts_resume_and_add_files(tmp_path: Path) -> None:
     store = tmp_path / "review.sqlite"
     files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR, DOUBT], audit=2)
     first = groups_of(store, files.decisions)
-    assert sorted(first.values()) == ["doubt", "doubt", "false_release", "false_release"]
+    assert sorted(first.values()) == ["doubt", "doubt"]
     assert groups_of(store) == first
-    assert groups_of(store, audit=files.audit).keys() == first.keys()
     (tmp_path / "b").mkdir()
-    later = write_judged(tmp_path / "b", [verdict("QC-later", None, p=0.9)])
+    later = write_judged(tmp_path / "b", [verdict("QC-later", None)], [stage_a_line("QC-later", None, BAD)])
     assert groups_of(store, later) == {**groups_of(store), "QC-later": "false_release"}
 
 
 def test_audit_queues_what_was_not(tmp_path: Path) -> None:
     store = tmp_path / "review.sqlite"
     files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR, DOUBT], audit=2)
-    near = {"near": 0.0}
-    assert set(groups_of(store, files.decisions, **near).values()) == {"doubt"}
+    assert set(groups_of(store, files.decisions).values()) == {"doubt"}
     assert sorted(groups_of(store, audit=files.audit).values()) == ["audit", "audit", "doubt", "doubt"]
-    assert sorted(groups_of(store, files.decisions, **near).values()) == ["audit", "audit", "doubt", "doubt"]
+    assert sorted(groups_of(store, files.decisions).values()) == ["audit", "audit", "doubt", "doubt"]
 
 
 def test_start_says_where_the_audit_is(tmp_path: Path) -> None:
@@ -54,7 +52,7 @@ def test_start_says_where_the_audit_is(tmp_path: Path) -> None:
 
 def test_new_links(tmp_path: Path) -> None:
     store, keys = tmp_path / "review.sqlite", []
-    files = write_judged(tmp_path, [verdict("QC-1", None)])
+    files = write_judged(tmp_path, [verdict("QC-1", None)], [stage_a_line("QC-1", None, BAD)])
     for new_links in (False, False, True):
         settings = ReviewSettings(store=store, files=(files,), new_links=new_links)
         with started(settings, load_missions()) as start:
@@ -65,7 +63,7 @@ def test_new_links(tmp_path: Path) -> None:
 def test_store_that_is_served_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     store = tmp_path / "review.sqlite"
     damaged = tmp_path / f"{GROUNDING}_verdicts.jsonl"
-    files = write_judged(tmp_path, [verdict("QC-1", None)])
+    files = write_judged(tmp_path, [verdict("QC-1", None)], [stage_a_line("QC-1", None, BAD)])
     with started(ReviewSettings(store=store, files=(files,)), load_missions()):
         damaged.write_text("{}")
         with pytest.raises(LockedError, match="another `yanshou review` serves this store"):
@@ -74,7 +72,7 @@ def test_store_that_is_served_is_refused_before_anything_is_read(tmp_path: Path)
 
 def test_audit_of_other_groups_adds_nothing(tmp_path: Path) -> None:
     files = write_review_files(tmp_path / "a", 4, kinds=[CLEAR], audit=2)
-    other = write_judged(tmp_path, [verdict("QC-1", None)])
+    other = write_judged(tmp_path, [verdict("QC-1", None)], [stage_a_line("QC-1", None, BAD)])
     with pytest.raises(InputError, match=r"2 groups \(.* of the audit are in none of the files"):
         groups_of(tmp_path / "review.sqlite", other, audit=files.audit)
     with pytest.raises(InputError, match="no group is queued"):

@@ -1,10 +1,13 @@
 """Which groups people read, and why: possible false releases and doubtful groups. No file is read.
 
-    p_pass     0 ······· 0.88 ─ doubt ─ 0.93 ─ false_release ─ 0.98 ······· 1     lowest released 0.93, near 0.05
+    p_pass     0 ······ 0.88 ─ doubt ─ 0.92 │ 0.93 ─ false_release ─ 0.97 ······ 1
+                  highest that was not released │ lowest released         near 0.05
     rules      say fail, and the group was released               false_release, whatever its p_pass
     a fault    no verdict, or one about other summaries           doubt, whatever was decided
 
-Released means decided so by a policy, or without one a verdict pass. Under a policy every group that it leaves to a
+Released means decided so by a policy, or without one a verdict pass. The threshold, which not every file
+names, lies between the highest `p_pass` that was not released and the lowest that was: where these are far apart, no
+group is near it. Under a policy every group that it leaves to a
 person is doubtful; without one, the groups about which judge and rules differ, or of which little is known.
 """
 
@@ -23,24 +26,30 @@ ROUNDING = 1e-9  # 0.95 is not less than 0.05 above 0.9
 class QueueRule:
     """Which groups are read."""
 
-    near: float  # how far from the lowest released p_pass a group is still near it
+    near: float  # how far from a group on the other side of the threshold a p_pass is still near it
     all_groups: bool = False
 
     def why(self, groups: Sequence[JudgedGroup]) -> dict[GroupKey, Why | None]:
         """Why each group is read. None: it is not, unless an audit has it."""
-        lowest = _lowest_released(groups)
-        return {group.key: self._why(group, lowest.get(group.key.mission)) for group in groups}
+        released, kept = _p_pass(groups, released=True), _p_pass(groups, released=False)
+        lowest = {mission: min(values) for mission, values in released.items()}
+        highest = {mission: max(values) for mission, values in kept.items()}
+        return {
+            group.key: self._why(group, lowest.get(group.key.mission), highest.get(group.key.mission))
+            for group in groups
+        }
 
-    def _why(self, group: JudgedGroup, lowest: float | None) -> Why | None:
-        if group.fault is None and _released(group) and self._near_fail(group, lowest):
+    def _why(self, group: JudgedGroup, lowest: float | None, highest: float | None) -> Why | None:
+        """lowest: the p_pass of a group that was released; highest: of one that was not."""
+        if group.fault is None and _released(group) and self._near_fail(group, highest):
             return "false_release"
         if self._doubtful(group, lowest):
             return "doubt"
         return "all" if self.all_groups else None
 
-    def _near_fail(self, group: JudgedGroup, lowest: float | None) -> bool:
-        """Of a released group: whether the rules fail it, or its p_pass is just above the lowest one released."""
-        return group.rules_verdict == "fail" or self._is_less(group.p_pass, lowest)
+    def _near_fail(self, group: JudgedGroup, highest: float | None) -> bool:
+        """Of a released group: whether the rules fail it, or its p_pass is just above the highest not released."""
+        return group.rules_verdict == "fail" or self._is_less(group.p_pass, highest)
 
     def _doubtful(self, group: JudgedGroup, lowest: float | None) -> bool:
         if group.fault is not None:
@@ -60,12 +69,12 @@ def _released(group: JudgedGroup) -> bool:
     return group.verdict == "pass" if group.decision is None else group.decision == "release"
 
 
-def _lowest_released(groups: Iterable[JudgedGroup]) -> Mapping[str, float]:
-    """By mission: the lowest p_pass of a group that was released."""
-    found: dict[str, float] = {}
+def _p_pass(groups: Iterable[JudgedGroup], *, released: bool) -> Mapping[str, list[float]]:
+    """By mission: the p_pass of the groups that were released, or of those that were not."""
+    found: dict[str, list[float]] = {}
     for group in groups:
-        if group.p_pass is not None and group.fault is None and _released(group):
-            found[group.key.mission] = min(group.p_pass, found.get(group.key.mission, 1.0))
+        if group.p_pass is not None and group.fault is None and _released(group) == released:
+            found.setdefault(group.key.mission, []).append(group.p_pass)
     return found
 
 

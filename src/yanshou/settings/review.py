@@ -41,8 +41,8 @@ class QueueSettings(Settings):
         default=NEAR,
         ge=0,
         le=1,
-        description="A group whose p_pass is less than this above the lowest p_pass that was released is a possible "
-        "false release; less than this below it, a doubtful group.",
+        description="A released group whose p_pass is less than this above the highest that was not released is a "
+        "possible false release. A group that failed less than this below the lowest released one is doubtful.",
     )
     second_share: float | None = Field(
         default=None,
