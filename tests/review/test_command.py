@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.cli_runs import run
 from support.judged_files import write_judged
-from support.lines import GROUNDING, fault, stage_a_line, verdict
+from support.lines import BAD, GROUNDING, fault, stage_a_line, verdict
 from support.review_command import links, served
 
 from yanshou.missions import load_missions
@@ -23,7 +23,7 @@ from yanshou.settings import ReviewSettings
 
 @pytest.fixture
 def verdicts(tmp_path: Path) -> Path:
-    lines = [stage_a_line("QC-1", None), stage_a_line("QC-2", None)]
+    lines = [stage_a_line("QC-1", None, BAD), stage_a_line("QC-2", None)]
     missing = [fault("QC-3", None, "a.jpg: the file is empty", step="load")]
     return write_judged(tmp_path, [verdict("QC-1", None)], lines, stage_a_faults=missing)
 
@@ -151,7 +151,7 @@ def test_mission_that_a_later_start_does_not_know(tmp_path: Path) -> None:
 
 def test_nothing_is_queued(tmp_path: Path) -> None:
     verdicts = write_judged(tmp_path, [verdict("QC-1", None, p=0.9)])
-    result = run("review", "--port", "0", "--store", str(tmp_path / "review.sqlite"), "--near", "0", str(verdicts))
+    result = run("review", "--port", "0", "--store", str(tmp_path / "review.sqlite"), str(verdicts))
     assert result.exit_code == 1
     assert "no group is queued: none of the files is a possible false release or doubtful" in result.stderr
 
