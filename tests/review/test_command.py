@@ -17,7 +17,7 @@ from support.review_command import links, served
 
 from yanshou.missions import load_missions
 from yanshou.review.start import started
-from yanshou.review.store import Store
+from yanshou.review.store.store import Store
 from yanshou.settings import ReviewSettings
 
 

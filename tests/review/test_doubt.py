@@ -8,7 +8,7 @@ from support.judged_groups import judged_group
 from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.missions.rules import Decision as RuleDecision
 from yanshou.review.doubt import QueueRule
-from yanshou.review.imported_groups import Why
+from yanshou.review.store.imported_groups import Why
 from yanshou.schema.policy import Decision
 from yanshou.schema.records import OTHER_SUMMARIES, Label
 

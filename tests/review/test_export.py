@@ -20,12 +20,12 @@ from support.review_answers import People, audit_of, imported, key, open_store
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
 from yanshou.review.agreement import Seconds
-from yanshou.review.database import read_store
 from yanshou.review.export import Export, answers_path, export, write
 from yanshou.review.reader_figures import ReaderFigures
-from yanshou.review.readings import GroupRule, lead_answer, next_step, readings
-from yanshou.review.snapshot import Snapshot, StoredAnswer, StoredGroup, read_snapshot
-from yanshou.review.store import Store
+from yanshou.review.store.database import read_store
+from yanshou.review.store.readings import GroupRule, lead_answer, next_step, readings
+from yanshou.review.store.snapshot import Snapshot, StoredAnswer, StoredGroup, read_snapshot
+from yanshou.review.store.store import Store
 from yanshou.schema.answer_line import AnswerLine
 from yanshou.schema.records import GroupKey
 from yanshou.storage.jsonl import read_records

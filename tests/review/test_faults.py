@@ -24,8 +24,8 @@ from support.review_files import ReviewFiles, write_review_files
 from support.review_server import ReviewServer, served
 from support.review_store import make_store
 
-from yanshou.review import database
-from yanshou.review.store import Store
+from yanshou.review.store import database
+from yanshou.review.store.store import Store
 
 STEADY = Habits(undo=0, renew=0, leave=0, change=0)
 DAY_S = 86_400.0

@@ -11,10 +11,10 @@ from support.review_rows import answer_rows, queued_groups
 
 from yanshou.errors import InputError
 from yanshou.missions import load_missions
-from yanshou.review.answers import NewAnswer
 from yanshou.review.importing import Imported, QueueCounts, add_audit, import_files
 from yanshou.review.judged_files import read_files
-from yanshou.review.store import Store
+from yanshou.review.store.answers import NewAnswer
+from yanshou.review.store.store import Store
 from yanshou.schema.audit import Audit, AuditedGroup, MissionPopulation
 from yanshou.schema.records import GroupKey
 from yanshou.settings import ReviewSettings

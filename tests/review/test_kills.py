@@ -20,7 +20,7 @@ from support.review_files import ALL, write_review_files
 from support.review_server import ReviewServer
 from support.review_store import make_store
 
-from yanshou.review.readings import Answer, GroupRule, next_step
+from yanshou.review.store.readings import Answer, GroupRule, next_step
 
 A_FEW, OF_A_ROUND = 6, 50  # kills
 KILLS = int(os.environ.get("YANSHOU_REVIEW_KILLS", "0"))  # 0: a few

@@ -11,8 +11,8 @@ from support.review_answers import People, audit_of, key, open_store
 
 from yanshou.audit.bounds import most_bad
 from yanshou.review.progress import progress
-from yanshou.review.snapshot import StoreRows
-from yanshou.review.store import Store
+from yanshou.review.store.snapshot import StoreRows
+from yanshou.review.store.store import Store
 
 TODAY = datetime.now().astimezone().date()
 KEYS = [key(f"QC-{number}", "fail" if number % 2 else "pass") for number in range(6)]

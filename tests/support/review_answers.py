@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from support.lines import GROUNDING
-from yanshou.review.answers import NewAnswer
-from yanshou.review.imported_groups import ImportedGroup, ImportedPhoto
-from yanshou.review.store import Store
+from yanshou.review.store.answers import NewAnswer
+from yanshou.review.store.imported_groups import ImportedGroup, ImportedPhoto
+from yanshou.review.store.store import Store
 from yanshou.schema.audit import FORMAT, Audit, AuditedGroup, MissionPopulation
 from yanshou.schema.label_row import Answer
 from yanshou.schema.records import GroupKey, Label

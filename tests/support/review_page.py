@@ -19,8 +19,8 @@ from support.chromium import Browser
 from support.review_files import ReviewFiles
 from support.review_server import served
 from support.review_store import make_store
-from yanshou.review.languages import TRANSLATIONS
-from yanshou.review.store import Store
+from yanshou.review.store.store import Store
+from yanshou.review.web.languages import TRANSLATIONS
 
 ENTER, ESCAPE, SPACE, LEFT, RIGHT = "\ue007", "\ue00c", " ", "\ue012", "\ue014"
 SCREEN = "return document.querySelector('main > section:not([hidden])').id"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from yanshou.review.store import Store
+from yanshou.review.store.store import Store
 
 
 def rows(store: Store, sql: str, *values: object) -> list[dict[str, Any]]:

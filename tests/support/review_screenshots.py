@@ -18,8 +18,8 @@ from support.review_server import served
 from yanshou.cli import main
 from yanshou.missions import load_missions
 from yanshou.review.agreement import ANSWERS
-from yanshou.review.refusals import RefusalError
 from yanshou.review.start import started
+from yanshou.review.store.refusals import RefusalError
 from yanshou.settings import ReviewSettings
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"

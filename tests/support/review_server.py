@@ -178,9 +178,9 @@ def _server(
 ) -> tuple[socket.socket, Callable[[], None], Callable[[], None]]:
     """Its socket, and functions that run and stop it."""
     from yanshou.missions import load_missions
-    from yanshou.review.addresses import listen
-    from yanshou.review.app import create_app
-    from yanshou.review.serve import PageServer
+    from yanshou.review.web.addresses import listen
+    from yanshou.review.web.app import create_app
+    from yanshou.review.web.serve import PageServer
 
     bound, address = listen("127.0.0.1", port)
     given = {"hosts": address.names(), "lang": "zh", "network": False, "tell": _tell, **options}
@@ -196,7 +196,7 @@ def _tell(line: str) -> None:
 
 
 def _serve(given: dict[str, Any]) -> None:
-    from yanshou.review.store import Store
+    from yanshou.review.store.store import Store
 
     clock = MovableClock(Path(given["clock"]))
     if given["wall_clock"]:
@@ -208,7 +208,7 @@ def _serve(given: dict[str, Any]) -> None:
 
 def _set_wall_clock(clock: MovableClock) -> None:
     """Every time that this process reads from now on is the clock's."""
-    from yanshou.review import sessions
+    from yanshou.review.store import sessions
 
     class Moved(datetime):
         @classmethod

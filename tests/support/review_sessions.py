@@ -2,8 +2,8 @@
 
 import pytest
 
-from yanshou.review.refusals import RefusalError
-from yanshou.review.store import Store
+from yanshou.review.store.refusals import RefusalError
+from yanshou.review.store.store import Store
 
 
 class SteadyClock:

@@ -20,12 +20,12 @@ from typing import Any
 
 from support.photos import photo_file
 from yanshou.missions import load_missions
-from yanshou.review.addresses import listen
-from yanshou.review.app import create_app
-from yanshou.review.connections import PatientConnection
-from yanshou.review.imported_groups import ImportedGroup, ImportedPhoto
-from yanshou.review.serve import PageServer
-from yanshou.review.store import Store
+from yanshou.review.store.imported_groups import ImportedGroup, ImportedPhoto
+from yanshou.review.store.store import Store
+from yanshou.review.web.addresses import listen
+from yanshou.review.web.app import create_app
+from yanshou.review.web.connections import PatientConnection
+from yanshou.review.web.serve import PageServer
 from yanshou.schema.audit import Audit, AuditedGroup, MissionPopulation
 from yanshou.schema.records import GroupKey
 from yanshou.version import __version__

@@ -25,7 +25,7 @@ from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
 from yanshou.report.files import evaluate_files
 from yanshou.requirements import how_to_install
-from yanshou.review.packages import packages_are_there
+from yanshou.review.web.packages import packages_are_there
 from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize

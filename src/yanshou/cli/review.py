@@ -10,9 +10,9 @@ from yanshou.cli.settings_options import settings_options
 from yanshou.settings import ReviewSettings
 
 if TYPE_CHECKING:
-    from yanshou.review.addresses import Address
     from yanshou.review.start import Started
-    from yanshou.review.store import Store
+    from yanshou.review.store.store import Store
+    from yanshou.review.web.addresses import Address
 
 NETWORK = (
     "other machines can open the page (--allow-network). There is no TLS: whoever listens on the network can read what "
@@ -32,7 +32,7 @@ def review(settings: ReviewSettings) -> None:
 
     The first start imports the files. Later starts without files continue; with files they add groups. Ctrl-C ends the
     server. `yanshou review-export` makes a labels file of the answers."""
-    from yanshou.review.packages import check_packages
+    from yanshou.review.web.packages import check_packages
 
     check_packages()
     _serve(settings)
@@ -41,10 +41,10 @@ def review(settings: ReviewSettings) -> None:
 def _serve(settings: ReviewSettings) -> None:
     from yanshou.cli.signals import interruptible
     from yanshou.missions import load_missions
-    from yanshou.review.addresses import listen
-    from yanshou.review.app import create_app
-    from yanshou.review.serve import PageServer
     from yanshou.review.start import started
+    from yanshou.review.web.addresses import listen
+    from yanshou.review.web.app import create_app
+    from yanshou.review.web.serve import PageServer
 
     missions = load_missions(settings.mission_files)
     bound, address = listen(settings.host, settings.port)

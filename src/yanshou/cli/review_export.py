@@ -27,7 +27,7 @@ def review_export(settings: ReviewExportSettings, quiet: bool, as_json: bool) ->
     from yanshou.cli.review_tables import agreement_lines, reader_tables
     from yanshou.review import export
     from yanshou.review.reader_figures import ReaderFigures
-    from yanshou.review.snapshot import read_snapshot
+    from yanshou.review.store.snapshot import read_snapshot
 
     snapshot = read_snapshot(settings.store)
     found, figures = export.export(snapshot), ReaderFigures.of(snapshot)

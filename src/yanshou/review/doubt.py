@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.review.imported_groups import Why
+from yanshou.review.store.imported_groups import Why
 from yanshou.schema.records import GroupKey
 from yanshou.schema.summary import parse
 

@@ -22,8 +22,8 @@ from pydantic import ValidationError
 from yanshou.errors import InputError
 from yanshou.inputs.listing import natural_key
 from yanshou.review.agreement import ANSWERS
-from yanshou.review.readings import Outcome, next_step, outcome
-from yanshou.review.snapshot import Snapshot
+from yanshou.review.store.readings import Outcome, next_step, outcome
+from yanshou.review.store.snapshot import Snapshot
 from yanshou.schema.answer_line import AnswerLine
 from yanshou.schema.label_row import LabelRow
 from yanshou.schema.records import GroupKey

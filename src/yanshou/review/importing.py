@@ -18,9 +18,9 @@ from yanshou.evaluate.judged_groups import JudgedGroup
 from yanshou.evaluate.sources import exists
 from yanshou.missions import Missions
 from yanshou.review.doubt import QueueRule
-from yanshou.review.imported_groups import Added, ImportedGroup, ImportedPhoto, Why
 from yanshou.review.judged_files import FilesRead
-from yanshou.review.store import Store
+from yanshou.review.store.imported_groups import Added, ImportedGroup, ImportedPhoto, Why
+from yanshou.review.store.store import Store
 from yanshou.schema.audit import Audit
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey
 from yanshou.settings import ReviewSettings

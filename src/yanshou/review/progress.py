@@ -16,8 +16,8 @@ from yanshou.audit.estimate import estimate
 from yanshou.review.agreement import CONFIDENCE, DRAWS, ReaderAgreement, Seconds
 from yanshou.review.export import Labelled, export
 from yanshou.review.reader_figures import ReaderFigures
-from yanshou.review.readings import Step, readings
-from yanshou.review.snapshot import Snapshot, StoredAnswer
+from yanshou.review.store.readings import Step, readings
+from yanshou.review.store.snapshot import Snapshot, StoredAnswer
 from yanshou.schema.audit import Audit
 from yanshou.schema.label_row import LabelRow
 from yanshou.storage.labels_file import Labels, PlacedRow

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from yanshou.review.agreement import Pair, ReaderAgreement, Seconds
-from yanshou.review.readings import Answer, readings
-from yanshou.review.snapshot import Snapshot, StoredAnswer
+from yanshou.review.store.readings import Answer, readings
+from yanshou.review.store.snapshot import Snapshot, StoredAnswer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from yanshou.evaluate.sources import exists
 from yanshou.missions import Missions
 from yanshou.review.importing import Imported, add_audit, check_queue, import_files
 from yanshou.review.judged_files import FilesRead, read_files
-from yanshou.review.store import Store
+from yanshou.review.store.store import Store
 from yanshou.settings import ReviewSettings
 from yanshou.text import printable
 

@@ -10,7 +10,7 @@ from support.chromium import Browser, chromium
 from support.review_site import MISSION, SECRET, Site, serve_site
 
 from yanshou.review.export import export
-from yanshou.review.snapshot import read_snapshot
+from yanshou.review.store.snapshot import read_snapshot
 
 pytestmark = pytest.mark.browser
 

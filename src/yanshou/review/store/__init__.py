@@ -1,0 +1,1 @@
+"""One SQLite file: groups, photos, leases, sessions, and what people say."""

@@ -1,0 +1,1 @@
+"""The pages of readers and of the lead, and the server behind them."""
