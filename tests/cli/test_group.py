@@ -86,6 +86,7 @@ def test_a_command_does_not_hide_the_module_of_its_name(name: str) -> None:
 
     import yanshou.cli as package
 
-    module = importlib.import_module(f"yanshou.cli.{name}")
-    assert getattr(package, name) is module
-    assert getattr(module, name) is main.commands[name]
+    file = name.replace("-", "_")
+    module = importlib.import_module(f"yanshou.cli.{file}")
+    assert getattr(package, file) is module
+    assert getattr(module, file) is main.commands[name]

@@ -37,7 +37,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # where this file is the progra
 from support.processes import unmeasured
 
 START_S = 60.0  # seconds; a busy machine is slow, not wrong
-MODULES = ("app", "serve", "store")  # imported before the first start
+MODULES = ("web.app", "web.serve", "store.store")  # imported before the first start
 PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent ends
 
 
