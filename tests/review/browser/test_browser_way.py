@@ -1,23 +1,25 @@
-"""The whole way at a desk, in Chinese, by keys alone: 30 groups, an undo, a second reader, then the labels."""
+"""The whole way by keys: 30 groups, an undo, a second reader, the labels. At a desk, and at the width of a phone."""
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.chromium import Browser
 from support.cli_runs import run
 from support.review_files import ReviewFiles
-from support.review_page import ENTER, ESCAPE, RIGHT, SPACE, ReviewPage, served_page
+from support.review_page import ENTER, ESCAPE, PHONE, RIGHT, SPACE, ReviewPage, served_page
 
 pytestmark = pytest.mark.browser
 NEXT_GROUP_MS = 100
 
 
+@pytest.mark.parametrize(("lang", "size"), [("zh", {}), ("en", PHONE)])
 def test_thirty_groups_by_keys_an_undo_a_second_reader_and_the_labels(
-    browser: Browser, second_browser: Browser, files: ReviewFiles, tmp_path: Path
+    browser: Browser, second_browser: Browser, files: ReviewFiles, tmp_path: Path, lang: str, size: dict[str, Any]
 ) -> None:
-    with served_page(browser, tmp_path / "review.sqlite", files, second_share=0.0) as page:
-        page.sign_in("李")
+    with served_page(browser, tmp_path / "review.sqlite", files, lang=lang, second_share=0.0) as page:
+        page.sign_in("李", **size)
         page.begin()
         _look_around(page)
         for number in range(30):
@@ -29,9 +31,10 @@ def test_thirty_groups_by_keys_an_undo_a_second_reader_and_the_labels(
         assert sorted(times)[len(times) // 2] < NEXT_GROUP_MS
         _undo(page)
         _reveal(page)
-        _second_reader(ReviewPage(second_browser, page.url, page.key, page.store), page)
+        _second_reader(ReviewPage(second_browser, page.url, page.key, page.store, lang), page, size)
         answers = len(page.answers())
         assert browser.console() == []
+        browser.size(1440, 900)
     _labels(tmp_path, files, answers)
 
 
@@ -54,7 +57,7 @@ def _look_around(page: ReviewPage) -> None:
 def _undo(page: ReviewPage) -> None:
     last = page.answers()[-1]
     page.undo()
-    assert page.browser.text("#before") == "上次的结论：不确定"
+    assert page.browser.text("#before") == page.texts["before"].format(answer=page.texts["unsure"])
     page.until_photos()
     page.answer("j")
     undone, again = page.answers()[-2:]
@@ -73,13 +76,13 @@ def _reveal(page: ReviewPage) -> None:
     assert page.answers()[-1]["blind"] == 0
 
 
-def _second_reader(second: ReviewPage, first: ReviewPage) -> None:
+def _second_reader(second: ReviewPage, first: ReviewPage, size: dict[str, Any]) -> None:
     """Gets a group that the first has answered against its folder, and sees nothing of that."""
-    second.sign_in("王")
+    second.sign_in("王", **size)
     second.begin()
     seen = second.browser.run("return document.documentElement.outerHTML")
     assert "李" not in seen
-    assert second.browser.text("#progress").startswith("今天 0 组")
+    assert second.browser.text("#progress").startswith(second.texts["progress"].partition("{left}")[0].format(today=0))
     assert second.browser.texts("#last-text") == [""]
     ids = {row["group_ref"] for row in first.answers()}
     for _ in range(4):
