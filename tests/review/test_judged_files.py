@@ -59,6 +59,12 @@ def test_decisions_take_verdict_and_reason_from_beside_them(tmp_path: Path) -> N
     assert found.warnings == ()
 
 
+def test_empty_file_of_decisions_leaves_its_groups_undecided(tmp_path: Path) -> None:
+    file = write_decisions(write_judged(tmp_path, [verdict("QC-1", None, p=0.97)]))
+    assert file.stat().st_size == 0
+    assert said(read(file)) == {"QC-1": ("pass", None, 0.97, NOT_DECIDED)}
+
+
 def test_decisions_without_verdicts_beside_them(tmp_path: Path) -> None:
     verdicts = write_judged(tmp_path, [verdict("QC-1", None)])
     file = write_decisions(verdicts, decided("QC-1"))

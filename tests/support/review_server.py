@@ -140,9 +140,12 @@ class Served:
 
 
 @contextmanager
-def served(store: Any, **options: Any) -> Iterator[Served]:
-    """A server for an open `Store`, in a thread of this process. `options`: of `create_app`."""
-    bound, run, stop = _server(store, 0, options)
+def served(store: Any, *, connection: Any = None, **options: Any) -> Iterator[Served]:
+    """A server for an open `Store`, in a thread of this process. `options`: of `create_app`.
+
+    `connection`: a subclass of `PatientConnection` with other deadlines.
+    """
+    bound, run, stop = _server(store, 0, options, connection)
     thread = threading.Thread(target=run, name="review server")
     thread.start()
     try:
@@ -174,17 +177,18 @@ def answers(port: int) -> bool:
 
 
 def _server(
-    store: Any, port: int, options: dict[str, Any]
+    store: Any, port: int, options: dict[str, Any], connection: Any = None
 ) -> tuple[socket.socket, Callable[[], None], Callable[[], None]]:
     """Its socket, and functions that run and stop it."""
     from yanshou.missions import load_missions
     from yanshou.review.web.addresses import listen
     from yanshou.review.web.app import create_app
+    from yanshou.review.web.connections import PatientConnection
     from yanshou.review.web.serve import PageServer
 
     bound, address = listen("127.0.0.1", port)
     given = {"hosts": address.names(), "lang": "zh", "network": False, "tell": _tell, **options}
-    server = PageServer(create_app(store, load_missions(), **given), bound)
+    server = PageServer(create_app(store, load_missions(), **given), bound, connection or PatientConnection)
     return bound, server.serve_until_stopped, server.stop
 
 

@@ -10,7 +10,6 @@ Whatever a reader must not see holds the word of `SECRET` or is one of `SECRETS`
 import http.client
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from support.photos import photo_file
-from yanshou.missions import load_missions
+from support.review_server import served
 from yanshou.review.store.imported_groups import ImportedGroup, ImportedPhoto
 from yanshou.review.store.store import Store
-from yanshou.review.web.addresses import listen
-from yanshou.review.web.app import create_app
 from yanshou.review.web.connections import PatientConnection
-from yanshou.review.web.serve import PageServer
 from yanshou.schema.audit import Audit, AuditedGroup, MissionPopulation
 from yanshou.schema.records import GroupKey
 from yanshou.version import __version__
@@ -121,21 +117,11 @@ def serve_site(
 ) -> Iterator[Site]:  # fmt: skip
     """A site. Of its groups every fourth is in the audit sample."""
     made = [_group(folder, number, summary) for number in range(groups)]
-    bound, address = listen("127.0.0.1", 0)
     with Store.open(folder / "review.sqlite", second_share=second_share, open_mode=open_mode) as store:
         store.add_groups(made, audit=_audit([one.key for one in made[::4]]))
         told: list[str] = []
-        app = create_app(store, load_missions(), hosts=address.names(), lang="zh", network=False, tell=told.append)
-        server = PageServer(app, bound, connection)
-        thread = threading.Thread(target=server.serve_until_stopped)
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.005)
-            yield Site(store, address.port, told, [Path(photo.path) for one in made for photo in one.photos])
-        finally:
-            server.stop()
-            thread.join()
+        with served(store, connection=connection, tell=told.append) as server:
+            yield Site(store, server.port, told, [Path(photo.path) for one in made for photo in one.photos])
 
 
 def _group(folder: Path, number: int, summary: str) -> ImportedGroup:

@@ -58,7 +58,7 @@ class Imported:
     warnings: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
-        """What the person who starts the server is told."""
+        """What the terminal says."""
         for mission, counts in self.missions.items():
             yield f"{mission}: {counts}"
         one = self.added

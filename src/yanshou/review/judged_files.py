@@ -9,7 +9,7 @@ that is its fault, as it is the fault of a group that was not judged.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,7 +54,8 @@ def read_files(files: Sequence[Path], stage_a: Sequence[Path], missions: Mission
     named = stage_a or (None if all_there else find_stage_a_files([*verdict_files, *beside]))
     read, sources, _ = read_set(there, named, missions, Labels())
     _refuse_both_kinds(verdict_files, decided, read)
-    groups, missing = _groups(read, {record.key: record for _, record in decided})
+    under_policy = {record.mission for _, record in decided} | _named(decision_files, missions)
+    groups, missing = _groups(read, {record.key: record for _, record in decided}, under_policy)
     _check_lines(groups, missing, given, sources)
     warnings = [
         *unfinished_warnings(there), *stale_warnings([*there, *sources]), *_without_verdicts(decision_files, beside),
@@ -66,6 +67,12 @@ def read_files(files: Sequence[Path], stage_a: Sequence[Path], missions: Mission
 def verdicts_beside(decisions: Path) -> Path:
     """The file of the verdicts that were decided about."""
     return decisions.with_name(f"{decisions.stem.removesuffix(DECISIONS)}{VERDICTS}.jsonl")
+
+
+def _named(decision_files: Iterable[Path], missions: Missions) -> set[str]:
+    """The missions in the files' names: an empty file is about one, too."""
+    names = (path.stem.removesuffix(DECISIONS) for path in decision_files)
+    return {missions.get(name).name for name in names if name in missions}
 
 
 def _has_decisions(path: Path) -> bool:
@@ -96,12 +103,11 @@ def _refuse_both_kinds(
 
 
 def _groups(
-    read: JudgedSet, decided: Mapping[GroupKey, DecisionRecord]
+    read: JudgedSet, decided: Mapping[GroupKey, DecisionRecord], by_policy: Collection[str]
 ) -> tuple[tuple[JudgedGroup, ...], dict[GroupKey, str]]:
-    """The groups with a line of Stage-A, and those without one."""
-    by_policy = {key.mission for key in decided}
+    """The groups with a line of Stage-A, and those without one. by_policy: missions with a file of decisions."""
     judged = set(read.judged)
-    every = replace(read, files={**read.files, **dict.fromkeys(by_policy - judged, ())})
+    every = replace(read, files={**read.files, **dict.fromkeys(set(by_policy) - judged, ())})
     groups: list[JudgedGroup] = []
     missing = {key: "no line of Stage-A" for key in decided if key not in read.keys}
     for group in every.groups():

@@ -28,7 +28,7 @@ class Started:
     imported: Imported | None  # None: no files were given
 
     def lines(self) -> Iterator[str]:
-        """What the person who starts the server is told."""
+        """What the terminal says."""
         if self.imported:
             yield from self.imported.lines()
         if audit := self.store.audit:

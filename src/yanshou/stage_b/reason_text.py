@@ -1,4 +1,4 @@
-"""The grammar of reasons: what a reason says in so many words, whether it is true or not.
+"""The grammar of reasons: what a reason says, whether it is true or not.
 
     reason = part { part };  between the parts, and inside them where … is shown, free words may be written
 

@@ -1,7 +1,7 @@
 """The SQLite file of a store: opened, checked, and one transaction at a time.
 
 A transaction is on the disk when `writing` ends without an error (write-ahead log, synchronous=FULL); else nothing of
-it is. The threads of a server share one connection and wait for each other. Errors are those of `store_errors`.
+it is. The threads of a server share one connection and wait for each other. Errors are those of `errors`.
 """
 
 import os

@@ -23,7 +23,7 @@ class DiskFullError(OutputError):
 
 
 def store_error(path: Path, error: sqlite3.Error, then: str = SENT_AGAIN) -> RunError | None:
-    """The error in our words. None: it is a bug of ours, not the disk's or another program's.
+    """The error in yanshou's words. None: it is a bug here, not a fault of the disk or of another program.
 
     then: what happens, or is to be done, once another program or a full disk is out of the way.
     """

@@ -27,7 +27,6 @@ READ_BY = """(SELECT a.label FROM answers a WHERE a.group_ref = g.id AND a.reade
 SHOWN = "(g.audit = 1 AND EXISTS (SELECT 1 FROM reveals r WHERE r.group_ref = g.id AND r.reader = :reader))"
 FREE = "g.id NOT IN (SELECT group_ref FROM leases WHERE expires > :now)"
 
-
 PRIME = 2**31 - 1  # a product of two numbers below it is one of SQLite's integers
 OWN_ORDER = f"((g.position % {PRIME}) * :step) % {PRIME}, g.position, g.id"
 

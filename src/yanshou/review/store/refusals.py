@@ -9,7 +9,7 @@
     bad_request a value that no page sends
 
 Those are the store's own. The other codes are those of `guard`, `photos` and `app`; `causes` has a sentence for each.
-Faults of the store itself (full disk, another program's lock, damage) are errors of `store_errors`.
+Faults of the store itself (full disk, another program's lock, damage) are those of `errors`.
 """
 
 from typing import Literal

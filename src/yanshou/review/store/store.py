@@ -297,7 +297,7 @@ class Store:
             return queue.machine_side(db, group)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A view of the tables (`store_layout`) that no writer changes until the context ends, and that stops none."""
+        """A view of the tables (`layout`) that no writer changes until the context ends, and that stops none."""
         return self._database.view()
 
     # ---- inside ----

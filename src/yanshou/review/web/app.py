@@ -10,7 +10,7 @@
     GET  /api/lead/progress, /api/lead/group                       POST /api/lead/name, /api/lead/answer
 
 `guard` stands before all of it. Every error is a reply {"error": code, "message": sentence} (`causes`), and one line
-for the terminal where it is the store's, a photo's or ours.
+for the terminal where the fault is the store's, a photo's or a bug.
 """
 
 from collections.abc import Callable, Collection
@@ -67,7 +67,7 @@ def _handlers(lang: Language, notices: Notices) -> dict[Any, Callable[[Request, 
     """From errors to replies."""
 
     def refused(code: Code) -> Response:
-        # A fault of ours is answered outside of the guard, so that its headers are added here.
+        # A bug is answered outside of the guard, so that its headers are added here.
         return JSONResponse(body(code, lang), CAUSES[code].status, HEADERS)
 
     def refusal(request: Request, error: Exception) -> Response:
@@ -82,11 +82,11 @@ def _handlers(lang: Language, notices: Notices) -> dict[Any, Callable[[Request, 
         assert isinstance(error, HTTPException)
         return refused("not_allowed" if error.status_code == 405 else "not_found")
 
-    def ours(request: Request, error: Exception) -> Response:
+    def bug(request: Request, error: Exception) -> Response:
         notices(f"a fault of yanshou's own, please report it: {_in_one_line(error)}")
         return refused("failed")
 
-    return {RefusalError: refusal, RunError: of_the_store, HTTPException: of_http, Exception: ours}
+    return {RefusalError: refusal, RunError: of_the_store, HTTPException: of_http, Exception: bug}
 
 
 def _code(error: Exception) -> Code:

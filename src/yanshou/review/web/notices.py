@@ -20,7 +20,7 @@ class Notices:
         self._lock = Lock()
 
     def __call__(self, what: object) -> None:
-        """Tells it, unless it was told a moment ago."""
+        """Prints it, unless it was printed a moment ago."""
         line, now = printable(what), self._clock()
         with self._lock:
             if now - self._told.get(line, -AGAIN_S) < AGAIN_S:

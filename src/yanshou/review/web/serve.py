@@ -1,4 +1,4 @@
-"""Serves the page until it is told to stop."""
+"""Serves the page until it is stopped."""
 
 import logging
 import socket
