@@ -1,5 +1,6 @@
 """Training batches: reproducible, with targets at the answers only, and verdicts of a hasty reviewer."""
 
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -10,7 +11,8 @@ from transformers import AutoProcessor
 from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
-from yanshou.world.jobs import random_job
+from yanshou.stage_b.reason import GroupReasons
+from yanshou.world.jobs import Job, random_job
 from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_EVERY, TrainBatches, hasty_verdict
 
 
@@ -62,6 +64,26 @@ def test_the_hasty_reviewer_notices_forbidden_items_and_often_overlooks_missing_
     seen = [(lines, found) for lines, found in missing if lines[0] == "不通过"]
     assert 0.2 < len(seen) / len(missing) < 0.5
     assert sum(lines[1] == f"理由: {found[0]}" for lines, found in seen) > 0.8 * len(seen)
+
+
+def test_the_hasty_reviewers_reasons_cite_what_is_there_and_are_sometimes_cut_short() -> None:
+    """Most reasons of right verdicts are true and complete, the others incomplete; none says what is not there."""
+    rng = Random(0)
+    missions = list(load_missions())
+    jobs = [random_job(rng, missions[number % 4]) for number in range(400)]
+    outcomes = Counter(map(_right_verdicts_outcome, jobs, (hasty_verdict(job, rng) for job in jobs)))
+
+    del outcomes["wrong verdict"]
+    assert outcomes.keys() == {"grounded", "incomplete"}
+    assert 0.7 < outcomes["grounded"] / outcomes.total() < 0.9
+
+
+def _right_verdicts_outcome(job: Job, verdict: str) -> str:
+    first, second = verdict.split("\n")
+    if (first == "通过") != (job.label == "pass"):
+        return "wrong verdict"
+    group = GroupReasons(job.mission.rule, [parse(line) for line in job.lines()])
+    return group.check(first == "通过", second.removeprefix("理由: ")).outcome
 
 
 def test_the_first_batches_are_close_ups(batches: TrainBatches) -> None:

@@ -28,6 +28,7 @@ from yanshou.thinking import OPENED
 from yanshou.version import __version__
 
 if TYPE_CHECKING:
+    import torch
     from packaging.requirements import Requirement
 
     from yanshou.engines.checkpoint import Source
@@ -38,6 +39,7 @@ REASONS = (
     "before its line, which takes more time and a larger --max-new-tokens. Verdicts are asked for without reasoning. "
     "The Instruct checkpoint reasons nowhere."
 )
+IN_FP8 = "weights in FP8, which run in 16 bits and take twice that memory; with --quantize fp8 they run in FP8"
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -129,7 +131,18 @@ def _devices() -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"cuda:{index} {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
+        yield _fp8(torch.device("cuda", index))
     yield Finding("ok", f"cpu, {torch.get_num_threads()} threads")
+
+
+def _fp8(device: "torch.device") -> Finding:
+    """Whether --quantize fp8 runs on this GPU."""
+    from yanshou.engines.device import FP8_CAPABILITY, lacks_fp8
+
+    if reason := lacks_fp8(device):
+        needed = ".".join(map(str, FP8_CAPABILITY))
+        return Finding("note", f"{device}: --quantize fp8 needs compute capability {needed} or later, and {reason}")
+    return Finding("ok", f"{device}: --quantize fp8 runs on it")
 
 
 def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
@@ -149,7 +162,7 @@ def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
                 "note", f"{source.weights}: a mixture of experts (MoE), which the transformers engine runs, slower"
             )
         if checkpoint.fp8_scales(source.weights):
-            yield Finding("note", f"{source.weights}: weights in FP8, which run in 16 bits and take twice that memory")
+            yield Finding("note", f"{source.weights}: {IN_FP8}")
         yield from _adapter(source)
         yield from _unread(source)
         yield from _processor(EngineSettings(checkpoint=name, base_checkpoint=base, device="cpu"))

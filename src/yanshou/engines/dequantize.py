@@ -31,7 +31,12 @@ def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
                 "Copy the checkpoint again."
             )
         weight = weights[name]
-        weight.copy_(weight.float().mul_(_per_value(read_scale(scale), weight.shape, scale.block)))
+        weight.copy_(dequantized(weight, read_scale(scale), scale.block))
+
+
+def dequantized(values: Tensor, scale: Tensor, block: Block | None) -> Tensor:
+    """Stored values (rows, columns) × their scales, in float32; values that are in float32 change in place."""
+    return values.float().mul_(_per_value(scale, values.shape, block))
 
 
 def read_scale(scale: Scale) -> Tensor:

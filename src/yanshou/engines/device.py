@@ -5,6 +5,8 @@ from transformers.utils import is_flash_attn_2_available
 
 from yanshou.errors import UsageError
 
+FP8_CAPABILITY = (8, 9)  # from which on a GPU multiplies FP8 matrices: Ada and Hopper
+
 # How RuntimeErrors of CUDA and its libraries begin. After most of them the process can compute nothing on its GPU.
 CUDA_ERRORS = ("CUDA error: ", "CUDA driver error: ", "cuDNN error: ", "cusolver error: ", "Triton Error [CUDA]: ")
 # Messages of RuntimeErrors that mean out of memory without being torch's own OutOfMemoryError.
@@ -43,6 +45,16 @@ def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
     if name == "flash_attention_2" and not possible:
         raise UsageError("--attn flash_attention_2 needs CUDA, 16-bit weights and the package flash-attn. Use sdpa.")
     return name
+
+
+def lacks_fp8(device: torch.device) -> str:
+    """Why the device cannot multiply FP8 matrices; "" where it can."""
+    if device.type != "cuda":
+        return "this run is on the CPU"
+    major, minor = torch.cuda.get_device_capability(device)
+    if (major, minor) >= FP8_CAPABILITY:
+        return ""
+    return f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}"
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:

@@ -119,7 +119,15 @@ class Qwen3VLBackend:
             return self._load()
 
     def _load(self) -> Any:
-        model = load_model(self.source, self.dtype, self.attn_implementation)
+        if self.device.type == "cuda" and self.dtype == torch.float32:
+            torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
+        try:
+            model = self.load_weights().eval()
+        except torch.cuda.OutOfMemoryError as error:  # caught here, or `complete` would retry with half the batch
+            raise CheckpointError(
+                f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
+                "another --device."
+            ) from error
         for now, then in zip_longest(self.source.stamp(), self._stamp):
             if now != then:
                 raise CheckpointError(
@@ -127,15 +135,11 @@ class Qwen3VLBackend:
                     "run the same command again."
                 )
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)
-        if self.device.type == "cuda" and self.dtype == torch.float32:
-            torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
-        try:
-            return model.to(self.device).eval()
-        except torch.cuda.OutOfMemoryError as error:  # caught here, or `complete` would retry with half the batch
-            raise CheckpointError(
-                f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
-                "another --device."
-            ) from error
+        return model
+
+    def load_weights(self) -> Any:
+        """The model with its weights, on the device. Raises CheckpointError."""
+        return load_model(self.source, self.dtype, self.attn_implementation).to(self.device)
 
     def check_stop_tokens(self) -> None:
         """Raises CheckpointError where generation_config.json names no usable stop tokens. Loads no weights."""

@@ -24,10 +24,10 @@ LEFT_OUT = [
 ]  # fmt: skip
 
 
-def empty_model(config: Any) -> Any:
-    """The model of a configuration, without memory for its weights."""
+def empty_model(config: Any, **options: Any) -> Any:
+    """The model of a configuration, without memory for its weights. `options`: dtype, attn_implementation."""
     with torch.device("meta"):
-        return AutoModelForImageTextToText.from_config(config)
+        return AutoModelForImageTextToText.from_config(config, **options)
 
 
 def name_faults(folder: Path, config: Any) -> Iterator[str]:

@@ -138,7 +138,7 @@ def decide_seen(rule: Rule, photos: int, seen: Sequence[Seen]) -> Decision:
     """`decide`, from the number of photos and their `evidence`."""
     if faults := [*_too_few(rule, photos), *_forbidden(rule, seen), *_missing(rule, seen)]:
         return Decision(False, "；".join(faults))
-    return Decision(True, "；".join(dict.fromkeys(f"有{found}" for found in _satisfying(rule, seen))))
+    return Decision(True, "；".join(dict.fromkeys(f"有{found}" for found in satisfying(rule, seen))))
 
 
 def evidence(summaries: Iterable[Summary]) -> Iterator[Seen]:
@@ -186,7 +186,8 @@ def _missing(rule: Rule, seen: Sequence[Seen]) -> Iterator[str]:
             yield f"有{found}，但没有看到{either(condition.need)}"
 
 
-def _satisfying(rule: Rule, seen: Sequence[Seen]) -> Iterator[Seen]:
+def satisfying(rule: Rule, seen: Sequence[Seen]) -> Iterator[Seen]:
+    """The first entry that meets each requirement, of those that are met."""
     for wanted in requirements(rule, seen):
         if found := first_seen(wanted, seen):
             yield found

@@ -106,6 +106,11 @@ class EngineSettings(Settings):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
         default="auto", description="Type of weights and activations. auto: bfloat16 on CUDA, float32 on the CPU."
     )
+    quantize: Literal["none", "fp8"] = Field(
+        default="none",
+        description="fp8: the large matrix products of the continuous engine run in 8 bits, on GPUs of compute "
+        "capability 8.9 or later. Less time and memory, and some lines differ. none: all in --dtype.",
+    )
     attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
         default="auto",
         description="Attention of the transformers engine. auto: FlashAttention 2 where installed, else SDPA.",
@@ -125,6 +130,19 @@ class EngineSettings(Settings):
             raise ValueError("`workers` run a checkpoint, and `endpoint` answers instead of one. Give one of the two")
         if self.workers.workers is not None and self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"`device` {self.device} is one GPU. With `workers` give auto, cpu or cuda")
+        return self
+
+    @model_validator(mode="after")
+    def _quantizable(self) -> Self:
+        if self.quantize == "none":
+            return self
+        if self.engine not in ("auto", "continuous"):
+            raise ValueError(
+                f"`quantize` {self.quantize} is for the continuous engine, and `engine` is {self.engine}. Leave one of "
+                "the two out"
+            )
+        if self.dtype not in ("auto", "bfloat16"):
+            raise ValueError(f"`quantize` {self.quantize} needs `dtype` bfloat16, and it is {self.dtype}. Leave it out")
         return self
 
     @property

@@ -1,10 +1,11 @@
 """What a policy binds to: the part of a run file that decides what its lines say.
 
-settings       checkpoint, dtype, prompts, photo, sampling, …     all but `threshold` and `stage_a`
-environments   engine, of all lines                               "continuous", or "continuous, transformers"
+settings       checkpoint, dtype, quantize, prompts, photo, sampling, …   all but `threshold` and `stage_a`
+environments   engine, of all lines                                       "continuous", or "continuous, transformers"
 
-Device, versions, batch size and number of workers are no part of it. How the weights are quantized is: it is in the
-checkpoint's fingerprint. Lines of two engines have an identity of their own, which no run of one engine has.
+Device, versions, batch size and number of workers are no part of it. How the weights are quantized is: the fingerprint
+of the checkpoint says how they are stored, `quantize` how they run. Lines of two engines have an identity of their own,
+which no run of one engine has.
 """
 
 from collections.abc import Iterable, Mapping

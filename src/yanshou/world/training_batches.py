@@ -25,9 +25,9 @@ from torch import Tensor
 from yanshou.engines.chat import encode, expand_image_token
 from yanshou.missions import Mission, load_missions
 from yanshou.missions.prompts import SUMMARY_USER_PROMPT, summary_prompt, verdict_prompt
-from yanshou.missions.rules import decide
+from yanshou.missions.rules import Rule, decide, evidence, satisfying
 from yanshou.schema.prompt import Prompt
-from yanshou.schema.summary import parse
+from yanshou.schema.summary import Summary, parse
 from yanshou.settings import PromptSettings
 from yanshou.world.draw import SIZES, draw, fits
 from yanshou.world.jobs import Job, random_job
@@ -42,8 +42,9 @@ MAX_VERDICT_ROW = 512  # tokens of prompt and answer
 PAD_MULTIPLE = 16  # tokens; rows are padded to a multiple of it, which keeps the number of shapes small
 VERDICT_EVERY = 8  # by default every eighth batch consists of verdicts
 CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
-# The hasty reviewer whose verdicts are trained: how often it overlooks a missing item, or answers at random.
-OVERLOOKED, RANDOM_ANSWER = 0.65, 0.1
+# The hasty reviewer whose verdicts are trained: how often it overlooks a missing item, answers at random, or gives only
+# the first of several entries that speak for 通过.
+OVERLOOKED, RANDOM_ANSWER, CUT_SHORT = 0.65, 0.1, 0.3
 NOTHING_WRONG = "没有看到不符合要求"
 IGNORED = -100  # cross-entropy's ignore_index
 
@@ -183,17 +184,27 @@ def pixels(photo: Image.Image, rng: Random) -> Tensor:
 def hasty_verdict(job: Job, rng: Random) -> str:
     """A two-line verdict of a reviewer who notices forbidden items, often overlooks missing ones, and errs at random.
 
-    A checkpoint trained on such verdicts knows the format and the rule and is uncertain where it is often wrong, which
-    leaves GRPO something to improve.
+    A reason names one ground for 不通过, and what speaks for 通过, sometimes only the first of it.
+
+    A checkpoint trained on such verdicts knows the format, the rule and how to cite, and is uncertain where it is often
+    wrong. This leaves GRPO something to improve, in verdicts and in reasons.
     """
-    decision = decide(job.mission.rule, [parse(line) for line in job.lines()])
+    photos = [parse(line).canonical() for line in job.lines()]
+    decision = decide(job.mission.rule, photos)
     grounds = decision.reason.split("；")
     forbidden = [ground for ground in grounds if ground.startswith("图片")]
     overlooked = not decision.passed and not forbidden and rng.random() < OVERLOOKED
-    passed, reason = decision.passed or overlooked, NOTHING_WRONG if overlooked else (forbidden or grounds)[0]
+    passed = decision.passed or overlooked
+    reason = _shown(job.mission.rule, photos, rng) if passed else (forbidden or grounds)[0]
     if rng.random() < RANDOM_ANSWER and (guess := rng.random() < 0.5) != passed:
-        passed, reason = guess, NOTHING_WRONG if guess else "证据不足"
+        passed, reason = guess, _shown(job.mission.rule, photos, rng) if guess else "证据不足"
     return f"{'通过' if passed else '不通过'}\n理由: {reason}"
+
+
+def _shown(rule: Rule, photos: Sequence[Summary], rng: Random) -> str:
+    """The entries that meet the rule's requirements, as `decide` names them, or only the first."""
+    found = [f"有{entry}" for entry in dict.fromkeys(satisfying(rule, list(evidence(photos))))]
+    return "；".join(found[:1] if rng.random() < CUT_SHORT else found) or NOTHING_WRONG
 
 
 def _padded(rows: Sequence[tuple[list[int], list[int]]], length: int) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,8 @@ language_model      prefill and decode, layer by layer
 attention           batch-invariant attention: Triton, FlashAttention or SDPA
 attention_metadata  where the queries and keys of each sequence lie
 ops                 norms, rotary embeddings, activations, cache writes
+products            the matrix products of a layer, in 16 bits or in FP8
+fp8/                weights and activations in FP8
 sampler             the next token, one random stream per photo
 repetition          answers that repeat themselves
 image_processor     photos to patches, patches to pixel values

@@ -40,6 +40,7 @@ class MemoryBudget:
     weight_bytes: int
     total_bytes: int | None  # GPU memory; None: a CPU, whose capacity is fixed
     share: float  # part of the GPU memory that may be used
+    fp8: bool = False  # whether the large matrix products run in FP8
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     tokens, visual_tokens = _batch_tokens(budget.total_bytes, bounds, slot_len)
     scratch_rows = tokens if bounds.scored else 0
     row_bytes = kv_bytes_per_token(budget.config, budget.dtype)
-    activations = activation_bytes(budget.config, budget.dtype, tokens)
+    activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
     spare -= (scratch_rows + 1) * row_bytes
     slots = max(1, min(MAX_SLOTS, int(spare // (row_bytes * slot_len))))
@@ -232,10 +233,16 @@ def kv_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     return int(2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * dtype.itemsize)
 
 
-def activation_bytes(config: Any, dtype: torch.dtype, tokens: int) -> int:
-    """Peak bytes of activations of a prefill batch of `tokens`, in the vision tower or in the language model."""
-    text, vision = config.text_config, config.vision_config
+def activation_bytes(config: Any, dtype: torch.dtype, tokens: int, fp8: bool = False) -> int:
+    """Peak bytes of activations of a prefill batch of `tokens`, in the vision tower or in the language model.
+
+    In FP8 the input of an MLP's last product has one byte per number.
+    """
+    text, vision, itemsize = config.text_config, config.vision_config, dtype.itemsize
+    gated = 1 if fp8 else itemsize
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads
-    language = (8 * text.hidden_size + heads * text.head_dim + 3 * text.intermediate_size) * dtype.itemsize
-    tower = PATCHES_PER_TOKEN * (9 * vision.hidden_size + 2 * vision.intermediate_size + 1_536) * dtype.itemsize
-    return int(tokens * max(language, tower))
+    language = (8 * text.hidden_size + heads * text.head_dim) * itemsize + text.intermediate_size * (
+        2 * itemsize + gated
+    )
+    tower = (9 * vision.hidden_size + 1_536) * itemsize + vision.intermediate_size * (itemsize + gated)
+    return int(tokens * max(language, PATCHES_PER_TOKEN * tower))

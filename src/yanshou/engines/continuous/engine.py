@@ -25,6 +25,8 @@ from yanshou.engines.continuous.capacity import (
     MemoryBudget,
     RequestBounds,
 )
+from yanshou.engines.continuous.fp8.loading import load_fp8_model
+from yanshou.engines.continuous.fp8.plan import Fp8Plan
 from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -64,13 +66,15 @@ class ContinuousEngine(Qwen3VLBackend):
     Before a run, `prepare_run` decides its capacity; `generate` answers the requests; `stats` reports what happened.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, all_fp8: bool = False) -> None:
+        """`all_fp8`, for tests and benchmarks: with --quantize fp8 no product of a decode step is in 16 bits."""
         if settings.attn != "auto":
             raise UsageError(
                 f"--attn {settings.attn} is for the transformers engine; the continuous engine has its own attention. "
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
+        self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype, all_fp8) if settings.quantize == "fp8" else None
         if is_moe(self.folder):
             raise CheckpointError(
                 f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
@@ -81,6 +85,11 @@ class ContinuousEngine(Qwen3VLBackend):
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[ModelInput, PrefillBatch] | None = None
         self._stopped = self._generating = False
+
+    # ---- what run.json records ----
+
+    def identity(self) -> dict[str, Any]:
+        return {**super().identity(), **({"quantize": self.fp8.recorded} if self.fp8 else {})}
 
     # ---- a run ----
 
@@ -194,12 +203,19 @@ class ContinuousEngine(Qwen3VLBackend):
 
     # ---- memory ----
 
+    def load_weights(self) -> Any:
+        if self.fp8 is None:
+            return super().load_weights()
+        return load_fp8_model(self.source, self.dtype, self.attn_implementation, self.device, self.fp8.forms)
+
     def memory_budget(self) -> MemoryBudget:
         """What the checkpoint may use of the device. Loads no weights."""
         total = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
         weight_bytes = self.parameter_count * self.dtype.itemsize  # the files may have another dtype
         config = load_config(self.folder)
-        return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory)
+        if self.fp8:
+            weight_bytes -= self.fp8.saved_bytes(config)
+        return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory, self.fp8 is not None)
 
 
 def _unsupported(config: Any, device: torch.device) -> Iterator[str]:

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import decode_attention, varlen_attention
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
-from yanshou.engines.continuous.ops import act_and_mul, add_linear_, qk_norm_rope_cache, rms_norm
-
-FusedLinear = tuple[Tensor, Tensor | None]  # weight (sum of outputs, inputs) and bias
+from yanshou.engines.continuous.ops import act_and_mul, qk_norm_rope_cache, rms_norm
+from yanshou.engines.continuous.products import LayerProducts, layer_products
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +45,6 @@ class KVCache:
         return layer_cache[: self.scratch_start].view(self.slots, self.slot_len, *layer_cache.shape[1:])
 
 
-def fuse_linear(*projections: Any) -> FusedLinear:
-    """Projections of the same input as one: fewer and larger products. Their weights become views of the fused one."""
-    weight = torch.cat([projection.weight.detach() for projection in projections])
-    start = 0
-    for projection in projections:
-        projection.weight.data = weight[start : start + projection.out_features]
-        start += projection.out_features
-    biases = [projection.bias.detach() for projection in projections if projection.bias is not None]
-    assert len(biases) in {0, len(projections)}
-    return weight, torch.cat(biases) if biases else None
-
-
 @dataclass(frozen=True, slots=True)
 class LogitsIndices:
     """The last token of each prompt: all that the last layer computes when nothing else is needed."""
@@ -73,9 +58,9 @@ class LanguageModel:
 
     def __init__(self, model: Any, head: Any) -> None:
         self.model, self.head = model, head
-        attentions, mlps = [layer.self_attn for layer in model.layers], [layer.mlp for layer in model.layers]
-        self._qkv_proj = [fuse_linear(each.q_proj, each.k_proj, each.v_proj) for each in attentions]
-        self._gate_up_proj = [fuse_linear(each.gate_proj, each.up_proj) for each in mlps]
+        both = [layer_products(layer) for layer in model.layers]
+        self._prefill_products = [prefill for prefill, _ in both]
+        self._decode_products = [decode for _, decode in both]
 
     def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int) -> KVCache:
         """An empty cache. Zeros, because attention multiplies unwritten rows by 0 and 0 × NaN is NaN."""
@@ -106,18 +91,19 @@ class LanguageModel:
         and only their states are returned.
         """
         cos, sin = self._rope_cos_sin(x, positions)
-        for index, layer in enumerate(self.model.layers):
-            q = self._queries(index, layer, x, cos, sin, slot_mapping, cache)
+        pending: Tensor | None = None  # the output of the product before, which the next norm adds to x
+        for index, (layer, products) in enumerate(zip(self.model.layers, self._prefill_products, strict=True)):
+            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache)
             if logits_indices and index + 1 == len(self.model.layers):
                 tokens, metadata = logits_indices.tokens, logits_indices.metadata
                 q, x, deepstack_features = q[tokens], x[tokens], [each[tokens] for each in deepstack_features]
             attended = varlen_attention(
                 q, cache.keys[index], cache.values[index], metadata, layer.self_attn.scaling, causal=True
             )
-            self._finish_layer(index, layer, x, attended)
+            pending = self._finish_layer(layer, products, x, attended)
             if index < len(deepstack_features):
                 x += deepstack_features[index]
-        return rms_norm(x, self.model.norm)
+        return rms_norm(x, self.model.norm, pending)
 
     def decode(
         self, ids: Tensor, positions: Tensor, slot_mapping: Tensor, metadata: DecodeMetadata, cache: KVCache
@@ -128,27 +114,34 @@ class LanguageModel:
         """
         x = self.embed(ids)
         cos, sin = self._rope_cos_sin(x, positions.expand(3, -1))
-        for index, layer in enumerate(self.model.layers):
-            q = self._queries(index, layer, x, cos, sin, slot_mapping, cache)
+        pending: Tensor | None = None
+        for index, (layer, products) in enumerate(zip(self.model.layers, self._decode_products, strict=True)):
+            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache)
             attended = decode_attention(
                 q, cache.keys[index], cache.values[index], metadata, cache.slot_len, layer.self_attn.scaling
             )
-            self._finish_layer(index, layer, x, attended)
-        return self.logits(rms_norm(x, self.model.norm))
+            pending = self._finish_layer(layer, products, x, attended)
+        return self.logits(rms_norm(x, self.model.norm, pending))
 
     def _queries(
-        self, index: int, layer: Any, x: Tensor, cos: Tensor, sin: Tensor, slot_mapping: Tensor, cache: KVCache
-    ) -> Tensor:
-        """A layer's queries (rows, heads, head_dim); its keys and values go to the cache."""
-        qkv = F.linear(rms_norm(x, layer.input_layernorm), *self._qkv_proj[index])
+        self, index: int, products: LayerProducts, x: Tensor, pending: Tensor | None, cos: Tensor, sin: Tensor,
+        slot_mapping: Tensor, cache: KVCache,
+    ) -> Tensor:  # fmt: skip
+        """A layer's queries (rows, heads, head_dim); its keys and values go to the cache. Adds `pending` to x."""
+        layer = self.model.layers[index]
+        qkv = products.qkv(rms_norm(x, layer.input_layernorm, pending, products.qkv.takes_fp8))
         keys, values = cache.keys[index], cache.values[index]
         return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values)
 
-    def _finish_layer(self, index: int, layer: Any, x: Tensor, attended: Tensor) -> None:
-        """Output projection and MLP of a layer, added to x (rows, hidden) in place."""
-        add_linear_(x, attended, layer.self_attn.o_proj)
-        gate_up = F.linear(rms_norm(x, layer.post_attention_layernorm), *self._gate_up_proj[index])
-        add_linear_(x, act_and_mul(gate_up, layer.mlp.act_fn), layer.mlp.down_proj)
+    def _finish_layer(self, layer: Any, products: LayerProducts, x: Tensor, attended: Tensor) -> Tensor | None:
+        """Output projection and MLP of a layer, added to x (rows, hidden) in place.
+
+        Returns what is still to be added: the output of an MLP in FP8.
+        """
+        pending = products.o.residual(x, attended)
+        normed = rms_norm(x, layer.post_attention_layernorm, pending, products.gate_up.takes_fp8)
+        gated = act_and_mul(products.gate_up(normed), layer.mlp.act_fn, products.down.takes_fp8)
+        return products.down.residual(x, gated)
 
     def _rope_cos_sin(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions (3, rows) → cosines and sines (rows, head_dim)."""

@@ -1,16 +1,19 @@
 """Operations between attention and the matrix products: norms, rotary embeddings, activations, cache writes.
 
-On CUDA most are one Triton kernel each (`kernels/elementwise.py`): one pass over memory, computed in float32, rounded
-once. Elsewhere torch's own operations run. A trailing underscore means that the first argument changes in place.
+On CUDA most are one Triton kernel each (`kernels/elementwise.py`; `kernels/quantize.py` where the result is in FP8):
+one pass over memory, computed in float32, rounded once. Elsewhere torch's own operations run. A trailing underscore
+means that the first argument changes in place.
 """
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.activations import GELUTanh, SiLUActivation
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb, apply_rotary_pos_emb_vision
+
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
 
 
 def triton_ops(x: Tensor) -> Any:
@@ -22,23 +25,59 @@ def triton_ops(x: Tensor) -> Any:
     return elementwise
 
 
-def rms_norm(x: Tensor, norm: Any) -> Tensor:
-    """x (rows, width) through the checkpoint's RMSNorm."""
+def triton_fp8_ops(x: Tensor) -> Any:
+    """The module of Triton kernels that write FP8 if x is on a GPU, else None."""
+    if not triton_ops(x):
+        return None
+    from yanshou.engines.continuous.kernels import quantize
+
+    return quantize
+
+
+def quantize_rows(x: Tensor) -> Fp8Rows:
+    """x (rows, width) in FP8."""
+    kernels = triton_fp8_ops(x)
+    rows: Fp8Rows = kernels.quantize_rows(x) if kernels else Fp8Rows.of(x)
+    return rows
+
+
+@overload
+def rms_norm(x: Tensor, norm: Any, added: Tensor | None = None, fp8: Literal[False] = False) -> Tensor: ...
+@overload
+def rms_norm(x: Tensor, norm: Any, added: Tensor | None = None, fp8: bool = False) -> Activations: ...
+def rms_norm(x: Tensor, norm: Any, added: Tensor | None = None, fp8: bool = False) -> Activations:
+    """x (rows, width) through the checkpoint's RMSNorm.
+
+    First `added` (rows, width), the output of the product before, is added to x in place.
+    """
     kernels = triton_ops(x)
+    if kernels and (fp8 or added is not None):
+        rows: Activations = triton_fp8_ops(x).rms_norm(x, added, norm.weight, norm.variance_epsilon, fp8)
+        return rows
+    if added is not None:
+        x += added
     normed: Tensor = kernels.rms_norm(x, norm.weight, norm.variance_epsilon) if kernels else norm(x)
-    return normed
+    return Fp8Rows.of(normed) if fp8 else normed
 
 
-def layer_norm(x: Tensor, norm: nn.LayerNorm, residual_bias: Tensor) -> Tensor:
+def layer_norm(
+    x: Tensor, norm: nn.LayerNorm, residual_bias: Tensor, added: Tensor | None = None, fp8: bool = False
+) -> Activations:
     """x (rows, width) through a LayerNorm.
 
-    First `residual_bias` (width,), the bias that the projection before has left out, is added to x in place.
+    First `residual_bias` (width,), the bias that the projection before has left out, is added to x in place. So is
+    `added` (rows, width), its output, if that is in FP8.
     """
+    assert added is None or fp8
+    if fp8 and (kernels := triton_fp8_ops(x)):
+        rows: Fp8Rows = kernels.layer_norm(x, residual_bias, added, norm.weight, norm.bias, norm.eps)
+        return rows
     if kernels := triton_ops(x):
         normed: Tensor = kernels.layer_norm(x, residual_bias, norm.weight, norm.bias, norm.eps)
         return normed
-    x += residual_bias
-    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    x += residual_bias if added is None else added + residual_bias
+    normed = F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return Fp8Rows.of(normed) if fp8 else normed
 
 
 def addmm_(x: Tensor, other: Tensor, weight: Tensor) -> None:
@@ -46,27 +85,38 @@ def addmm_(x: Tensor, other: Tensor, weight: Tensor) -> None:
     x.addmm_(other.reshape(len(x), -1), weight.t())
 
 
-def add_linear_(x: Tensor, other: Tensor, linear: nn.Linear) -> None:
-    """x (rows, width) += linear(other), with its bias if it has one."""
-    addmm_(x, other, linear.weight)
-    if linear.bias is not None:
-        x += linear.bias
+def add_linear_(x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """x (rows, width) += other (rows, …) @ weightᵀ + bias."""
+    addmm_(x, other, weight)
+    if bias is not None:
+        x += bias
 
 
-def act_and_mul(gate_up: Tensor, activation: nn.Module) -> Tensor:
+def act_and_mul(gate_up: Tensor, activation: nn.Module, fp8: bool = False) -> Activations:
     """gate_up (rows, 2 × width), gates first → activation(gate) × up, (rows, width)."""
-    kernels = triton_ops(gate_up) if isinstance(activation, (nn.SiLU, SiLUActivation)) else None
+    if isinstance(activation, (nn.SiLU, SiLUActivation)) and (kernels := triton_ops(gate_up)):
+        if fp8:
+            kernels = triton_fp8_ops(gate_up)
+        out: Activations = kernels.silu_and_mul(gate_up)
+        return out
     gate, up = gate_up.chunk(2, dim=-1)
-    out: Tensor = kernels.silu_and_mul(gate_up) if kernels else activation(gate) * up
-    return out
+    return quantize_rows(activation(gate) * up) if fp8 else activation(gate) * up
 
 
-def linear_gelu(x: Tensor, linear: nn.Linear, activation: nn.Module) -> Tensor:
-    """activation(linear(x)); on a GPU one fused operation if the activation is GELU with tanh."""
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor, activation: nn.Module) -> Tensor:
+    """activation(x @ weightᵀ + bias); on a GPU one fused operation if the activation is GELU with tanh."""
     if x.is_cuda and isinstance(activation, GELUTanh):
-        return torch._addmm_activation(linear.bias, x, linear.weight.t(), use_gelu=True)
-    out: Tensor = activation(linear(x))
+        return torch._addmm_activation(bias, x, weight.t(), use_gelu=True)
+    out: Tensor = activation(F.linear(x, weight, bias))
     return out
+
+
+def bias_gelu(x: Tensor, bias: Tensor, activation: nn.Module) -> Fp8Rows:
+    """activation(x + bias) in FP8, x (rows, width); one kernel if the activation is GELU with tanh."""
+    if isinstance(activation, GELUTanh) and (kernels := triton_fp8_ops(x)):
+        rows: Fp8Rows = kernels.bias_gelu(x, bias)
+        return rows
+    return quantize_rows(activation(x + bias))
 
 
 def apply_rope_(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -92,7 +92,7 @@ class Loop:
             *(sys.executable, "-m", "yanshou.world.train", "--output-dir", draft, "--device", settings.device),
             *("--workers", "0" if settings.device == "cpu" else "15", "--steps", settings.initial_steps),
             *("--batch-size", settings.initial_batch_size, "--exam", settings.initial_exam),
-            *("--learning-rate", "5e-5", "--warmup", "20", "--verdict-every", "2", "--seed", "5"),
+            *("--learning-rate", "2e-4", "--warmup", "20", "--verdict-every", "2", "--seed", "5"),
         )
         (draft / "state.safetensors").unlink()
         draft.rename(folder)
@@ -155,6 +155,7 @@ class Loop:
             *("--accumulation", settings.answers // settings.micro_batch, "--max-steps", settings.steps),
             *("--save-steps", settings.save_steps, "--temperature", settings.temperature, "--top-p", "1.0"),
             *("--no-dynamic-sampling", "--max-new-tokens", settings.max_new_tokens),
+            *("--reward", f"grounded={settings.grounded}"),
             *(*settings.train_args, "--", *settings.swift_args.split()),
         )
 

@@ -18,7 +18,7 @@ DATA = {
 }
 TRAINING = {
     *("steps", "generations", "answers", "micro_batch", "learning_rate", "tuner", "beta", "temperature"),
-    *("max_new_tokens", "swift_args", "train_args"),
+    *("grounded", "max_new_tokens", "swift_args", "train_args"),
 }
 
 
@@ -34,7 +34,7 @@ class Settings(BaseModel):
     checkpoint: str | None = Field(
         None, description="Initial checkpoint, of the demo checkpoint's shapes. Default: made from the demo checkpoint."
     )
-    initial_steps: int = Field(400, description="Training steps that make the demo checkpoint a mediocre judge again.")
+    initial_steps: int = Field(1000, description="Training steps that make the demo checkpoint a mediocre judge again.")
     initial_batch_size: int = Field(128, description="Photos or verdicts per initial step.")
     initial_exam: int = Field(128, description="Photos of the evaluation after the initial steps.")
     train_groups: int = Field(4000, description="Drawn groups for training.")
@@ -54,7 +54,8 @@ class Settings(BaseModel):
     tuner: Literal["full", "lora"] = Field("full", description="Weights that are trained.")
     beta: float = Field(0.04, description="Weight of the KL term.")
     temperature: float = Field(1.0, description="Sampling temperature of the answers.")
-    max_new_tokens: int = Field(64, description="Maximum tokens of an answer.")
+    grounded: float = Field(0.3, description="Weight of the reward for true and complete reasons.")
+    max_new_tokens: int = Field(128, description="Maximum tokens of an answer.")
     save_steps: int = Field(20, description="Steps between checkpoints of a training.")
     swift_args: str = Field(SWIFT_ARGS, description="Arguments for ms-swift.")
     train_args: tuple[str, ...] = ()

@@ -1,0 +1,55 @@
+"""A linear layer in FP8: weights with one scale per output channel, activations with one scale per row."""
+
+import torch
+from torch import Tensor, nn
+
+from yanshou.engines.continuous.fp8.activations import Fp8Rows
+from yanshou.engines.continuous.ops import quantize_rows
+
+FAST_ACCUMULATION = True  # sums in the tensor cores' own precision, which is a little less than that of float32
+
+
+def fp8_product(
+    x: Fp8Rows, values: Tensor, scales: Tensor, bias: Tensor | None, dtype: torch.dtype
+) -> Tensor:  # fmt: skip
+    """x (rows, inputs) × weights (outputs, inputs), each with its scales → (rows, outputs) in `dtype`, rounded once."""
+    if values.is_cuda:
+        product: Tensor = torch._scaled_mm(
+            x.values, values.t(), scale_a=x.scales, scale_b=scales.t(), bias=bias, out_dtype=dtype,
+            use_fast_accum=FAST_ACCUMULATION,
+        )  # fmt: skip
+        return product
+    product = (x.values.float() @ values.float().t()) * x.scales * scales.t()
+    return (product if bias is None else product + bias).to(dtype)
+
+
+class Fp8Linear(nn.Module):
+    """Takes the place of an nn.Linear of a checkpoint."""
+
+    values: Tensor  # (outputs, inputs) float8_e4m3fn
+    scales: Tensor  # (outputs, 1) float32
+    bias: Tensor | None  # (outputs,) in the dtype of the run
+    weight: Tensor | None  # (outputs, inputs) in the dtype of the run, only where decode steps read it
+
+    def __init__(
+        self, values: Tensor, scales: Tensor, bias: Tensor | None = None, weight: Tensor | None = None,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:  # fmt: skip
+        """`dtype` is that of the results."""
+        super().__init__()
+        self.out_features, self.in_features = values.shape
+        self.dtype = dtype
+        for name, tensor in (("values", values), ("scales", scales), ("bias", bias), ("weight", weight)):
+            self.register_buffer(name, None if tensor is None else tensor.detach())
+
+    @classmethod
+    def of(cls, linear: nn.Linear, keep_weight: bool = False) -> "Fp8Linear":
+        """A linear layer of 16 bits, rounded where it is. `keep_weight`: decode steps read its weight in 16 bits."""
+        weight = linear.weight.detach()
+        rows = quantize_rows(weight)
+        return cls(rows.values, rows.scales, linear.bias, weight if keep_weight else None, weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (…, inputs) → (…, outputs)."""
+        rows = quantize_rows(x.reshape(-1, self.in_features))
+        return fp8_product(rows, self.values, self.scales, self.bias, self.dtype).view(*x.shape[:-1], -1)

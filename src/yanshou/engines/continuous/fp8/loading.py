@@ -1,0 +1,127 @@
+"""A checkpoint's model in FP8 on its device. Neither host nor device ever holds a second copy of the weights.
+
+whole weights   config.json ─► an empty model; each tensor: file ─► device ─► FP8, or 16 bits where it stays so
+an adapter      merged in 16 bits on the CPU, as without FP8; each layer: CPU ─► device ─► FP8
+
+Stored FP8 with one scale per output channel, or one alone, is used as it is. Blocks become 16 bits, and then FP8 per
+output channel. What stays in 16 bits is, bit for bit, what `engines/loading.py` loads.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import GenerationConfig
+
+from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_files
+from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.continuous.fp8.forms import DecodeForms
+from yanshou.engines.continuous.fp8.layers import fp8_layers
+from yanshou.engines.continuous.fp8.linear import Fp8Linear
+from yanshou.engines.dequantize import dequantized, read_scale
+from yanshou.engines.loading import GENERATION, load_config, load_model, load_stop_tokens, loading
+from yanshou.engines.weight_names import empty_model, full_name, name_faults
+from yanshou.errors import CheckpointError
+
+
+@torch.no_grad()
+def load_fp8_model(
+    source: Source, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms
+) -> Any:
+    """The model on the device. Raises CheckpointError, and what the device raises where memory runs out."""
+    if source.adapter:
+        return _move(load_model(source, dtype, attention), device, forms)
+    return _stream(source.weights, dtype, attention, device, forms)
+
+
+def _move(model: Any, device: torch.device, forms: DecodeForms) -> Any:
+    """A model on the CPU → the device, one linear layer after another."""
+    for name, keep_weight in fp8_layers(model, forms):
+        model.set_submodule(name, Fp8Linear.of(model.get_submodule(name).to(device), keep_weight))
+    return model.to(device)
+
+
+def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms) -> Any:
+    """The model of a folder of whole weights, read tensor by tensor."""
+    model, stored = _empty(folder, dtype, attention), StoredWeights(folder, dtype, device)
+    in_fp8 = dict(fp8_layers(model, forms))
+    for name, module in list(model.named_modules()):
+        if name in in_fp8:
+            model.set_submodule(name, stored.fp8_linear(name, module, in_fp8[name]))
+        elif module._non_persistent_buffers_set:  # no file holds them
+            model.set_submodule(name, _computed(module).to(device))
+        else:
+            stored.fill(name, module)
+    with loading(folder):
+        model.tie_weights(missing_keys=_missing(model), recompute_mapping=False)
+    assert not _missing(model)
+    return model
+
+
+def _missing(model: Any) -> set[str]:
+    """The names of the tensors that no file has filled: a head that is tied to the embeddings."""
+    return {name for name, tensor in model.state_dict().items() if tensor.is_meta}
+
+
+def _empty(folder: Path, dtype: torch.dtype, attention: str) -> Any:
+    """The model without memory for its weights. Raises CheckpointError where the folder has not exactly its weights."""
+    config = load_config(folder)
+    with loading(folder):
+        faults = list(name_faults(folder, config))
+        for fault in faults:
+            raise CheckpointError(fault)
+        model = empty_model(config, dtype=dtype, attn_implementation=attention)
+    if (folder / GENERATION).exists():
+        model.generation_config = GenerationConfig(eos_token_id=load_stop_tokens(folder))
+    return model
+
+
+def _computed(module: Any) -> Any:
+    """A module of buffers, such as inv_freq, computed on the CPU, as transformers does when it loads a model."""
+    assert not list(module.parameters())
+    return type(module)(module.config)
+
+
+class StoredWeights:
+    """The tensors of a folder's weight files, by their names in the model, read one by one onto a device.
+
+    Each file is opened for each tensor: so the pages of the others do not count as memory of this process.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
+        self.dtype, self.device = dtype, device
+        headers = read_headers(weight_files(folder))
+        self._stored = {full_name(name): (name, header.file) for name, header in headers.items()}
+        self._scales = {full_name(name): scale for name, scale in fp8_scales(folder).items()}
+
+    def fill(self, name: str, module: nn.Module) -> None:
+        """Gives a module its own weights, without those of the modules in it."""
+        for own, _ in list(module.named_parameters(recurse=False)):
+            if (full := f"{name}.{own}") in self._stored:
+                setattr(module, own, nn.Parameter(self.read(full), requires_grad=False))
+
+    def fp8_linear(self, name: str, linear: nn.Linear, keep_weight: bool) -> Fp8Linear:
+        """A linear layer in FP8, which with `keep_weight` has its weight in 16 bits, too."""
+        scale = self._scales.get(f"{name}.weight")
+        if scale is None or scale.block:
+            self.fill(name, linear)
+            return Fp8Linear.of(linear, keep_weight)
+        values = self._read_stored(f"{name}.weight")
+        scales = read_scale(scale).to(self.device).reshape(-1, 1).expand(len(values), 1).contiguous()
+        bias = None if linear.bias is None else self.read(f"{name}.bias")
+        return Fp8Linear(values, scales, bias, self.read(f"{name}.weight") if keep_weight else None)
+
+    def read(self, name: str) -> Tensor:
+        """A tensor in the dtype of the run; FP8 values are multiplied by their scales."""
+        tensor = self._read_stored(name)
+        if scale := self._scales.get(name):
+            tensor = dequantized(tensor, read_scale(scale).to(self.device), scale.block)
+        return tensor.to(self.dtype)
+
+    def _read_stored(self, name: str) -> Tensor:
+        stored, file = self._stored[name]
+        with reading_weights(file), safe_open(file, "pt") as opened:
+            tensor: Tensor = opened.get_tensor(stored)
+        return tensor.to(self.device)

@@ -1,0 +1,140 @@
+"""Matrix products of a layer, in the dtype of the run or in FP8, behind one interface.
+
+                         16 bits                              FP8
+product(x)               x (rows, inputs) of 16 bits          x in FP8, or quantized here
+product.residual(x, …)   adds to x in place, returns None     returns what the next norm adds to x in the same pass
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
+from yanshou.engines.continuous.fp8.linear import Fp8Linear, fp8_product
+from yanshou.engines.continuous.ops import add_linear_, bias_gelu, linear_gelu, quantize_rows
+
+
+@dataclass(frozen=True, slots=True)
+class PlainProduct:
+    """x × weightᵀ + bias in the dtype of the run."""
+
+    weight: Tensor  # (outputs, inputs)
+    bias: Tensor | None
+    takes_fp8: ClassVar[bool] = False
+
+    def __call__(self, x: Activations) -> Tensor:
+        assert isinstance(x, Tensor)
+        return F.linear(x, self.weight, self.bias)
+
+    def residual(self, x: Tensor, other: Activations) -> Tensor | None:
+        """x (rows, outputs) += the product of `other` (rows, …)."""
+        assert isinstance(other, Tensor)
+        add_linear_(x, other, self.weight, self.bias)
+        return None
+
+    def gelu(self, x: Activations, activation: nn.Module) -> Activations:
+        """activation(product), an activation of the GELU family."""
+        assert isinstance(x, Tensor)
+        assert self.bias is not None
+        return linear_gelu(x, self.weight, self.bias, activation)
+
+
+@dataclass(frozen=True, slots=True)
+class Fp8Product:
+    """x × weightᵀ + bias with both factors in FP8."""
+
+    values: Tensor  # (outputs, inputs) float8_e4m3fn
+    scales: Tensor  # (outputs, 1) float32
+    bias: Tensor | None
+    dtype: torch.dtype  # of the result
+    takes_fp8: ClassVar[bool] = True
+
+    def __call__(self, x: Activations) -> Tensor:
+        return self._product(x, self.bias)
+
+    def residual(self, x: Tensor, other: Activations) -> Tensor | None:
+        """What the next norm adds to x: the product of `other` (rows, …)."""
+        return self._product(other, self.bias)
+
+    def gelu(self, x: Activations, activation: nn.Module) -> Activations:
+        """activation(product) in FP8."""
+        assert self.bias is not None
+        return bias_gelu(self._product(x, None), self.bias, activation)
+
+    def _product(self, x: Activations, bias: Tensor | None) -> Tensor:
+        rows = x if isinstance(x, Fp8Rows) else quantize_rows(x.reshape(len(x), -1))
+        return fp8_product(rows, self.values, self.scales, bias, self.dtype)
+
+
+Product = PlainProduct | Fp8Product
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProducts:
+    """The products of a language layer."""
+
+    qkv: Product
+    o: Product
+    gate_up: Product
+    down: Product
+
+
+@dataclass(frozen=True, slots=True)
+class BlockProducts:
+    """The products of a block of the vision tower. `proj` and `fc2` leave their biases to the next norm."""
+
+    qkv: Product
+    proj: Product
+    fc1: Product
+    fc2: Product
+
+
+def layer_products(layer: Any) -> tuple[LayerProducts, LayerProducts]:
+    """A language layer's products in prefill batches and in decode steps: the same objects where no form differs."""
+    attention, mlp = layer.self_attn, layer.mlp
+    forms = [
+        _both_forms(attention.q_proj, attention.k_proj, attention.v_proj), _both_forms(attention.o_proj),
+        _both_forms(mlp.gate_proj, mlp.up_proj), _both_forms(mlp.down_proj),
+    ]  # fmt: skip
+    prefill, decode = zip(*forms, strict=True)
+    return LayerProducts(*prefill), LayerProducts(*decode)
+
+
+def block_products(block: Any) -> BlockProducts:
+    """The products of a block of the vision tower."""
+    attention, mlp = block.attn, block.mlp
+    return BlockProducts(
+        _both_forms(attention.qkv)[0], _both_forms(attention.proj, bias=False)[0],
+        _both_forms(mlp.linear_fc1)[0], _both_forms(mlp.linear_fc2, bias=False)[0],
+    )  # fmt: skip
+
+
+def _both_forms(*linears: Any, bias: bool = True) -> tuple[Product, Product]:
+    """Linear layers of the same input as one product: fewer and larger products. In prefill and in decode steps."""
+    own_bias = _fused(linears, "bias") if bias else None
+    weight = _fused(linears, "weight")
+    plain = None if weight is None else PlainProduct(weight, own_bias)
+    if not isinstance(linears[0], Fp8Linear):
+        assert plain
+        return plain, plain
+    values, scales = _fused(linears, "values"), _fused(linears, "scales")
+    assert values is not None
+    assert scales is not None
+    fp8 = Fp8Product(values, scales, own_bias, linears[0].dtype)
+    return fp8, plain or fp8
+
+
+def _fused(linears: Sequence[Any], name: str) -> Tensor | None:
+    """The tensors of that name as one, (sum of outputs, …). They become views of it."""
+    parts = [tensor.detach() for linear in linears if (tensor := getattr(linear, name)) is not None]
+    assert len(parts) in {0, len(linears)}
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    whole = torch.cat([part.view(torch.uint8) for part in parts]).view(parts[0].dtype)
+    for linear, own in zip(linears, whole.split([len(part) for part in parts]), strict=True):
+        getattr(linear, name).data = own
+    return whole
