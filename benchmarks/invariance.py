@@ -15,8 +15,8 @@ against itself           With the same slots: in another order, fewer at once, i
                          alone. No answer may differ (bf16 on CUDA, float32 on a CPU).
 between shapes           Half the slots, half the prefill batch. The number of differences is reported, not promised.
 
-`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes. `--all-fp8` runs each
-product of a decode step in FP8, too; the engine itself keeps small ones in 16 bits.
+`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes. With `--all-fp8`
+each product of a decode step is in FP8, too; the engine itself keeps small ones in 16 bits.
 
 `--imposed N` is for a folder without trained weights: photos and answer lengths of workload.py, at most N tokens each,
 random weights if the folder has none, and only the comparison of the engine with itself.

@@ -72,7 +72,7 @@ class Row:
             f"{'kept' if self.kept else 'BROKEN':<6}  {self.name:<28}  {self.lines:>4} of {self.photos:,} lines differ "
             f"({self.lines / self.photos:.2%}); F1 {self.f1:.5f} ({self.f1_change:+.5f}); "
             f"{self.flips} of {self.groups:,} verdicts flip, the judge alone {self.judge}; "
-            f"p_pass by {self.p_pass:.3f} at most; {self.seconds:.0f} s"
+            f"p_pass by {self.p_pass:.4f} at most; {self.seconds:.0f} s"
         )
 
 
@@ -182,7 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="What FP8 changes: lines, entries, verdicts.")
     parser.add_argument("checkpoint", help='a trained checkpoint folder, or "demo"')
     parser.add_argument("--groups", type=int, default=1_000)
-    parser.add_argument("--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed")
+    parser.add_argument(
+        "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")

@@ -6,10 +6,10 @@
 
 A folder without weights gets random weights, made on the device. Each answer has the length given by the workload. A
 batch of the transformers engine decodes up to its longest answer, and what it decodes after the end of the others is
-wasted; the continuous engine refills a slot at once. Its main row and vLLM's row are run three times and the median
-counts. vLLM has a row if it can be imported or lies in the folder --vllm-path. A row that fails shows its error, and
-the others are still measured. Rows in FP8 stand beside those in 16 bits; on a CPU, FP8 is emulated. The slowest rows, batches inside a group, come last and end after --minutes; they show
-how many photos they did.
+wasted; the continuous engine refills a slot at once. Its main rows and vLLM's rows are run three times and the median
+counts. vLLM has rows if it can be imported or lies in the folder --vllm-path. Rows in FP8 follow those in 16 bits; on a
+CPU, FP8 is emulated. A row that fails shows its error, and the others are still measured. The slowest rows, batches
+inside a group, come last and end after --minutes; they show how many photos they did.
 """
 
 import argparse
