@@ -14,9 +14,10 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.missions import load_missions
 from yanshou.world.train import STATE, Plan, Trainer, main
-from yanshou.world.training_batches import VERDICT_EVERY
+from yanshou.world.training_batches import VERDICT_SHARE
 
-STEPS = VERDICT_EVERY + 1  # the last step but one trains on verdicts, without gradients for the vision tower
+FIRST_VERDICTS = round(1 / VERDICT_SHARE)  # steps until the first verdicts
+STEPS = FIRST_VERDICTS + 1  # the last step but one trains on verdicts, without gradients for the vision tower
 
 PLAN = Plan(
     output_dir=Path(),
@@ -32,7 +33,7 @@ PLAN = Plan(
     exam=1,
     exam_every=1000,
     close_ups=0,
-    verdict_every=VERDICT_EVERY,
+    verdict_share=VERDICT_SHARE,
     compile=False,
 )
 
@@ -66,7 +67,7 @@ def test_interrupted_training_reaches_the_weights_of_uninterrupted_training(
     folder = new_tiny("interrupted")
     plan = replace(PLAN, output_dir=folder)
     Trainer(replace(plan, pause_after=0)).run()  # one step
-    for steps in (VERDICT_EVERY, STEPS):  # up to and including the verdicts, then the rest
+    for steps in (FIRST_VERDICTS, STEPS):  # up to and including the verdicts, then the rest
         trainer = Trainer(plan)
         _train_to(trainer, steps)
 

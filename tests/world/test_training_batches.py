@@ -13,7 +13,7 @@ from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.stage_b.reason import GroupReasons
 from yanshou.world.jobs import Job, random_job
-from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_EVERY, TrainBatches, hasty_verdict
+from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_SHARE, TrainBatches, hasty_verdict
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_a_batch_depends_on_seed_and_number_only(batches: TrainBatches) -> None:
     assert torch.equal(first.photos, second.photos)
 
 
-@pytest.mark.parametrize("number", [0, VERDICT_EVERY - 1])
+@pytest.mark.parametrize("number", [0, round(1 / VERDICT_SHARE) - 1])
 def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int) -> None:
     batch, tokenizer = batches.batch(number), batches.prompts.processor.tokenizer
 

@@ -33,7 +33,7 @@ from yanshou.storage.atomic import replacing
 from yanshou.world.batched_forward import BatchedForward
 from yanshou.world.evaluation import Evaluator
 from yanshou.world.model import write_untrained
-from yanshou.world.training_batches import IGNORED, VERDICT_EVERY, TrainBatch, TrainBatches
+from yanshou.world.training_batches import IGNORED, VERDICT_SHARE, TrainBatch, TrainBatches
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
@@ -61,7 +61,7 @@ class Plan:
     exam: int  # photos per evaluation
     exam_every: int  # steps
     close_ups: int  # steps at the start with close-ups
-    verdict_every: int  # every nth step has a batch of verdicts
+    verdict_share: float  # part of the steps that have a batch of verdicts
     compile: bool
 
 
@@ -111,7 +111,7 @@ class Trainer:
     def _batches(self) -> Iterator[TrainBatch]:
         plan, workers = self.plan, self.plan.workers
         batches = TrainBatches(
-            self.processor, plan.seed, plan.batch_size, self.step, plan.steps, plan.close_ups, plan.verdict_every
+            self.processor, plan.seed, plan.batch_size, self.step, plan.steps, plan.close_ups, plan.verdict_share
         )
         return iter(
             torch.utils.data.DataLoader(
@@ -271,11 +271,11 @@ class _Number(click.FloatRange):
     help="Number of steps at the start that train on small photos of one or two items.",
 )
 @click.option(
-    "--verdict-every",
-    type=click.IntRange(min=2),
-    default=VERDICT_EVERY,
+    "--verdict-share",
+    type=_Number(min=0, max=1),
+    default=VERDICT_SHARE,
     show_default=True,
-    help="Every nth step trains on verdicts, all others on summary lines.",
+    help="Part of the steps that train on verdicts; all others train on summary lines.",
 )
 @click.option(
     "--compile/--no-compile", default=False, help="Compile the forward pass with torch.compile, once per photo size."

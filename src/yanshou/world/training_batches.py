@@ -40,7 +40,7 @@ VISUAL_TOKEN_SIDE = 32  # pixels
 MAX_AFTER_PHOTO = 112  # tokens of question and answer behind the photo
 MAX_VERDICT_ROW = 512  # tokens of prompt and answer
 PAD_MULTIPLE = 16  # tokens; rows are padded to a multiple of it, which keeps the number of shapes small
-VERDICT_EVERY = 8  # by default every eighth batch consists of verdicts
+VERDICT_SHARE = 0.125  # of the batches; by default every eighth one consists of verdicts
 CLOSE_UPS = ((128, 128), (160, 160), (128, 128), (160, 160), (256, 192))  # width × height; wide items fit the last only
 # The hasty reviewer whose verdicts are trained: how often it overlooks a missing item, answers at random, or gives only
 # the first of several entries that speak for 通过.
@@ -102,11 +102,11 @@ class TrainBatches(torch.utils.data.IterableDataset[TrainBatch]):
         first: int,
         last: int,
         close_ups: int = 0,
-        verdict_every: int = VERDICT_EVERY,
+        verdict_share: float = VERDICT_SHARE,
     ) -> None:
         self.prompts = PromptTokenizer(processor)
         self.seed, self.rows, self.first, self.last = seed, rows, first, last
-        self.close_ups, self.verdict_every = close_ups, verdict_every
+        self.close_ups, self.verdict_share = close_ups, verdict_share
         self.missions = list(load_missions())
 
     def __iter__(self) -> Iterator[TrainBatch]:
@@ -122,7 +122,7 @@ class TrainBatches(torch.utils.data.IterableDataset[TrainBatch]):
             size = CLOSE_UPS[number % len(CLOSE_UPS)]
             prompt = self.prompts.short_summary()
             return self._summaries(rng, size, [(random_close_up(rng, size), prompt) for _ in range(self.rows)])
-        if number % self.verdict_every == self.verdict_every - 1:
+        if int((number + 1) * self.verdict_share) > int(number * self.verdict_share):
             return self._verdicts(rng)
         size = SIZES[number % len(SIZES)]
         shown = [random_photo(rng, self.missions, size) for _ in range(self.rows)]

@@ -239,10 +239,9 @@ def activation_bytes(config: Any, dtype: torch.dtype, tokens: int, fp8: bool = F
     In FP8 the input of an MLP's last product has one byte per number.
     """
     text, vision, itemsize = config.text_config, config.vision_config, dtype.itemsize
-    gated = 1 if fp8 else itemsize
+    inner = 1 if fp8 else itemsize
     heads = 2 * text.num_attention_heads + 4 * text.num_key_value_heads
-    language = (8 * text.hidden_size + heads * text.head_dim) * itemsize + text.intermediate_size * (
-        2 * itemsize + gated
-    )
-    tower = (9 * vision.hidden_size + 1_536) * itemsize + vision.intermediate_size * (itemsize + gated)
+    language = (8 * text.hidden_size + heads * text.head_dim) * itemsize
+    language += text.intermediate_size * (2 * itemsize + inner)
+    tower = (9 * vision.hidden_size + 1_536) * itemsize + vision.intermediate_size * (itemsize + inner)
     return int(tokens * max(language, PATCHES_PER_TOKEN * tower))

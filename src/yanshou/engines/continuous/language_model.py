@@ -140,8 +140,8 @@ class LanguageModel:
         """
         pending = products.o.residual(x, attended)
         normed = rms_norm(x, layer.post_attention_layernorm, pending, products.gate_up.takes_fp8)
-        gated = act_and_mul(products.gate_up(normed), layer.mlp.act_fn, products.down.takes_fp8)
-        return products.down.residual(x, gated)
+        intermediate = act_and_mul(products.gate_up(normed), layer.mlp.act_fn, products.down.takes_fp8)
+        return products.down.residual(x, intermediate)
 
     def _rope_cos_sin(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions (3, rows) → cosines and sines (rows, head_dim)."""

@@ -92,7 +92,7 @@ class Loop:
             *(sys.executable, "-m", "yanshou.world.train", "--output-dir", draft, "--device", settings.device),
             *("--workers", "0" if settings.device == "cpu" else "15", "--steps", settings.initial_steps),
             *("--batch-size", settings.initial_batch_size, "--exam", settings.initial_exam),
-            *("--learning-rate", "2e-4", "--warmup", "20", "--verdict-every", "2", "--seed", "5"),
+            *("--learning-rate", "2e-4", "--warmup", "20", "--verdict-share", "0.85", "--seed", "5"),
         )
         (draft / "state.safetensors").unlink()
         draft.rename(folder)

@@ -34,7 +34,7 @@ class Settings(BaseModel):
     checkpoint: str | None = Field(
         None, description="Initial checkpoint, of the demo checkpoint's shapes. Default: made from the demo checkpoint."
     )
-    initial_steps: int = Field(1000, description="Training steps that make the demo checkpoint a mediocre judge again.")
+    initial_steps: int = Field(5000, description="Training steps that make the demo checkpoint a mediocre judge again.")
     initial_batch_size: int = Field(128, description="Photos or verdicts per initial step.")
     initial_exam: int = Field(128, description="Photos of the evaluation after the initial steps.")
     train_groups: int = Field(4000, description="Drawn groups for training.")
@@ -44,7 +44,7 @@ class Settings(BaseModel):
     held_world: int = Field(42, description="Seed of the held-out groups' photos.")
     batch_size: int = Field(128, description="Photos or groups per batch of an engine.")
     repeats: int = Field(4, description="Copies of a training group that the initial checkpoint judges wrongly.")
-    steps: int = Field(60, description="GRPO steps.")
+    steps: int = Field(50, description="GRPO steps.")
     generations: int = Field(8, description="Answers per group.")
     answers: int = Field(512, description="Answers per step.")
     micro_batch: int = Field(
@@ -56,7 +56,7 @@ class Settings(BaseModel):
     temperature: float = Field(1.0, description="Sampling temperature of the answers.")
     grounded: float = Field(0.3, description="Weight of the reward for true and complete reasons.")
     max_new_tokens: int = Field(128, description="Maximum tokens of an answer.")
-    save_steps: int = Field(20, description="Steps between checkpoints of a training.")
+    save_steps: int = Field(10, description="Steps between checkpoints of a training.")
     swift_args: str = Field(SWIFT_ARGS, description="Arguments for ms-swift.")
     train_args: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ from transformers import GenerationConfig
 from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_files
 from yanshou.engines.checkpoint.files import reading_weights
 from yanshou.engines.continuous.fp8.forms import DecodeForms
-from yanshou.engines.continuous.fp8.layers import fp8_layers
+from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.dequantize import dequantized, read_scale
 from yanshou.engines.loading import GENERATION, load_config, load_model, load_stop_tokens, loading
@@ -27,9 +27,7 @@ from yanshou.errors import CheckpointError
 
 
 @torch.no_grad()
-def load_fp8_model(
-    source: Source, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms
-) -> Any:
+def load_fp8_model(source: Source, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms) -> Any:
     """The model on the device. Raises CheckpointError, and what the device raises where memory runs out."""
     if source.adapter:
         return _move(load_model(source, dtype, attention), device, forms)
@@ -39,7 +37,7 @@ def load_fp8_model(
 def _move(model: Any, device: torch.device, forms: DecodeForms) -> Any:
     """A model on the CPU → the device, one linear layer after another."""
     for name, keep_weight in fp8_layers(model, forms):
-        model.set_submodule(name, Fp8Linear.of(model.get_submodule(name).to(device), keep_weight))
+        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name).to(device), keep_weight))
     return model.to(device)
 
 
@@ -49,7 +47,7 @@ def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.devi
     in_fp8 = dict(fp8_layers(model, forms))
     for name, module in list(model.named_modules()):
         if name in in_fp8:
-            model.set_submodule(name, stored.fp8_linear(name, module, in_fp8[name]))
+            replace_layer(model, name, stored.fp8_linear(name, module, in_fp8[name]))
         elif module._non_persistent_buffers_set:  # no file holds them
             model.set_submodule(name, _computed(module).to(device))
         else:
@@ -57,7 +55,7 @@ def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.devi
     with loading(folder):
         model.tie_weights(missing_keys=_missing(model), recompute_mapping=False)
     assert not _missing(model)
-    return model
+    return model.eval()
 
 
 def _missing(model: Any) -> set[str]:
