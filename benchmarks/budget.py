@@ -1,16 +1,19 @@
 """Where a photo's time goes on a GPU: vision, prefill and decode of the continuous engine, in milliseconds.
 
-    python benchmarks/budget.py /tmp/4b --photos 128
+    python benchmarks/budget.py /tmp/4b --photos 512
+    python benchmarks/budget.py /tmp/4b --photos 512 --quantize fp8
 
 First the parts of every prefill batch and every decode step are timed on the device. Then the same photos run under
 torch's profiler, which gives the share of time in which the GPU is busy, and with which kernels. The rest of a photo's
-time in throughput.py is waiting.
+time in throughput.py is waiting. Last, the same products are timed alone, in 16 bits and in FP8 (products.py): the
+floor that the kernels "matrix products" stand against.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -18,6 +21,8 @@ from typing import Any
 
 import torch
 from forced_length_engines import ForcedLengthContinuous, device_state
+from products import table
+from quantized_model import described
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from workload import PROMPT, answer_lengths, write_photos
@@ -28,10 +33,15 @@ from yanshou.settings import EngineSettings
 KERNELS = {  # kind → parts of the kernels' names; the first kind that matches counts
     "decode attention": ("_decode_kernel",),
     "varlen attention": ("_varlen_kernel", "flash"),
-    "elementwise and norms": ("_rms_norm", "_layer_norm", "_silu_and_mul", "_rope_kernel", "_qk_norm_rope_cache"),
+    "quantizing alone": ("_quantize_rows",),
+    "elementwise and norms": (
+        "_rms_norm", "_layer_norm", "_silu_and_mul", "_gelu", "_rope_kernel", "_qk_norm_rope_cache",
+    ),
+    "matrix products in FP8": ("nvjet_sm90_qq", "e4m3", "f8f8"),
     "matrix products": ("gemm", "nvjet", "splitK", "cutlass"),
     "other": ("",),
-}
+}  # fmt: skip
+LARGEST = 16  # kernels that the report names
 
 
 class Timed:
@@ -57,12 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description="Where a photo's time goes on a GPU.")
     parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights")
     parser.add_argument("--photos", type=int, default=128)
+    parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     given = parser.parse_args(arguments)
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
-    engine = ForcedLengthContinuous(EngineSettings(checkpoint=given.checkpoint))
+    engine = ForcedLengthContinuous(EngineSettings(checkpoint=given.checkpoint, quantize=given.quantize))
     engine.lengths = [2] * given.photos
     list(engine.generate(requests[:2]))  # allocates, compiles and captures
     state, lengths = device_state(engine), answer_lengths(given.photos)
@@ -73,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     list(engine.generate(requests))
     steps = step.milliseconds()
     report = {
+        "quantize": described(engine.fp8.forms) if engine.fp8 else "none",
         **(engine.capacity.recorded if engine.capacity else {}),
         "photos_per_prefill_batch": given.photos / len(vision.events),
         "vision_ms_per_photo": sum(vision.milliseconds()) / given.photos,
@@ -80,13 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "step_ms": {"median": median(steps), "longest": max(steps), "shortest": min(steps)},
         "decode_ms_per_photo": sum(steps) / given.photos,
     }
-    report["profile"] = profiled(lambda: list(engine.generate(requests)))
+    report["profile"] = profiled(lambda: list(engine.generate(requests)), given.photos)
     print(json.dumps(report, indent=1), flush=True)
+    report["floor"] = table(engine.model.config, engine.device)
     return report
 
 
-def profiled(work: Callable[[], Any]) -> dict[str, Any]:
-    """The share of time in which the GPU is busy, between its first and its last kernel, and seconds by kind."""
+def profiled(work: Callable[[], Any], photos: int) -> dict[str, Any]:
+    """The share of time in which the GPU is busy, between its first and its last kernel, and ms per photo by kind."""
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         work()
         torch.cuda.synchronize()
@@ -95,11 +108,15 @@ def profiled(work: Callable[[], Any]) -> dict[str, Any]:
     busy, end = 0.0, intervals[0][0]
     for start, stop in intervals:  # intervals of several streams overlap
         busy, end = busy + max(0.0, stop - max(start, end)), max(end, stop)
-    seconds = dict.fromkeys(KERNELS, 0.0)
+    kinds, each = dict.fromkeys(KERNELS, 0.0), Counter[str]()
     for event in kernels:
         kind = next(kind for kind, names in KERNELS.items() if any(name in event.name for name in names))
-        seconds[kind] += event.time_range.elapsed_us() / 1e6
-    return {"busy": busy / (end - intervals[0][0]), "seconds": seconds}
+        kinds[kind] += event.time_range.elapsed_us() / 1e3 / photos
+        each[f"{kind}: {event.name[:80]}"] += event.time_range.elapsed_us() / 1e3 / photos
+    return {
+        "busy": busy / (end - intervals[0][0]), "busy_ms_per_photo": busy / 1e3 / photos, "ms_per_photo": kinds,
+        "largest": dict(each.most_common(LARGEST)),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

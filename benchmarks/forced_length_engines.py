@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import torch
 from PIL import Image
+from quantized_model import quantize_
 from safetensors import safe_open
 from torch.nn.attention import sdpa_kernel
 from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -45,7 +46,8 @@ class RandomWeights(Qwen3VLBackend):
         model.generation_config = GenerationConfig(
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
         )
-        return model.to(self.dtype).eval()
+        model = model.to(self.dtype).eval()
+        return quantize_(model, self.fp8.forms) if getattr(self, "fp8", None) else model
 
     def _empty(self) -> Any:
         config = Qwen3VLConfig.from_pretrained(self.folder)

@@ -3,6 +3,7 @@
     python benchmarks/invariance.py demo --photos 2000                     # all comparisons, on one GPU
     python benchmarks/invariance.py /tmp/4b --photos 256 --imposed 64      # Qwen3-VL-4B's shape without its weights
     python benchmarks/invariance.py demo --photos 400 --engine transformers     # the reference engine with itself
+    python benchmarks/invariance.py demo --photos 2000 --quantize fp8 --all-fp8 # the engine in FP8 with itself
 
 Prints one line per comparison: how many answers differ in any token, and how many may. Exit status 1 if more differ.
 
@@ -13,6 +14,9 @@ against the reference    The continuous engine's answers are those of the transf
 against itself           With the same slots: in another order, fewer at once, interrupted and resumed by a new engine,
                          alone. No answer may differ (bf16 on CUDA, float32 on a CPU).
 between shapes           Half the slots, half the prefill batch. The number of differences is reported, not promised.
+
+`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes. With `--all-fp8`
+each product of a decode step is in FP8, too; the engine itself keeps small ones in 16 bits.
 
 `--imposed N` is for a folder without trained weights: photos and answer lengths of workload.py, at most N tokens each,
 random weights if the folder has none, and only the comparison of the engine with itself.
@@ -32,6 +36,7 @@ from typing import Any
 
 import torch
 from forced_length_engines import ForcedLengthEngine, release
+from quantized_model import described, emulated
 from workload import PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
@@ -95,8 +100,10 @@ class ForcedLengthContinuous(ForcedLengthEngine, Continuous):
 class Engines:
     """Makes engines for one device and dtype. Weights and processor are loaded once."""
 
-    def __init__(self, settings: EngineSettings, requests: Sequence[Request], lengths: Sequence[int]):
-        self.settings, self.requests, self.lengths = settings, requests, lengths
+    def __init__(
+        self, settings: EngineSettings, requests: Sequence[Request], lengths: Sequence[int], all_fp8: bool = False
+    ) -> None:
+        self.settings, self.requests, self.lengths, self.all_fp8 = settings, requests, lengths, all_fp8
         self._shared: dict[str, Any] = {}
         self._earlier: dict[str, Any] = {}  # environment of the first continuous engine; the others take its capacity
 
@@ -107,9 +114,12 @@ class Engines:
         """An engine as a run makes it that resumes the first one's run; `other` changes parts of its capacity."""
         release()
         kind = ForcedLengthContinuous if self.lengths else Continuous
-        engine = self._loaded(kind(self.settings.model_copy(update={"batch_size": batch_size})))
+        settings = self.settings.model_copy(update={"batch_size": batch_size})
+        engine = self._loaded(kind(settings, all_fp8=self.all_fp8))
         if isinstance(engine, ForcedLengthContinuous):
             engine.lengths = self.lengths
+        if engine.fp8 and not self._earlier:
+            print(described(engine.fp8.forms), flush=True)
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
         engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))
         self._earlier = self._earlier or engine.environment()
@@ -323,7 +333,8 @@ def _compared(
 
 
 def _where(engine: Qwen3VLBackend) -> str:
-    return f"{engine.device.type} {str(engine.dtype).removeprefix('torch.')}"
+    kind = str(engine.dtype).removeprefix("torch.") if engine.settings.quantize == "none" else engine.settings.quantize
+    return f"{engine.device.type} {kind}"
 
 
 # ---- the command ----
@@ -334,20 +345,22 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
     if given.imposed:
         requests = [Request(at, PROMPT, photo, photo.name) for at, photo in enumerate(_photos(given))]
         lengths = [min(length, given.imposed) for length in answer_lengths(given.photos)]
-        engines = Engines(settings(given), requests, lengths)
+        engines = Engines(settings(given), requests, lengths, given.all_fp8)
         first = Tokens()
         yield from against_itself(continuous_conditions(engines, requests, given.alone, given.seed), requests, first)
         yield from other_shapes(engines, requests, first)
         return
     requests = make_requests(_photos(given))
     cuda = given.device != "cpu" and torch.cuda.is_available()
-    whole = Engines(settings(given), requests, ())
+    whole = Engines(settings(given), requests, (), given.all_fp8)
     if given.engine == "transformers":
         yield from against_itself(reference_conditions(whole, requests, given.alone, given.seed), requests, Tokens())
         return
     first = Tokens()
     yield from against_itself(continuous_conditions(whole, requests, given.alone, given.seed), requests, first)
     yield from other_shapes(whole, requests, first)
+    if given.quantize != "none":
+        return
     yield against_reference(whole, requests, first)
     if cuda:
         yield against_reference(Engines(settings(given, dtype="float32"), requests, ()), requests)
@@ -363,6 +376,8 @@ def _photos(given: argparse.Namespace) -> list[Path]:
 
 def settings(given: argparse.Namespace, **other: Any) -> EngineSettings:
     fields = {"checkpoint": given.checkpoint, "device": given.device, "dtype": given.dtype, "attn": given.attn}
+    if given.quantize != "none":
+        fields |= {"quantize": given.quantize, "dtype": "bfloat16"}
     return EngineSettings(
         **(fields | other), photo=PhotoSettings(max_pixels=given.max_pixels),
         sampling=SamplingSettings(max_new_tokens=given.imposed or given.max_new_tokens),
@@ -407,6 +422,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto", help="dtype of the comparison of an engine with itself")
     parser.add_argument("--attn", default="auto")
+    parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
+    parser.add_argument("--all-fp8", action="store_true", help="each product of a decode step in FP8, too")
     parser.add_argument("--max-new-tokens", type=at_least(1), default=SamplingSettings().max_new_tokens)
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seed", type=int, default=0)
@@ -420,13 +437,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     report |= {name: str(given.__dict__[name]) for name in ("folder", "json")}
     report |= {"torch": torch.__version__, "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
     _photos(given)  # drawn before CUDA is initialized, because the drawing processes are forked
-    for check in checks(given):
-        print(check, flush=True)
-        report["checks"].append(asdict(check) | {"kept": check.kept})
-        report["kept"] = report["kept"] and check.kept
-        report["seconds"] = time.monotonic() - started
-        if given.json:
-            given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    with emulated(given.device):
+        for check in checks(given):
+            print(check, flush=True)
+            report["checks"].append(asdict(check) | {"kept": check.kept})
+            report["kept"] = report["kept"] and check.kept
+            report["seconds"] = time.monotonic() - started
+            if given.json:
+                given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
     print(f"{'all kept' if report['kept'] else 'BROKEN'}, {report['seconds']:.0f} s")
     return report
 

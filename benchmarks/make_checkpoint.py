@@ -2,14 +2,18 @@
 
     python benchmarks/make_checkpoint.py OUT                 the shapes of 4B without weights; throughput.py makes them
     python benchmarks/make_checkpoint.py OUT --shape tiny    a few million weights, written to disk: runs anywhere
+    python benchmarks/make_checkpoint.py OUT --shape 32b --fp8 blocks    weights in FP8 as published: 35 GB
 
 Config, tokenizer, processor and chat template are as transformers saves them. The vocabulary comes from the BPE ranks
-in the dashscope package (`pip install --no-deps dashscope`), which is not imported. The shape "4b" is that of the
-public Qwen3-VL-4B-Instruct.
+in the dashscope package (`pip install --no-deps dashscope`), which is not imported. The shapes "4b", "8b" and "32b" are
+those of the public Qwen3-VL Instruct models. Weights are drawn on the GPU where there is one and written tensor by
+tensor, so that neither the GPU nor the host holds them all.
 """
 
 import argparse
 import base64
+import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
+from torch import Tensor
 from transformers import (
     GenerationConfig,
     Qwen2TokenizerFast,
@@ -38,20 +43,37 @@ MORE_TOKENS = (
 FIRST_SPECIAL = 151_643
 VOCABULARY = 151_936  # rows of the embedding; more than there are tokens
 
+ROPE = {
+    "rope_type": "default", "rope_theta": 5_000_000, "mrope_section": [24, 20, 20], "mrope_interleaved": True,
+}  # fmt: skip
+TOWER = {  # of 8B and 32B
+    "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16, "num_position_embeddings": 2304,
+    "deepstack_visual_indexes": [8, 16, 24],
+}  # fmt: skip
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # text, vision
     "4b": (
         {
             "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
-            "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262_144,
-            "rope_parameters": {
-                "rope_type": "default", "rope_theta": 5_000_000, "mrope_section": [24, 20, 20],
-                "mrope_interleaved": True,
-            },
+            "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262_144, "rope_parameters": ROPE,
         },
         {
             "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "out_hidden_size": 2560,
             "num_position_embeddings": 2304, "deepstack_visual_indexes": [5, 11, 17],
         },
+    ),
+    "8b": (
+        {
+            "hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262_144, "rope_parameters": ROPE,
+        },
+        {**TOWER, "out_hidden_size": 4096},
+    ),
+    "32b": (
+        {
+            "hidden_size": 5120, "intermediate_size": 25_600, "num_hidden_layers": 64, "num_attention_heads": 64,
+            "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 262_144, "rope_parameters": ROPE,
+        },
+        {**TOWER, "out_hidden_size": 5120},
     ),
     "tiny": (
         {
@@ -67,9 +89,32 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # text, vision
         },
     ),
 }  # fmt: skip
+UNTIED = ("8b", "32b")  # shapes whose output matrix is not the embeddings
+
+BLOCK, LARGEST, GB = 128, 448.0, 10**9  # rows and columns of a block; the largest number in float8_e4m3fn
+FP8: dict[str, dict[str, Any]] = {  # format → quantization_config as published
+    "blocks": {
+        "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [BLOCK, BLOCK],
+        "modules_to_not_convert": ["lm_head", "model.visual"],
+    },
+    "channels": {
+        "quant_method": "compressed-tensors", "format": "float-quantized", "quantization_status": "compressed",
+        "config_groups": {"group_0": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 8, "type": "float", "symmetric": True, "strategy": "channel", "dynamic": False},
+            "input_activations": {
+                "num_bits": 8, "type": "float", "symmetric": True, "strategy": "token", "dynamic": True,
+            },
+        }},
+        "ignore": ["lm_head", "re:.*visual.*"], "kv_cache_scheme": None,
+    },
+}  # fmt: skip
+SHARD = 4 * GB  # bytes per weight file
 
 
-def write_checkpoint(folder: Path, shape: str, weights: bool, ranks: Path | None = None) -> None:
+def write_checkpoint(
+    folder: Path, shape: str, weights: bool, ranks: Path | None = None, fp8: str | None = None
+) -> None:
     """Writes the whole folder. Without weights, its model.safetensors holds no tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = real_tokenizer(ranks or ranks_file())
@@ -79,15 +124,81 @@ def write_checkpoint(folder: Path, shape: str, weights: bool, ranks: Path | None
         bos_token_id=FIRST_SPECIAL, pad_token_id=FIRST_SPECIAL, do_sample=False,
         eos_token_id=[tokenizer.eos_token_id, FIRST_SPECIAL],
     )  # fmt: skip
-    if weights:
+    if fp8:
+        config.quantization_config = FP8[fp8]
+    if weights and shape == "tiny" and not fp8:
         torch.manual_seed(0)
         model = Qwen3VLForConditionalGeneration(config).to(torch.bfloat16)
         model.generation_config = generation
         model.save_pretrained(folder)
+        return
+    config.save_pretrained(folder)
+    generation.save_pretrained(folder)
+    if weights:
+        write_shards(folder, random_weights(config, fp8))
     else:
-        config.save_pretrained(folder)
-        generation.save_pretrained(folder)
         save_file({}, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def random_weights(config: Qwen3VLConfig, fp8: str | None) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors, on the GPU where there is one: linear layers of the language model in FP8, others in bf16."""
+    with torch.device("meta"):
+        wanted = Qwen3VLForConditionalGeneration(config).state_dict()
+    if config.tie_word_embeddings:
+        del wanted["lm_head.weight"]
+    generator = torch.Generator("cuda" if torch.cuda.is_available() else "cpu").manual_seed(0)
+    for name, like in wanted.items():
+        weight = random_tensor(name, like.shape, generator)
+        if not fp8 or ".language_model.layers." not in name or not name.endswith("proj.weight"):
+            yield name, weight
+        elif fp8 == "blocks":
+            yield from zip((name, f"{name}_scale_inv"), by_block(weight), strict=True)
+        else:
+            yield from zip((name, f"{name}_scale"), by_channel(weight), strict=True)
+
+
+def random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """As transformers initializes it, in bf16: norms 1, biases 0, others normal."""
+    if len(shape) == 1:
+        return torch.full(shape, float(name.endswith(".weight")), dtype=torch.bfloat16, device=generator.device)
+    drawn = torch.empty(shape, dtype=torch.bfloat16, device=generator.device)
+    return drawn.normal_(0, 0.02, generator=generator)
+
+
+def by_block(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """FP8 values, and one scale per block of 128 × 128; the last blocks may be narrower."""
+    rows, columns = weight.shape
+    padded = torch.nn.functional.pad(weight.float(), (0, -columns % BLOCK, 0, -rows % BLOCK))
+    blocks = padded.view(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
+    scales = blocks.abs().amax((1, 3)).clamp(min=1e-12) / LARGEST
+    values = (blocks / scales[:, None, :, None]).view_as(padded)[:rows, :columns]
+    return values.to(torch.float8_e4m3fn), scales.bfloat16()
+
+
+def by_channel(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """FP8 values, and one scale per output channel, (rows, 1)."""
+    scales = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-12) / LARGEST
+    return (weight.float() / scales).to(torch.float8_e4m3fn), scales.bfloat16()
+
+
+def write_shards(folder: Path, weights: Iterator[tuple[str, Tensor]]) -> None:
+    """Weight files of about SHARD bytes, and their index."""
+    places, shard, total = dict[str, str](), dict[str, Tensor](), 0
+
+    def write() -> None:
+        file = f"model-{len(set(places.values())) + 1:05}.safetensors"
+        save_file(shard, folder / file, metadata={"format": "pt"})
+        places.update(dict.fromkeys(shard, file))
+        shard.clear()
+
+    for name, weight in weights:
+        shard[name] = weight.cpu()
+        total += weight.nbytes
+        if sum(tensor.nbytes for tensor in shard.values()) > SHARD:
+            write()
+    write()
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
 
 
 def ranks_file() -> Path:
@@ -155,10 +266,10 @@ def processor(tokenizer: Qwen2TokenizerFast) -> Qwen3VLProcessor:
 def model_config(tokenizer: Qwen2TokenizerFast, shape: str) -> Qwen3VLConfig:
     text, vision = SHAPES[shape]
     token = tokenizer.convert_tokens_to_ids
-    ends = {"bos_token_id": token("<|endoftext|>"), "eos_token_id": token("<|im_end|>")}
+    ends, tied = {"bos_token_id": token("<|endoftext|>"), "eos_token_id": token("<|im_end|>")}, shape not in UNTIED
     return Qwen3VLConfig(
-        text_config={"vocab_size": VOCABULARY, "tie_word_embeddings": True, **ends, **text},
-        vision_config=vision, tie_word_embeddings=True, dtype="bfloat16",
+        text_config={"vocab_size": VOCABULARY, "tie_word_embeddings": tied, **ends, **text},
+        vision_config=vision, tie_word_embeddings=tied, dtype="bfloat16",
         architectures=["Qwen3VLForConditionalGeneration"],  # vLLM needs it
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
@@ -173,12 +284,13 @@ def main() -> None:
         "--weights",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="write random weights; default: only for the shape tiny",
+        help="write random weights; default: only for the shape tiny, and with --fp8",
     )
+    parser.add_argument("--fp8", choices=FP8, help="write the language model's linear layers in this format of FP8")
     parser.add_argument("--ranks", type=Path, help="the file qwen.tiktoken, if dashscope is not installed")
     given = parser.parse_args()
-    weights = given.shape == "tiny" if given.weights is None else given.weights
-    write_checkpoint(given.out, given.shape, weights, given.ranks)
+    weights = bool(given.shape == "tiny" or given.fp8) if given.weights is None else given.weights
+    write_checkpoint(given.out, given.shape, weights, given.ranks, given.fp8)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +24,11 @@ from forced_length_engines import (
     release,
 )
 from host import resident
+from quantized_model import described
 from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_sizes, write_photos
 
 from yanshou.engines import Completion, Request
+from yanshou.engines.checkpoint import fp8_scales
 from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
@@ -52,10 +54,15 @@ class Run:
     slots: int | None = None  # None: as many as the memory holds
     card_gib: int | None = None  # simulates a smaller card: its capacity, and no more memory than it has
     thirds: bool = False  # adds speed and memory of each third to the notes
+    quantize: str = "none"
+
+    @property
+    def in_fp8(self) -> "Run":
+        """The same in FP8."""
+        return replace(self, name=self.name.replace(",", " FP8,", 1), quantize="fp8")
 
 
-RUNS = (
-    Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: vLLM takes 90 % of it
+CONTINUOUS = (
     Run("continuous, all slots", None, 512, "continuous", repeats=3),
     Run("continuous, 8 in flight", 8, 64, "continuous"),
     Run("continuous, 1,048,576 pixels", None, 256, "continuous", max_pixels=1_048_576),
@@ -65,6 +72,12 @@ RUNS = (
     Run("continuous, 5,000 photos", None, 5_000, "continuous", thirds=True),
     *(Run(f"continuous, {slots} slots", None, max(64, slots), "continuous", slots=slots) for slots in SLOTS),
     *(Run(f"continuous, {gib} GB card", None, min(256, 6 * gib), "continuous", card_gib=gib) for gib in CARDS),
+)
+RUNS = (
+    Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: vLLM takes 90 % of it
+    Run("vLLM FP8", None, 512, "vllm", repeats=3, quantize="fp8"),
+    *CONTINUOUS,
+    *(run.in_fp8 for run in CONTINUOUS),
     Run("one by one", 1, 24),
     Run("batch 8 across groups", 8, 96),
     Run("batch 32 across groups", 32, 256),
@@ -183,6 +196,8 @@ def measure(
         notes.append(f"{capacity.slots} slots of {capacity.slot_len} tokens, {tokens} tokens per prefill batch")
     if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
         notes.append(f"out of memory: halved {halvings} times")
+    if isinstance(engine, ForcedLengthContinuous) and engine.fp8:
+        notes.append(described(engine.fp8.forms))
     return result(
         run, passes, start, memory, engine.wasted(passes[-1].tokens), capacity.slots if capacity else None, notes
     )
@@ -299,6 +314,7 @@ def measure_vllm(
     job = {
         "checkpoint": str(first.folder), "weights": has_weights(first.folder), "repeats": repeats,
         "dtype": str(first.dtype).removeprefix("torch."), "prompt": first.render(PROMPT),
+        "quantization": None if run.quantize == "none" or fp8_scales(first.folder) else run.quantize,
         "min_pixels": photo.min_pixels, "max_pixels": photo.max_pixels,
         "photos": [str(request.photo) for request in requests], "lengths": lengths,
     }  # fmt: skip

@@ -6,10 +6,10 @@
 
 A folder without weights gets random weights, made on the device. Each answer has the length given by the workload. A
 batch of the transformers engine decodes up to its longest answer, and what it decodes after the end of the others is
-wasted; the continuous engine refills a slot at once. Its main row and vLLM's row are run three times and the median
-counts. vLLM has a row if it can be imported or lies in the folder --vllm-path. A row that fails shows its error, and
-the others are still measured. The slowest rows, batches inside a group, come last and end after --minutes; they show
-how many photos they did.
+wasted; the continuous engine refills a slot at once. Its main rows and vLLM's rows are run three times and the median
+counts. vLLM has rows if it can be imported or lies in the folder --vllm-path. Rows in FP8 follow those in 16 bits; on a
+CPU, FP8 is emulated. A row that fails shows its error, and the others are still measured. The slowest rows, batches
+inside a group, come last and end after --minutes; they show how many photos they did.
 """
 
 import argparse
@@ -26,14 +26,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from forced_length_engines import ForcedLengthEngine, ForcedLengthTransformers
+from forced_length_engines import ForcedLengthContinuous, ForcedLengthEngine, ForcedLengthTransformers, release
+from quantized_model import emulated, quantize_
 from rows import RUNS, Failed, Result, Run, measure, measure_vllm, warm_up, work
 from workload import LONGEST
 
 from yanshou.settings import EngineSettings, PhotoSettings
 
 COLUMNS = {  # field of a result → title, alignment and width, precision
-    "name": ("run", "<33", ""),
+    "name": ("run", "<37", ""),
     "photos": ("photos", ">6", ""),
     "slots": ("slots", ">5", ""),
     "images_per_s": ("images/s", ">8", ".3f"),
@@ -82,6 +83,9 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     parser.add_argument("--repeats", type=int, default=3, help="most repetitions of a row; the median counts")
     parser.add_argument("--tokens", type=int, default=LONGEST, help="most tokens per answer")
     parser.add_argument("--max-pixels", type=int, help="pixel budget of rows without one of their own")
+    parser.add_argument(
+        "--keep", default="", metavar="REGEX", help="layers that stay in 16 bits in the FP8 rows, by their names"
+    )
     parser.add_argument("--minutes", type=float, default=2.5, help="time limit of a row inside groups")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     parser.add_argument("--vllm-path", type=Path, help="the folder that contains vllm, if it is not installed")
@@ -95,14 +99,28 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
 
 
 class Measurements:
-    """The rows of one call, on one set of weights."""
+    """The rows of one call, on one set of weights: in 16 bits or in FP8, whichever the row needs."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.given = given
         photo = PhotoSettings(max_pixels=given.max_pixels) if given.max_pixels else PhotoSettings()
-        settings = EngineSettings(checkpoint=given.checkpoint, device=given.device, attn=given.attn, photo=photo)
-        self.engine = ForcedLengthTransformers(settings)
+        self._settings = EngineSettings(checkpoint=given.checkpoint, device=given.device, attn=given.attn, photo=photo)
+        self.engine: ForcedLengthEngine = ForcedLengthTransformers(self._settings)
         self._warm = False
+
+    def hold(self, quantize: str) -> None:
+        """Frees the weights and holds them in the other form, if a row needs it."""
+        if self.engine.settings.quantize != quantize:
+            vars(self.engine).pop("model", None)
+            release()
+            self.engine = ForcedLengthTransformers(self._settings) if quantize == "none" else self._in_fp8()
+
+    def _in_fp8(self) -> ForcedLengthContinuous:
+        settings = self._settings.model_copy(update={"dtype": "bfloat16"})
+        engine = ForcedLengthContinuous(settings.model_copy(update={"quantize": "fp8"}))
+        if self.given.keep:
+            vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, engine.fp8.forms, self.given.keep)
+        return engine
 
     def row(self, run: Run) -> Result | Failed:
         try:
@@ -116,6 +134,7 @@ class Measurements:
         repeats = min(run.repeats, given.repeats)
         if run.engine == "vllm":
             return measure_vllm(run, self.engine, requests, lengths, repeats, given.vllm_path)
+        self.hold(run.quantize)
         if run.engine in ("transformers", "generate") and not self._warm:
             warm_up(self.engine, requests)
             self._warm = True
@@ -130,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     print(json.dumps(report["hardware"], ensure_ascii=False), titles(), sep="\n", flush=True)
     results = []
     for run in runs:
-        results.append(measurements.row(run))
+        with emulated(given.device):
+            results.append(measurements.row(run))
         print(lines(results[-1]), flush=True)
         report["runs"].append(asdict(results[-1]))
         if given.json:

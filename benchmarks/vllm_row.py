@@ -42,7 +42,7 @@ def main(job_file: str, result_file: str) -> None:
         model=job["checkpoint"], load_format="auto" if job["weights"] else "dummy", dtype=job["dtype"],
         max_model_len=4_096, gpu_memory_utilization=0.9, limit_mm_per_prompt={"image": 1, "video": 0},
         mm_processor_kwargs={"size": {"shortest_edge": job["min_pixels"], "longest_edge": job["max_pixels"]}},
-        disable_log_stats=True, attention_config={"backend": "FLASH_ATTN"},
+        disable_log_stats=True, attention_config={"backend": "FLASH_ATTN"}, quantization=job["quantization"],
     )  # fmt: skip
     warm = [WARM_TOKENS] * len(job["photos"][:WARM_PHOTOS])
     prompt_tokens = answer(llm, job["prompt"], job["photos"][:WARM_PHOTOS], warm)

@@ -20,6 +20,8 @@ import invariance
 import logits
 import make_checkpoint
 import memory_pressure
+import products
+import quality
 import rows
 import scale
 import threshold_guarantee
@@ -30,6 +32,9 @@ import workload
 
 from yanshou.engines import ENGINES, Request
 from yanshou.engines.continuous.capacity import RequestBounds
+from yanshou.engines.continuous.fp8.forms import decode_forms
+from yanshou.engines.continuous.fp8.plan import Fp8Plan
+from yanshou.engines.loading import load_weights
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
@@ -125,16 +130,18 @@ def test_a_folder_without_weights_gets_random_weights(bare: Path) -> None:
 
 
 def test_throughput_measures_rows_of_each_kind(real: Path, photos: Path, tmp_path: Path) -> None:
-    names = ("continuous, answers twice as long", "continuous, 5,000 photos", "continuous, 8 slots", "one by one",
-             "batch ≤ 8 inside a group")  # fmt: skip
-    options = ["--only", "twice|5,000| 8 slots|one by one|^batch ≤", "--json", str(tmp_path / "results.json")]
+    names = ("continuous, answers twice as long", "continuous, 5,000 photos", "continuous, 8 slots",
+             "continuous FP8, 8 slots", "one by one", "batch ≤ 8 inside a group")  # fmt: skip
+    only = r"^continuous, (.*twice|5,000)| 8 slots|one by one|^batch ≤"
+    options = ["--only", only, "--json", str(tmp_path / "results.json")]
     results = throughput.main([*small(real, photos), *options])
     assert [(result.name, result.photos) for result in results] == [(name, 3) for name in names]
     assert all(result.images_per_s >= result.groups_per_s > 0 and 0 <= result.waiting < 1 for result in results)
-    twice, long, slots, *_ = results
+    twice, long, slots, in_fp8, *_ = results
     assert twice.useful_tokens_per_s * twice.seconds == pytest.approx(2 * 3 * 4)
     assert len(long.thirds) == 3
-    assert slots.slots == 8
+    assert slots.slots == in_fp8.slots == 8
+    assert in_fp8.notes[1] == "FP8; decode steps: qkv bf16, o bf16, gate_up bf16, down bf16"
     written: dict[str, Any] = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert [run["name"] for run in written["runs"]] == list(names)
     assert {"torch", "transformers", "device", "dtype", "attention"} <= set(written["hardware"])
@@ -149,7 +156,7 @@ def test_a_row_that_fails_shows_its_error_and_the_others_are_measured(
         return rows.result(run, [rows.Pass(2.0, 6, 60, 0.5)], 1.0, (0, 0), 0.0, run.slots, [])
 
     monkeypatch.setattr(throughput, "measure", measure)
-    failed, measured = throughput.main([*small(real, photos), "--only", "(64|128) slots"])
+    failed, measured = throughput.main([*small(real, photos), "--only", "^continuous, (64|128) slots"])
     assert failed == rows.Failed("continuous, 64 slots", "OutOfMemoryError: no memory left")
     assert isinstance(measured, rows.Result)
     assert (measured.images_per_s, measured.useful_tokens_per_s, measured.waiting) == (3.0, 30.0, 0.25)
@@ -172,21 +179,25 @@ def test_plain_generate_writes_what_the_engine_writes(photos: Path) -> None:
 
 
 def test_smaller_cards_have_fewer_slots(bare: Path, tmp_path: Path) -> None:
-    """The plan for a 4B checkpoint in bf16 at the default budget. Needs no card; weights are counted without any."""
+    """The plan for a 4B checkpoint at the default budget. Needs no card; weights are counted without any."""
     for path in bare.iterdir():
         if path.name != "config.json":
             (tmp_path / path.name).symlink_to(path)
     tokenizer = make_checkpoint.Qwen2TokenizerFast.from_pretrained(bare)
-    make_checkpoint.model_config(tokenizer, "4b").save_pretrained(tmp_path)
+    config = make_checkpoint.model_config(tokenizer, "4b")
+    config.save_pretrained(tmp_path)
     engine = forced_length_engines.ForcedLengthContinuous(EngineSettings(checkpoint=str(tmp_path), device="cpu"))
     assert round(engine.parameter_count / 1e9, 2) == 4.44
     engine.device, engine.dtype = torch.device("cuda"), torch.bfloat16
+    bounds = RequestBounds(1_222, 803, 768, scored=False)
+    in_fp8 = Fp8Plan(decode_forms(config.text_config), torch.bfloat16)
     slots = {}
     for run in rows.RUNS:
         if run.card_gib:
             engine.simulated_memory = rows.card_bytes(run.card_gib)
-            slots[run.card_gib] = engine.planner.plan(RequestBounds(1_222, 803, 768, scored=False)).slots
-    assert slots == {12: 5, 16: 16, 24: 56, 40: 120, 80: 256}
+            engine.fp8 = in_fp8 if run.quantize == "fp8" else None
+            slots[run.quantize, run.card_gib] = engine.planner.plan(bounds).slots
+    assert list(slots.values()) == [5, 16, 56, 120, 256, 16, 32, 64, 136, 256]
 
 
 VLLM = """
@@ -201,6 +212,7 @@ class SamplingParams:
 class LLM:
     def __init__(self, **settings):
         assert settings["mm_processor_kwargs"]["size"]["longest_edge"] == 65_536
+        assert settings["quantization"] == "fp8"
         self.llm_engine = self
 
     def generate(self, prompts, sampling, use_tqdm):
@@ -230,12 +242,58 @@ def test_vllm_is_measured_in_its_own_process(real: Path, photos: Path, tmp_path:
     (tmp_path / "vllm").mkdir()
     (tmp_path / "vllm" / "__init__.py").write_text(VLLM, encoding="utf-8")
     (result,) = throughput.main(
-        [*small(real, photos), "--only", "vLLM", "--repeats", "2", "--vllm-path", str(tmp_path)]
+        [*small(real, photos), "--only", "vLLM FP8", "--repeats", "2", "--vllm-path", str(tmp_path)]
     )
     assert isinstance(result, rows.Result), result
     assert (result.photos, len(result.repeats), result.waiting) == (3, 2, None)
     assert result.useful_tokens_per_s * result.seconds == pytest.approx(3 * 4)
     assert result.notes == ("vLLM 0, 3 prompt tokens",)
+
+
+# ---- FP8 ----
+
+
+def test_checkpoints_in_published_formats_of_fp8_are_loaded(real: Path, tmp_path: Path) -> None:
+    """The stored values × scales are the weights but for their rounding, 2.7 % of their norm."""
+    tokenizer = make_checkpoint.Qwen2TokenizerFast.from_pretrained(real)
+    config = make_checkpoint.model_config(tokenizer, "tiny")
+    expected = dict(make_checkpoint.random_weights(config, None))
+    for name in ("blocks", "channels"):
+        config.quantization_config = make_checkpoint.FP8[name]
+        config.save_pretrained(tmp_path / name)
+        make_checkpoint.write_shards(tmp_path / name, make_checkpoint.random_weights(config, name))
+        loaded = load_weights(tmp_path / name, torch.float32, "eager").state_dict()
+        for key, weight in expected.items():
+            distance = float((loaded[key] - weight.float()).norm() / weight.float().norm().clamp(min=1))
+            in_fp8 = ".language_model.layers." in key and key.endswith("proj.weight")
+            assert (0.01 < distance < 0.03) if in_fp8 else distance == 0, key
+
+
+def test_rounding_has_one_scale_per_block() -> None:
+    x = torch.tensor([[448.0, 17.0, 0.5, 0.3], [1.0, 2.0, 4.0, 8.0]])
+    # of e4m3 in [16, 32) every second number, in [256, 448] every 32nd; 0.3 is between 0.28125 and 0.3125
+    assert logits.rounded(x, 1, 4)[0].tolist() == [448, 16, 0.5, 0.3125]
+    assert logits.rounded(x, 1, 2)[0, 2:].tolist() == pytest.approx([0.5, 0.5 * 256 / 448])
+    assert logits.rounded(x, 2, 3).shape == x.shape
+
+
+def test_products_are_those_of_the_shape() -> None:
+    """Per photo: of the vision tower 1.8 TFLOP, of a prefill batch 5.7, of decode steps 0.4."""
+    text, vision = make_checkpoint.SHAPES["4b"]
+    config = make_checkpoint.Qwen3VLConfig(text_config=text, vision_config=vision)
+    tflop: dict[str, float] = {}
+    for product in products.products(config):
+        tflop[product.part] = tflop.get(product.part, 0) + product.tflop * product.per_photo
+    assert tflop == pytest.approx({"vision": 1.80, "prefill": 5.67, "decode": 0.40}, rel=0.01)
+
+
+def test_a_group_that_only_one_run_has_counts_as_different() -> None:
+    assert quality.differing({("甲", "1"): "pass", ("甲", "2"): "fail"}, {("甲", "1"): "pass"}) == 1
+    row = quality.Row("all in FP8", 3_400, 17, 1_000, 0.999, -0.0009, 2, 1, 0.02, 9.0)
+    assert row.kept
+    assert str(row).startswith("kept    all in FP8                      17 of 3,400 lines differ (0.50%)")
+    for worse in ({"lines": 18}, {"f1_change": 0.0011}, {"flips": 3}):
+        assert not replace(row, **worse).kept
 
 
 # ---- invariance and logits ----

@@ -105,6 +105,29 @@ def test_stop_tokens_and_names_of_weights_are_checked_without_loading(tiny: Path
     assert "11 weights are missing, first model.language_model.layers.2." in fault
 
 
+@pytest.mark.parametrize(
+    ("capability", "level", "text"),
+    [
+        ((9, 0), "ok", "cuda:0: --quantize fp8 runs on it"),
+        (
+            (8, 0), "note",
+            "cuda:0: --quantize fp8 needs compute capability 8.9 or later, and a GPU has compute capability 8.0",
+        ),
+    ],
+)  # fmt: skip
+def test_it_says_whether_a_gpu_runs_fp8(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], level: str, text: str
+) -> None:
+    gpu = {
+        "is_available": True, "device_count": 1, "mem_get_info": (2**34, 2**35), "get_device_name": "a GPU",
+        "get_device_capability": capability,
+    }  # fmt: skip
+    for name, value in gpu.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, value=value: value)
+    found = [finding for finding in examine() if finding.text.startswith("cuda:0")]
+    assert found == [Finding("ok", "cuda:0 a GPU, 16.0 of 32.0 GiB free"), Finding(level, text)]
+
+
 def test_files_of_weights_that_are_not_read_are_a_note(tiny: Path, tmp_path: Path) -> None:
     others = [written(name, "x") for name in ("optimizer.pt", "consolidated.safetensors", "training_args.bin")]
     (note,) = [note for note in findings(spoilt(tiny, tmp_path / "all", *others), "note") if "not read" in note]

@@ -1,10 +1,10 @@
-"""Which errors mean that a process can compute nothing on its GPU any more."""
+"""Which devices multiply FP8, and which errors mean that a process can compute nothing on its GPU any more."""
 
 import pytest
 import torch
 
 from yanshou.engines.base import OutOfMemoryError
-from yanshou.engines.device import is_device_broken, is_out_of_memory
+from yanshou.engines.device import is_device_broken, is_out_of_memory, lacks_fp8
 from yanshou.errors import CheckpointError
 
 ASSERTED = "CUDA error: device-side assert triggered\nSearch for `cudaErrorAssert' in https://docs.nvidia.com/cuda"
@@ -69,3 +69,14 @@ def test_the_cause_counts(explicit: bool) -> None:
     assert is_device_broken(chained(CheckpointError("cannot be loaded"), broken, explicit))
     assert is_device_broken(chained(broken, full, explicit))
     assert not is_device_broken(chained(CheckpointError("does not fit"), full, explicit))
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)])
+def test_a_gpu_multiplies_fp8_from_a_compute_capability_on(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    major, minor = capability
+    why = f"a GPU has compute capability {major}.{minor}" if capability < (8, 9) else ""
+    assert lacks_fp8(torch.device("cuda", 0)) == why

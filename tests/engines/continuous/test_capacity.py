@@ -31,6 +31,14 @@ FOUR_B = SimpleNamespace(
     vision_config=SimpleNamespace(hidden_size=1_024, intermediate_size=4_096),
 )  # fmt: skip
 PARAMETERS = 4_440_000_000
+THIRTY_TWO_B = SimpleNamespace(
+    text_config=SimpleNamespace(
+        num_hidden_layers=64, num_attention_heads=64, num_key_value_heads=8, head_dim=128, hidden_size=5_120,
+        intermediate_size=25_600,
+    ),
+    vision_config=SimpleNamespace(hidden_size=1_152, intermediate_size=4_304),
+)  # fmt: skip
+BYTES_OF_32B = 35_120_000_000  # in FP8: 31.6 GB of layers and tower, 3.5 GB of embeddings, head and mergers in 16 bits
 
 PHOTOS = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)
 LARGE_PHOTOS = RequestBounds(kv_len=2_600, prefill_tokens=2_100, visual_tokens=2_048, scored=False)
@@ -82,6 +90,28 @@ def test_a_prefill_batch_is_no_larger_than_its_sequences_can_fill() -> None:
 @pytest.mark.parametrize(("gib", "slots"), [(7.6, 1), (11.9, 6), (23.6, 56), (79.1, 256)])
 def test_slots_of_the_4b_model(gib: float, slots: int) -> None:
     assert plan_capacity(budget(gib), PHOTOS).slots == slots
+
+
+@pytest.mark.parametrize(
+    ("card", "slots_of_4b", "slots_of_32b"), [(12, 16, 1), (16, 32, 1), (24, 64, 1), (40, 136, 1), (80, 256, 96)]
+)
+def test_slots_in_fp8(card: int, slots_of_4b: int, slots_of_32b: int) -> None:
+    """A card reports 97 % of its nominal memory. The 32B model runs on the largest, which in 16 bits it does not."""
+    in_fp8 = 36 * 9_728 * 2_560 * 3 + 24 * (4 * 1_024 + 2 * 4_096) * 1_024  # MLPs, and the tower
+    scales = 36 * (6_144 + 2_560 + 19_456 + 2_560) + 24 * (3_072 + 1_024 + 4_096 + 1_024)
+    copies = 36 * (6_144 + 4_096) * 2_560  # qkv and o: in FP8, and in 16 bits for decode steps
+    weight_bytes = 2 * PARAMETERS - in_fp8 + copies + 4 * scales
+    made = MemoryBudget(FOUR_B, torch.bfloat16, weight_bytes, int(0.97 * card * GIB), 0.9, fp8=True)
+    assert plan_capacity(made, PHOTOS).slots == slots_of_4b
+    large = replace(made, config=THIRTY_TWO_B, weight_bytes=BYTES_OF_32B)
+    assert plan_capacity(large, PHOTOS).slots == slots_of_32b
+
+
+def test_activations_take_less_in_fp8() -> None:
+    """A photo's 3,072 patches in the tower of 4B: the input of an MLP's last product has 4,096 bytes, not 8,192."""
+    plain, fp8 = (activation_bytes(FOUR_B, torch.bfloat16, 768, fp8) for fp8 in (False, True))
+    assert plain == 3_072 * 2 * (9 * 1_024 + 1_536 + 2 * 4_096)
+    assert plain - fp8 == 3_072 * 4_096
 
 
 def test_a_cpu_has_a_fixed_capacity() -> None:

@@ -22,7 +22,14 @@ def test_a_missing_sdk_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "given",
-    [{"device": "cuda"}, {"batch_size": 4}, {"gpu_memory": 0.5}, {"dtype": "float32"}, {"attn": "eager"}],
+    [
+        {"device": "cuda"},
+        {"batch_size": 4},
+        {"gpu_memory": 0.5},
+        {"dtype": "float32"},
+        {"quantize": "fp8"},
+        {"attn": "eager"},
+    ],
     ids=str,
 )
 def test_a_setting_that_would_do_nothing_is_refused(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from yanshou.engines.base import RunPlan
 from yanshou.engines.workers.messages import WorkerFacts, WorkerPlan
 from yanshou.errors import CheckpointError, RunError
+from yanshou.storage.settings_diff import ABSENT, differences
 from yanshou.text import truncate
 
 CAPACITY = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")  # as an environment records it
@@ -20,7 +21,9 @@ def check_alike(first: WorkerFacts, other: WorkerFacts, mixed: bool) -> None:
     A CheckpointError ends the run over all missions.
     """
     if difference := _difference(first, other, first.identity, other.identity):
-        raise CheckpointError(f"the workers' answers would differ: {difference}. Give all hosts the same checkpoint.")
+        raise CheckpointError(
+            f"the workers' answers would differ: {difference}. Give all hosts the same checkpoint and the same yanshou."
+        )
     if not mixed and (difference := _difference(first, other, _hardware(first), _hardware(other))):
         raise RunError(
             f"the workers differ: {difference}. The same photo could get another line. Make them alike, choose fewer "
@@ -54,8 +57,7 @@ def _hardware(facts: WorkerFacts) -> dict[str, Any]:
 
 def _difference(first: WorkerFacts, other: WorkerFacts, one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
     """The first value that differs, with both hosts."""
-    for name in {**one, **two}:
-        if one.get(name) != two.get(name):
-            values = [truncate(str(values.get(name, "none")), LONGEST) for values in (one, two)]
-            return f"{name} is {values[0]} on {first.host}, {values[1]} on {other.host}"
+    for change in differences(one, two):
+        values = ["none" if value is ABSENT else truncate(str(value), LONGEST) for value in (change.file, change.run)]
+        return f"{change.key} is {values[0]} on {first.host}, {values[1]} on {other.host}"
     return ""

@@ -1,0 +1,205 @@
+"""What FP8 changes on the demo checkpoint: lines, their entries against the truth, and verdicts.
+
+    python benchmarks/quality.py demo                            # 1,000 drawn groups, about 3,400 photos, on one GPU
+    python benchmarks/quality.py demo --each                     # then with one kind of layers after another in 16 bits
+    python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
+
+Each run summarizes the same photos and judges the same groups, in 16 bits and in FP8. Every product that can be FP8 is
+FP8, also in decode steps, where the engine keeps the small products of a checkpoint like this one in 16 bits.
+
+lines      of photos, that differ from those in 16 bits in any character; at most 0.5 % may
+F1         of entries against the truth, as `yanshou score` computes it; at most 0.001 from that in 16 bits
+flips      verdicts on the run's own lines that differ from those in 16 bits; at most 0.2 % of the groups may
+judge      the same on the lines in 16 bits: what the judge alone changes
+p_pass     the largest change of p_pass, on the run's own lines
+
+Exit status 1 if more differs.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from forced_length_engines import release
+from quantized_model import described, emulated, quantize_
+
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.evaluate.summaries import score
+from yanshou.missions import load_missions
+from yanshou.settings import EngineSettings, JudgeSettings, StageASettings, VerdictEngineSettings
+from yanshou.stage_a.summarize import summarize_directory
+from yanshou.stage_b.judge import judge_files
+from yanshou.world.synth import synthesize
+
+LINES, F1, FLIPS = 0.005, 0.001, 0.002  # what may differ: share of photos, difference, share of groups
+KEPT = {  # layers in 16 bits → their names
+    "vision tower": r"visual", "language model": r"language_model", "attention": r"self_attn", "qkv": r"[qkv]_proj",
+    "o": r"o_proj", "gate and up": r"(gate|up)_proj", "down": r"down_proj", "first layers": r"\.0\.",
+}  # fmt: skip
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in FP8 compared with the run in 16 bits."""
+
+    name: str
+    photos: int
+    lines: int  # that differ
+    groups: int
+    f1: float
+    f1_change: float
+    flips: int
+    judge: int
+    p_pass: float
+    seconds: float
+
+    @property
+    def kept(self) -> bool:
+        few = self.lines <= LINES * self.photos and self.flips <= FLIPS * self.groups
+        return few and abs(self.f1_change) <= F1
+
+    def __str__(self) -> str:
+        return (
+            f"{'kept' if self.kept else 'BROKEN':<6}  {self.name:<28}  {self.lines:>4} of {self.photos:,} lines differ "
+            f"({self.lines / self.photos:.2%}); F1 {self.f1:.5f} ({self.f1_change:+.5f}); "
+            f"{self.flips} of {self.groups:,} verdicts flip, the judge alone {self.judge}; "
+            f"p_pass by {self.p_pass:.4f} at most; {self.seconds:.0f} s"
+        )
+
+
+class Runs:
+    """Runs of one checkpoint over one set of groups, each in a folder of its own."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given, self.known = given, load_missions()
+        self.input_dir = given.folder / f"{given.groups} groups, seed {given.seed}"
+        if not (self.input_dir / "truth.jsonl").exists():
+            shutil.rmtree(self.input_dir, ignore_errors=True)
+            synthesize(self.input_dir, given.groups, given.seed, list(self.known))
+
+    def engine(self, settings: EngineSettings, keep: str) -> ContinuousEngine:
+        release()  # the memory of the one before
+        engine = ContinuousEngine(settings, all_fp8=settings.quantize == "fp8")
+        if keep:
+            plain = ContinuousEngine(settings.model_copy(update={"quantize": "none"}))
+            vars(engine)["model"] = quantize_(plain.model, engine.fp8.forms, keep)
+        return engine
+
+    def settings(self, kind: type[EngineSettings], quantize: str) -> EngineSettings:
+        given = self.given
+        return kind(checkpoint=given.checkpoint, device=given.device, dtype="bfloat16", quantize=quantize)
+
+    def summarize(self, name: str, quantize: str, keep: str = "") -> list[Path]:
+        """The files of summaries."""
+        settings = self.settings(EngineSettings, quantize)
+        stage = StageASettings(
+            input_dir=self.input_dir, output_dir=self.output_dir(name), missions=("all",), engine=settings
+        )
+        return [result.lines for result in summarize_directory(stage, self.engine(settings, keep))]
+
+    def judge(self, name: str, files: Sequence[Path], quantize: str, keep: str = "") -> list[Path]:
+        """The files of verdicts on these summaries."""
+        settings = self.settings(VerdictEngineSettings, quantize)
+        stage = JudgeSettings(stage_a=tuple(files), output_dir=self.output_dir(name), engine=settings)
+        return [result.lines for result in judge_files(stage, self.engine(settings, keep))]
+
+    def output_dir(self, name: str) -> Path:
+        folder: Path = self.given.folder / "out" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
+    def f1(self, files: Sequence[Path]) -> float:
+        found = score(self.input_dir / "truth.jsonl", files, self.known).overall.entries.f1
+        assert found is not None
+        return found
+
+
+def compared(runs: Runs, name: str, keep: str, plain: Sequence[Path], plain_verdicts: Sequence[Path]) -> Row:
+    """A run in FP8, with the layers whose name matches `keep` in 16 bits, beside the run in 16 bits."""
+    started = time.monotonic()
+    files = runs.summarize("fp8 lines", "fp8", keep)
+    verdicts = runs.judge("fp8 verdicts", files, "fp8", keep)
+    same = runs.judge("fp8 verdicts on the same lines", plain, "fp8", keep)
+    lines, verdicts_before = photos(plain), groups(plain_verdicts)
+    own, f1 = groups(verdicts), runs.f1(files)
+    moved = [abs(own[key][1] - before[1]) for key, before in verdicts_before.items() if key in own]
+    return Row(
+        name, len(lines), differing(lines, photos(files)), len(verdicts_before), f1, f1 - runs.f1(plain),
+        differing(verdicts_of(verdicts_before), verdicts_of(own)),
+        differing(verdicts_of(verdicts_before), verdicts_of(groups(same))), max(moved), time.monotonic() - started,
+    )  # fmt: skip
+
+
+def records(files: Sequence[Path]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    for file in files:
+        for line in file.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            yield (record["mission"], record["label"], record["group_id"]), record
+
+
+def photos(files: Sequence[Path]) -> dict[Key, str]:
+    """The line of each photo."""
+    return {(*key, photo): line for key, record in records(files) for photo, line in record["per_image"].items()}
+
+
+def groups(files: Sequence[Path]) -> dict[Key, tuple[str, float]]:
+    """Verdict and p_pass of each group."""
+    return {key: (record["verdict"], record["p_pass"]) for key, record in records(files)}
+
+
+def verdicts_of(found: dict[Key, tuple[str, float]]) -> dict[Key, str]:
+    return {key: verdict for key, (verdict, _) in found.items()}
+
+
+def differing(one: dict[Key, str], other: dict[Key, str]) -> int:
+    """What only one of them has differs, too."""
+    return sum(one.get(key) != other.get(key) for key in one | other)
+
+
+def rows(given: argparse.Namespace) -> Iterator[Row]:
+    runs = Runs(given)
+    plain = runs.summarize("lines", "none")
+    verdicts = runs.judge("verdicts", plain, "none")
+    print(f"in 16 bits: {len(photos(plain)):,} photos, F1 {runs.f1(plain):.5f}, {len(groups(verdicts)):,} verdicts")
+    forms = runs.engine(runs.settings(EngineSettings, "fp8"), "").fp8.forms
+    print(f"every product is in FP8: {described(forms)}", flush=True)
+    yield (first := compared(runs, "all in FP8", "", plain, verdicts))
+    if given.each or not first.kept:
+        for name, keep in KEPT.items():
+            yield compared(runs, f"{name} in 16 bits", keep, plain, verdicts)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description="What FP8 changes: lines, entries, verdicts.")
+    parser.add_argument("checkpoint", help='a trained checkpoint folder, or "demo"')
+    parser.add_argument("--groups", type=int, default=1_000)
+    parser.add_argument(
+        "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
+    )
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")
+    parser.add_argument("--json", type=Path, help="file for the results, written after every row")
+    given = parser.parse_args(arguments)
+    report: dict[str, Any] = {"checkpoint": given.checkpoint, "all_fp8": True, "rows": []}
+    with emulated(given.device):
+        for row in rows(given):
+            print(row, flush=True)
+            report["rows"].append(asdict(row) | {"kept": row.kept})
+            if given.json:
+                given.json.write_text(json.dumps(report, ensure_ascii=False, indent=1), encoding="utf-8")
+    report["kept"] = report["rows"][0]["kept"]
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(not main()["kept"])

@@ -1,0 +1,41 @@
+"""FP8 in the benchmarks: some layers in 16 bits, what the output says about it, and emulation on a CPU."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
+from yanshou.engines.continuous.fp8.linear import Fp8Linear
+
+
+def quantize_(model: Any, forms: Mapping[str, Any], keep: str = "") -> Any:
+    """The loaded model in FP8, layer by layer; layers whose name matches the regular expression `keep` stay as is."""
+    for name, keep_weight in list(fp8_layers(model, forms)):
+        if not (keep and re.search(keep, name)):
+            replace_layer(model, name, Fp8Linear.of(model.get_submodule(name), keep_weight))
+    return model
+
+
+def described(forms: Mapping[str, str], keep: str = "") -> str:
+    """What runs in FP8, for the output."""
+    steps = ", ".join(f"{name} {form}" for name, form in forms.items())
+    kept = f"; in 16 bits: layers named {keep}" if keep else ""
+    return f"FP8; decode steps: {steps}{kept}"
+
+
+def on_cpu(device: str) -> bool:
+    return device == "cpu" or not torch.cuda.is_available()
+
+
+@contextmanager
+def emulated(device: str) -> Iterator[None]:
+    """Lets FP8 run on a CPU, where torch rounds to FP8 and multiplies in float32: to see that a benchmark runs."""
+    if not on_cpu(device):
+        yield
+        return
+    with patch("yanshou.engines.device.lacks_fp8", return_value=""):
+        yield

@@ -1,0 +1,174 @@
+"""Where --quantize fp8 is refused, what it saves, and that a run records and keeps it."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from support.checkpoints import settings, write_tiny
+from support.cli_runs import run
+from support.lines import SHIELD
+from support.moe import write_moe
+from support.requests import answers, mixed
+from support.stage_a_runs import run_file
+from transformers import Qwen3VLConfig
+
+from yanshou.engines import device, load_engine
+from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.fp8.forms import decode_forms
+from yanshou.engines.continuous.fp8.plan import Fp8Plan
+from yanshou.errors import CheckpointError, UsageError
+from yanshou.settings import EngineSettings
+from yanshou.world.draw import draw
+from yanshou.world.scene import random_scene
+
+BF16, CPU, GPU = torch.bfloat16, torch.device("cpu"), torch.device("cuda", 0)
+BIASED = {"attention_bias": True}
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU may run FP8, as torch emulates it."""
+    monkeypatch.setattr(device, "lacks_fp8", lambda _: "")
+
+
+@pytest.fixture
+def ampere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA A100")
+
+
+def quantized(folder: Path, **options: Any) -> EngineSettings:
+    return settings(folder).model_copy(update={"dtype": "bfloat16", "quantize": "fp8", **options})
+
+
+# ---- refusals ----
+
+
+def test_a_cpu_is_refused_by_the_engine_that_auto_chooses(tiny: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_engine(quantized(tiny))
+    assert str(caught.value) == (
+        "--quantize fp8 needs a GPU of compute capability 8.9 or later, and this run is on the CPU. Leave it out."
+    )
+
+
+@pytest.mark.usefixtures("ampere")
+def test_an_older_gpu_is_refused(tiny: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        Fp8Plan.of(tiny, GPU, BF16)
+    assert str(caught.value) == (
+        "--quantize fp8 needs a GPU of compute capability 8.9 or later, and NVIDIA A100 has compute capability 8.0. "
+        "Leave it out, or choose another GPU with --device."
+    )
+
+
+@pytest.mark.usefixtures("emulated")
+def test_another_dtype_is_refused(tiny: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^--quantize fp8 needs bfloat16 beside it, and --dtype is float16\. Give --d"
+    ):
+        ContinuousEngine(quantized(tiny, dtype="float16"))
+
+
+@pytest.mark.parametrize("name", ["transformers", "scripted", "endpoint"])
+def test_another_engine_is_refused(tiny: Path, name: str) -> None:
+    server = ["--endpoint", "http://127.0.0.1:1/v1", "--model", "m"] if name == "endpoint" else []
+    ran = run(
+        "summarize", "--checkpoint", str(tiny), "--engine", name, "--quantize", "fp8", "--input-dir", str(tiny),
+        "--output-dir", str(tiny / "out"), "--mission", SHIELD, *server,
+    )  # fmt: skip
+    assert ran.exit_code == 2
+    said = f"--quantize fp8 is for the continuous engine, and --engine is {name}. Leave one of the two out."
+    assert said in " ".join(ran.output.split())
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_mixture_of_experts_is_refused(tiny: Path, tmp_path: Path) -> None:
+    folder = write_moe(tiny, tmp_path / "moe")
+    with pytest.raises(CheckpointError) as caught:
+        load_engine(quantized(folder))
+    assert str(caught.value) == (
+        f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave --quantize out."
+    )
+
+
+@pytest.mark.usefixtures("emulated")
+def test_widths_that_the_gpu_does_not_take_are_refused(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "odd", {"intermediate_size": 72})
+    with pytest.raises(CheckpointError) as caught:
+        ContinuousEngine(quantized(folder))
+    assert str(caught.value) == (
+        f"{folder}: model.visual.blocks.0.mlp.linear_fc1 is 72 × 32, and a product in FP8 needs multiples of 16 on "
+        "both sides. Leave --quantize out."
+    )
+
+
+# ---- a run ----
+
+
+@pytest.mark.usefixtures("emulated")
+@pytest.mark.parametrize("all_fp8", [False, True])
+def test_the_plan_knows_the_bytes_of_the_model(tmp_path: Path, all_fp8: bool) -> None:
+    folder = write_tiny(tmp_path / "tiny", **BIASED)
+    engine = ContinuousEngine(quantized(folder), all_fp8)
+    model = engine.model
+    layers = [*model.parameters(), *(buffer for name, buffer in model.named_buffers() if "inv_freq" not in name)]
+    assert engine.memory_budget().weight_bytes == sum(tensor.nbytes for tensor in layers)
+    assert engine.memory_budget().fp8
+
+
+def test_what_is_saved_at_the_shape_of_32b() -> None:
+    """All products of a decode step are large enough for FP8 there, so no weight is kept twice."""
+    text = {
+        "hidden_size": 5_120, "intermediate_size": 25_600, "num_hidden_layers": 64, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "head_dim": 128,
+    }  # fmt: skip
+    vision = {"depth": 27, "hidden_size": 1_152, "intermediate_size": 4_304, "out_hidden_size": 5_120}
+    config = Qwen3VLConfig(text_config=text, vision_config=vision)
+    plan = Fp8Plan(decode_forms(config.text_config), BF16)
+    assert set(plan.forms.values()) == {"fp8"}
+    layers = 64 * (10_240 * 5_120 + 5_120 * 8_192 + 51_200 * 5_120 + 5_120 * 25_600)
+    tower = 27 * (3_456 + 1_152 + 2 * 4_304) * 1_152
+    scales = 4 * (64 * (10_240 + 5_120 + 51_200 + 5_120) + 27 * (3_456 + 1_152 + 4_304 + 1_152))
+    assert plan.saved_bytes(config) == layers + tower - scales
+
+
+@pytest.mark.usefixtures("emulated")
+def test_what_a_run_records(tiny: Path) -> None:
+    plain, engine = ContinuousEngine(quantized(tiny, quantize="none")), ContinuousEngine(quantized(tiny))
+    small = dict.fromkeys(("qkv", "o", "gate_up", "down"), "bf16")
+    assert engine.identity() == plain.identity() | {"quantize": {"weights": "fp8", "decode": small}}
+    forced = ContinuousEngine(quantized(tiny), all_fp8=True).identity()["quantize"]
+    assert set(forced["decode"].values()) == {"fp8"}
+
+
+@pytest.mark.usefixtures("emulated")
+def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) -> None:
+    requests = mixed()[:6]
+    wanted = answers(ContinuousEngine(quantized(tiny), all_fp8=True), requests)
+    alone = answers(ContinuousEngine(quantized(tiny, batch_size=1), all_fp8=True), reversed(requests))
+    assert alone == wanted
+    assert wanted != answers(ContinuousEngine(quantized(tiny, quantize="none")), requests)
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_resume_keeps_it_and_another_is_refused(tmp_path: Path) -> None:
+    group = tmp_path / "in" / SHIELD / "审核通过" / "QC-1"
+    group.mkdir(parents=True)
+    rng = Random("a photo")
+    draw(random_scene(rng), rng).save(group / "1.jpg")
+    words = [
+        "summarize", "--checkpoint", "demo", "--engine", "continuous", "--device", "cpu", "--dtype", "bfloat16",
+        "--input-dir", str(tmp_path / "in"), "--output-dir", str(tmp_path / "out"), "--mission", SHIELD,
+    ]  # fmt: skip
+    assert run(*words, "--quantize", "fp8").exit_code == 0
+    recorded = run_file(tmp_path / "out")
+    assert recorded["settings"]["quantize"]["weights"] == "fp8"
+    assert run(*words, "--quantize", "fp8").exit_code == 0
+    assert run_file(tmp_path / "out")["runs"] == recorded["runs"] + 1
+    other = run(*words)
+    assert other.exit_code == 1
+    assert 'quantize: file has {"weights": "fp8", "decode": {"qkv": "bf16", "o": "bf16",' in other.output
+    assert "this run has nothing" in other.output
