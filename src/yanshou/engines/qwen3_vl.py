@@ -96,6 +96,11 @@ class Qwen3VLBackend:
     # ---- the checkpoint ----
 
     @property
+    def smaller_weights(self) -> str:
+        """The end of the advice for weights that do not fit; "" where there is none."""
+        return ""
+
+    @property
     def attn_implementation(self) -> str:
         """The name under which transformers knows the attention function."""
         return self.attention
@@ -126,7 +131,7 @@ class Qwen3VLBackend:
         except torch.cuda.OutOfMemoryError as error:  # caught here, or `complete` would retry with half the batch
             raise CheckpointError(
                 f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
-                "another --device."
+                f"another --device{self.smaller_weights}."
             ) from error
         for now, then in zip_longest(self.source.stamp(), self._stamp):
             if now != then:

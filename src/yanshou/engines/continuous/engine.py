@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from yanshou.engines import device as devices
 from yanshou.engines.base import Answer, Request, RunPlan
 from yanshou.engines.batching import workers
 from yanshou.engines.checkpoint import is_moe
@@ -202,6 +203,10 @@ class ContinuousEngine(Qwen3VLBackend):
         return replace(prepared, pixels=None)  # 2 MB per slot
 
     # ---- memory ----
+
+    @property
+    def smaller_weights(self) -> str:
+        return "" if self.fp8 or devices.lacks_fp8(self.device) else ", or halve most of them with --quantize fp8"
 
     def load_weights(self) -> Any:
         if self.fp8 is None:

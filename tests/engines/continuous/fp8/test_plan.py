@@ -145,6 +145,23 @@ def test_what_a_run_records(tiny: Path) -> None:
 
 
 @pytest.mark.usefixtures("emulated")
+@pytest.mark.parametrize(
+    ("quantize", "advice"),
+    [("none", "another --device, or halve most of them with --quantize fp8."), ("fp8", "another --device.")],
+)
+def test_weights_that_do_not_fit_are_told_to_be_halved_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, quantize: str, advice: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(ContinuousEngine, "load_weights", full)
+    with pytest.raises(CheckpointError) as caught:
+        ContinuousEngine(quantized(tiny, quantize=quantize)).load()
+    assert str(caught.value).endswith(f"do not fit the memory of cpu. Free memory there, or choose {advice}")
+
+
+@pytest.mark.usefixtures("emulated")
 def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) -> None:
     requests = mixed()[:6]
     wanted = answers(ContinuousEngine(quantized(tiny), all_fp8=True), requests)
