@@ -23,4 +23,5 @@ def test_padding_uninitialized_memory_and_kernels_change_no_token(tiny: Path) ->
 
 
 def test_elementwise_kernels_compute_what_torch_computes() -> None:
-    interpreted("interpreted_elementwise.py")
+    """With results in 16 bits and in FP8."""
+    interpreted("interpreted_fp8.py")

@@ -1,0 +1,134 @@
+"""The products of a layer: in 16 bits as torch computes them, in FP8 with what is added left to the next norm."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.activations import GELUTanh
+
+from yanshou.engines.continuous.fp8.activations import Fp8Rows
+from yanshou.engines.continuous.fp8.linear import Fp8Linear
+from yanshou.engines.continuous.products import Fp8Product, PlainProduct, block_products, layer_products
+
+HIDDEN, HEADS, INTERMEDIATE = 32, 48, 64  # outputs of q; k and v have a third of them
+
+
+def a_layer(bias: bool = False) -> Any:
+    """A language layer in bf16."""
+    torch.manual_seed(0)
+    q, k, v, o = (
+        nn.Linear(*shape, bias=bias).bfloat16()
+        for shape in ((HIDDEN, HEADS), (HIDDEN, HEADS // 3), (HIDDEN, HEADS // 3), (HEADS, HIDDEN))
+    )
+    gate, up, down = (
+        nn.Linear(*shape, bias=False).bfloat16()
+        for shape in ((HIDDEN, INTERMEDIATE), (HIDDEN, INTERMEDIATE), (INTERMEDIATE, HIDDEN))
+    )
+    return SimpleNamespace(
+        self_attn=SimpleNamespace(q_proj=q, k_proj=k, v_proj=v, o_proj=o),
+        mlp=SimpleNamespace(gate_proj=gate, up_proj=up, down_proj=down),
+    )
+
+
+def in_fp8(layer: Any, keep_weight: bool) -> Any:
+    """The layer with every linear in FP8."""
+    parts = vars(layer).items()
+    return SimpleNamespace(
+        **{
+            name: SimpleNamespace(**{own: Fp8Linear.of(linear, keep_weight) for own, linear in vars(part).items()})
+            for name, part in parts
+        }
+    )
+
+
+def bf16(*shape: int) -> torch.Tensor:
+    return torch.randn(shape).bfloat16()
+
+
+@torch.inference_mode()
+def test_in_16_bits_prefill_and_decode_share_products_that_are_torch_s_own() -> None:
+    layer = a_layer(bias=True)
+    attention, x, other = layer.self_attn, bf16(5, HIDDEN), bf16(5, 3, HEADS // 3)
+    qkv = torch.cat([attention.q_proj(x), attention.k_proj(x), attention.v_proj(x)], dim=1)
+    prefill, decode = layer_products(layer)
+    for name in ("qkv", "o", "gate_up", "down"):
+        assert getattr(prefill, name) is getattr(decode, name)
+        assert not getattr(prefill, name).takes_fp8
+    assert torch.allclose(prefill.qkv(x), qkv, rtol=0.01, atol=0.01)
+    expected = torch.addmm(x, other.flatten(1), attention.o_proj.weight.t()) + attention.o_proj.bias
+    assert prefill.o.residual(x, other) is None
+    assert torch.equal(x, expected)
+
+
+@torch.inference_mode()
+def test_fused_weights_are_held_once() -> None:
+    layer = a_layer()
+    prefill, _ = layer_products(layer)
+    assert isinstance(prefill.gate_up, PlainProduct)
+    assert layer.mlp.gate_proj.weight.data_ptr() == prefill.gate_up.weight.data_ptr()
+    assert torch.equal(prefill.gate_up.weight[INTERMEDIATE:], layer.mlp.up_proj.weight)
+    quantized = in_fp8(layer, keep_weight=True)
+    prefill, decode = layer_products(quantized)
+    assert isinstance(prefill.gate_up, Fp8Product)
+    assert isinstance(decode.gate_up, PlainProduct)
+    up, start = quantized.mlp.up_proj, INTERMEDIATE * HIDDEN
+    assert up.values.data_ptr() == prefill.gate_up.values.data_ptr() + start
+    assert up.weight.data_ptr() == decode.gate_up.weight.data_ptr() + 2 * start
+    assert torch.equal(prefill.gate_up.scales[INTERMEDIATE:], up.scales)
+
+
+@torch.inference_mode()
+def test_decode_steps_run_in_16_bits_exactly_where_the_weight_is_kept() -> None:
+    for keep_weight in (False, True):
+        prefill, decode = layer_products(in_fp8(a_layer(), keep_weight))
+        assert prefill.qkv.takes_fp8
+        assert decode.qkv.takes_fp8 is not keep_weight
+        assert (prefill.down is decode.down) is not keep_weight
+
+
+@torch.inference_mode()
+def test_an_fp8_product_takes_both_kinds_of_activations_and_leaves_the_addition_to_the_next_norm() -> None:
+    layer = a_layer(bias=True)
+    product, x, other = layer_products(in_fp8(layer, False))[0].o, bf16(5, HIDDEN), bf16(5, 3, HEADS // 3)
+    before, added = x.clone(), product.residual(x, other)
+    assert added is not None
+    assert torch.equal(x, before)
+    assert torch.equal(added, product(Fp8Rows.of(other.flatten(1))))
+    expected = layer.self_attn.o_proj(other.flatten(1)).float()
+    assert float((added.float() - expected).norm() / expected.norm()) < 0.06
+
+
+@torch.inference_mode()
+def test_a_row_of_a_product_depends_on_no_other_row() -> None:
+    product, x = layer_products(in_fp8(a_layer(), False))[0].gate_up, bf16(6, HIDDEN)
+    alone = product(x)
+    other = x.clone()
+    other[3:], other[5, 7] = 1e3, torch.nan
+    assert torch.equal(product(other)[:3], alone[:3])
+
+
+@torch.inference_mode()
+def test_the_vision_tower_leaves_the_biases_of_two_products_to_the_next_norm() -> None:
+    torch.manual_seed(0)
+    qkv, proj, fc1, fc2 = (nn.Linear(*shape).bfloat16() for shape in ((32, 96), (32, 32), (32, 64), (64, 32)))
+    block = SimpleNamespace(
+        attn=SimpleNamespace(qkv=qkv, proj=proj), mlp=SimpleNamespace(linear_fc1=fc1, linear_fc2=fc2)
+    )
+    plain = block_products(block)
+    fp8 = block_products(in_fp8(block, False))
+    x = bf16(5, 32)
+    intermediate = F.gelu(fc1(x), approximate="tanh")
+    assert torch.allclose(plain.fc1.gelu(x, GELUTanh()), intermediate, atol=1e-2)
+    rows = fp8.fc1.gelu(Fp8Rows.of(x), GELUTanh())
+    assert isinstance(rows, Fp8Rows)
+    assert float((rows.dequantized() - intermediate).norm() / intermediate.norm()) < 0.09
+    for product, linear, given in ((fp8.proj, proj, x), (fp8.fc2, fc2, intermediate)):
+        added = product.residual(x, given)
+        assert added is not None
+        expected = F.linear(given, linear.weight).float()
+        assert float((added.float() - expected).norm() / expected.norm()) < 0.06
+    summed = torch.zeros(5, 32).bfloat16()
+    assert plain.fc2.residual(summed, intermediate) is None
+    assert torch.allclose(summed, F.linear(intermediate, fc2.weight), atol=1e-2)
