@@ -33,11 +33,11 @@ from yanshou.settings import EngineSettings
 KERNELS = {  # kind → parts of the kernels' names; the first kind that matches counts
     "decode attention": ("_decode_kernel",),
     "varlen attention": ("_varlen_kernel", "flash"),
-    "quantizing alone": ("_quantize_rows",),
+    "quantizing alone": ("_quantize_kernel",),
     "elementwise and norms": (
-        "_rms_norm", "_layer_norm", "_silu_and_mul", "_gelu", "_rope_kernel", "_qk_norm_rope_cache",
+        "_rms_norm", "_layer_norm", "_silu_and_mul", "_bias_gelu", "_rope_kernel", "_qk_norm_rope_cache",
     ),
-    "matrix products in FP8": ("nvjet_sm90_qq", "e4m3", "f8f8"),
+    "matrix products in FP8": ("nvjet_sm90_qq", "nvjet_qq", "e4m3", "f8f8"),
     "matrix products": ("gemm", "nvjet", "splitK", "cutlass"),
     "other": ("",),
 }  # fmt: skip

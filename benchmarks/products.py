@@ -101,15 +101,15 @@ def seconds(work: Sequence[Callable[[], Any]]) -> float:
 
 
 def table(config: Any, device: torch.device, slots: int = SLOTS) -> dict[str, Any]:
-    """Prints one line per product; returns ms per photo of each part in each form, and all lines."""
-    rows, parts = [], dict[str, dict[str, float]]()
+    """Prints one line per product, part and in all; returns the same."""
+    rows, parts = [], {"all": {"tflop": 0.0, **dict.fromkeys(FORMS, 0.0)}}
     print(f"{'product':<16}  {'rows × outputs × inputs':<24}", *(f"{form:>6} TFLOP/s  ms/photo" for form in FORMS), "×")
     for product in products(config, slots):
         took = measured(product, device)
         costs = {form: 1e3 * took[form] * product.per_photo for form in FORMS}
-        for form, cost in costs.items():
-            part = parts.setdefault(product.part, dict.fromkeys(FORMS, 0.0))
-            part[form] += cost
+        for part in (parts.setdefault(product.part, dict.fromkeys(parts["all"], 0.0)), parts["all"]):
+            for name, number in {"tflop": product.tflop * product.per_photo, **costs}.items():
+                part[name] += number
         rates = {form: product.tflop / took[form] if took[form] else 0.0 for form in FORMS}
         rows.append({**product._asdict(), "tflops": rates, "ms_per_photo": costs})
         shape = f"{product.rows:,} × {product.outputs:,} × {product.inputs:,}"
@@ -117,8 +117,9 @@ def table(config: Any, device: torch.device, slots: int = SLOTS) -> dict[str, An
         ratio = took["bf16"] / took["fp8"] if took["fp8"] else 0.0
         print(f"{product.part + ' ' + product.name:<16}  {shape:<24}", *each, f"{ratio:.2f}", flush=True)
     for name, part in parts.items():
-        print(f"{name:<16}  {'all layers':<24}", *(f"{part[form]:>24.3f}" for form in FORMS), flush=True)
-    return {"products": rows, "ms_per_photo": parts}
+        work = f"{part['tflop']:.2f} TFLOP per photo"
+        print(f"{name:<16}  {work:<24}", *(f"{part[form]:>24.3f}" for form in FORMS), flush=True)
+    return {"products": rows, "parts": parts}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
