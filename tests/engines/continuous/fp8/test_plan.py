@@ -84,6 +84,15 @@ def test_another_engine_is_refused(tiny: Path, name: str) -> None:
     assert said in " ".join(ran.output.split())
 
 
+def test_another_dtype_is_refused_before_anything_is_read() -> None:
+    ran = run(
+        "judge", "--checkpoint", "/nowhere", "--quantize", "fp8", "--dtype", "float32", "--output-dir", "/nowhere",
+        __file__,
+    )  # fmt: skip
+    said = "--quantize fp8 needs bfloat16 beside it, and --dtype is float32. Leave --dtype out."
+    assert said in " ".join(ran.output.split())
+
+
 @pytest.mark.usefixtures("emulated")
 def test_a_mixture_of_experts_is_refused(tiny: Path, tmp_path: Path) -> None:
     folder = write_moe(tiny, tmp_path / "moe")

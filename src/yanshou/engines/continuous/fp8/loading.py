@@ -7,6 +7,7 @@ Stored FP8 with one scale per output channel, or one alone, is used as it is. Bl
 output channel. What stays in 16 bits is, bit for bit, what `engines/loading.py` loads.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,11 @@ from yanshou.errors import CheckpointError
 @torch.no_grad()
 def load_fp8_model(source: Source, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms) -> Any:
     """The model on the device. Raises CheckpointError, and what the device raises where memory runs out."""
-    if source.adapter:
-        return _move(load_model(source, dtype, attention), device, forms)
-    return _stream(source.weights, dtype, attention, device, forms)
+    # Triton kernels, which quantize, run on the current device.
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        if source.adapter:
+            return _move(load_model(source, dtype, attention), device, forms)
+        return _stream(source.weights, dtype, attention, device, forms)
 
 
 def _move(model: Any, device: torch.device, forms: DecodeForms) -> Any:
