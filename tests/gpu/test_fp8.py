@@ -150,6 +150,18 @@ def test_a_product_is_that_of_the_same_values_in_float32(outputs: int, inputs: i
     assert float((found - in_16_bits).norm() / in_16_bits.norm()) < 0.05
 
 
+@pytest.mark.parametrize(("outputs", "inputs"), [(2_048, 6_144), (2_560, 9_728), (4_096, 12_288), (5_120, 25_600)])
+def test_any_number_of_slots_has_a_product(outputs: int, inputs: int) -> None:
+    """cuBLAS refuses some numbers of rows with wide inputs."""
+    layer = Fp8Linear.of(nn.Linear(inputs, outputs, device="cuda", dtype=BF16).requires_grad_(False))
+    x = random(256, inputs)
+    expected = layer(x).float()
+    for rows in (*range(1, 17), *range(24, 256, 8), 255):
+        found = layer(x[:rows]).float()
+        assert found.shape == (rows, outputs)
+        assert float((found - expected[:rows]).norm() / expected[:rows].norm()) < 5e-3
+
+
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_a_row_of_a_product_depends_on_no_other_row(outputs: int, inputs: int) -> None:
     linear = nn.Linear(inputs, outputs, bias=False, device="cuda", dtype=BF16).requires_grad_(False)
