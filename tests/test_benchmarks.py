@@ -289,7 +289,7 @@ def test_products_are_those_of_the_shape() -> None:
 
 def test_a_group_that_only_one_run_has_counts_as_different() -> None:
     assert quality.differing({("甲", "1"): "pass", ("甲", "2"): "fail"}, {("甲", "1"): "pass"}) == 1
-    row = quality.Row("all in FP8", 3_400, 17, 1_000, 0.999, -0.0009, 2, 1, 0.02, 9.0)
+    row = quality.Row("all in FP8", 3_400, 17, 1_000, 0.999, -0.0009, 2, 1, 0.02, ("甲 1",), 9.0)
     assert row.kept
     assert str(row).startswith("kept    all in FP8                      17 of 3,400 lines differ (0.50%)")
     for worse in ({"lines": 18}, {"f1_change": 0.0011}, {"flips": 3}):
