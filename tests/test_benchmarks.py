@@ -454,10 +454,11 @@ def test_a_run_of_two_gpus_answers_with_lengths_by_photo_and_valid_lines(
     options = ["speed", str(bare), "--device", "cpu", "--photos", "5", "--files", "2", "--tokens", "4"]
     given = two_gpus.parsed([*options, "--max-pixels", "65536", "--folder", str(tmp_path)])
     two_gpus.write_work(given)
-    vars(given).update(workers=None, kill_after=None, forced=True, output_dir=given.folder / "out")
+    vars(given).update(workers=None, kill_after=None, forced=True, work="in", output_dir=given.folder / "out")
     result = two_gpus.run(given)
     assert (result["photos"], len(result["thirds"])) == (5, 3)
     assert result["images_per_s"] > 0
+    assert len(list((given.folder / "half").rglob("*.jpeg"))) == 2
     lines = (given.folder / "out/in/挡风板安装检查_stage_a.jsonl").read_text(encoding="utf-8").splitlines()
     assert [len(json.loads(line)["images"]) for line in lines] == workload.group_sizes(5)
 
