@@ -181,23 +181,21 @@ def demo_in_fp8(**other: Any) -> EngineSettings:
     return demo("bfloat16", **other).model_copy(update={"quantize": "fp8"})
 
 
-@pytest.mark.parametrize("all_fp8", [False, True])
-def test_the_demo_checkpoint_answers_nearly_as_in_16_bits(all_fp8: bool) -> None:
-    """The vision tower, prefill, decode steps of both forms in a CUDA graph, and scored continuations at once."""
+def test_the_demo_checkpoint_answers_nearly_as_in_16_bits() -> None:
+    """The vision tower, prefill, decode steps in a CUDA graph, and scored continuations at once."""
     photos, jobs = drawn_photos(24), drawn_jobs(12)
-    engine = ContinuousEngine(demo_in_fp8(max_new_tokens=48), all_fp8)
+    engine = ContinuousEngine(demo_in_fp8(max_new_tokens=48))
     found, plain = answers(engine, photos), answers(ContinuousEngine(demo("bfloat16", max_new_tokens=48)), photos)
     assert sum(text == texts(plain)[at] for at, text in texts(found).items()) >= len(photos) - 1
-    verdicts = texts(answers(ContinuousEngine(demo_in_fp8(max_new_tokens=16), all_fp8), jobs))
+    verdicts = texts(answers(ContinuousEngine(demo_in_fp8(max_new_tokens=16)), jobs))
     expected = texts(answers(ContinuousEngine(demo("bfloat16", max_new_tokens=16)), jobs))
     first_lines = [{at: text.splitlines()[0] for at, text in each.items()} for each in (verdicts, expected)]
     assert sum(line == first_lines[1][at] for at, line in first_lines[0].items()) >= len(jobs) - 1
 
 
-@pytest.mark.parametrize("all_fp8", [False, True])
-def test_an_answer_in_fp8_depends_on_no_other_photo(all_fp8: bool) -> None:
+def test_an_answer_in_fp8_depends_on_no_other_photo() -> None:
     photos = drawn_photos(24)
-    engine = ContinuousEngine(demo_in_fp8(), all_fp8)
+    engine = ContinuousEngine(demo_in_fp8())
     expected = texts(answers(engine, photos))
     assert texts(answers(engine, photos[::-1])) == expected
     alone = texts(answers(engine, photos[5:6]))

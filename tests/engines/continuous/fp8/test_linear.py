@@ -54,13 +54,12 @@ def test_a_product_is_about_4_percent_away_from_the_exact_one() -> None:
     assert 0.01 < float((found - expected).norm() / expected.norm()) < 0.045
 
 
-def test_the_weight_is_kept_only_if_decode_steps_read_it() -> None:
-    exact = nn.Linear(16, 24).bfloat16()
-    assert Fp8Linear.of(exact).weight is None
-    kept = Fp8Linear.of(exact, keep_weight=True).weight
-    assert kept is not None
-    assert torch.equal(kept, exact.weight)
-    assert list(Fp8Linear.of(exact).parameters()) == []
+def test_no_weight_stays_in_16_bits() -> None:
+    layer = Fp8Linear.of(nn.Linear(16, 24).bfloat16())
+    assert {name: buffer.dtype for name, buffer in layer.named_buffers()} == {
+        "values": FP8, "scales": torch.float32, "bias": torch.bfloat16
+    }  # fmt: skip
+    assert list(layer.parameters()) == []
 
 
 @pytest.fixture

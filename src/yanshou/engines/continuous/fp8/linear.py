@@ -53,25 +53,22 @@ class Fp8Linear(nn.Module):
     values: Tensor  # (outputs, inputs) float8_e4m3fn
     scales: Tensor  # (outputs, 1) float32
     bias: Tensor | None  # (outputs,) in the dtype of the run
-    weight: Tensor | None  # (outputs, inputs) in the dtype of the run, only where decode steps read it
 
     def __init__(
-        self, values: Tensor, scales: Tensor, bias: Tensor | None = None, weight: Tensor | None = None,
-        dtype: torch.dtype = torch.bfloat16,
+        self, values: Tensor, scales: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16
     ) -> None:  # fmt: skip
         """`dtype` is that of the results."""
         super().__init__()
         self.out_features, self.in_features = values.shape
         self.dtype = dtype
-        for name, tensor in (("values", values), ("scales", scales), ("bias", bias), ("weight", weight)):
+        for name, tensor in (("values", values), ("scales", scales), ("bias", bias)):
             self.register_buffer(name, None if tensor is None else tensor.detach())
 
     @classmethod
-    def of(cls, linear: nn.Linear, keep_weight: bool = False) -> "Fp8Linear":
-        """A linear layer of 16 bits, rounded where it is. `keep_weight`: decode steps read its weight in 16 bits."""
-        weight = linear.weight.detach()
-        rows = quantize_rows(weight)
-        return cls(rows.values, rows.scales, linear.bias, weight if keep_weight else None, weight.dtype)
+    def of(cls, linear: nn.Linear) -> "Fp8Linear":
+        """A linear layer of 16 bits, rounded where it is."""
+        rows = quantize_rows(linear.weight.detach())
+        return cls(rows.values, rows.scales, linear.bias, linear.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, inputs) → (…, outputs)."""
