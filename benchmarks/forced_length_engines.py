@@ -47,7 +47,7 @@ class RandomWeights(Qwen3VLBackend):
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
         )
         model = model.to(self.dtype).eval()
-        return quantize_(model, self.fp8.forms) if getattr(self, "fp8", None) else model
+        return quantize_(model) if getattr(self, "fp8", None) else model
 
     def _empty(self) -> Any:
         config = Qwen3VLConfig.from_pretrained(self.folder)

@@ -40,7 +40,6 @@ from workload import PROMPT, write_photos
 from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.activations import FP8, MAX, SMALLEST_PEAK
-from yanshou.engines.continuous.fp8.forms import decode_forms
 from yanshou.engines.continuous.fp8.layers import fp8_layers
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
@@ -107,7 +106,7 @@ def compare_fp8(report: dict[str, Any], plain: Reference, requests: Sequence[Req
     publish_in_blocks_(engine.model)
     compare(report, "blocks in bf16", partial(engine.logits, requests), exact)
     again = beside(plain, Continuous, quantize="fp8")
-    vars(again)["model"] = quantize_(engine.model, again.fp8.forms)
+    vars(again)["model"] = quantize_(engine.model)
     del engine
     release()
     compare(report, "blocks, continuous FP8", partial(again.logits, requests), exact)
@@ -140,8 +139,7 @@ def rounded(x: Tensor, rows: int, columns: int) -> Tensor:
 
 def fp8_linears(model: Any) -> list[tuple[str, nn.Linear]]:
     """The linear layers that run in FP8, and their names."""
-    names = [name for name, _ in fp8_layers(model, decode_forms(model.config.text_config))]
-    return [(name, model.get_submodule(name)) for name in names]
+    return [(name, model.get_submodule(name)) for name in fp8_layers(model)]
 
 
 @torch.no_grad()

@@ -102,10 +102,10 @@ class Runs:
 
     def engine(self, settings: EngineSettings, keep: str) -> ContinuousEngine:
         release()  # the memory of the one before
-        engine = ContinuousEngine(settings, all_fp8=settings.quantize == "fp8")
+        engine = ContinuousEngine(settings)
         if keep and engine.fp8:
             plain = ContinuousEngine(settings.model_copy(update={"quantize": "none"}))
-            vars(engine)["model"] = quantize_(plain.model, engine.fp8.forms, keep)
+            vars(engine)["model"] = quantize_(plain.model, keep)
         return engine
 
     def settings(self, kind: type[EngineSettings], form: Form) -> EngineSettings:
@@ -186,9 +186,7 @@ def rows(given: argparse.Namespace) -> Iterator[Row]:
     plain = runs.summarize("lines", PLAIN)
     verdicts = runs.judge("verdicts", plain, PLAIN)
     print(f"in 16 bits: {len(photos(plain)):,} photos, F1 {runs.f1(plain):.5f}, {len(groups(verdicts)):,} verdicts")
-    plan = runs.engine(runs.settings(EngineSettings, in_fp8), "").fp8
-    assert plan
-    print(f"every product is in FP8: {described(plan.forms)}", flush=True)
+    print(described(), flush=True)
     yield (first := compared(runs, "all in FP8", in_fp8, plain, verdicts))
     if given.float32:
         yield compared(runs, "float32", Form(dtype="float32"), plain, verdicts)
@@ -210,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")
     parser.add_argument("--json", type=Path, help="file for the results, written after every row")
     given = parser.parse_args(arguments)
-    report: dict[str, Any] = {"checkpoint": given.checkpoint, "all_fp8": True, "rows": []}
+    report: dict[str, Any] = {"checkpoint": given.checkpoint, "rows": []}
     with emulated(given.device):
         for row in rows(given):
             print(row, flush=True)

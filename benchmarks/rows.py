@@ -197,7 +197,7 @@ def measure(
     if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
         notes.append(f"out of memory: halved {halvings} times")
     if isinstance(engine, ForcedLengthContinuous) and engine.fp8:
-        notes.append(described(engine.fp8.forms))
+        notes.append(described())
     return result(
         run, passes, start, memory, engine.wasted(passes[-1].tokens), capacity.slots if capacity else None, notes
     )

@@ -119,7 +119,7 @@ class Measurements:
         settings = self._settings.model_copy(update={"dtype": "bfloat16"})
         engine = ForcedLengthContinuous(settings.model_copy(update={"quantize": "fp8"}))
         if self.given.keep:
-            vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, engine.fp8.forms, self.given.keep)
+            vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, self.given.keep)
         return engine
 
     def row(self, run: Run) -> Result | Failed:

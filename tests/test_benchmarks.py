@@ -32,7 +32,6 @@ import workload
 
 from yanshou.engines import ENGINES, Request
 from yanshou.engines.continuous.capacity import RequestBounds
-from yanshou.engines.continuous.fp8.forms import decode_forms
 from yanshou.engines.continuous.fp8.plan import Fp8Plan
 from yanshou.engines.loading import load_weights
 from yanshou.engines.transformers.engine import TransformersEngine
@@ -141,7 +140,7 @@ def test_throughput_measures_rows_of_each_kind(real: Path, photos: Path, tmp_pat
     assert twice.useful_tokens_per_s * twice.seconds == pytest.approx(2 * 3 * 4)
     assert len(long.thirds) == 3
     assert slots.slots == in_fp8.slots == 8
-    assert in_fp8.notes[1] == "FP8; decode steps: qkv bf16, o bf16, gate_up bf16, down bf16"
+    assert in_fp8.notes[1] == "FP8 in every product"
     written: dict[str, Any] = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert [run["name"] for run in written["runs"]] == list(names)
     assert {"torch", "transformers", "device", "dtype", "attention"} <= set(written["hardware"])
@@ -190,14 +189,14 @@ def test_smaller_cards_have_fewer_slots(bare: Path, tmp_path: Path) -> None:
     assert round(engine.parameter_count / 1e9, 2) == 4.44
     engine.device, engine.dtype = torch.device("cuda"), torch.bfloat16
     bounds = RequestBounds(1_222, 803, 768, scored=False)
-    in_fp8 = Fp8Plan(decode_forms(config.text_config), torch.bfloat16)
+    in_fp8 = Fp8Plan(torch.bfloat16)
     slots = {}
     for run in rows.RUNS:
         if run.card_gib:
             engine.simulated_memory = rows.card_bytes(run.card_gib)
             engine.fp8 = in_fp8 if run.quantize == "fp8" else None
             slots[run.quantize, run.card_gib] = engine.planner.plan(bounds).slots
-    assert list(slots.values()) == [5, 16, 56, 120, 256, 16, 32, 64, 136, 256]
+    assert list(slots.values()) == [5, 16, 56, 120, 256, 24, 40, 80, 144, 256]
 
 
 VLLM = """
