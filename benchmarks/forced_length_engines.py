@@ -60,6 +60,7 @@ class ForcedLengthEngine(RandomWeights):
     """Every answer has the length given for its request; stop tokens do not end it."""
 
     lengths: Sequence[int] = ()  # tokens of each answer, by request id
+    kept = ""  # layers in 16 bits beside those in FP8, by a regular expression
 
     def max_new_tokens(self, request: Request) -> int:
         return self.lengths[request.id]
