@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     list(engine.generate(requests))
     steps = step.milliseconds()
     report = {
-        "quantize": described(engine.fp8.forms) if engine.fp8 else "none",
+        "quantize": described() if engine.fp8 else "none",
         **(engine.capacity.recorded if engine.capacity else {}),
         "photos_per_prefill_batch": given.photos / len(vision.events),
         "vision_ms_per_photo": sum(vision.milliseconds()) / given.photos,

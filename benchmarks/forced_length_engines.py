@@ -47,7 +47,7 @@ class RandomWeights(Qwen3VLBackend):
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
         )
         model = model.to(self.dtype).eval()
-        return quantize_(model, self.fp8.forms) if getattr(self, "fp8", None) else model
+        return quantize_(model) if getattr(self, "fp8", None) else model
 
     def _empty(self) -> Any:
         config = Qwen3VLConfig.from_pretrained(self.folder)
@@ -60,6 +60,7 @@ class ForcedLengthEngine(RandomWeights):
     """Every answer has the length given for its request; stop tokens do not end it."""
 
     lengths: Sequence[int] = ()  # tokens of each answer, by request id
+    kept = ""  # layers in 16 bits beside those in FP8, by a regular expression
 
     def max_new_tokens(self, request: Request) -> int:
         return self.lengths[request.id]

@@ -3,7 +3,7 @@
     python benchmarks/invariance.py demo --photos 2000                     # all comparisons, on one GPU
     python benchmarks/invariance.py /tmp/4b --photos 256 --imposed 64      # Qwen3-VL-4B's shape without its weights
     python benchmarks/invariance.py demo --photos 400 --engine transformers     # the reference engine with itself
-    python benchmarks/invariance.py demo --photos 2000 --quantize fp8 --all-fp8 # the engine in FP8 with itself
+    python benchmarks/invariance.py demo --photos 2000 --quantize fp8           # the engine in FP8 with itself
 
 Prints one line per comparison: how many answers differ in any token, and how many may. Exit status 1 if more differ.
 
@@ -15,8 +15,7 @@ against itself           With the same slots: in another order, fewer at once, i
                          alone. No answer may differ (bf16 on CUDA, float32 on a CPU).
 between shapes           Half the slots, half the prefill batch. The number of differences is reported, not promised.
 
-`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes. With `--all-fp8`
-each product of a decode step is in FP8, too; the engine itself keeps small ones in 16 bits.
+`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes.
 
 `--imposed N` is for a folder without trained weights: photos and answer lengths of workload.py, at most N tokens each,
 random weights if the folder has none, and only the comparison of the engine with itself.
@@ -100,10 +99,8 @@ class ForcedLengthContinuous(ForcedLengthEngine, Continuous):
 class Engines:
     """Makes engines for one device and dtype. Weights and processor are loaded once."""
 
-    def __init__(
-        self, settings: EngineSettings, requests: Sequence[Request], lengths: Sequence[int], all_fp8: bool = False
-    ) -> None:
-        self.settings, self.requests, self.lengths, self.all_fp8 = settings, requests, lengths, all_fp8
+    def __init__(self, settings: EngineSettings, requests: Sequence[Request], lengths: Sequence[int]) -> None:
+        self.settings, self.requests, self.lengths = settings, requests, lengths
         self._shared: dict[str, Any] = {}
         self._earlier: dict[str, Any] = {}  # environment of the first continuous engine; the others take its capacity
 
@@ -115,11 +112,11 @@ class Engines:
         release()
         kind = ForcedLengthContinuous if self.lengths else Continuous
         settings = self.settings.model_copy(update={"batch_size": batch_size})
-        engine = self._loaded(kind(settings, all_fp8=self.all_fp8))
+        engine = self._loaded(kind(settings))
         if isinstance(engine, ForcedLengthContinuous):
             engine.lengths = self.lengths
         if engine.fp8 and not self._earlier:
-            print(described(engine.fp8.forms), flush=True)
+            print(described(), flush=True)
         prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
         engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))
         self._earlier = self._earlier or engine.environment()
@@ -345,14 +342,14 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
     if given.imposed:
         requests = [Request(at, PROMPT, photo, photo.name) for at, photo in enumerate(_photos(given))]
         lengths = [min(length, given.imposed) for length in answer_lengths(given.photos)]
-        engines = Engines(settings(given), requests, lengths, given.all_fp8)
+        engines = Engines(settings(given), requests, lengths)
         first = Tokens()
         yield from against_itself(continuous_conditions(engines, requests, given.alone, given.seed), requests, first)
         yield from other_shapes(engines, requests, first)
         return
     requests = make_requests(_photos(given))
     cuda = given.device != "cpu" and torch.cuda.is_available()
-    whole = Engines(settings(given), requests, (), given.all_fp8)
+    whole = Engines(settings(given), requests, ())
     if given.engine == "transformers":
         yield from against_itself(reference_conditions(whole, requests, given.alone, given.seed), requests, Tokens())
         return
@@ -423,7 +420,6 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--dtype", default="auto", help="dtype of the comparison of an engine with itself")
     parser.add_argument("--attn", default="auto")
     parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
-    parser.add_argument("--all-fp8", action="store_true", help="each product of a decode step in FP8, too")
     parser.add_argument("--max-new-tokens", type=at_least(1), default=SamplingSettings().max_new_tokens)
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seed", type=int, default=0)

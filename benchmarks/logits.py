@@ -40,7 +40,6 @@ from workload import PROMPT, write_photos
 from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.activations import FP8, MAX, SMALLEST_PEAK
-from yanshou.engines.continuous.fp8.forms import decode_forms
 from yanshou.engines.continuous.fp8.layers import fp8_layers
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
 from yanshou.engines.transformers.engine import TransformersEngine
@@ -95,32 +94,36 @@ class Continuous(RandomWeights, ContinuousEngine):
 # ---- in FP8 ----
 
 
-def compare_fp8(report: dict[str, Any], settings: EngineSettings, requests: Sequence[Request], exact: Logits) -> None:
-    """The rows in FP8; `exact` are the logits in float32."""
-    in_fp8 = settings.model_copy(update={"quantize": "fp8"})
-    engine = Continuous(in_fp8)
+def compare_fp8(report: dict[str, Any], plain: Reference, requests: Sequence[Request], exact: Logits) -> None:
+    """The rows in FP8; `exact` are the logits in float32, `plain` the engine in 16 bits."""
+    engine = beside(plain, Continuous, quantize="fp8")
     compare(report, "continuous FP8", partial(engine.logits, requests), exact)
     with patch("yanshou.engines.continuous.fp8.linear.FAST_ACCUMULATION", False):
         compare(report, "continuous FP8, exact", partial(engine.logits, requests), exact)
     del engine
     release()
-    engine = Continuous(settings)
+    engine = beside(plain, Continuous)
     publish_in_blocks_(engine.model)
     compare(report, "blocks in bf16", partial(engine.logits, requests), exact)
-    again = Continuous(in_fp8)
-    assert again.fp8
-    vars(again).update(processor=engine.processor, model=quantize_(engine.model, again.fp8.forms))
+    again = beside(plain, Continuous, quantize="fp8")
+    vars(again)["model"] = quantize_(engine.model)
     del engine
     release()
     compare(report, "blocks, continuous FP8", partial(again.logits, requests), exact)
     del again
-    in_float32 = settings.model_copy(update={"dtype": "float32", "attn": "sdpa"})
     for name, block in (("rows × channels, rounded", None), ("rows × blocks, rounded", BLOCK)):
         release()
-        reference = Reference(in_float32)
+        reference = beside(plain, Reference, dtype="float32", attn="sdpa")
         round_products_(reference.model, block)
         compare(report, name, partial(reference.logits, requests), exact)
         del reference
+
+
+def beside(plain: Reference, kind: type[Any], **other: str) -> Any:
+    """An engine with other settings and the same processor, which takes a second to load."""
+    engine = kind(plain.settings.model_copy(update=other))
+    vars(engine)["processor"] = plain.processor
+    return engine
 
 
 def rounded(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -136,8 +139,7 @@ def rounded(x: Tensor, rows: int, columns: int) -> Tensor:
 
 def fp8_linears(model: Any) -> list[tuple[str, nn.Linear]]:
     """The linear layers that run in FP8, and their names."""
-    names = [name for name, _ in fp8_layers(model, decode_forms(model.config.text_config))]
-    return [(name, model.get_submodule(name)) for name in names]
+    return [(name, model.get_submodule(name)) for name in fp8_layers(model)]
 
 
 @torch.no_grad()
@@ -200,11 +202,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     engine = Continuous(in_16_bits)
     vars(engine).update(processor=plain.processor, model=plain.model)
     compare(report, "continuous", partial(engine.logits, requests), reference)
-    del plain, engine
+    del engine, vars(plain)["model"]
     release()
     if given.quantize == "fp8":
         with emulated(given.device):
-            compare_fp8(report, in_16_bits, requests, reference)
+            compare_fp8(report, plain, requests, reference)
     medians = {name: found["median"] for name, found in report["distances"].items()}
     report["ratios"] = {name: found / medians["transformers"] for name, found in medians.items()}
     report["kept"] = report["ratios"]["continuous"] <= MAX_RATIO

@@ -26,7 +26,6 @@ from torch import nn
 from workload import answer_lengths
 
 from yanshou.engines.continuous.fp8.activations import Fp8Rows
-from yanshou.engines.continuous.fp8.forms import product_shapes
 from yanshou.engines.continuous.fp8.linear import Fp8Linear, fp8_product
 from yanshou.engines.loading import load_config
 
@@ -52,6 +51,18 @@ class Product(NamedTuple):
         return 2 * self.rows * self.outputs * self.inputs / 1e12
 
 
+def text_products(text: Any) -> dict[str, tuple[int, int]]:
+    """Outputs and inputs of the matrix products of one layer of the language model."""
+    hidden, intermediate, head_dim = text.hidden_size, text.intermediate_size, text.head_dim
+    heads, key_heads = text.num_attention_heads, text.num_key_value_heads
+    return {
+        "qkv": ((heads + 2 * key_heads) * head_dim, hidden),
+        "o": (hidden, heads * head_dim),
+        "gate_up": (2 * intermediate, hidden),
+        "down": (hidden, intermediate),
+    }
+
+
 def products(config: Any, slots: int = SLOTS) -> Iterator[Product]:
     """Those of the vision tower's blocks and of the language layers."""
     text, vision = config.text_config, config.vision_config
@@ -62,7 +73,7 @@ def products(config: Any, slots: int = SLOTS) -> Iterator[Product]:
         yield Product("vision", name, PATCHES, *shape, vision.depth / PHOTOS)
     steps = mean(answer_lengths(512)) / slots
     for part, rows, share in (("prefill", TOKENS, 1 / PHOTOS), ("decode", slots, steps)):
-        for name, shape in product_shapes(text).items():
+        for name, shape in text_products(text).items():
             yield Product(part, name, rows, *shape, text.num_hidden_layers * share)
 
 

@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py demo                            # 1,000 drawn groups, about 3,400 photos, on one GPU
     python benchmarks/quality.py demo --each                     # then with one kind of layers after another in 16 bits
+    python benchmarks/quality.py demo --float32                  # also float32: what rounding to 16 bits changes
     python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
 
 Each run summarizes the same photos and judges the same groups, in 16 bits and in FP8. Every product that can be FP8 is
@@ -11,7 +12,7 @@ lines      of photos, that differ from those in 16 bits in any character; at mos
 F1         of entries against the truth, as `yanshou score` computes it; at most 0.001 from that in 16 bits
 flips      verdicts on the run's own lines that differ from those in 16 bits; at most 0.2 % of the groups may
 judge      the same on the lines in 16 bits: what the judge alone changes
-p_pass     the largest change of p_pass, on the run's own lines
+p_pass     the largest change of p_pass, on the run's own lines; flips are listed with theirs
 
 Exit status 1 if more differs.
 """
@@ -25,7 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from forced_length_engines import release
 from quantized_model import described, emulated, quantize_
@@ -47,9 +48,20 @@ KEPT = {  # layers in 16 bits → their names
 Key = tuple[str, ...]
 
 
+class Form(NamedTuple):
+    """How a run computes."""
+
+    quantize: str = "none"
+    dtype: str = "bfloat16"
+    keep: str = ""  # layers in 16 bits, by a regular expression
+
+
+PLAIN = Form()
+
+
 @dataclass(frozen=True)
 class Row:
-    """A run in FP8 compared with the run in 16 bits."""
+    """A run compared with the run in 16 bits."""
 
     name: str
     photos: int
@@ -60,6 +72,7 @@ class Row:
     flips: int
     judge: int
     p_pass: float
+    flipped: tuple[str, ...]
     seconds: float
 
     @property
@@ -68,12 +81,13 @@ class Row:
         return few and abs(self.f1_change) <= F1
 
     def __str__(self) -> str:
-        return (
+        line = (
             f"{'kept' if self.kept else 'BROKEN':<6}  {self.name:<28}  {self.lines:>4} of {self.photos:,} lines differ "
             f"({self.lines / self.photos:.2%}); F1 {self.f1:.5f} ({self.f1_change:+.5f}); "
             f"{self.flips} of {self.groups:,} verdicts flip, the judge alone {self.judge}; "
             f"p_pass by {self.p_pass:.4f} at most; {self.seconds:.0f} s"
         )
+        return "\n".join([line, *(f"        {flip}" for flip in self.flipped)])
 
 
 class Runs:
@@ -88,29 +102,29 @@ class Runs:
 
     def engine(self, settings: EngineSettings, keep: str) -> ContinuousEngine:
         release()  # the memory of the one before
-        engine = ContinuousEngine(settings, all_fp8=settings.quantize == "fp8")
-        if keep:
+        engine = ContinuousEngine(settings)
+        if keep and engine.fp8:
             plain = ContinuousEngine(settings.model_copy(update={"quantize": "none"}))
-            vars(engine)["model"] = quantize_(plain.model, engine.fp8.forms, keep)
+            vars(engine)["model"] = quantize_(plain.model, keep)
         return engine
 
-    def settings(self, kind: type[EngineSettings], quantize: str) -> EngineSettings:
+    def settings(self, kind: type[EngineSettings], form: Form) -> EngineSettings:
         given = self.given
-        return kind(checkpoint=given.checkpoint, device=given.device, dtype="bfloat16", quantize=quantize)
+        return kind(checkpoint=given.checkpoint, device=given.device, dtype=form.dtype, quantize=form.quantize)
 
-    def summarize(self, name: str, quantize: str, keep: str = "") -> list[Path]:
+    def summarize(self, name: str, form: Form) -> list[Path]:
         """The files of summaries."""
-        settings = self.settings(EngineSettings, quantize)
+        settings = self.settings(EngineSettings, form)
         stage = StageASettings(
             input_dir=self.input_dir, output_dir=self.output_dir(name), missions=("all",), engine=settings
         )
-        return [result.lines for result in summarize_directory(stage, self.engine(settings, keep))]
+        return [result.lines for result in summarize_directory(stage, self.engine(settings, form.keep))]
 
-    def judge(self, name: str, files: Sequence[Path], quantize: str, keep: str = "") -> list[Path]:
+    def judge(self, name: str, files: Sequence[Path], form: Form) -> list[Path]:
         """The files of verdicts on these summaries."""
-        settings = self.settings(VerdictEngineSettings, quantize)
+        settings = self.settings(VerdictEngineSettings, form)
         stage = JudgeSettings(stage_a=tuple(files), output_dir=self.output_dir(name), engine=settings)
-        return [result.lines for result in judge_files(stage, self.engine(settings, keep))]
+        return [result.lines for result in judge_files(stage, self.engine(settings, form.keep))]
 
     def output_dir(self, name: str) -> Path:
         folder: Path = self.given.folder / "out" / name
@@ -123,19 +137,20 @@ class Runs:
         return found
 
 
-def compared(runs: Runs, name: str, keep: str, plain: Sequence[Path], plain_verdicts: Sequence[Path]) -> Row:
-    """A run in FP8, with the layers whose name matches `keep` in 16 bits, beside the run in 16 bits."""
+def compared(runs: Runs, name: str, form: Form, plain: Sequence[Path], plain_verdicts: Sequence[Path]) -> Row:
+    """A run beside the run in 16 bits."""
     started = time.monotonic()
-    files = runs.summarize("fp8 lines", "fp8", keep)
-    verdicts = runs.judge("fp8 verdicts", files, "fp8", keep)
-    same = runs.judge("fp8 verdicts on the same lines", plain, "fp8", keep)
-    lines, verdicts_before = photos(plain), groups(plain_verdicts)
-    own, f1 = groups(verdicts), runs.f1(files)
-    moved = [abs(own[key][1] - before[1]) for key, before in verdicts_before.items() if key in own]
+    files = runs.summarize("other lines", form)
+    verdicts = runs.judge("other verdicts", files, form)
+    same = runs.judge("other verdicts on the same lines", plain, form)
+    lines, before, own, f1 = photos(plain), groups(plain_verdicts), groups(verdicts), runs.f1(files)
+    flips = [key for key, (verdict, _) in before.items() if key in own and own[key][0] != verdict]
     return Row(
-        name, len(lines), differing(lines, photos(files)), len(verdicts_before), f1, f1 - runs.f1(plain),
-        differing(verdicts_of(verdicts_before), verdicts_of(own)),
-        differing(verdicts_of(verdicts_before), verdicts_of(groups(same))), max(moved), time.monotonic() - started,
+        name, len(lines), differing(lines, photos(files)), len(before), f1, f1 - runs.f1(plain),
+        differing(verdicts_of(before), verdicts_of(own)), differing(verdicts_of(before), verdicts_of(groups(same))),
+        max(abs(own[key][1] - p_pass) for key, (_, p_pass) in before.items() if key in own),
+        tuple(f"{' '.join(key)}: p_pass {before[key][1]:.4f} → {own[key][1]:.4f}" for key in flips),
+        time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -166,16 +181,18 @@ def differing(one: dict[Key, str], other: dict[Key, str]) -> int:
 
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
-    runs = Runs(given)
-    plain = runs.summarize("lines", "none")
-    verdicts = runs.judge("verdicts", plain, "none")
+    """The run in FP8 comes first."""
+    runs, in_fp8 = Runs(given), Form("fp8")
+    plain = runs.summarize("lines", PLAIN)
+    verdicts = runs.judge("verdicts", plain, PLAIN)
     print(f"in 16 bits: {len(photos(plain)):,} photos, F1 {runs.f1(plain):.5f}, {len(groups(verdicts)):,} verdicts")
-    forms = runs.engine(runs.settings(EngineSettings, "fp8"), "").fp8.forms
-    print(f"every product is in FP8: {described(forms)}", flush=True)
-    yield (first := compared(runs, "all in FP8", "", plain, verdicts))
+    print(described(), flush=True)
+    yield (first := compared(runs, "all in FP8", in_fp8, plain, verdicts))
+    if given.float32:
+        yield compared(runs, "float32", Form(dtype="float32"), plain, verdicts)
     if given.each or not first.kept:
         for name, keep in KEPT.items():
-            yield compared(runs, f"{name} in 16 bits", keep, plain, verdicts)
+            yield compared(runs, f"{name} in 16 bits", in_fp8._replace(keep=keep), plain, verdicts)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -185,12 +202,13 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
     )
+    parser.add_argument("--float32", action="store_true", help="also a run in float32")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")
     parser.add_argument("--json", type=Path, help="file for the results, written after every row")
     given = parser.parse_args(arguments)
-    report: dict[str, Any] = {"checkpoint": given.checkpoint, "all_fp8": True, "rows": []}
+    report: dict[str, Any] = {"checkpoint": given.checkpoint, "rows": []}
     with emulated(given.device):
         for row in rows(given):
             print(row, flush=True)

@@ -1,7 +1,7 @@
 """FP8 in the benchmarks: some layers in 16 bits, what the output says about it, and emulation on a CPU."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -12,19 +12,17 @@ from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 
 
-def quantize_(model: Any, forms: Mapping[str, Any], keep: str = "") -> Any:
+def quantize_(model: Any, keep: str = "") -> Any:
     """The loaded model in FP8, layer by layer; layers whose name matches the regular expression `keep` stay as is."""
-    for name, keep_weight in list(fp8_layers(model, forms)):
+    for name in list(fp8_layers(model)):
         if not (keep and re.search(keep, name)):
-            replace_layer(model, name, Fp8Linear.of(model.get_submodule(name), keep_weight))
+            replace_layer(model, name, Fp8Linear.of(model.get_submodule(name)))
     return model
 
 
-def described(forms: Mapping[str, str], keep: str = "") -> str:
+def described(keep: str = "") -> str:
     """What runs in FP8, for the output."""
-    steps = ", ".join(f"{name} {form}" for name, form in forms.items())
-    kept = f"; in 16 bits: layers named {keep}" if keep else ""
-    return f"FP8; decode steps: {steps}{kept}"
+    return f"FP8 in every product but those of layers named {keep}" if keep else "FP8 in every product"
 
 
 def on_cpu(device: str) -> bool:

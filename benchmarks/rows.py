@@ -159,7 +159,11 @@ def build(run: Run, first: ForcedLengthEngine, lengths: Sequence[int]) -> Forced
         settings.model_copy(update={"batch_size": run.batch_size, "photo": photo, "sampling": sampling})
     )
     vars(engine).update(
-        processor=first.processor, model=first.model, parameter_count=first.parameter_count, lengths=lengths
+        processor=first.processor,
+        model=first.model,
+        parameter_count=first.parameter_count,
+        lengths=lengths,
+        kept=first.kept,
     )
     if isinstance(engine, ForcedLengthContinuous):
         engine.planner.pin({"slots": run.slots} if run.slots else {})
@@ -197,7 +201,7 @@ def measure(
     if isinstance(engine, ForcedLengthContinuous) and (halvings := engine.stats().halvings):
         notes.append(f"out of memory: halved {halvings} times")
     if isinstance(engine, ForcedLengthContinuous) and engine.fp8:
-        notes.append(described(engine.fp8.forms))
+        notes.append(described(engine.kept))
     return result(
         run, passes, start, memory, engine.wasted(passes[-1].tokens), capacity.slots if capacity else None, notes
     )

@@ -119,7 +119,8 @@ class Measurements:
         settings = self._settings.model_copy(update={"dtype": "bfloat16"})
         engine = ForcedLengthContinuous(settings.model_copy(update={"quantize": "fp8"}))
         if self.given.keep:
-            vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, engine.fp8.forms, self.given.keep)
+            engine.kept = self.given.keep
+            vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, engine.kept)
         return engine
 
     def row(self, run: Run) -> Result | Failed:

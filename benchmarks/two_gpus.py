@@ -2,12 +2,14 @@
 
     python benchmarks/make_checkpoint.py /tmp/4b
     python benchmarks/two_gpus.py speed /tmp/4b       # 5,000 photos of workload.py
+    python benchmarks/two_gpus.py ceiling /tmp/4b     # the same photos, and half of them, on one GPU
     python benchmarks/two_gpus.py lines demo          # about 2,000 drawn photos; a third run loses a worker
 
 Each run is a whole `summarize` in a process of its own: without workers, then with `--workers 2`. Its checkpoint is
 loaded and a few photos are answered before the clock starts, which runs from the first request to the last line. The
 tail is the time from the last request that the engine reads to the last answer. `speed` prints the ratio; exit status 1
-if `lines` finds a line that differs, timestamps aside.
+if `lines` finds a line that differs, timestamps aside. `ceiling` prints the ratio that two GPUs cannot pass: filling
+and draining the slots takes a GPU as long for half of the photos as for all.
 
 Without GPUs, to see that it runs: `two_gpus.py speed /tmp/tiny --device cpu --photos 12 --tokens 6 --max-pixels 65536`.
 """
@@ -83,7 +85,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     stage(given, engine, "warm-up").run()
     start = time.monotonic() - started
     watch = Watch(engine, given.kill_after)
-    (result,) = stage(given, engine, "in", watch).run()
+    (result,) = stage(given, engine, given.work, watch).run()
     assert (result.status, result.error) == (0, ""), result
     environment = engine.environment()
     if isinstance(engine, WorkersEngine):
@@ -126,11 +128,13 @@ def stage(given: argparse.Namespace, engine: Engine, name: str, listener: NullLi
 # ---- the runs ----
 
 
-def child(given: argparse.Namespace, name: str, workers: int | None, kill_after: int | None = None) -> dict[str, Any]:
-    """One run in its own process, whose GPU memory is free again when it ends."""
+def child(
+    given: argparse.Namespace, name: str, workers: int | None, kill_after: int | None = None, work: str = "in"
+) -> dict[str, Any]:
+    """One run over the folder `work` in its own process, whose GPU memory is free again when it ends."""
     output_dir = given.folder / f"out {name}"
     shutil.rmtree(output_dir, ignore_errors=True)
-    options = {"workers": workers, "kill_after": kill_after, "forced": given.what == "speed"}
+    options = {"workers": workers, "kill_after": kill_after, "forced": given.what != "lines", "work": work}
     job = {**vars(given), **options, "folder": str(given.folder), "output_dir": str(output_dir), "json": None}
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     with tempfile.TemporaryDirectory() as folder:
@@ -157,7 +161,7 @@ def write_work(given: argparse.Namespace) -> None:
     """Photos of the workload, links to at most `--files` of them, and its prompt."""
     given.folder.mkdir(parents=True, exist_ok=True)
     files = write_photos(given.folder / "photos", min(given.photos, given.files))
-    for name, photos in (("in", given.photos), ("warm-up", min(given.photos, WARM_UP))):
+    for name, photos in (("in", given.photos), ("half", given.photos // 2), ("warm-up", min(given.photos, WARM_UP))):
         link_groups(given.folder / name, files, photos)
     (given.folder / "system.txt").write_text(SYSTEM, encoding="utf-8")
     (given.folder / "user.txt").write_text(USER, encoding="utf-8")
@@ -172,6 +176,16 @@ def speed(given: argparse.Namespace) -> bool:
     print(f"ratio {two / one:.3f}; the lines {'agree' if same else 'DIFFER'}", flush=True)
     report(given, results, ratio=two / one)
     return same
+
+
+def ceiling(given: argparse.Namespace) -> bool:
+    """How much faster one GPU is through with half of the photos."""
+    write_work(given)
+    results = [child(given, "one GPU", None), child(given, "one GPU, half", None, work="half")]
+    whole, half = (result["seconds"] for result in results)
+    print(f"two GPUs can be {whole / half:.3f} times as fast as one, at most", flush=True)
+    report(given, results, ceiling=whole / half)
+    return True
 
 
 def link_groups(root: Path, files: Sequence[Path], photos: int) -> None:
@@ -225,9 +239,9 @@ def report(given: argparse.Namespace, runs: Sequence[dict[str, Any]], **result: 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="One mission on one GPU and on two.")
-    parser.add_argument("what", choices=("speed", "lines"))
+    parser.add_argument("what", choices=("speed", "ceiling", "lines"))
     parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights; demo for lines")
-    parser.add_argument("--photos", type=int, help="default: 5,000 for speed, about 2,000 for lines")
+    parser.add_argument("--photos", type=int, help="default: 5,000; about 2,000 for lines")
     parser.add_argument("--files", type=int, default=1_000, help="most photo files; others are links to them")
     parser.add_argument("--tokens", type=int, default=LONGEST, help="most tokens per answer")
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
@@ -236,13 +250,13 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="file for the results")
     given = parser.parse_args(arguments)
     given.folder = given.folder / given.what
-    given.photos = given.photos or (5_000 if given.what == "speed" else 2_000)
+    given.photos = given.photos or (2_000 if given.what == "lines" else 5_000)
     return given
 
 
 def main(arguments: Sequence[str] | None = None) -> bool:
     given = parsed(arguments)
-    return speed(given) if given.what == "speed" else compare_lines(given)
+    return {"speed": speed, "ceiling": ceiling, "lines": compare_lines}[given.what](given)
 
 
 def main_of_child(job: Path, result: Path) -> None:

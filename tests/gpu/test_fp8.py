@@ -150,6 +150,18 @@ def test_a_product_is_that_of_the_same_values_in_float32(outputs: int, inputs: i
     assert float((found - in_16_bits).norm() / in_16_bits.norm()) < 0.05
 
 
+@pytest.mark.parametrize(("outputs", "inputs"), [(2_048, 6_144), (2_560, 9_728), (4_096, 12_288), (5_120, 25_600)])
+def test_any_number_of_slots_has_a_product(outputs: int, inputs: int) -> None:
+    """cuBLAS refuses some numbers of rows with wide inputs."""
+    layer = Fp8Linear.of(nn.Linear(inputs, outputs, device="cuda", dtype=BF16).requires_grad_(False))
+    x = random(256, inputs)
+    expected = layer(x).float()
+    for rows in (*range(1, 17), *range(24, 256, 8), 255):
+        found = layer(x[:rows]).float()
+        assert found.shape == (rows, outputs)
+        assert float((found - expected[:rows]).norm() / expected[:rows].norm()) < 5e-3
+
+
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_a_row_of_a_product_depends_on_no_other_row(outputs: int, inputs: int) -> None:
     linear = nn.Linear(inputs, outputs, bias=False, device="cuda", dtype=BF16).requires_grad_(False)
@@ -169,23 +181,21 @@ def demo_in_fp8(**other: Any) -> EngineSettings:
     return demo("bfloat16", **other).model_copy(update={"quantize": "fp8"})
 
 
-@pytest.mark.parametrize("all_fp8", [False, True])
-def test_the_demo_checkpoint_answers_nearly_as_in_16_bits(all_fp8: bool) -> None:
-    """The vision tower, prefill, decode steps of both forms in a CUDA graph, and scored continuations at once."""
+def test_the_demo_checkpoint_answers_nearly_as_in_16_bits() -> None:
+    """The vision tower, prefill, decode steps in a CUDA graph, and scored continuations at once."""
     photos, jobs = drawn_photos(24), drawn_jobs(12)
-    engine = ContinuousEngine(demo_in_fp8(max_new_tokens=48), all_fp8)
+    engine = ContinuousEngine(demo_in_fp8(max_new_tokens=48))
     found, plain = answers(engine, photos), answers(ContinuousEngine(demo("bfloat16", max_new_tokens=48)), photos)
     assert sum(text == texts(plain)[at] for at, text in texts(found).items()) >= len(photos) - 1
-    verdicts = texts(answers(ContinuousEngine(demo_in_fp8(max_new_tokens=16), all_fp8), jobs))
+    verdicts = texts(answers(ContinuousEngine(demo_in_fp8(max_new_tokens=16)), jobs))
     expected = texts(answers(ContinuousEngine(demo("bfloat16", max_new_tokens=16)), jobs))
     first_lines = [{at: text.splitlines()[0] for at, text in each.items()} for each in (verdicts, expected)]
     assert sum(line == first_lines[1][at] for at, line in first_lines[0].items()) >= len(jobs) - 1
 
 
-@pytest.mark.parametrize("all_fp8", [False, True])
-def test_an_answer_in_fp8_depends_on_no_other_photo(all_fp8: bool) -> None:
+def test_an_answer_in_fp8_depends_on_no_other_photo() -> None:
     photos = drawn_photos(24)
-    engine = ContinuousEngine(demo_in_fp8(), all_fp8)
+    engine = ContinuousEngine(demo_in_fp8())
     expected = texts(answers(engine, photos))
     assert texts(answers(engine, photos[::-1])) == expected
     alone = texts(answers(engine, photos[5:6]))

@@ -38,6 +38,12 @@ def test_every_step_and_every_validation_is_read(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_each_reward_has_a_curve_of_its_own(tmp_path: Path) -> None:
+    rewards = {"rewards/Label/mean": 0.5, "rewards/Label/std": 0.1, "rewards/Grounded/mean": 0.25}
+    curves = read_curves(log(tmp_path, {**step(1), **rewards}, step(2)))
+    assert curves.rewards() == {"grounded": ([1], [0.25]), "label": ([1], [0.5])}
+
+
 def test_steps_repeated_after_a_resume_count_once(tmp_path: Path) -> None:
     lines = [step(1, 0.1), step(2, 0.2), validated(2, 0.9), step(3, 0.3), step(2, 0.5)]
     curves = read_curves(log(tmp_path, *lines))

@@ -142,7 +142,9 @@ class EngineSettings(Settings):
                 "the two out"
             )
         if self.dtype not in ("auto", "bfloat16"):
-            raise ValueError(f"`quantize` {self.quantize} needs `dtype` bfloat16, and it is {self.dtype}. Leave it out")
+            raise ValueError(
+                f"`quantize` {self.quantize} needs bfloat16 beside it, and `dtype` is {self.dtype}. Leave `dtype` out"
+            )
         return self
 
     @property

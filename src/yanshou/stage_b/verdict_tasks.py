@@ -192,7 +192,9 @@ def _p_pass(logprobs: Sequence[float]) -> float | None:
         return None
     passing, failing = logprobs
     if math.isnan(failing - passing):
-        raise GenerationError(f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32")
+        raise GenerationError(
+            f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32, without --quantize"
+        )
     return round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
 
 

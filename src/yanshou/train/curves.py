@@ -27,6 +27,7 @@ STEP = "global_step/max_steps"
 REWARD, KL, LENGTH, ZERO_STD = "reward", "kl", "completions/mean_length", "frac_reward_zero_std"
 LOSS, CORRECT, SUMMARY = "loss", "token_acc", "train_runtime"
 STEPS = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+ONE_REWARD = re.compile(r"rewards/(\w+)/mean")  # before its weight
 LARGEST = 1e100  # larger values and NaN are skipped: they can be neither averaged nor drawn
 WINDOW = 20  # the steps that a warning is about
 MIN_STEPS = 5  # before the first warning
@@ -66,6 +67,16 @@ class Curves:
     def of(self, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of the training."""
         return _series(self.train, name)
+
+    def rewards(self) -> dict[str, tuple[list[int], list[float]]]:
+        """Steps and values of each reward function, before its weight, by its name."""
+        names = {
+            name: found[1].lower()
+            for values in self.train.values()
+            for name in values
+            if (found := ONE_REWARD.fullmatch(name))
+        }
+        return {short: self.of(name) for name, short in sorted(names.items())}
 
     def validation(self, name: str) -> tuple[list[int], list[float]]:
         """Steps and values of the validation."""
@@ -148,9 +159,13 @@ def draw(curves: Curves, path: Path) -> None:
     panels = GRPO_PANELS if curves.of(REWARD)[0] else SFT_PANELS
     figure = Figure(figsize=(10, 3.2 * math.ceil(len(panels) / 2)), layout="constrained")
     for axes, panel in zip(figure.subplots(math.ceil(len(panels) / 2), 2).flat, panels, strict=True):
-        axes.plot(*curves.of(panel.name), marker=".", label="training")
+        rewards = curves.rewards() if panel.name == REWARD else {}
+        axes.plot(*curves.of(panel.name), marker=".", label="sum by weight" if rewards else "training")
+        for name, curve in rewards.items():
+            axes.plot(*curve, linewidth=1, label=name)
         if curves.validation(panel.name)[0]:
             axes.plot(*curves.validation(panel.name), marker="o", label="validation")
+        if len(axes.lines) > 1:
             axes.legend()
         axes.set(title=panel.title, xlabel="step")
         axes.grid(visible=True, alpha=0.3)

@@ -32,12 +32,12 @@ def a_layer(bias: bool = False) -> Any:
     )
 
 
-def in_fp8(layer: Any, keep_weight: bool) -> Any:
+def in_fp8(layer: Any) -> Any:
     """The layer with every linear in FP8."""
     parts = vars(layer).items()
     return SimpleNamespace(
         **{
-            name: SimpleNamespace(**{own: Fp8Linear.of(linear, keep_weight) for own, linear in vars(part).items()})
+            name: SimpleNamespace(**{own: Fp8Linear.of(linear) for own, linear in vars(part).items()})
             for name, part in parts
         }
     )
@@ -48,50 +48,38 @@ def bf16(*shape: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def test_in_16_bits_prefill_and_decode_share_products_that_are_torch_s_own() -> None:
+def test_products_of_16_bits_are_torch_s_own() -> None:
     layer = a_layer(bias=True)
     attention, x, other = layer.self_attn, bf16(5, HIDDEN), bf16(5, 3, HEADS // 3)
     qkv = torch.cat([attention.q_proj(x), attention.k_proj(x), attention.v_proj(x)], dim=1)
-    prefill, decode = layer_products(layer)
-    for name in ("qkv", "o", "gate_up", "down"):
-        assert getattr(prefill, name) is getattr(decode, name)
-        assert not getattr(prefill, name).takes_fp8
-    assert torch.allclose(prefill.qkv(x), qkv, rtol=0.01, atol=0.01)
+    products = layer_products(layer)
+    assert not any(getattr(products, name).takes_fp8 for name in ("qkv", "o", "gate_up", "down"))
+    assert torch.allclose(products.qkv(x), qkv, rtol=0.01, atol=0.01)
     expected = torch.addmm(x, other.flatten(1), attention.o_proj.weight.t()) + attention.o_proj.bias
-    assert prefill.o.residual(x, other) is None
+    assert products.o.residual(x, other) is None
     assert torch.equal(x, expected)
 
 
 @torch.inference_mode()
 def test_fused_weights_are_held_once() -> None:
     layer = a_layer()
-    prefill, _ = layer_products(layer)
-    assert isinstance(prefill.gate_up, PlainProduct)
-    assert layer.mlp.gate_proj.weight.data_ptr() == prefill.gate_up.weight.data_ptr()
-    assert torch.equal(prefill.gate_up.weight[INTERMEDIATE:], layer.mlp.up_proj.weight)
-    quantized = in_fp8(layer, keep_weight=True)
-    prefill, decode = layer_products(quantized)
-    assert isinstance(prefill.gate_up, Fp8Product)
-    assert isinstance(decode.gate_up, PlainProduct)
-    up, start = quantized.mlp.up_proj, INTERMEDIATE * HIDDEN
-    assert up.values.data_ptr() == prefill.gate_up.values.data_ptr() + start
-    assert up.weight.data_ptr() == decode.gate_up.weight.data_ptr() + 2 * start
-    assert torch.equal(prefill.gate_up.scales[INTERMEDIATE:], up.scales)
-
-
-@torch.inference_mode()
-def test_decode_steps_run_in_16_bits_exactly_where_the_weight_is_kept() -> None:
-    for keep_weight in (False, True):
-        prefill, decode = layer_products(in_fp8(a_layer(), keep_weight))
-        assert prefill.qkv.takes_fp8
-        assert decode.qkv.takes_fp8 is not keep_weight
-        assert (prefill.down is decode.down) is not keep_weight
+    gate_up = layer_products(layer).gate_up
+    assert isinstance(gate_up, PlainProduct)
+    assert layer.mlp.gate_proj.weight.data_ptr() == gate_up.weight.data_ptr()
+    assert torch.equal(gate_up.weight[INTERMEDIATE:], layer.mlp.up_proj.weight)
+    quantized = in_fp8(layer)
+    products = layer_products(quantized)
+    assert all(getattr(products, name).takes_fp8 for name in ("qkv", "o", "gate_up", "down"))
+    assert isinstance(products.gate_up, Fp8Product)
+    up = quantized.mlp.up_proj
+    assert up.values.data_ptr() == products.gate_up.values.data_ptr() + INTERMEDIATE * HIDDEN
+    assert torch.equal(products.gate_up.scales[INTERMEDIATE:], up.scales)
 
 
 @torch.inference_mode()
 def test_an_fp8_product_takes_both_kinds_of_activations_and_leaves_the_addition_to_the_next_norm() -> None:
     layer = a_layer(bias=True)
-    product, x, other = layer_products(in_fp8(layer, False))[0].o, bf16(5, HIDDEN), bf16(5, 3, HEADS // 3)
+    product, x, other = layer_products(in_fp8(layer)).o, bf16(5, HIDDEN), bf16(5, 3, HEADS // 3)
     before, added = x.clone(), product.residual(x, other)
     assert added is not None
     assert torch.equal(x, before)
@@ -102,7 +90,7 @@ def test_an_fp8_product_takes_both_kinds_of_activations_and_leaves_the_addition_
 
 @torch.inference_mode()
 def test_a_row_of_a_product_depends_on_no_other_row() -> None:
-    product, x = layer_products(in_fp8(a_layer(), False))[0].gate_up, bf16(6, HIDDEN)
+    product, x = layer_products(in_fp8(a_layer())).gate_up, bf16(6, HIDDEN)
     alone = product(x)
     other = x.clone()
     other[3:], other[5, 7] = 1e3, torch.nan
@@ -117,7 +105,7 @@ def test_the_vision_tower_leaves_the_biases_of_two_products_to_the_next_norm() -
         attn=SimpleNamespace(qkv=qkv, proj=proj), mlp=SimpleNamespace(linear_fc1=fc1, linear_fc2=fc2)
     )
     plain = block_products(block)
-    fp8 = block_products(in_fp8(block, False))
+    fp8 = block_products(in_fp8(block))
     x = bf16(5, 32)
     intermediate = F.gelu(fc1(x), approximate="tanh")
     assert torch.allclose(plain.fc1.gelu(x, GELUTanh()), intermediate, atol=1e-2)

@@ -104,14 +104,12 @@ def test_another_checkpoint_is_always_refused(engine: Make) -> None:
         many.identity()
 
 
-def test_other_forms_of_decode_steps_are_always_refused(engine: Make) -> None:
-    forms: dict[str, Any] = {"checkpoint": "77aa", "quantize": {"weights": "fp8", "decode": {"o": "fp8"}}}
+def test_another_quantization_is_always_refused(engine: Make) -> None:
+    forms: dict[str, Any] = {"checkpoint": "77aa", "quantize": {"weights": "fp8", "decode": "fp8"}}
     both = other(identity=forms)
-    slower = forms | {"quantize": {"weights": "fp8", "decode": {"o": "bf16"}}}
+    slower = forms | {"quantize": {"weights": "fp8", "decode": "bf16"}}
     change = lambda number, result: both(1, result) if number == 0 else other(identity=slower)(number, result)  # noqa: E731
-    with pytest.raises(
-        CheckpointError, match=r"quantize\.decode\.o is (fp8|bf16) on host-\d, (fp8|bf16) on host-\d\. Gi"
-    ):
+    with pytest.raises(CheckpointError, match=r"quantize\.decode is (fp8|bf16) on host-\d, (fp8|bf16) on host-\d\. Gi"):
         engine(2, change=change, mixed=True).identity()
 
 

@@ -67,15 +67,14 @@ class ContinuousEngine(Qwen3VLBackend):
     Before a run, `prepare_run` decides its capacity; `generate` answers the requests; `stats` reports what happened.
     """
 
-    def __init__(self, settings: EngineSettings, all_fp8: bool = False) -> None:
-        """`all_fp8`, for tests and benchmarks: with --quantize fp8 no product of a decode step is in 16 bits."""
+    def __init__(self, settings: EngineSettings) -> None:
         if settings.attn != "auto":
             raise UsageError(
                 f"--attn {settings.attn} is for the transformers engine; the continuous engine has its own attention. "
                 "Leave it out, or add --engine transformers."
             )
         super().__init__(settings)
-        self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype, all_fp8) if settings.quantize == "fp8" else None
+        self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype) if settings.quantize == "fp8" else None
         if is_moe(self.folder):
             raise CheckpointError(
                 f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
@@ -211,7 +210,7 @@ class ContinuousEngine(Qwen3VLBackend):
     def load_weights(self) -> Any:
         if self.fp8 is None:
             return super().load_weights()
-        return load_fp8_model(self.source, self.dtype, self.attn_implementation, self.device, self.fp8.forms)
+        return load_fp8_model(self.source, self.dtype, self.attn_implementation, self.device)
 
     def memory_budget(self) -> MemoryBudget:
         """What the checkpoint may use of the device. Loads no weights."""

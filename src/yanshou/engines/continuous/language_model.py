@@ -58,9 +58,7 @@ class LanguageModel:
 
     def __init__(self, model: Any, head: Any) -> None:
         self.model, self.head = model, head
-        both = [layer_products(layer) for layer in model.layers]
-        self._prefill_products = [prefill for prefill, _ in both]
-        self._decode_products = [decode for _, decode in both]
+        self._products = [layer_products(layer) for layer in model.layers]
 
     def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int) -> KVCache:
         """An empty cache. Zeros, because attention multiplies unwritten rows by 0 and 0 × NaN is NaN."""
@@ -92,7 +90,7 @@ class LanguageModel:
         """
         cos, sin = self._rope_cos_sin(x, positions)
         pending: Tensor | None = None  # the output of the product before, which the next norm adds to x
-        for index, (layer, products) in enumerate(zip(self.model.layers, self._prefill_products, strict=True)):
+        for index, (layer, products) in enumerate(zip(self.model.layers, self._products, strict=True)):
             q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache)
             if logits_indices and index + 1 == len(self.model.layers):
                 tokens, metadata = logits_indices.tokens, logits_indices.metadata
@@ -115,7 +113,7 @@ class LanguageModel:
         x = self.embed(ids)
         cos, sin = self._rope_cos_sin(x, positions.expand(3, -1))
         pending: Tensor | None = None
-        for index, (layer, products) in enumerate(zip(self.model.layers, self._decode_products, strict=True)):
+        for index, (layer, products) in enumerate(zip(self.model.layers, self._products, strict=True)):
             q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache)
             attended = decode_attention(
                 q, cache.keys[index], cache.values[index], metadata, cache.slot_len, layer.self_attn.scaling

@@ -93,47 +93,37 @@ class BlockProducts:
     fc2: Product
 
 
-def layer_products(layer: Any) -> tuple[LayerProducts, LayerProducts]:
-    """A language layer's products in prefill batches and in decode steps: the same objects where no form differs."""
+def layer_products(layer: Any) -> LayerProducts:
+    """The products of a language layer."""
     attention, mlp = layer.self_attn, layer.mlp
-    forms = [
-        _both_forms(attention.q_proj, attention.k_proj, attention.v_proj), _both_forms(attention.o_proj),
-        _both_forms(mlp.gate_proj, mlp.up_proj), _both_forms(mlp.down_proj),
-    ]  # fmt: skip
-    prefill, decode = zip(*forms, strict=True)
-    return LayerProducts(*prefill), LayerProducts(*decode)
+    return LayerProducts(
+        _product(attention.q_proj, attention.k_proj, attention.v_proj), _product(attention.o_proj),
+        _product(mlp.gate_proj, mlp.up_proj), _product(mlp.down_proj),
+    )  # fmt: skip
 
 
 def block_products(block: Any) -> BlockProducts:
     """The products of a block of the vision tower."""
     attention, mlp = block.attn, block.mlp
     return BlockProducts(
-        _both_forms(attention.qkv)[0], _both_forms(attention.proj, bias=False)[0],
-        _both_forms(mlp.linear_fc1)[0], _both_forms(mlp.linear_fc2, bias=False)[0],
+        _product(attention.qkv), _product(attention.proj, bias=False),
+        _product(mlp.linear_fc1), _product(mlp.linear_fc2, bias=False),
     )  # fmt: skip
 
 
-def _both_forms(*linears: Any, bias: bool = True) -> tuple[Product, Product]:
-    """Linear layers of the same input as one product: fewer and larger products. In prefill and in decode steps."""
-    own_bias = _fused(linears, "bias") if bias else None
-    weight = _fused(linears, "weight")
-    plain = None if weight is None else PlainProduct(weight, own_bias)
+def _product(*linears: Any, bias: bool = True) -> Product:
+    """Linear layers of the same input as one product: fewer and larger products."""
+    own_bias = _fused(linears, "bias") if bias and linears[0].bias is not None else None
     if not isinstance(linears[0], Fp8Linear):
-        assert plain
-        return plain, plain
-    values, scales = _fused(linears, "values"), _fused(linears, "scales")
-    assert values is not None
-    assert scales is not None
-    fp8 = Fp8Product(values, scales, own_bias, linears[0].dtype)
-    return fp8, plain or fp8
+        return PlainProduct(_fused(linears, "weight"), own_bias)
+    return Fp8Product(_fused(linears, "values"), _fused(linears, "scales"), own_bias, linears[0].dtype)
 
 
-def _fused(linears: Sequence[Any], name: str) -> Tensor | None:
+def _fused(linears: Sequence[Any], name: str) -> Tensor:
     """The tensors of that name as one, (sum of outputs, …). They become views of it."""
-    parts = [tensor.detach() for linear in linears if (tensor := getattr(linear, name)) is not None]
-    assert len(parts) in {0, len(linears)}
-    if len(parts) < 2:
-        return parts[0] if parts else None
+    parts: list[Tensor] = [getattr(linear, name).detach() for linear in linears]
+    if len(parts) == 1:
+        return parts[0]
     whole = torch.cat([part.view(torch.uint8) for part in parts]).view(parts[0].dtype)
     for linear, own in zip(linears, whole.split([len(part) for part in parts]), strict=True):
         getattr(linear, name).data = own

@@ -6,7 +6,7 @@ initial checkpoint → drawn groups → Stage-A → verdicts → dataset → GRP
     python -m yanshou.world.grpo_loop --device cpu --train-groups 60 --held-groups 20 --other-groups 8 --initial-steps 2
         --initial-batch-size 4 --initial-exam 4 --steps 2 --answers 64 --micro-batch 32
 
-The first command takes about ten minutes on one H100. The second takes 5 to 8 minutes on two cores and only shows that
+The first command takes 16 minutes on one H200. The second takes 5 to 8 minutes on two cores and only shows that
 every step runs: 20 held-out groups say nothing about verdicts. Both need the extra `train`.
 
 Completed steps are not repeated: the same command resumes. `--output-dir` holds figures.json, times.tsv (seconds per

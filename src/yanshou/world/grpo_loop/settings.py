@@ -44,7 +44,7 @@ class Settings(BaseModel):
     held_world: int = Field(42, description="Seed of the held-out groups' photos.")
     batch_size: int = Field(128, description="Photos or groups per batch of an engine.")
     repeats: int = Field(4, description="Copies of a training group that the initial checkpoint judges wrongly.")
-    steps: int = Field(50, description="GRPO steps.")
+    steps: int = Field(40, description="GRPO steps.")
     generations: int = Field(8, description="Answers per group.")
     answers: int = Field(512, description="Answers per step.")
     micro_batch: int = Field(

@@ -1,10 +1,14 @@
 """A linear layer in FP8: a product worked out by hand, and how far it is from the layer that it replaces."""
 
-import torch
-from torch import nn
+from typing import Any
 
-from yanshou.engines.continuous.fp8.activations import FP8
-from yanshou.engines.continuous.fp8.linear import Fp8Linear
+import pytest
+import torch
+from torch import Tensor, nn
+
+from yanshou.engines.continuous.fp8 import linear as module
+from yanshou.engines.continuous.fp8.activations import FP8, Fp8Rows
+from yanshou.engines.continuous.fp8.linear import REFUSED, Fp8Linear
 
 
 def linear(weight: list[list[float]], bias: list[float] | None = None) -> nn.Linear:
@@ -50,10 +54,42 @@ def test_a_product_is_about_4_percent_away_from_the_exact_one() -> None:
     assert 0.01 < float((found - expected).norm() / expected.norm()) < 0.045
 
 
-def test_the_weight_is_kept_only_if_decode_steps_read_it() -> None:
-    exact = nn.Linear(16, 24).bfloat16()
-    assert Fp8Linear.of(exact).weight is None
-    kept = Fp8Linear.of(exact, keep_weight=True).weight
-    assert kept is not None
-    assert torch.equal(kept, exact.weight)
-    assert list(Fp8Linear.of(exact).parameters()) == []
+def test_no_weight_stays_in_16_bits() -> None:
+    layer = Fp8Linear.of(nn.Linear(16, 24).bfloat16())
+    assert {name: buffer.dtype for name, buffer in layer.named_buffers()} == {
+        "values": FP8, "scales": torch.float32, "bias": torch.bfloat16
+    }  # fmt: skip
+    assert list(layer.parameters()) == []
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each product that torch is asked for. With fewer than 200 it is refused, as by cuBLAS."""
+    rows, scaled_mm = list[int](), torch._scaled_mm
+
+    def refusing(x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        rows.append(len(x))
+        if len(x) < 200:
+            raise RuntimeError(f"CUDA error: {REFUSED} when calling `cublasLtMatmulAlgoGetHeuristic( ltHandle, …`")
+        return scaled_mm(x, *arguments, **named)
+
+    monkeypatch.setattr(torch, "_scaled_mm", refusing)
+    return rows
+
+
+@pytest.mark.parametrize(("rows", "asked"), [(1, [1, 64, 256]), (64, [64, 256]), (200, [200]), (300, [300])])
+def test_a_product_of_too_few_rows_is_repeated_with_more(seen: list[int], rows: int, asked: list[int]) -> None:
+    torch.manual_seed(0)
+    x, weight = Fp8Rows.of(torch.randn(rows, 32)), Fp8Rows.of(torch.randn(48, 32))
+    found = module._scaled_mm(x, weight.values, weight.scales, None, torch.bfloat16)
+    assert seen == asked
+    exact = x.dequantized() @ weight.dequantized().t()
+    torch.testing.assert_close(found.float(), exact, rtol=0.01, atol=0.01)
+
+
+def test_other_errors_of_a_product_stay(seen: list[int]) -> None:
+    weight = Fp8Rows.of(torch.randn(48, 32))
+    for wrong in (Fp8Rows.of(torch.randn(200, 16)), Fp8Rows.of(torch.randn(600, 16))):
+        with pytest.raises(RuntimeError, match="cannot be multiplied"):
+            module._scaled_mm(wrong, weight.values, weight.scales, None, torch.bfloat16)
+    assert seen == [200, 600]

@@ -16,7 +16,6 @@ from transformers import Qwen3VLConfig
 
 from yanshou.engines import device, load_engine
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.fp8.forms import decode_forms
 from yanshou.engines.continuous.fp8.plan import Fp8Plan
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings
@@ -84,6 +83,15 @@ def test_another_engine_is_refused(tiny: Path, name: str) -> None:
     assert said in " ".join(ran.output.split())
 
 
+def test_another_dtype_is_refused_before_anything_is_read() -> None:
+    ran = run(
+        "judge", "--checkpoint", "/nowhere", "--quantize", "fp8", "--dtype", "float32", "--output-dir", "/nowhere",
+        __file__,
+    )  # fmt: skip
+    said = "--quantize fp8 needs bfloat16 beside it, and --dtype is float32. Leave --dtype out."
+    assert said in " ".join(ran.output.split())
+
+
 @pytest.mark.usefixtures("emulated")
 def test_a_mixture_of_experts_is_refused(tiny: Path, tmp_path: Path) -> None:
     folder = write_moe(tiny, tmp_path / "moe")
@@ -109,10 +117,9 @@ def test_widths_that_the_gpu_does_not_take_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("emulated")
-@pytest.mark.parametrize("all_fp8", [False, True])
-def test_the_plan_knows_the_bytes_of_the_model(tmp_path: Path, all_fp8: bool) -> None:
+def test_the_plan_knows_the_bytes_of_the_model(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path / "tiny", **BIASED)
-    engine = ContinuousEngine(quantized(folder), all_fp8)
+    engine = ContinuousEngine(quantized(folder))
     model = engine.model
     layers = [*model.parameters(), *(buffer for name, buffer in model.named_buffers() if "inv_freq" not in name)]
     assert engine.memory_budget().weight_bytes == sum(tensor.nbytes for tensor in layers)
@@ -120,28 +127,22 @@ def test_the_plan_knows_the_bytes_of_the_model(tmp_path: Path, all_fp8: bool) ->
 
 
 def test_what_is_saved_at_the_shape_of_32b() -> None:
-    """All products of a decode step are large enough for FP8 there, so no weight is kept twice."""
     text = {
         "hidden_size": 5_120, "intermediate_size": 25_600, "num_hidden_layers": 64, "num_attention_heads": 64,
         "num_key_value_heads": 8, "head_dim": 128,
     }  # fmt: skip
     vision = {"depth": 27, "hidden_size": 1_152, "intermediate_size": 4_304, "out_hidden_size": 5_120}
     config = Qwen3VLConfig(text_config=text, vision_config=vision)
-    plan = Fp8Plan(decode_forms(config.text_config), BF16)
-    assert set(plan.forms.values()) == {"fp8"}
     layers = 64 * (10_240 * 5_120 + 5_120 * 8_192 + 51_200 * 5_120 + 5_120 * 25_600)
     tower = 27 * (3_456 + 1_152 + 2 * 4_304) * 1_152
     scales = 4 * (64 * (10_240 + 5_120 + 51_200 + 5_120) + 27 * (3_456 + 1_152 + 4_304 + 1_152))
-    assert plan.saved_bytes(config) == layers + tower - scales
+    assert Fp8Plan(BF16).saved_bytes(config) == layers + tower - scales
 
 
 @pytest.mark.usefixtures("emulated")
 def test_what_a_run_records(tiny: Path) -> None:
     plain, engine = ContinuousEngine(quantized(tiny, quantize="none")), ContinuousEngine(quantized(tiny))
-    small = dict.fromkeys(("qkv", "o", "gate_up", "down"), "bf16")
-    assert engine.identity() == plain.identity() | {"quantize": {"weights": "fp8", "decode": small}}
-    forced = ContinuousEngine(quantized(tiny), all_fp8=True).identity()["quantize"]
-    assert set(forced["decode"].values()) == {"fp8"}
+    assert engine.identity() == plain.identity() | {"quantize": {"weights": "fp8", "decode": "fp8"}}
 
 
 @pytest.mark.usefixtures("emulated")
@@ -164,8 +165,8 @@ def test_weights_that_do_not_fit_are_told_to_be_halved_once(
 @pytest.mark.usefixtures("emulated")
 def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) -> None:
     requests = mixed()[:6]
-    wanted = answers(ContinuousEngine(quantized(tiny), all_fp8=True), requests)
-    alone = answers(ContinuousEngine(quantized(tiny, batch_size=1), all_fp8=True), reversed(requests))
+    wanted = answers(ContinuousEngine(quantized(tiny)), requests)
+    alone = answers(ContinuousEngine(quantized(tiny, batch_size=1)), reversed(requests))
     assert alone == wanted
     assert wanted != answers(ContinuousEngine(quantized(tiny, quantize="none")), requests)
 
@@ -187,5 +188,5 @@ def test_a_resume_keeps_it_and_another_is_refused(tmp_path: Path) -> None:
     assert run_file(tmp_path / "out")["runs"] == recorded["runs"] + 1
     other = run(*words)
     assert other.exit_code == 1
-    assert 'quantize: file has {"weights": "fp8", "decode": {"qkv": "bf16", "o": "bf16",' in other.output
+    assert 'quantize: file has {"weights": "fp8", "decode": "fp8"}' in other.output
     assert "this run has nothing" in other.output

@@ -2,9 +2,8 @@
 
 activations  rows of activations, each with a scale of its own
 linear       a linear layer whose weights have one scale per output channel
-forms        which products of a decode step run in FP8
 layers       which layers of a checkpoint become FP8
-plan         whether a checkpoint can run in FP8 here, in which forms, and how much memory that saves
+plan         whether a checkpoint can run in FP8 here, and how much memory that saves
 loading      a checkpoint's files → the model on its device, tensor by tensor
 
 A row's scale depends on this row alone, so a photo's answer does not depend on the photos beside it.

@@ -8,32 +8,27 @@ from typing import Any
 
 from torch import nn
 
-from yanshou.engines.continuous.fp8.forms import DecodeForms
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 
-TEXT = {  # linear layers of a language layer, and the product that each is part of
-    "self_attn.q_proj": "qkv", "self_attn.k_proj": "qkv", "self_attn.v_proj": "qkv", "self_attn.o_proj": "o",
-    "mlp.gate_proj": "gate_up", "mlp.up_proj": "gate_up", "mlp.down_proj": "down",
-}  # fmt: skip
+TEXT = (  # of a language layer
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
+)  # fmt: skip
 VISION = ("attn.qkv", "attn.proj", "mlp.linear_fc1", "mlp.linear_fc2")  # of a block of the vision tower
 
 
-def fp8_layers(model: Any, forms: DecodeForms) -> Iterator[tuple[str, bool]]:
-    """The name of each layer that becomes FP8, and whether decode steps read its weight in 16 bits.
-
-    `model` is the whole Qwen3-VL model, which may be on the meta device.
-    """
+def fp8_layers(model: Any) -> Iterator[str]:
+    """The name of each layer that becomes FP8. `model` is the whole Qwen3-VL model, which may be on the meta device."""
     for index in range(len(model.model.visual.blocks)):
-        yield from ((f"model.visual.blocks.{index}.{name}", False) for name in VISION)
+        yield from (f"model.visual.blocks.{index}.{name}" for name in VISION)
     for index in range(len(model.model.language_model.layers)):
-        for name, product in TEXT.items():
-            yield f"model.language_model.layers.{index}.{name}", forms[product] == "bf16"
+        yield from (f"model.language_model.layers.{index}.{name}" for name in TEXT)
 
 
-def quantize_(model: nn.Module, forms: DecodeForms) -> None:
+def quantize_(model: nn.Module) -> None:
     """Replaces the layers of a loaded model, one by one, on the device where it is."""
-    for name, keep_weight in list(fp8_layers(model, forms)):
-        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name), keep_weight))  # type: ignore[arg-type]
+    for name in list(fp8_layers(model)):
+        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name)))  # type: ignore[arg-type]
 
 
 def replace_layer(model: nn.Module, name: str, layer: Fp8Linear) -> None:

@@ -7,6 +7,7 @@ Stored FP8 with one scale per output channel, or one alone, is used as it is. Bl
 output channel. What stays in 16 bits is, bit for bit, what `engines/loading.py` loads.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from transformers import GenerationConfig
 
 from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_files
 from yanshou.engines.checkpoint.files import reading_weights
-from yanshou.engines.continuous.fp8.forms import DecodeForms
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.dequantize import dequantized, read_scale
@@ -27,27 +27,29 @@ from yanshou.errors import CheckpointError
 
 
 @torch.no_grad()
-def load_fp8_model(source: Source, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms) -> Any:
+def load_fp8_model(source: Source, dtype: torch.dtype, attention: str, device: torch.device) -> Any:
     """The model on the device. Raises CheckpointError, and what the device raises where memory runs out."""
-    if source.adapter:
-        return _move(load_model(source, dtype, attention), device, forms)
-    return _stream(source.weights, dtype, attention, device, forms)
+    # Triton kernels, which quantize, run on the current device.
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        if source.adapter:
+            return _move(load_model(source, dtype, attention), device)
+        return _stream(source.weights, dtype, attention, device)
 
 
-def _move(model: Any, device: torch.device, forms: DecodeForms) -> Any:
+def _move(model: Any, device: torch.device) -> Any:
     """A model on the CPU → the device, one linear layer after another."""
-    for name, keep_weight in fp8_layers(model, forms):
-        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name).to(device), keep_weight))
+    for name in fp8_layers(model):
+        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name).to(device)))
     return model.to(device)
 
 
-def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.device, forms: DecodeForms) -> Any:
+def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.device) -> Any:
     """The model of a folder of whole weights, read tensor by tensor."""
     model, stored = _empty(folder, dtype, attention), StoredWeights(folder, dtype, device)
-    in_fp8 = dict(fp8_layers(model, forms))
+    in_fp8 = set(fp8_layers(model))
     for name, module in list(model.named_modules()):
         if name in in_fp8:
-            replace_layer(model, name, stored.fp8_linear(name, module, in_fp8[name]))
+            replace_layer(model, name, stored.fp8_linear(name, module))
         elif module._non_persistent_buffers_set:  # no file holds them
             model.set_submodule(name, _computed(module).to(device))
         else:
@@ -100,16 +102,16 @@ class StoredWeights:
             if (full := f"{name}.{own}") in self._stored:
                 setattr(module, own, nn.Parameter(self.read(full), requires_grad=False))
 
-    def fp8_linear(self, name: str, linear: nn.Linear, keep_weight: bool) -> Fp8Linear:
-        """A linear layer in FP8, which with `keep_weight` has its weight in 16 bits, too."""
+    def fp8_linear(self, name: str, linear: nn.Linear) -> Fp8Linear:
+        """A linear layer in FP8."""
         scale = self._scales.get(f"{name}.weight")
         if scale is None or scale.block:
             self.fill(name, linear)
-            return Fp8Linear.of(linear, keep_weight)
+            return Fp8Linear.of(linear)
         values = self._read_stored(f"{name}.weight")
         scales = read_scale(scale).to(self.device).reshape(-1, 1).expand(len(values), 1).contiguous()
         bias = None if linear.bias is None else self.read(f"{name}.bias")
-        return Fp8Linear(values, scales, bias, self.read(f"{name}.weight") if keep_weight else None)
+        return Fp8Linear(values, scales, bias)
 
     def read(self, name: str) -> Tensor:
         """A tensor in the dtype of the run; FP8 values are multiplied by their scales."""

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can run in FP8 here, in which forms, and how much memory that saves. Loads no weights."""
+"""Whether a checkpoint can run in FP8 here, and how much memory that saves. Loads no weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import torch
 
 from yanshou.engines import device as devices
 from yanshou.engines.checkpoint import is_moe
-from yanshou.engines.continuous.fp8.forms import DecodeForms, decode_forms
 from yanshou.engines.continuous.fp8.layers import fp8_layers
 from yanshou.engines.loading import load_config
 from yanshou.engines.weight_names import empty_model
@@ -23,30 +22,27 @@ SCALE_BYTES = 4  # of an output channel's scale
 class Fp8Plan:
     """A run with --quantize fp8."""
 
-    forms: DecodeForms
     dtype: torch.dtype  # of what stays in 16 bits
 
     @classmethod
-    def of(cls, folder: Path, device: torch.device, dtype: torch.dtype, all_fp8: bool = False) -> "Fp8Plan":
+    def of(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Fp8Plan":
         """The plan for a folder of whole weights. Raises UsageError and CheckpointError where it cannot run in FP8."""
         _check(folder, device, dtype)
-        config = load_config(folder)
-        for fault in _width_faults(config):
+        for fault in _width_faults(load_config(folder)):
             raise CheckpointError(f"{folder}: {fault}. Leave --quantize out.")
-        return cls(decode_forms(config.text_config, all_fp8), dtype)
+        return cls(dtype)
 
     @property
     def recorded(self) -> dict[str, Any]:
         """What run.json records: an answer depends on it."""
-        return {"weights": "fp8", "decode": dict(self.forms)}
+        return {"weights": "fp8", "decode": "fp8"}
 
     def saved_bytes(self, config: Any) -> int:
         """Bytes by which the weights are smaller than in 16 bits."""
         model, saved = empty_model(config), 0
-        for name, keep_weight in fp8_layers(model, self.forms):
+        for name in fp8_layers(model):
             outputs, inputs = model.get_submodule(name).weight.shape
-            kept = self.dtype.itemsize if keep_weight else 0
-            saved += outputs * (inputs * (self.dtype.itemsize - kept - 1) - SCALE_BYTES)
+            saved += outputs * (inputs * (self.dtype.itemsize - 1) - SCALE_BYTES)
         return saved
 
 
@@ -64,7 +60,7 @@ def _check(folder: Path, device: torch.device, dtype: torch.dtype) -> None:
 
 def _width_faults(config: Any) -> Iterator[str]:
     model = empty_model(config)
-    for name, _ in fp8_layers(model, decode_forms(config.text_config)):
+    for name in fp8_layers(model):
         shape = model.get_submodule(name).weight.shape
         if any(width % WIDTH_MULTIPLE for width in shape):
             yield (

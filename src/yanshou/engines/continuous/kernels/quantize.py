@@ -21,9 +21,15 @@ TOP: tl.constexpr = tl.constexpr(MAX)
 def _store_fp8(x, values_ptr, scales_ptr, row, cols, mask, WIDTH: tl.constexpr):
     """A row x (BLOCK,) of float32, zero where it is masked."""
     peak = tl.maximum(tl.max(tl.abs(x), 0), PEAK)
+    _store_values(x, peak, values_ptr, row, cols, mask, WIDTH)
+    tl.store(scales_ptr + row, tl.div_rn(peak, TOP))
+
+
+@triton.jit
+def _store_values(x, peak, values_ptr, row, cols, mask, WIDTH: tl.constexpr):
+    """Columns x (BLOCK,) of a row, whose largest absolute value is `peak`."""
     values = x * tl.div_rn(TOP, peak)
     tl.store(values_ptr + row * WIDTH + cols, values.to(values_ptr.dtype.element_ty), mask=mask)
-    tl.store(scales_ptr + row, tl.div_rn(peak, TOP))
 
 
 @triton.jit
@@ -113,28 +119,45 @@ def silu_and_mul(gate_up: Tensor) -> Fp8Rows:
     assert gate_up.is_contiguous()
     out = _empty(gate_up, width)
     _silu_and_mul_kernel[(rows,)](
-        gate_up, out.values, out.scales, WIDTH=width, BLOCK=power_of_2(width), num_warps=wide_warps(width)
+        gate_up, out.values, out.scales, WIDTH=width, BLOCK=power_of_2(width), num_warps=silu_warps(width)
     )
     return out
 
 
 @triton.jit
-def _bias_gelu_kernel(x_ptr, bias_ptr, values_ptr, scales_ptr, WIDTH: tl.constexpr, BLOCK: tl.constexpr):
-    row, cols = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
-    mask = cols < WIDTH
+def _bias_gelu(x_ptr, bias_ptr, row, cols, mask, WIDTH: tl.constexpr):
+    """Columns of a row, activated, in float32; zero where they are masked."""
     x = tl.load(x_ptr + row * WIDTH + cols, mask=mask, other=0.0).to(tl.float32)
     x += tl.load(bias_ptr + cols, mask=mask, other=0.0).to(tl.float32)
     # x × (1 + tanh(y)) ÷ 2 = x ÷ (1 + exp(-2 y)), y = √(2 ÷ π) × (x + 0.044715 x³)
-    x = x / (1.0 + tl.exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)))
-    _store_fp8(x, values_ptr, scales_ptr, row, cols, mask, WIDTH)
+    return x / (1.0 + tl.exp(-1.5957691216057308 * (x + 0.044715 * x * x * x)))
+
+
+@triton.jit
+def _bias_gelu_kernel(
+    x_ptr, bias_ptr, values_ptr, scales_ptr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, REST: tl.constexpr
+):
+    row, cols = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+    mask = cols < WIDTH
+    x = _bias_gelu(x_ptr, bias_ptr, row, cols, mask, WIDTH)
+    peak = tl.maximum(tl.max(tl.abs(x), 0), PEAK)
+    if REST:
+        rest_cols = BLOCK + tl.arange(0, REST)
+        rest_mask = rest_cols < WIDTH
+        rest = _bias_gelu(x_ptr, bias_ptr, row, rest_cols, rest_mask, WIDTH)
+        peak = tl.maximum(peak, tl.max(tl.abs(rest), 0))
+        _store_values(rest, peak, values_ptr, row, rest_cols, rest_mask, WIDTH)
+    _store_values(x, peak, values_ptr, row, cols, mask, WIDTH)
+    tl.store(scales_ptr + row, tl.div_rn(peak, TOP))
 
 
 def bias_gelu(x: Tensor, bias: Tensor) -> Fp8Rows:
     """GELU with tanh of x (rows, width) + bias (width,), in FP8."""
     (rows, width), out = x.shape, _empty(x)
     assert x.is_contiguous()
+    block, rest = two_blocks(width)
     _bias_gelu_kernel[(rows,)](
-        x, bias, out.values, out.scales, WIDTH=width, BLOCK=power_of_2(width), num_warps=wide_warps(width)
+        x, bias, out.values, out.scales, WIDTH=width, BLOCK=block, REST=rest, num_warps=wide_warps(block)
     )
     return out
 
@@ -166,3 +189,18 @@ def _empty(x: Tensor, width: int = 0) -> Fp8Rows:
 def wide_warps(width: int) -> int:
     """Warps of a program that holds a whole row, which may be as wide as the MLP."""
     return max(1, min(32, int(power_of_2(width)) // 1_024))
+
+
+def silu_warps(width: int) -> int:
+    """Of a program that holds two rows. 24,960 × 9,728 takes 285 µs with 8 warps and 357 with 16 (H200)."""
+    return min(wide_warps(width), 8) if width <= 16_384 else wide_warps(width)
+
+
+def two_blocks(width: int) -> tuple[int, int]:
+    """Powers of two that together are as wide or a little wider; the second may be 0.
+
+    An activation also takes the time of the columns that are masked: of 8,192 for 4,304, if there is one block.
+    """
+    whole = int(power_of_2(width))
+    rest = int(power_of_2(width - whole // 2))
+    return (whole, 0) if rest == whole // 2 else (whole // 2, rest)
