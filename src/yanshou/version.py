@@ -1,3 +1,3 @@
 """The version: the one place that says it. pyproject.toml reads it here."""
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"

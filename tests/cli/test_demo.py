@@ -132,7 +132,7 @@ def _header(file: Path) -> Iterator[dict[str, Any]]:
     return (tensor for name, tensor in header.items() if name != "__metadata__")
 
 
-def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
+def test_the_demo_writes_every_group_with_a_true_reason_and_a_score(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["demo", "--output-dir", str(tmp_path / "demo")], catch_exceptions=False)
     assert ran.exit_code == 0, ran.output
     written = [line for file in (tmp_path / "demo").rglob("*_stage_a.jsonl") for line in read_lines(file)]
@@ -141,10 +141,17 @@ def test_the_demo_writes_every_group_and_a_score(tmp_path: Path) -> None:
     for page in ("README.md", "README.zh-CN.md"):
         (shown,) = re.findall(r"```\n(mission .*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
         assert set(shown.splitlines()) <= set(printed), page
-    judged = [line for file in (tmp_path / "demo").rglob("*_verdicts.jsonl") for line in read_lines(file)]
+    judged = [line for file in (tmp_path / "demo").rglob("*_verdicts.jsonl") for _, line in read_lines(file)]
     assert len(judged) == 24
+    answers = {line["raw_text"].removesuffix("<|im_end|>") for line in judged}
+    for page in ("README.md", "README.zh-CN.md"):
+        (quoted,) = re.findall(r"```\n(通过\n.*?)\n```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+        assert set(quoted.split("\n\n")) <= answers, page
     with (tmp_path / "demo" / "report" / "groups.csv").open(encoding="utf-8-sig", newline="") as sheet:
-        assert len(list(csv.DictReader(sheet))) == 24
+        rows = list(csv.DictReader(sheet))
+    assert len(rows) == 24
+    assert {row["verdict"] for row in rows} == {"pass", "fail"}
+    assert [row["reason"] for row in rows if (row["reason_check"], row["reason_problems"]) != ("grounded", "")] == []
     assert "false releases" in ran.output
     assert (tmp_path / "demo" / "report" / "report.html").exists()
     check_that_the_groups_can_be_reviewed(printed[-1], tmp_path)

@@ -162,6 +162,17 @@ def test_any_number_of_slots_has_a_product(outputs: int, inputs: int) -> None:
         assert float((found - expected[:rows]).norm() / expected[:rows].norm()) < 5e-3
 
 
+def test_a_product_of_one_row_can_be_recorded_in_a_cuda_graph() -> None:
+    """As a decode step with one slot is."""
+    layer = Fp8Linear.of(nn.Linear(9_728, 2_560, device="cuda", dtype=BF16).requires_grad_(False))
+    x = random(1, 9_728)
+    expected, graph = layer(x), torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = layer(x)
+    graph.replay()
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
 def test_a_row_of_a_product_depends_on_no_other_row(outputs: int, inputs: int) -> None:
     linear = nn.Linear(inputs, outputs, bias=False, device="cuda", dtype=BF16).requires_grad_(False)
