@@ -133,14 +133,21 @@ class Qwen3VLBackend:
                 f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
                 f"another --device{self.smaller_weights}."
             ) from error
+        except (RuntimeError, AssertionError, LookupError):  # of tensors that are not those of the headers
+            self._check_unchanged()
+            raise
+        self._check_unchanged()
+        model.generation_config = self._generation_config(model.generation_config.eos_token_id)
+        return model
+
+    def _check_unchanged(self) -> None:
+        """Raises CheckpointError where the files are no longer those of the start."""
         for now, then in zip_longest(self.source.stamp(), self._stamp):
             if now != then:
                 raise CheckpointError(
                     f"{(now or then)[0]} changed while it was being read. Wait until the checkpoint is complete, and "
                     "run the same command again."
                 )
-        model.generation_config = self._generation_config(model.generation_config.eos_token_id)
-        return model
 
     def load_weights(self) -> Any:
         """The model with its weights, on the device. Raises CheckpointError."""

@@ -9,11 +9,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.adapters import EVERYTHING, write_adapter
-from support.checkpoints import EMBEDDING, WEIGHTS, Spoil, biased, cut_in_half, edited, spoilt, without, write_tiny
+from support.checkpoints import (
+    EMBEDDING,
+    WEIGHTS,
+    Spoil,
+    biased,
+    cut_in_half,
+    edited,
+    settings,
+    spoilt,
+    without,
+    write_tiny,
+)
 from support.quantized import by_tensor, compressed_tensors, write_fine_grained, write_fp8, write_per_channel
 from torch import Tensor
 
+from yanshou.engines import device
 from yanshou.engines.checkpoint import find
+from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.layers import fp8_layers, quantize_
 from yanshou.engines.continuous.fp8.loading import load_fp8_model
 from yanshou.engines.loading import load_model
@@ -24,6 +37,7 @@ CPU = torch.device("cpu")
 Q = "model.language_model.layers.1.self_attn.q_proj"
 UP = "model.language_model.layers.1.mlp.up_proj"
 FC1 = "model.visual.blocks.1.mlp.linear_fc1"
+NORM = "model.language_model.norm.weight"
 HEAD = "lm_head.weight"
 
 
@@ -212,3 +226,30 @@ def test_a_file_that_changes_while_it_is_read_is_named(
         CheckpointError, match=r"model\.safetensors: not a whole safetensors file \(.*\)\. Copy it again"
     ):
         streamed(folder)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        weights(lambda stored: {name: one for name, one in stored.items() if name != f"{UP}.weight"}),
+        weights(lambda stored: {name: one for name, one in stored.items() if name != NORM}),
+        weights(lambda stored: stored | {f"{UP}.weight": stored[f"{UP}.weight"][:64].clone()}),
+    ],
+    ids=["a layer gone", "a norm gone", "another shape"],
+)
+def test_a_file_that_is_replaced_while_it_is_read_is_named(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: Spoil
+) -> None:
+    from yanshou.engines.continuous.fp8 import loading
+
+    def empty_then_replaced(folder: Path, *others: Any) -> Any:
+        model = empty(folder, *others)
+        changed(folder)
+        return model
+
+    folder, empty = spoilt(tiny, tmp_path / "changing"), loading._empty
+    monkeypatch.setattr(device, "lacks_fp8", lambda _: "")
+    monkeypatch.setattr(loading, "_empty", empty_then_replaced)
+    engine = ContinuousEngine(settings(folder).model_copy(update={"dtype": "bfloat16", "quantize": "fp8"}))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors changed while it was being read\. Wait"):
+        engine.load()
