@@ -1,7 +1,7 @@
 """What `yanshou evaluate` prints about a policy: its decisions, its promises, and what to do next."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.table import Table
@@ -112,7 +112,13 @@ def _engine_options(evaluation: Evaluation) -> list[str]:
     for path in evaluation.verdict_files:
         run = evaluation.runs[path]
         if run and (folder := run.environment.get("adapter_folder") or run.environment.get("checkpoint_folder")):
-            return ["--checkpoint", str(Path(str(folder)))]
+            return ["--checkpoint", str(Path(str(folder))), *_quantization(run.settings.get("quantize"))]
         if run and run.settings.get("model"):
             return ["--endpoint", "URL", "--model", str(run.settings["model"])]
     return ["--checkpoint", "CHECKPOINT"]
+
+
+def _quantization(recorded: object) -> list[str]:
+    """The option for how the weights ran; none in 16 bits."""
+    weights = recorded.get("weights") if isinstance(recorded, Mapping) else None
+    return [] if weights is None else ["--quantize", str(weights)]
