@@ -31,6 +31,18 @@ def test_a_batch_depends_on_seed_and_number_only(batches: TrainBatches) -> None:
     assert torch.equal(first.photos, second.photos)
 
 
+@pytest.mark.parametrize(
+    ("share", "numbers", "summaries"),
+    [(0.0, range(6, 9), [6, 7, 8]), (1.0, range(4), []), (0.85, range(14), [0, 6, 13]), (0.125, range(6, 9), [6, 8])],
+)
+def test_the_share_of_verdicts_decides_which_batches_have_no_photos(
+    batches: TrainBatches, share: float, numbers: range, summaries: list[int]
+) -> None:
+    """Whatever the batch that a training resumes from."""
+    resumed = TrainBatches(batches.prompts.processor, 0, 1, numbers.start, numbers.stop, verdict_share=share)
+    assert [number for number, batch in zip(numbers, resumed, strict=True) if batch.photos is not None] == summaries
+
+
 @pytest.mark.parametrize("number", [0, round(1 / VERDICT_SHARE) - 1])
 def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int) -> None:
     batch, tokenizer = batches.batch(number), batches.prompts.processor.tokenizer
