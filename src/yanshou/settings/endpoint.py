@@ -34,7 +34,7 @@ class EndpointSettings(Settings):
     @classmethod
     def _is_a_name(cls, model: str | None) -> str | None:
         if model is not None and (not model.strip() or model != escape_surrogates(model)):
-            raise ValueError("no name of a model: it is empty, or not UTF-8")
+            raise ValueError("not a model's name: it is empty, or not UTF-8")
         return model
 
     @model_validator(mode="after")

@@ -123,7 +123,7 @@ class ReviewSettings(PageSettings, QueueSettings, MissionFileSettings):
     @model_validator(mode="after")
     def _about_files(self) -> Self:
         if self.stage_a and not self.files:
-            raise ValueError("`stage_a` needs files of verdicts or decisions. Give them with it")
+            raise ValueError("`stage_a` needs files of verdicts or decisions. Give those, too")
         return self
 
 
