@@ -11,8 +11,8 @@
     GRPOTrainer(reward_funcs=[label, format_, grounded], args=GRPOConfig(reward_weights=[1.0, 0.2, 0.3]), …)
 
 A completion is a text (ms-swift, TRL with plain prompts) or a list of messages (TRL with conversations), whose contents
-are texts or lists of parts. Any completion gets a score. A row whose `solution` is neither 通过 nor 不通过 is an error of the dataset and raises ValueError, and so
-is one without the columns `mission` and `summaries`, for `grounded`.
+are texts or lists of parts. Any completion gets a score. A row whose `solution` is neither 通过 nor 不通过 is an error
+of the dataset and raises ValueError, and so is one without the columns `mission` and `summaries`, for `grounded`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
