@@ -78,9 +78,14 @@ def test_a_draft_takes_the_files_place_only_where_writing_it_succeeds(tmp_path: 
 def test_whatever_ends_the_writing_leaves_no_draft(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "report.zip"
     replace_file(path, ONE)
-    with pytest.raises(type(error)), replacing(path) as draft:
-        draft.write_bytes(TWO)
-        raise error
+
+    def fails() -> None:
+        with replacing(path) as draft:
+            draft.write_bytes(TWO)
+            raise error
+
+    with pytest.raises(type(error)):
+        fails()
     assert (names(tmp_path), path.read_bytes()) == (["report.zip"], ONE)
 
 
