@@ -59,8 +59,8 @@ class Shortcut(Record):
         """What a suspicious feature means."""
         return (
             f"{mission}: {self.feature} alone predicts the label with AUC {self.auc:.2f} ({self.direction}): the "
-            "groups were perhaps picked by it. Figures on them say little about other groups; take all groups of a time "
-            "span"
+            "groups were perhaps picked by it. Figures on them say little about other groups; take all groups of a "
+            "time span"
         )
 
 
