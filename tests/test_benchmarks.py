@@ -38,6 +38,8 @@ from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
 
+pytestmark = pytest.mark.benchmarks
+
 FORCED = ENGINES.pop("forced")  # which two_gpus makes known; other tests of this process are about the shipped ones
 
 
