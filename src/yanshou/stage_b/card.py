@@ -140,7 +140,7 @@ def build_card(
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read.
 
-    `missions`: their rules contradict some labels, and name features that tell the label for a reason. None: unknown.
+    `missions`: their rules contradict some labels, and name features that rightly predict the label. None: unknown.
     """
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
     parts: dict[str, DatasetFigures] = {}
@@ -256,7 +256,7 @@ def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
     for label in LABELS:
         if labels[label] == figures.groups:
             yield (
-                f"{mission}: all {figures.groups} groups have the label {label}: nothing can be learnt or measured "
+                f"{mission}: all {figures.groups} groups have the label {label}: nothing can be learned or measured "
                 "from one label"
             )
         for name, side in (("train", figures.train), ("val", figures.val)):
