@@ -59,7 +59,7 @@ def test_an_older_gpu_is_refused(tiny: Path) -> None:
         Fp8Plan.of(tiny, GPU, BF16)
     assert str(caught.value) == (
         "--quantize fp8 needs a GPU of compute capability 8.9 or later, and NVIDIA A100 has compute capability 8.0. "
-        "Leave it out, or choose another GPU with --device."
+        "Leave it out, or choose another GPU."
     )
 
 

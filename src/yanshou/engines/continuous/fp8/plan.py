@@ -27,9 +27,9 @@ class Fp8Plan:
     @classmethod
     def of(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Fp8Plan":
         """The plan for a folder of whole weights. Raises UsageError and CheckpointError where it cannot run in FP8."""
-        _check(folder, device, dtype)
-        for fault in _width_faults(load_config(folder)):
-            raise CheckpointError(f"{folder}: {fault}. Leave --quantize out.")
+        if fault := checkpoint_fault(folder):
+            raise CheckpointError(fault)
+        _check(device, dtype)
         return cls(dtype)
 
     @property
@@ -46,12 +46,19 @@ class Fp8Plan:
         return saved
 
 
-def _check(folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+def checkpoint_fault(folder: Path) -> str:
+    """Why whole weights run in FP8 on no GPU, with the cure; "" where they do. Raises CheckpointError."""
     if is_moe(folder):
-        raise CheckpointError(f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave --quantize out.")
+        fault = "a mixture of experts (MoE), which does not run in FP8"
+    else:
+        fault = next(_width_faults(load_config(folder)), "")
+    return f"{folder}: {fault}. Leave --quantize out." if fault else ""
+
+
+def _check(device: torch.device, dtype: torch.dtype) -> None:
     if reason := devices.lacks_fp8(device):
         needed = ".".join(map(str, devices.FP8_CAPABILITY))
-        cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU with --device."
+        cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU."
         raise UsageError(f"--quantize fp8 needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
     if dtype != torch.bfloat16:
         name = str(dtype).removeprefix("torch.")
