@@ -169,7 +169,7 @@ def test_a_name_that_no_file_can_have_is_an_error_in_one_line(tmp_path: Path) ->
     path = tmp_path / ("x" * 300)
     with pytest.raises(InputError, match="there is no such store"):
         read_snapshot(path)
-    with pytest.raises(OutputError, match="cannot be locked: .*File name too long"):
+    with pytest.raises(OutputError, match=r"cannot be locked: .*File name too long"):
         Store.open(path)
 
 
