@@ -107,8 +107,12 @@ def clear(output_dir: Path) -> None:
 
     Raises OutputError where the folder holds anything else, and where a file cannot be removed.
     """
-    if not output_dir.exists():
-        return
+    with write_errors(output_dir):
+        if output_dir.exists():
+            _clear(output_dir)
+
+
+def _clear(output_dir: Path) -> None:
     names = {path.name for path in output_dir.iterdir() if not path.name.lstrip(".").startswith(STORE)}
     foreign = names - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
