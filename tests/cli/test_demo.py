@@ -181,3 +181,5 @@ def test_what_cannot_be_removed_of_an_earlier_demo_is_named(tmp_path: Path) -> N
     (tmp_path / "demo" / "stage_a").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OutputError, match="demo/stage_a: cannot be written: Cannot call rmtree on a symbolic link"):
         clear(tmp_path / "demo")
+    with pytest.raises(OutputError, match="x: cannot be written: File name too long"):
+        clear(tmp_path / ("x" * 300))
