@@ -40,6 +40,7 @@ from yanshou.stage_b.reason import GroupReasons, ReasonCheck
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.labels_file import Labels, read_labels
+from yanshou.storage.place import Place
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 from yanshou.storage.stale_counts import stale_warnings
@@ -239,7 +240,7 @@ def read_set(
         written={record.key: record for _, record in lines},
         missing=_read_faults(sources, missions, any_mission=True),
         files=_files_by_mission(verdict_files, judged, faults, missions),
-        stage_a_files=_files_of_missions(sources, lines),
+        stage_a_files=_files_of_missions(lines),
         missions=missions,
         labels=labels,
     )
@@ -253,17 +254,16 @@ def _read_faults(
     found: list[Fault] = []
     for file in (RunPaths.beside(path).errors for path in unique_paths(paths)):
         for number, fault in read_faults(file) if exists(file) else ():
-            key = fault.key if any_mission else known_key(fault.key, missions, f"{file}:{number}")
+            key = fault.key if any_mission else known_key(fault.key, missions, Place(file, number))
             found.append(fault.model_copy(update={"mission": canonical_key(key, missions).mission}))
     return latest_attempts(found)
 
 
 def _files_of_missions(
-    files: Sequence[Path], lines: Iterable[tuple[str, GroupRecord]], more: Collection[tuple[str, Path]] = ()
+    lines: Iterable[tuple[Place, GroupRecord]], more: Collection[tuple[str, Path]] = ()
 ) -> dict[str, list[Path]]:
     """For each mission the files with lines of it. `more`: further pairs of a mission and a file about it."""
-    paths = {str(path): path for path in files}
-    pairs = {(record.mission, paths[place.rpartition(":")[0]]) for place, record in lines}
+    pairs = {(record.mission, place.path) for place, record in lines}
     found: dict[str, list[Path]] = {}
     for mission, path in sorted({*pairs, *more}):
         found.setdefault(mission, []).append(path)
@@ -272,14 +272,14 @@ def _files_of_missions(
 
 def _files_by_mission(
     verdict_files: Sequence[Path],
-    judged: Iterable[tuple[str, VerdictRecord]],
+    judged: Iterable[tuple[Place, VerdictRecord]],
     faults: Iterable[GroupKey],
     missions: Missions,
 ) -> dict[str, list[Path]]:
     """The missions that the files are about, each with its files. An empty file counts for the mission in its name."""
     names = {(path.name.removesuffix("_verdicts.jsonl"), path) for path in verdict_files}
     named = {(missions.get(name).name, path) for name, path in names if name in missions}
-    found = _files_of_missions(verdict_files, judged, named)
+    found = _files_of_missions(judged, named)
     return {**found, **{key.mission: [] for key in faults if key.mission not in found}}
 
 

@@ -21,6 +21,7 @@ from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey
 from yanshou.storage.jsonl import read_errors
 from yanshou.storage.labels_file import Labels
+from yanshou.storage.place import Place
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import printable
@@ -90,9 +91,9 @@ def _has_decisions(path: Path) -> bool:
 
 
 def _refuse_both_kinds(
-    verdict_files: Sequence[Path], decided: Iterable[tuple[str, DecisionRecord]], read: JudgedSet
+    verdict_files: Sequence[Path], decided: Iterable[tuple[Place, DecisionRecord]], read: JudgedSet
 ) -> None:
-    of_decisions = {record.mission: place.rpartition(":")[0] for place, record in decided}
+    of_decisions = {record.mission: place.path for place, record in decided}
     for mission, paths in read.files.items():
         for path in paths:
             if mission in of_decisions and path in verdict_files:
@@ -153,7 +154,7 @@ def _without_verdicts(decision_files: Sequence[Path], beside: Sequence[Path]) ->
             )
 
 
-def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[str, DecisionRecord]]) -> Iterable[str]:
+def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[Place, DecisionRecord]]) -> Iterable[str]:
     """A warning about verdicts that were made again after the decision."""
     other = [
         place
