@@ -13,8 +13,8 @@ from rich.table import Table
 from yanshou.cli.run_table import run_table, started
 from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
+from yanshou.evaluate.baseline_comparison import Comparison, Difference
 from yanshou.evaluate.calibration import Calibration
-from yanshou.evaluate.comparison import Comparison, Difference
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judges import Judge
 from yanshou.evaluate.summaries import compare

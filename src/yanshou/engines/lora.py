@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
 from yanshou.engines.checkpoint.adapter import BY_TRAINER, WEIGHTS
-from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.errors import CheckpointError
 
 NAME = "default"  # of the adapter, in the names of peft's modules

@@ -29,7 +29,7 @@ from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judg
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings, unfounded
 from yanshou.evaluate.promises import Promises, find_promises
 from yanshou.evaluate.sources import read_run
-from yanshou.evaluate.training_groups import training_warnings
+from yanshou.evaluate.training_check import training_warnings
 from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
 from yanshou.schema.label_row import LabelsUsed

@@ -18,7 +18,7 @@ from yanshou.errors import InputError
 from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.promises import Promises
 from yanshou.evaluate.threshold import Promise
-from yanshou.evaluate.training_groups import check_training_groups
+from yanshou.evaluate.training_check import check_training_groups
 from yanshou.schema.policy import (
     FORMAT,
     Decision,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig
 
 from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_files
-from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.continuous.ops import quantize_rows
