@@ -10,7 +10,7 @@ from support.judged_groups import judged_group
 
 from yanshou.evaluate.baseline_comparison import Comparison, auc_difference, highest, placements, rate_difference
 from yanshou.evaluate.baselines import LearnedBaseline
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import Label
 from yanshou.stage_b.features import group_features
 

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from yanshou.errors import UsageError
 from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.figures import EvaluationFigures
-from yanshou.evaluate.judged_groups import JudgedGroup, JudgedGroups, read_judged
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroups, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings, unfounded
 from yanshou.evaluate.promises import Promises, find_promises

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.errors import InputError
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.promises import Promises
 from yanshou.evaluate.threshold import Promise
 from yanshou.evaluate.training_check import check_training_groups

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from yanshou.errors import InputError
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.judges import Judge
 from yanshou.schema.policy import Policy
 from yanshou.schema.records import GroupKey

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.order import flags, worst_first
 from yanshou.report.packed import PHOTOS, Packed
