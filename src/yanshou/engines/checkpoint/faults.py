@@ -24,7 +24,7 @@ SMALL = 1_000_000  # bytes: a tokenizer.json of 11 MB is only read whole where i
 
 def check(folder: Path) -> None:
     """Raises CheckpointError for the first fault that keeps the folder from loading; the message says what to do."""
-    for fault in faults(folder):
+    if fault := next(faults(folder), None):
         raise CheckpointError(fault)
 
 

@@ -62,7 +62,7 @@ class Source:
 
     def check(self) -> None:
         """Raises CheckpointError for the first fault."""
-        for fault in self.faults():
+        if fault := next(self.faults(), None):
             raise CheckpointError(fault)
 
     def fingerprints(self) -> dict[str, str]:
