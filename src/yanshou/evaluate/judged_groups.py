@@ -15,10 +15,11 @@ from pathlib import Path
 from yanshou.errors import InputError
 from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.judged_set import NOT_JUDGED, JudgedSet, read_set
-from yanshou.evaluate.sources import NAME_THEM, unfinished_warnings
+from yanshou.evaluate.sources import NAME_THEM, read_run, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey, Label, unbound_warnings
+from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.dataset_files import check_dataset_files
 from yanshou.stage_b.dataset_rows import GroupRow, read_rows
 from yanshou.stage_b.shared_photos import check_shared_photos
@@ -37,6 +38,8 @@ class JudgedGroups:
     verdict_files: Mapping[str, Sequence[Path]]  # mission → the files of verdicts that are about it
     stage_a_files: tuple[Path, ...]
     stage_a_of_missions: Mapping[str, Sequence[Path]]  # mission → those of these files that have lines of it
+    runs: Mapping[Path, RunRecord | None]  # file → its run.json; None: missing or damaged
+    only: Sequence[Path]  # dataset files, to whose groups the evaluation is limited
     unbound: int  # verdicts that do not name the summaries they were judged from
     labels: LabelsUsed | None  # None: no labels files
     warnings: tuple[str, ...]
@@ -71,6 +74,8 @@ def read_judged(
         verdict_files=read.verdict_files,
         stage_a_files=tuple(read.stage_a_files),
         stage_a_of_missions=read.stage_a_of_missions,
+        runs={file: read_run(file) for file in (*verdict_files, *read.stage_a_files)},
+        only=only,
         unbound=unbound,
         labels=read.labels.used(group.key for group in groups),
         warnings=(
