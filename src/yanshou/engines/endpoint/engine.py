@@ -28,8 +28,9 @@ from yanshou.engines.endpoint import line_logprobs
 from yanshou.engines.endpoint.address import Address
 from yanshou.engines.endpoint.background import Background
 from yanshou.engines.endpoint.body import Body, messages, sampling_fields
-from yanshou.engines.endpoint.client import Patience, Server, StoppedError, check_installed
+from yanshou.engines.endpoint.client import Server, check_installed
 from yanshou.engines.endpoint.doubt import Doubt
+from yanshou.engines.endpoint.gate import Patience, StoppedError
 from yanshou.engines.endpoint.picture import FORMATS, Format, data_url, resized, visual_tokens
 from yanshou.engines.endpoint.prompt_check import PromptCheck
 from yanshou.engines.endpoint.reply import Reply
