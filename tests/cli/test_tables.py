@@ -26,6 +26,7 @@ from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
 from yanshou.stage_b.shortcut import Shortcut
+from yanshou.stage_b.sides import Sides
 from yanshou.storage.place import Place
 
 
@@ -98,9 +99,10 @@ def example(line: str, group: str, label: Label, tokens: int) -> Example:
 
 def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     train = [example("A", "QC-1", "pass", tokens=1459), example("A", "QC-2", "fail", tokens=9)]
+    sides = Sides(train, [example("B", "QC-3", "pass", tokens=9)])
     files = {name: DataFile(groups=1, rows=1, sha256="0") for name in ("train.jsonl", "val.jsonl")}
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
-    rows = cells(dataset_tables(build_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
+    rows = cells(dataset_tables(build_card(settings, sides, files, [])))
     assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in rows
     assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%", "–"] in rows
     assert sum(words[:1] == ["all"] for words in rows) == 3

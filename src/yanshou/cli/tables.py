@@ -12,7 +12,8 @@ from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
 from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
-from yanshou.stage_b.card import Card, DatasetFigures
+from yanshou.stage_b.card import Card
+from yanshou.stage_b.dataset_figures import DatasetFigures
 from yanshou.stage_b.reason import OUTCOMES
 from yanshou.stage_b.shortcut import Shortcut
 from yanshou.stage_b.twins import TwinFigures
