@@ -113,7 +113,7 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def _run_bounds(self, run: RunPlan) -> RequestBounds:
         """Bounds of every request of the run."""
-        ids, max_new_tokens = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
+        ids, max_new_tokens = self.tokenizer.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
             prompt = len(ids) + SPARE_TEXT_TOKENS
             return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
