@@ -1,6 +1,6 @@
 """A Qwen3-VL checkpoint on one device: its processor, its weights, and how a request becomes the model's input.
 
-    prepare (worker threads)   photo → pixels → patches; prompt → token ids, one image token per visual token
+    prepare (threads)   photo → pixels → patches; prompt → token ids, one image token per visual token
 
 The base class of the engines that run a checkpoint. Processor and weights load on first use, so a run without open
 groups loads nothing.
@@ -168,7 +168,7 @@ class Qwen3VLBackend:
         eos_token_id = tokenizer.eos_token_id if stop is None else stop
         return GenerationConfig(eos_token_id=eos_token_id, pad_token_id=tokenizer.pad_token_id)
 
-    # ---- one request (worker threads) ----
+    # ---- one request (threads) ----
 
     def prepare(self, request: Request) -> ModelInput:
         ids = self.prompt_ids(request.prompt, request.photo is not None)

@@ -23,13 +23,14 @@ from typing import Any
 from PIL import Image
 
 from yanshou.engines.base import Answer, Completion, Failure, Request, RunPlan
-from yanshou.engines.batching import workers
+from yanshou.engines.batching import num_threads
 from yanshou.engines.endpoint import line_logprobs
 from yanshou.engines.endpoint.address import Address
 from yanshou.engines.endpoint.background import Background
 from yanshou.engines.endpoint.body import Body, messages, sampling_fields
-from yanshou.engines.endpoint.client import Patience, Server, StoppedError, check_installed
+from yanshou.engines.endpoint.client import Server, check_installed
 from yanshou.engines.endpoint.doubt import Doubt
+from yanshou.engines.endpoint.gate import Patience, StoppedError
 from yanshou.engines.endpoint.picture import FORMATS, Format, data_url, resized, visual_tokens
 from yanshou.engines.endpoint.prompt_check import PromptCheck
 from yanshou.engines.endpoint.reply import Reply
@@ -91,7 +92,7 @@ class EndpointEngine:
 
     @property
     def in_flight(self) -> int:
-        return self.concurrency + workers()
+        return self.concurrency + num_threads()
 
     def load(self) -> None:
         """Nothing to load."""
@@ -151,7 +152,10 @@ class EndpointEngine:
     @contextmanager
     def _session(self) -> Iterator[tuple[Background, Server]]:
         """A connected server. What is unfinished at the end of the context is cancelled."""
-        with ThreadPoolExecutor(workers(), thread_name_prefix="prepare") as self._pool, Background("endpoint") as loop:
+        with (
+            ThreadPoolExecutor(num_threads(), thread_name_prefix="prepare") as self._pool,
+            Background("endpoint") as loop,
+        ):
             server = Server(self.address, self.model, self.concurrency, self.patience, lambda: self._stopped)
             loop.run(server.open())
             try:

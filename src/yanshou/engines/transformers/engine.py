@@ -42,7 +42,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         _ = self.processor, self.model
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        _ = self.processor  # loaded once, here, before several worker threads ask for it
+        _ = self.processor  # loaded once, here, before several threads ask for it
         return super().generate(requests)
 
     def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
