@@ -27,7 +27,7 @@ from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
 from yanshou.stage_b.shortcut import Shortcut
 from yanshou.stage_b.sides import Sides
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 
 
 def cells(tables: Sequence[Table], width: int = 160) -> list[list[str]]:
@@ -93,7 +93,7 @@ def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:
 
 
 def example(line: str, group: str, label: Label, tokens: int) -> Example:
-    place = Place(Path("a.jsonl"), 1)
+    place = LinePlace(Path("a.jsonl"), 1)
     return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", place, tokens)
 
 

@@ -12,7 +12,7 @@ from yanshou.stage_b.contradictions import Contradiction, find_contradictions
 from yanshou.stage_b.dataset_figures import Tokens
 from yanshou.stage_b.examples import Example
 from yanshou.stage_b.sides import Sides
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 
 
 def example(
@@ -20,7 +20,7 @@ def example(
 ) -> Example:
     texts = summaries or ("无关图片×1",)
     images = tuple(map(str, range(len(texts))))
-    return Example(mission, label, group, texts, images, Prompt("", ""), "", Place(Path("a.jsonl"), 1), tokens)
+    return Example(mission, label, group, texts, images, Prompt("", ""), "", LinePlace(Path("a.jsonl"), 1), tokens)
 
 
 def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:

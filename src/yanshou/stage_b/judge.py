@@ -24,7 +24,7 @@ from yanshou.stage_b.decisions import MissionUnderPolicy, missing_of, undecided_
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.policy_file import read_policy
 from yanshou.storage.read_groups import read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
@@ -71,7 +71,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
 
 
 def _under_policy(
-    policy: Policy | None, lines: Sequence[tuple[Place, StageARecord]], settings: JudgeSettings, known: Missions
+    policy: Policy | None, lines: Sequence[tuple[LinePlace, StageARecord]], settings: JudgeSettings, known: Missions
 ) -> tuple[dict[str, MissionUnderPolicy], list[str]]:
     """The missions that the policy decides about, and warnings about groups that it does not; empty without one."""
     if policy is None or settings.policy is None:
