@@ -109,6 +109,20 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     assert ["[red]甲", "1", "2", "100.0%", "50.0%", "[1.3–50.0]"] in rows
 
 
+def test_a_long_feature_is_folded_and_never_cut() -> None:
+    lines: dict[Label, str] = {"pass": "光纤弯曲半径很合理" * 5 + "×1", "fail": "光纤弯曲半径不合理" * 5 + "×1"}
+    groups = [
+        example(line, f"QC-{label}-{number}", label, tokens=9) for number in range(9) for label, line in lines.items()
+    ]
+    files = {name: DataFile(groups=9, rows=9, sha256="0") for name in ("train.jsonl", "val.jsonl")}
+    card = build_card(DatasetSettings(stage_a=("a.jsonl",), output_dir="out"), Sides(groups[2:], groups[:2]), files, [])
+    console = Console(file=io.StringIO(), width=80, record=True)
+    console.print(dataset_tables(card)[-1])
+    text = console.export_text()
+    assert "光纤" in text
+    assert "…" not in text
+
+
 def evaluation(judge: Counts) -> Evaluation:
     figures = EvaluationFigures(judge, rules=judge, always_pass=judge)
     return Evaluation(

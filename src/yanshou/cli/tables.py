@@ -98,7 +98,8 @@ def _twins_table(card: Card) -> Table:
 
 def _shortcuts_table(card: Card) -> Table:
     """The feature that predicts the label best, per mission."""
-    table = Table(mission_column(min_width=20), "strongest feature", "feature AUC", "where", box=None, pad_edge=False)
+    feature = Column("strongest feature", overflow="fold")
+    table = Table(mission_column(min_width=20), feature, "feature AUC", "where", box=None, pad_edge=False)
     for name, part in card.missions.items():
         table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
     return table

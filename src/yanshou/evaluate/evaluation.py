@@ -168,7 +168,9 @@ def _decide(read: JudgedGroups, missions: Missions, settings: ThresholdSettings)
 
 
 class _Figures(NamedTuple):
-    overall: EvaluationFigures | None
+    """The figures of all groups, and those of each mission."""
+
+    overall: EvaluationFigures | None  # None: different judges judged them
     missions: dict[str, EvaluationFigures]
     worth: dict[str, Worth]
 

@@ -1,4 +1,4 @@
-"""Each loss is told once, in words that say how many workers are left."""
+"""Each loss is reported once, in words that say how many workers are left."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def losses() -> Losses:
     return Losses(place)
 
 
-def test_a_death_is_told_once_with_its_cause(losses: Losses) -> None:
+def test_a_death_is_reported_once_with_its_cause(losses: Losses) -> None:
     losses.died(death("signal 9", 1.5))
     assert losses.take_warnings(others=True) == [
         "1 worker died, and others took its requests. The last cause: signal 9. Log files: /tmp/logs"
@@ -38,7 +38,7 @@ def test_a_death_is_told_once_with_its_cause(losses: Losses) -> None:
     assert (losses.deaths, losses.data_wait_s) == (3, 3.5)
 
 
-def test_what_is_missing_is_told_before_the_deaths(losses: Losses) -> None:
+def test_what_is_missing_is_reported_before_the_deaths(losses: Losses) -> None:
     losses.died(death("signal 9"))
     losses.given_up("signal 9", left=1)
     losses.short(1, "no free GPU")

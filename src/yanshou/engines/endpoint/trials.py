@@ -1,4 +1,4 @@
-"""What a server is tried with before a run: what every request would fail with ends the run there. `Doubt` uses it."""
+"""Requests that try a server: before a run, which ends there if every request would fail, and for `Doubt` during it."""
 
 import math
 

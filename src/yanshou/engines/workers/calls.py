@@ -27,7 +27,7 @@ class Result:
 class Calls:
     """All calls of a crew. Their results come through one queue. `wake` is for any thread and for signal handlers.
 
-    `timeout_s`: for an exchange.
+    `timeout_s`: how long the worker of an exchange may be silent.
     """
 
     def __init__(self, timeout_s: float) -> None:

@@ -34,7 +34,7 @@ class Crew:
         self.place, self._settings = place, settings
         self.seats: list[Seat] = []
         self.stopped = False
-        self.out_of_memory = 0  # of the worker that had most
+        self.out_of_memory = 0  # out-of-memory errors of the worker that had most
         self._started = False
         self._facts: WorkerFacts | None = None  # of the first worker; the others are like it
         self._refusal: YanshouError | None = None  # why these workers can do no run

@@ -11,9 +11,9 @@ class Losses:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.deaths = 0
-        self.data_wait_s = 0.0  # of the dead
+        self.data_wait_s = 0.0  # in which dead workers waited for prepared photos
         self._last_cause = ""
-        self._told_deaths = 0  # those of earlier warnings
+        self._reported_deaths = 0  # deaths that earlier warnings were about
         self._warnings: list[str] = []
 
     def died(self, death: Died) -> None:
@@ -39,11 +39,11 @@ class Losses:
 
     def take_warnings(self, others: bool) -> list[str]:
         """What came since the last call. `others`: whether workers are left, which took the requests of the dead."""
-        if count := self.deaths - self._told_deaths:
+        if count := self.deaths - self._reported_deaths:
             who, whose = ("1 worker", "its") if count == 1 else (f"{count} workers", "their")
             took = f", and others took {whose} requests" if others else ""
             self._warnings.append(
                 f"{who} died{took}. The last cause: {self._last_cause}. Log files: {self._place.logs}"
             )
-        warnings, self._warnings, self._told_deaths = self._warnings, [], self.deaths
+        warnings, self._warnings, self._reported_deaths = self._warnings, [], self.deaths
         return warnings

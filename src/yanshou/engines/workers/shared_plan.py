@@ -13,7 +13,10 @@ CAPACITY = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")  # a
 
 
 class SharedPlan:
-    """One run, and the capacity that its workers share. `out_of_memory`: of the worker that had most before the run."""
+    """One run, and the capacity that its workers share.
+
+    `out_of_memory`: the errors before the run of the worker that had most.
+    """
 
     def __init__(self, run: RunPlan, out_of_memory: int) -> None:
         self.run, self.out_of_memory = run, out_of_memory
