@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
 
 
 def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
@@ -24,7 +25,9 @@ def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+def varlen_attention(
+    q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool
+) -> Tensor:
     """Q, K, V → (rows, heads, head_dim). Causal: a sequence's last query sees all of its keys.
 
     Rows outside all sequences are undefined. Metadata without device tensors selects SDPA.
@@ -35,6 +38,7 @@ def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, 
         from yanshou.engines.continuous.kernels import attention as kernels
 
         return kernels.varlen(q, k, v, metadata, scale, causal)
+    assert isinstance(k, Tensor), "keys in FP8 have a head_dim that is a power of two"
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, metadata.cu_seqlens_q, metadata.k_starts, metadata.max_seqlen_q, metadata.max_seqlen_k, 0.0, causal,
         False, scale=scale, seqused_k=metadata.seqused_k,
@@ -42,7 +46,9 @@ def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, 
     return out
 
 
-def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+def _varlen_sdpa(
+    q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool
+) -> Tensor:
     out = torch.zeros_like(q)
     for (q_start, q_end), (k_start, k_end) in zip(metadata.query_ranges, metadata.key_ranges, strict=True):
         cached = (k_end - k_start) - (q_end - q_start)  # keys before the first query's own
@@ -54,7 +60,9 @@ def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scal
     return out
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+def decode_attention(
+    q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, slot_len: int, scale: float
+) -> Tensor:
     """One query per slot, (slots, heads, head_dim), over the first of the slot's `slot_len` cache rows.
 
     Rows of inactive slots are undefined.
@@ -71,8 +79,9 @@ def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, 
     return out
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
+def _sdpa(q: Tensor, k: Activations, v: Activations, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
     """One sequence: (rows, heads, head_dim) in, the same shape as q out."""
+    k, v = (part.dequantized().to(q.dtype) if isinstance(part, Fp8Rows) else part for part in (k, v))
     q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))  # heads first
     grouped = q.shape[1] != k.shape[1]
     out = F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)

@@ -8,20 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from yanshou.engines.continuous.attention import decode_attention, varlen_attention
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.fp8.activations import FP8, Activations, Fp8Rows
 from yanshou.engines.continuous.ops import act_and_mul, qk_norm_rope_cache, rms_norm
 from yanshou.engines.continuous.products import LayerProducts, layer_products
 
 
 @dataclass(frozen=True, slots=True)
 class KVCache:
-    """Keys and values of all slots, one tensor (cache rows, key heads, head_dim) per layer."""
+    """Keys and values of all slots, one tensor (cache rows, key heads, head_dim) per layer.
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    In FP8 each cache row and key head has a scale from its own head_dim numbers.
+    """
+
+    keys: list[Activations]
+    values: list[Activations]
     slots: int
     slot_len: int  # rows per slot
     scratch_rows: int  # for scored continuations, overwritten by each prefill batch
@@ -40,8 +45,10 @@ class KVCache:
         """The row that padding and inactive slots write to."""
         return self.prefix_start + self.prefix_rows
 
-    def by_slot(self, layer_cache: Tensor) -> Tensor:
+    def by_slot(self, layer_cache: Activations) -> Activations:
         """A layer's keys or values as (slots, slot_len, key heads, head_dim)."""
+        if isinstance(layer_cache, Fp8Rows):
+            return layer_cache[: self.scratch_start].view(self.slots, self.slot_len)
         return layer_cache[: self.scratch_start].view(self.slots, self.slot_len, *layer_cache.shape[1:])
 
 
@@ -53,11 +60,18 @@ class LogitsIndices:
     metadata: VarlenMetadata  # one query per prompt
 
 
+def empty_fp8_rows(shape: tuple[int, int, int], device: torch.device) -> Fp8Rows:
+    """Zeros of shape (cache rows, key heads, head_dim). The scales of one head lie side by side."""
+    rows, key_heads, _ = shape
+    scales = torch.zeros(key_heads, rows, 1, device=device).transpose(0, 1)
+    return Fp8Rows(torch.zeros(shape, dtype=FP8, device=device), scales)
+
+
 class LanguageModel:
     """The checkpoint's language model."""
 
-    def __init__(self, model: Any, head: Any) -> None:
-        self.model, self.head = model, head
+    def __init__(self, model: Any, head: Any, fp8_cache: bool = False) -> None:
+        self.model, self.head, self.fp8_cache = model, head, fp8_cache
         self._products = [layer_products(layer) for layer in model.layers]
 
     def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int) -> KVCache:
@@ -65,7 +79,8 @@ class LanguageModel:
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
         rows = slots * slot_len + scratch_rows + prefix_rows + 1
         shape = (rows, self.model.config.num_key_value_heads, attention.head_dim)
-        keys, values = ([like.new_zeros(shape) for _ in self.model.layers] for _ in range(2))
+        empty = empty_fp8_rows if self.fp8_cache else like.new_zeros
+        keys, values = ([empty(shape, device=like.device) for _ in self.model.layers] for _ in range(2))
         return KVCache(keys, values, slots, slot_len, scratch_rows, prefix_rows)
 
     def embed(self, ids: Tensor) -> Tensor:

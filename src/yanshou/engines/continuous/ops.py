@@ -133,8 +133,9 @@ def apply_rope_(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> tuple[Tens
 
 
 def qk_norm_rope_cache(
-    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, slot_mapping: Tensor, key_cache: Tensor, value_cache: Tensor
-) -> Tensor:
+    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, slot_mapping: Tensor, key_cache: Activations,
+    value_cache: Activations,
+) -> Tensor:  # fmt: skip
     """A text layer's fused projection (rows, …) → queries (rows, heads, head_dim), normalized and rotated.
 
     The keys, normalized and rotated, and the values go to the rows `slot_mapping` (rows,) of the layer's caches, which
@@ -151,6 +152,13 @@ def qk_norm_rope_cache(
         return q
     q, k, v = torch.split(qkv.view(len(qkv), -1, head_dim), [heads, key_heads, key_heads], dim=1)
     q, k = apply_rotary_pos_emb(q_norm(q), k_norm(k), cos, sin, unsqueeze_dim=1)
-    key_cache.index_copy_(0, slot_mapping, k)
-    value_cache.index_copy_(0, slot_mapping, v)
+    _write_rows(key_cache, slot_mapping, k)
+    _write_rows(value_cache, slot_mapping, v)
     return q
+
+
+def _write_rows(cache: Activations, slot_mapping: Tensor, rows: Tensor) -> None:
+    if isinstance(cache, Fp8Rows):
+        cache[slot_mapping] = Fp8Rows.of(rows)
+    else:
+        cache.index_copy_(0, slot_mapping, rows)

@@ -21,6 +21,8 @@ import triton.language as tl
 from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
+from yanshou.engines.continuous.kernels.elementwise import cached
 
 MIN_BLOCK_M = 16  # rows of the smallest matrix product
 BLOCK_M, BLOCK_N, NUM_WARPS, NUM_STAGES = 64, 64, 4, 3  # varlen: the fastest of eleven on an H100, for both head widths
@@ -30,7 +32,8 @@ SHARED_MEMORY_SHARE = 0.9  # part of a block's shared memory for queries, keys a
 
 @triton.jit
 def _varlen_kernel(
-    q_ptr, k_ptr, v_ptr, out_ptr, cu_seqlens_q, k_starts, seqused_k, stride_q, stride_k, stride_v, qk_scale,
+    q_ptr, k_ptr, v_ptr, out_ptr, k_scales, v_scales, stride_scales, cu_seqlens_q, k_starts, seqused_k,
+    stride_q, stride_k, stride_v, qk_scale, FP8: tl.constexpr,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, CAUSAL: tl.constexpr,
     BLOCK_M: tl.constexpr, HEADS_PER_BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -50,6 +53,9 @@ def _varlen_kernel(
     key_head = first_head // (HEADS // KEY_HEADS)
     k_ptr += k_start * stride_k + key_head * HEAD_DIM
     v_ptr += k_start * stride_v + key_head * HEAD_DIM
+    if FP8:  # a scale per key and head: scores × that of the key, probabilities × that of the value
+        k_scales += k_start + key_head.to(tl.int64) * stride_scales
+        v_scales += k_start + key_head.to(tl.int64) * stride_scales
     m_i = tl.full([BLOCK_M], -float("inf"), tl.float32)
     l_i = tl.zeros([BLOCK_M], tl.float32)
     acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
@@ -63,18 +69,23 @@ def _varlen_kernel(
     for start_n in range(0, unmasked_end, BLOCK_N):  # whole blocks of keys that every query sees
         offs_n = start_n + block_n
         k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None])
-        qk = tl.dot(q, k, input_precision=PRECISION)
+        qk = tl.dot(q, k.to(q.dtype), input_precision=PRECISION)
+        if FP8:
+            qk *= tl.load(k_scales + offs_n)[None, :]
         m_new = tl.maximum(m_i, tl.max(qk, 1) * qk_scale)
         p, alpha = tl.exp2(qk * qk_scale - m_new[:, None]), tl.exp2(m_i - m_new)
         v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :])
-        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
+        weights = p * tl.load(v_scales + offs_n)[None, :] if FP8 else p
+        acc = tl.dot(weights.to(q.dtype), v.to(q.dtype), acc * alpha[:, None], input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     for start_n in range(unmasked_end, end_n, BLOCK_N):
         offs_n = start_n + block_n
         mask_n = offs_n < k_len
         k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None], mask=mask_n[None, :], other=0.0)
-        qk = tl.dot(q, k, input_precision=PRECISION) * qk_scale
+        qk = tl.dot(q, k.to(q.dtype), input_precision=PRECISION) * qk_scale
+        if FP8:
+            qk *= tl.load(k_scales + offs_n, mask=mask_n, other=0.0)[None, :]
         if CAUSAL:
             mask = mask_n[None, :] & (offs_n[None, :] <= last_n[:, None])
         else:
@@ -83,7 +94,8 @@ def _varlen_kernel(
         m_new = tl.maximum(m_i, tl.max(qk, 1))
         p, alpha = tl.exp2(qk - m_new[:, None]), tl.exp2(m_i - m_new)
         v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :], mask=mask_n[:, None], other=0.0)
-        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
+        weights = p * tl.load(v_scales + offs_n, mask=mask_n, other=0.0)[None, :] if FP8 else p
+        acc = tl.dot(weights.to(q.dtype), v.to(q.dtype), acc * alpha[:, None], input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     out = acc / l_i[:, None]
@@ -93,12 +105,14 @@ def _varlen_kernel(
     )  # fmt: skip
 
 
-def varlen(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+def varlen(q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """q (rows, heads, head_dim), k and v (rows, key heads, head_dim) → (rows, heads, head_dim).
 
-    Rows may be strided; within a row, heads and their numbers are contiguous. Rows outside all sequences: undefined.
+    k and v may be in FP8: they are converted to the dtype of q. Rows may be strided; within a row, heads and their
+    numbers are contiguous. Rows outside all sequences: undefined.
     """
-    (rows, heads, head_dim), key_heads = q.shape, k.shape[1]
+    (rows, heads, head_dim), key_heads, fp8 = q.shape, k.shape[1], isinstance(k, Fp8Rows)
+    (k, k_scales, stride_scales), (v, v_scales, _) = cached(k), cached(v)
     for part in (q, k, v):
         assert part.stride()[1:] == (head_dim, 1)
     out = q.new_empty(rows, heads, head_dim)
@@ -107,8 +121,8 @@ def varlen(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: flo
     block_n, num_stages = block_n_and_stages(head_dim * q.element_size(), _shared_memory(q.device))
     blocks = triton.cdiv(metadata.max_seqlen_q, BLOCK_M // heads_per_block)
     _varlen_kernel[(blocks, len(metadata.query_ranges), heads // heads_per_block)](
-        q, k, v, out, metadata.cu_seqlens_q, metadata.k_starts, metadata.seqused_k,
-        q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
+        q, k, v, out, k_scales, v_scales, stride_scales, metadata.cu_seqlens_q, metadata.k_starts, metadata.seqused_k,
+        q.stride(0), k.stride(0), v.stride(0), scale / math.log(2), FP8=fp8,  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, CAUSAL=causal, BLOCK_M=BLOCK_M,
         HEADS_PER_BLOCK=heads_per_block, BLOCK_N=block_n,
         PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=NUM_WARPS, num_stages=num_stages,
@@ -141,7 +155,8 @@ def block_n_and_stages(row_bytes: int, shared_memory: int) -> tuple[int, int]:
 
 @triton.jit
 def _decode_kernel(
-    q_ptr, k_ptr, v_ptr, out_ptr, context_lens, prefix_lens, prefix_starts, slot_len, qk_scale,
+    q_ptr, k_ptr, v_ptr, out_ptr, k_scales, v_scales, stride_scales, context_lens, prefix_lens, prefix_starts,
+    slot_len, qk_scale, FP8: tl.constexpr,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -161,31 +176,36 @@ def _decode_kernel(
         rows = tl.where(offs_n < prefix_len, prefix_start, slot * slot_len) + offs_n
         kv_offsets = (rows[:, None] * KEY_HEADS + key_head) * HEAD_DIM + offs_d[None, :]
         k = tl.load(k_ptr + kv_offsets, mask=mask_n[:, None], other=0.0)
-        qk = tl.dot(q, tl.trans(k), input_precision=PRECISION) * qk_scale
+        qk = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision=PRECISION) * qk_scale
+        if FP8:
+            scale_offsets = key_head * stride_scales + rows
+            qk *= tl.load(k_scales + scale_offsets, mask=mask_n, other=0.0)[None, :]
         qk = tl.where(mask_n[None, :], qk, -float("inf"))
         m_new = tl.maximum(m_i, tl.max(qk, 1))
         p, alpha = tl.exp2(qk - m_new[:, None]), tl.exp2(m_i - m_new)
         v = tl.load(v_ptr + kv_offsets, mask=mask_n[:, None], other=0.0)
-        acc = acc * alpha[:, None] + tl.dot(p.to(v.dtype), v, input_precision=PRECISION)
+        weights = p * tl.load(v_scales + scale_offsets, mask=mask_n, other=0.0)[None, :] if FP8 else p
+        acc = acc * alpha[:, None] + tl.dot(weights.to(q.dtype), v.to(q.dtype), input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     out = tl.where(context_len > 0, acc / l_i[:, None], 0.0)
     tl.store(out_ptr + q_offsets, out.to(out_ptr.dtype.element_ty), mask=offs_m[:, None] < group)
 
 
-def decode(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+def decode(q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
     """q (slots, heads, head_dim) → the same shape; k, v (rows, key heads, head_dim), slot s from row s × slot_len on.
 
-    A slot whose context length is 0 gets zeros.
+    k and v may be in FP8: they are converted to the dtype of q. A slot whose context length is 0 gets zeros.
     """
-    (slots, heads, head_dim), key_heads = q.shape, k.shape[1]
+    (slots, heads, head_dim), key_heads, fp8 = q.shape, k.shape[1], isinstance(k, Fp8Rows)
+    (k, k_scales, stride_scales), (v, v_scales, _) = cached(k), cached(v)
     for whole in (q, k, v):
         assert whole.is_contiguous()
     out = torch.empty_like(q)
     block_m = max(MIN_BLOCK_M, triton.next_power_of_2(heads // key_heads))
     _decode_kernel[(slots, key_heads)](
-        q, k, v, out, metadata.context_lens, metadata.prefix_lens, metadata.prefix_starts, slot_len,
-        scale / math.log(2),  # exp2 instead of exp
+        q, k, v, out, k_scales, v_scales, stride_scales, metadata.context_lens, metadata.prefix_lens,
+        metadata.prefix_starts, slot_len, scale / math.log(2), FP8=fp8,  # exp2 instead of exp
         HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, BLOCK_M=block_m, BLOCK_N=DECODE_BLOCK_N,
         PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_NUM_WARPS,
         num_stages=2 if q.dtype == torch.float32 else DECODE_NUM_STAGES,
