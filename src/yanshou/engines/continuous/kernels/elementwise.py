@@ -180,14 +180,13 @@ def _qk_norm_rope_cache_kernel(
         tl.store(out_ptr + HALF, x2.to(key_cache.dtype.element_ty), mask=mask)
     x_ptr += KEY_HEADS * head_dim
     out_ptr = value_cache + cache_row * KEY_HEADS * head_dim + offsets
-    x1 = tl.load(x_ptr + offsets, mask=mask, other=0.0)
-    x2 = tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0)
     if FP8:
-        x1, x2 = x1.to(tl.float32), x2.to(tl.float32)
+        x1 = tl.load(x_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
+        x2 = tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0).to(tl.float32)
         _store_fp8_heads(x1, x2, out_ptr, mask, value_scales + scale_offsets, scale_mask, HALF)
     else:
-        tl.store(out_ptr, x1, mask=mask)
-        tl.store(out_ptr + HALF, x2, mask=mask)
+        tl.store(out_ptr, tl.load(x_ptr + offsets, mask=mask, other=0.0), mask=mask)
+        tl.store(out_ptr + HALF, tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0), mask=mask)
 
 
 def qk_norm_rope_cache(

@@ -1,0 +1,122 @@
+"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU.
+
+TRITON_INTERPRET=1 python tests/support/interpreted_kv.py   → status 0: equal
+"""
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import torch
+from torch import Tensor
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRMSNorm
+from triton.runtime import interpreter
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.interpreted_elementwise import weighted
+from support.interpreted_fp8 import assert_equal, rounded
+from yanshou.engines.continuous import ops
+from yanshou.engines.continuous.attention import decode_attention, varlen_attention
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.fp8.activations import Fp8Rows
+from yanshou.engines.continuous.kernels import attention, elementwise
+from yanshou.engines.continuous.language_model import empty_fp8_rows
+
+HEADS, KEY_HEADS, HEAD_DIM, SLOT_LEN = 4, 2, 32, 160
+SCALE = HEAD_DIM**-0.5
+NEAR = {"rtol": 3e-3, "atol": 3e-3}  # of numbers around 1; the kernels multiply with 10 bits after the point
+
+
+def cache_of(x: Tensor) -> Fp8Rows:
+    """x (rows, key heads, head_dim) in a cache."""
+    cache = empty_fp8_rows((len(x), *x.shape[1:]), x.device)
+    cache[:] = Fp8Rows.of(x)
+    return cache
+
+
+def uneven(rows: int) -> Tensor:
+    """Rows whose sizes differ by a factor of 10,000, so that each needs its own scale."""
+    return (
+        torch.randn(rows, KEY_HEADS, HEAD_DIM) * 10 ** torch.linspace(-3, 1, rows)[torch.randperm(rows)][:, None, None]
+    )
+
+
+def check_write() -> None:
+    """Each row and head has the scale of its own numbers, at its own place; other rows stay as they are."""
+    norms = [weighted(Qwen3VLTextRMSNorm(HEAD_DIM)) for _ in range(2)]
+    layer = SimpleNamespace(head_dim=HEAD_DIM, q_norm=norms[0], k_norm=norms[1])
+    qkv, angles = torch.randn(5, (HEADS + 2 * KEY_HEADS) * HEAD_DIM), torch.randn(2, 5, HEAD_DIM)
+    qkv[2, -HEAD_DIM:] = 0
+    rows, found = torch.tensor([7, 2, 3, 9, 0]), []
+    for kernels in (None, elementwise):
+        caches = [empty_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
+        with mock.patch.object(ops, "triton_ops", return_value=kernels):
+            q = ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *caches)
+        found.append((q, *caches))
+    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-5, atol=1e-5)
+    for expected, other in zip(found[0][1:], found[1][1:], strict=True):
+        assert_equal(other, expected)
+    assert not found[1][1][1].values.float().any()  # row 1 was not written
+
+
+def check_decode(dtype: torch.dtype) -> None:
+    """Slots of different lengths, one inactive; the first keys of two are read from a shared prefix."""
+    slots, prefix_start = 4, 4 * SLOT_LEN
+    q = (3 * torch.randn(slots, HEADS, HEAD_DIM)).to(dtype)
+    k, v = uneven(prefix_start + 20), uneven(prefix_start + 20)
+    for cache in (k, v):
+        cache[SLOT_LEN : SLOT_LEN + 20] = cache[2 * SLOT_LEN : 2 * SLOT_LEN + 20] = cache[prefix_start:]
+    metadata = DecodeMetadata(
+        torch.tensor([5, 140, 64, 0]).int(), torch.tensor([0, 20, 20, 0]).int(),
+        torch.tensor([0, prefix_start, prefix_start, 0]),
+    )  # fmt: skip
+    keys, values = cache_of(k), cache_of(v)
+    found = attention.decode(q, keys, values, metadata, SLOT_LEN, SCALE)
+    expected = decode_attention(q.float(), keys, values, metadata, SLOT_LEN, SCALE)
+    near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
+    torch.testing.assert_close(found.float(), expected, **near)
+    assert found.dtype == dtype
+    alone = DecodeMetadata(*(part[1:2].clone() for part in (metadata.context_lens, *[torch.zeros(4).long()] * 2)))
+    own = slice(SLOT_LEN, 2 * SLOT_LEN)
+    one = attention.decode(q[1:2], cache_of(k[own]), cache_of(v[own]), alone, SLOT_LEN, SCALE)
+    assert torch.equal(one[0], found[1])  # in other company, at another place, without a shared prefix
+
+
+def check_varlen(dtype: torch.dtype) -> None:
+    """Sequences with and without keys before their first query, longer and shorter than a block."""
+    lengths, cached = (70, 3, 17), (60, 0, 90)
+    starts = [0, 200, 300]
+    keys, values = cache_of(uneven(500)), cache_of(uneven(500))
+    q = (3 * torch.randn(sum(lengths), HEADS, HEAD_DIM)).to(dtype)
+    ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
+    ranges = list(pairwise(ends))
+    key_ranges = [(s, s + n + c) for s, n, c in zip(starts, lengths, cached, strict=True)]
+    metadata = VarlenMetadata(ranges, key_ranges)
+    on_device = VarlenMetadata(
+        ranges, key_ranges, torch.tensor(ends).int(), torch.tensor([*starts, 0]).int(),
+        torch.tensor([n + c for n, c in zip(lengths, cached, strict=True)]).int(),
+    )  # fmt: skip
+    found = attention.varlen(q, keys, values, on_device, SCALE, True)
+    expected = varlen_attention(q.float(), keys, values, metadata, SCALE, True)
+    near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
+    torch.testing.assert_close(found.float(), expected, **near)
+    only = VarlenMetadata(
+        [(0, 17)], key_ranges[2:], torch.tensor([0, 17]).int(), torch.tensor([300, 0]).int(), torch.tensor([107]).int()
+    )
+    alone = attention.varlen(q[73:].contiguous(), keys, values, only, SCALE, True)
+    assert torch.equal(alone, found[73:])
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    with mock.patch.object(interpreter, "_convert_float", rounded):
+        check_write()
+        for dtype in (torch.float32, torch.bfloat16):
+            check_decode(dtype)
+            check_varlen(dtype)
+
+
+if __name__ == "__main__":
+    main()
