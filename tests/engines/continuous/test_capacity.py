@@ -106,6 +106,12 @@ def test_slots_in_fp8(card: int, slots_of_4b: int, slots_of_32b: int) -> None:
     assert plan_capacity(large, PHOTOS).slots == slots_of_32b
 
 
+def test_slots_with_keys_and_values_in_fp8() -> None:
+    """A token takes 36 layers × 2 × 8 heads × 132 bytes (128 numbers and a scale), 0.516 of what 16 bits take."""
+    assert kv_bytes_per_token(FOUR_B, torch.bfloat16, fp8=True) == 76_032
+    assert plan_capacity(replace(budget(23.6), fp8_cache=True), PHOTOS).slots == 112
+
+
 def test_activations_take_less_in_fp8() -> None:
     """A photo's 3,072 patches in the tower of 4B: the input of an MLP's last product has 4,096 bytes, not 8,192."""
     plain, fp8 = (activation_bytes(FOUR_B, torch.bfloat16, 768, fp8) for fp8 in (False, True))

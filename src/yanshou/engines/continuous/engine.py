@@ -27,7 +27,7 @@ from yanshou.engines.continuous.capacity import (
     RequestBounds,
 )
 from yanshou.engines.continuous.fp8.loading import load_fp8_model
-from yanshou.engines.continuous.fp8.plan import Fp8Plan
+from yanshou.engines.continuous.fp8.plan import Fp8Plan, check_fp8
 from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -75,6 +75,8 @@ class ContinuousEngine(Qwen3VLBackend):
             )
         super().__init__(settings)
         self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype) if settings.quantize == "fp8" else None
+        if settings.kv_cache == "fp8":
+            check_fp8("--kv-cache fp8", self.folder, self.device, self.dtype)
         if is_moe(self.folder):
             raise CheckpointError(
                 f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
@@ -89,7 +91,8 @@ class ContinuousEngine(Qwen3VLBackend):
     # ---- what run.json records ----
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), **({"quantize": self.fp8.recorded} if self.fp8 else {})}
+        cache = {"kv_cache": self.settings.kv_cache} if self.settings.kv_cache != "auto" else {}
+        return {**super().identity(), **({"quantize": self.fp8.recorded} if self.fp8 else {}), **cache}
 
     # ---- a run ----
 
@@ -219,7 +222,10 @@ class ContinuousEngine(Qwen3VLBackend):
         config = load_config(self.folder)
         if self.fp8:
             weight_bytes -= self.fp8.saved_bytes(config)
-        return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory, self.fp8 is not None)
+        return MemoryBudget(
+            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, self.fp8 is not None,
+            self.settings.kv_cache == "fp8",
+        )  # fmt: skip
 
 
 def _unsupported(config: Any, device: torch.device) -> Iterator[str]:

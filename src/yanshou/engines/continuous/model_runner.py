@@ -50,7 +50,7 @@ class ContinuousRunner:
         self._copy_stream: Any = None
         model = backend.model
         self._vision = VisionTower(model.model.visual, normalize)
-        self._language = LanguageModel(model.model.language_model, model.lm_head)
+        self._language = LanguageModel(model.model.language_model, model.lm_head, backend.settings.kv_cache == "fp8")
 
     @property
     def slots(self) -> int:

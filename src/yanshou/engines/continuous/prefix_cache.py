@@ -7,15 +7,15 @@ shared    while there is room, also to cache rows that the decode steps of all t
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import VarlenMetadata
 from yanshou.engines.continuous.capacity import MAX_PREFIXES
+from yanshou.engines.continuous.fp8.activations import Activations, put
 from yanshou.engines.continuous.language_model import KVCache, LanguageModel
 from yanshou.engines.continuous.transfer import integers
 
 Prefix = tuple[int, ...]  # token ids
-KeysValues = list[tuple[Tensor, Tensor]]  # per layer, (tokens, key heads, head_dim) each
+KeysValues = list[tuple[Activations, Activations]]  # per layer, (tokens, key heads, head_dim) each
 
 
 class PrefixCache:
@@ -39,8 +39,8 @@ class PrefixCache:
             self._share(prefix)
         rows, cache = integers(slots, self.device), self.cache
         for layer, (keys, values) in enumerate(self._computed[prefix]):
-            cache.by_slot(cache.keys[layer])[rows, : len(keys)] = keys
-            cache.by_slot(cache.values[layer])[rows, : len(values)] = values
+            put(cache.by_slot(cache.keys[layer]), (rows, slice(len(keys))), keys)
+            put(cache.by_slot(cache.values[layer]), (rows, slice(len(values))), values)
 
     def shared_rows(self, prefix: Prefix) -> tuple[int, int]:
         """Length and first cache row of a shared prefix; (0, 0) if it is not shared."""
@@ -53,8 +53,8 @@ class PrefixCache:
             return
         start = self._first_rows[prefix] = cache.prefix_start + used
         for layer, (keys, values) in enumerate(self._computed[prefix]):
-            cache.keys[layer][start : start + len(keys)] = keys
-            cache.values[layer][start : start + len(values)] = values
+            put(cache.keys[layer], slice(start, start + len(keys)), keys)
+            put(cache.values[layer], slice(start, start + len(values)), values)
 
     def _compute(self, prefix: Prefix) -> KeysValues:
         """A prefill of the prefix alone, into a cache of its own: the shape of its products depends on nothing else."""

@@ -143,6 +143,8 @@ def test_what_is_saved_at_the_shape_of_32b() -> None:
 def test_what_a_run_records(tiny: Path) -> None:
     plain, engine = ContinuousEngine(quantized(tiny, quantize="none")), ContinuousEngine(quantized(tiny))
     assert engine.identity() == plain.identity() | {"quantize": {"weights": "fp8", "decode": "fp8"}}
+    cached = ContinuousEngine(quantized(tiny, quantize="none", kv_cache="fp8"))
+    assert cached.identity() == plain.identity() | {"kv_cache": "fp8"}
 
 
 @pytest.mark.usefixtures("emulated")
@@ -169,6 +171,24 @@ def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) 
     alone = answers(ContinuousEngine(quantized(tiny, batch_size=1)), reversed(requests))
     assert alone == wanted
     assert wanted != answers(ContinuousEngine(quantized(tiny, quantize="none")), requests)
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_photo_is_answered_the_same_in_any_company_with_keys_and_values_in_fp8(tiny: Path) -> None:
+    requests = mixed()[:6]
+    in_16_bits = ContinuousEngine(quantized(tiny, quantize="none"))
+    engine = ContinuousEngine(quantized(tiny, quantize="none", kv_cache="fp8"))
+    wanted = answers(engine, requests)
+    alone = ContinuousEngine(quantized(tiny, quantize="none", kv_cache="fp8", batch_size=1))
+    assert answers(alone, reversed(requests)) == wanted
+    assert wanted != answers(in_16_bits, requests)
+
+
+def test_keys_and_values_in_fp8_are_refused_on_a_cpu(tiny: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"^--kv-cache fp8 needs a GPU of compute capability 8\.9 or later, and .* CPU"
+    ):
+        load_engine(quantized(tiny, quantize="none", kv_cache="fp8"))
 
 
 @pytest.mark.usefixtures("emulated")

@@ -27,7 +27,7 @@ class Fp8Plan:
     @classmethod
     def of(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Fp8Plan":
         """The plan for a folder of whole weights. Raises UsageError and CheckpointError where it cannot run in FP8."""
-        _check(folder, device, dtype)
+        check_fp8("--quantize fp8", folder, device, dtype)
         for fault in _width_faults(load_config(folder)):
             raise CheckpointError(f"{folder}: {fault}. Leave --quantize out.")
         return cls(dtype)
@@ -46,16 +46,18 @@ class Fp8Plan:
         return saved
 
 
-def _check(folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+def check_fp8(option: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+    """Raises UsageError and CheckpointError where this option, with its value fp8, cannot be had."""
     if is_moe(folder):
-        raise CheckpointError(f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave --quantize out.")
+        name = option.split()[0]
+        raise CheckpointError(f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave {name} out.")
     if reason := devices.lacks_fp8(device):
         needed = ".".join(map(str, devices.FP8_CAPABILITY))
         cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU with --device."
-        raise UsageError(f"--quantize fp8 needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
+        raise UsageError(f"{option} needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
     if dtype != torch.bfloat16:
         name = str(dtype).removeprefix("torch.")
-        raise UsageError(f"--quantize fp8 needs bfloat16 beside it, and --dtype is {name}. Give --dtype bfloat16.")
+        raise UsageError(f"{option} needs bfloat16 beside it, and --dtype is {name}. Give --dtype bfloat16.")
 
 
 def _width_faults(config: Any) -> Iterator[str]:
