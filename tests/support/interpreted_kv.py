@@ -1,4 +1,5 @@
-"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU.
+"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU; on a GPU
+the checks run as they are, with tensors made there.
 
 TRITON_INTERPRET=1 python tests/support/interpreted_kv.py   → status 0: equal
 """
@@ -34,6 +35,10 @@ def cache_of(x: Tensor) -> Fp8Rows:
     cache = empty_fp8_rows((len(x), *x.shape[1:]), x.device)
     cache[:] = Fp8Rows.of(x)
     return cache
+
+
+def on_cpu(rows: Fp8Rows) -> Fp8Rows:
+    return Fp8Rows(rows.values.cpu(), rows.scales.cpu())
 
 
 def uneven(rows: int) -> Tensor:
@@ -74,9 +79,9 @@ def check_decode(dtype: torch.dtype) -> None:
     )  # fmt: skip
     keys, values = cache_of(k), cache_of(v)
     found = attention.decode(q, keys, values, metadata, SLOT_LEN, SCALE)
-    expected = decode_attention(q.float(), keys, values, metadata, SLOT_LEN, SCALE)
+    expected = decode_attention(q.float().cpu(), on_cpu(keys), on_cpu(values), metadata, SLOT_LEN, SCALE)
     near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
-    torch.testing.assert_close(found.float(), expected, **near)
+    torch.testing.assert_close(found.float().cpu(), expected, **near)
     assert found.dtype == dtype
     alone = DecodeMetadata(*(part[1:2].clone() for part in (metadata.context_lens, *[torch.zeros(4).long()] * 2)))
     own = slice(SLOT_LEN, 2 * SLOT_LEN)
@@ -99,9 +104,9 @@ def check_varlen(dtype: torch.dtype) -> None:
         torch.tensor([n + c for n, c in zip(lengths, cached, strict=True)]).int(),
     )  # fmt: skip
     found = attention.varlen(q, keys, values, on_device, SCALE, True)
-    expected = varlen_attention(q.float(), keys, values, metadata, SCALE, True)
+    expected = varlen_attention(q.float().cpu(), on_cpu(keys), on_cpu(values), metadata, SCALE, True)
     near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
-    torch.testing.assert_close(found.float(), expected, **near)
+    torch.testing.assert_close(found.float().cpu(), expected, **near)
     only = VarlenMetadata(
         [(0, 17)], key_ranges[2:], torch.tensor([0, 17]).int(), torch.tensor([300, 0]).int(), torch.tensor([107]).int()
     )
