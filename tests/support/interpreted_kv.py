@@ -1,5 +1,6 @@
-"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU; on a GPU
-the checks run as they are, with tensors made there.
+"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU; the others, too.
+
+On a GPU the checks run as they are, with tensors made there.
 
 TRITON_INTERPRET=1 python tests/support/interpreted_kv.py   → status 0: equal
 """
@@ -16,6 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRMSNorm
 from triton.runtime import interpreter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import interpreted_fp8
 from support.interpreted_elementwise import weighted
 from support.interpreted_fp8 import assert_equal, rounded
 from yanshou.engines.continuous import ops
@@ -115,7 +117,7 @@ def check_varlen(dtype: torch.dtype) -> None:
 
 
 def main() -> None:
-    torch.manual_seed(0)
+    interpreted_fp8.main()
     with mock.patch.object(interpreter, "_convert_float", rounded):
         check_write()
         for dtype in (torch.float32, torch.bfloat16):

@@ -36,8 +36,8 @@ class Fp8Rows:
         self.scales[index] = rows.scales
 
     @property
-    def shape(self) -> torch.Size:
-        return self.values.shape
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
 
     @property
     def device(self) -> torch.device:
