@@ -6,8 +6,8 @@
     python benchmarks/quality.py demo --float32                  # also float32: what rounding to 16 bits changes
     python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
 
-Each run summarizes the same photos and judges the same groups, in 16 bits and in FP8. Every product that can be FP8 is
-FP8, also in decode steps, where the engine keeps the small products of a checkpoint like this one in 16 bits.
+Each run summarizes the same photos and judges the same groups, in 16 bits and in FP8. Every large product is
+in FP8, in decode steps too.
 
 lines      of photos, that differ from those in 16 bits in any character; at most 0.5 % may
 F1         of entries against the truth, as `yanshou score` computes it; at most 0.001 from that in 16 bits

@@ -12,6 +12,7 @@ from yanshou.missions import load_missions
 from yanshou.missions.rules import decide
 from yanshou.schema.summary import parse
 from yanshou.stage_b.reason import GroupReasons
+from yanshou.world.draw import SIZES
 from yanshou.world.jobs import Job, random_job
 from yanshou.world.training_batches import CLOSE_UPS, IGNORED, VERDICT_SHARE, TrainBatches, hasty_verdict
 
@@ -31,6 +32,18 @@ def test_a_batch_depends_on_seed_and_number_only(batches: TrainBatches) -> None:
     assert torch.equal(first.photos, second.photos)
 
 
+@pytest.mark.parametrize(
+    ("share", "numbers", "summaries"),
+    [(0.0, range(6, 9), [6, 7, 8]), (1.0, range(4), []), (0.85, range(14), [0, 6, 13]), (0.125, range(6, 9), [6, 8])],
+)
+def test_the_share_of_verdicts_decides_which_batches_have_no_photos(
+    batches: TrainBatches, share: float, numbers: range, summaries: list[int]
+) -> None:
+    """Whatever the batch that a training resumes from."""
+    resumed = TrainBatches(batches.prompts.processor, 0, 1, numbers.start, numbers.stop, verdict_share=share)
+    assert [number for number, batch in zip(numbers, resumed, strict=True) if batch.photos is not None] == summaries
+
+
 @pytest.mark.parametrize("number", [0, round(1 / VERDICT_SHARE) - 1])
 def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int) -> None:
     batch, tokenizer = batches.batch(number), batches.prompts.processor.tokenizer
@@ -42,6 +55,19 @@ def test_targets_are_the_shifted_answers_only(batches: TrainBatches, number: int
         assert tokenizer.decode(ids[: int(wanted.int().argmax()) + 1]).endswith("<|im_start|>assistant\n")
         assert tokenizer.decode(targets[wanted]).count("<|im_end|>") == 1
         assert tokenizer.decode(targets[wanted]).endswith("<|im_end|>")
+
+
+@pytest.mark.parametrize("share", [0.125, 0.75, 0.85])
+def test_photo_sizes_take_turns_whatever_the_share_of_verdicts(
+    batches: TrainBatches, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = TrainBatches(batches.prompts.processor, 0, rows=1, first=0, last=400, verdict_share=share)
+    monkeypatch.setattr(shared, "_verdicts", lambda rng: None)
+    monkeypatch.setattr(shared, "_summaries", lambda rng, size, shown: size)
+    monkeypatch.setattr("yanshou.world.training_batches.random_photo", lambda rng, missions, size: (None, None))
+    sizes = [size for number in range(400) if (size := shared.batch(number)) is not None]
+    assert sizes == [SIZES[number % len(SIZES)] for number in range(len(sizes))]
+    assert abs(len(sizes) - 400 * (1 - share)) <= 1
 
 
 def test_the_hasty_reviewer_notices_forbidden_items_and_often_overlooks_missing_ones() -> None:

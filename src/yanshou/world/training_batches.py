@@ -122,9 +122,10 @@ class TrainBatches(torch.utils.data.IterableDataset[TrainBatch]):
             size = CLOSE_UPS[number % len(CLOSE_UPS)]
             prompt = self.prompts.short_summary()
             return self._summaries(rng, size, [(random_close_up(rng, size), prompt) for _ in range(self.rows)])
-        if int((number + 1) * self.verdict_share) > int(number * self.verdict_share):
+        verdicts = int(number * self.verdict_share)  # batches of verdicts before this one
+        if int((number + 1) * self.verdict_share) > verdicts:
             return self._verdicts(rng)
-        size = SIZES[number % len(SIZES)]
+        size = SIZES[(number - verdicts) % len(SIZES)]  # in turn, whatever the share
         shown = [random_photo(rng, self.missions, size) for _ in range(self.rows)]
         return self._summaries(rng, size, [(scene, self.prompts.summary(mission)) for scene, mission in shown])
 

@@ -71,7 +71,7 @@ class ContinuousEngine(Qwen3VLBackend):
         if settings.attn != "auto":
             raise UsageError(
                 f"--attn {settings.attn} is for the transformers engine; the continuous engine has its own attention. "
-                "Leave it out, or add --engine transformers."
+                f"Leave it out, or {_with_transformers(settings, 'add')}."
             )
         super().__init__(settings)
         self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype) if settings.quantize == "fp8" else None
@@ -137,7 +137,7 @@ class ContinuousEngine(Qwen3VLBackend):
     def _load_runner(self) -> ContinuousRunner:
         if self._runner is None:
             for fault in _unsupported(self.model.config, self.device):
-                raise CheckpointError(f"{self.folder}: {fault}. Use --engine transformers.")
+                raise CheckpointError(f"{self.folder}: {fault}. {_with_transformers(self.settings, 'Use')}.")
             self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
         return self._runner
 
@@ -226,6 +226,11 @@ class ContinuousEngine(Qwen3VLBackend):
             config, self.dtype, weight_bytes, total, self.settings.gpu_memory, self.fp8 is not None,
             self.settings.kv_cache == "fp8",
         )  # fmt: skip
+
+
+def _with_transformers(settings: EngineSettings, use: str) -> str:
+    """The advice to take the other engine, which runs nothing in FP8. `use`: its verb."""
+    return f"{use} --engine transformers" + ("" if settings.quantize == "none" else ", and leave --quantize out")
 
 
 def _unsupported(config: Any, device: torch.device) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.checkpoints import settings, write_tiny
+from support.checkpoints import TEXT, edited, settings, spoilt, write_tiny
 from support.cli_runs import run
 from support.lines import SHIELD
 from support.moe import write_moe
@@ -111,6 +111,18 @@ def test_widths_that_the_gpu_does_not_take_are_refused(tmp_path: Path) -> None:
         f"{folder}: model.visual.blocks.0.mlp.linear_fc1 is 72 × 32, and a product in FP8 needs multiples of 16 on "
         "both sides. Leave --quantize out."
     )
+
+
+@pytest.mark.usefixtures("emulated")
+def test_the_advice_of_another_engine_is_one_that_works(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\. Leave it out, or add --engine transformers, and leave --quantize out\.$"):
+        ContinuousEngine(quantized(tiny, attn="sdpa"))
+    with pytest.raises(UsageError, match=r"\. Leave it out, or add --engine transformers\.$"):
+        ContinuousEngine(quantized(tiny, attn="sdpa", quantize="none"))
+    rope = TEXT["rope_parameters"] | {"rope_type": "dynamic", "factor": 2.0}
+    folder = spoilt(tiny, tmp_path / "other", edited("config.json", text_config__rope_parameters=rope))
+    with pytest.raises(CheckpointError, match=r"\. Use --engine transformers, and leave --quantize out\.$"):
+        ContinuousEngine(quantized(folder)).load()
 
 
 # ---- a run ----
