@@ -127,7 +127,7 @@ def beside(plain: Reference, kind: type[Any], **other: str) -> Any:
 
 
 def rounded(x: Tensor, rows: int, columns: int) -> Tensor:
-    """x (…, inputs) as FP8 holds it, with one scale per block of so many rows and columns, in x's dtype."""
+    """x (…, inputs) rounded to FP8 with one scale per block (rows, columns), in x's dtype."""
     flat = x.float().flatten(0, -2)
     height, width = flat.shape
     padded = nn.functional.pad(flat, (0, -width % columns, 0, -height % rows))

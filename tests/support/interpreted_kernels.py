@@ -47,7 +47,7 @@ def few() -> list[Request]:
 
 
 def answers(folder: Path, requests: Sequence[Request]) -> dict[int, Completion | Failure]:
-    given = settings(folder, temperature=1.0, repetition_penalty=1.2, max_new_tokens=12)
+    given = settings(folder, temperature=1.0, repetition_penalty=1.2, max_new_tokens=7)
     return {answer.id: answer for answer in ContinuousEngine(given).generate(requests)}
 
 

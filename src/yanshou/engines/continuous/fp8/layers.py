@@ -28,7 +28,9 @@ def fp8_layers(model: Any) -> Iterator[str]:
 def quantize_(model: nn.Module) -> None:
     """Replaces the layers of a loaded model, one by one, on the device where it is."""
     for name in list(fp8_layers(model)):
-        replace_layer(model, name, Fp8Linear.of(model.get_submodule(name)))  # type: ignore[arg-type]
+        linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        replace_layer(model, name, Fp8Linear.of(linear))
 
 
 def replace_layer(model: nn.Module, name: str, layer: Fp8Linear) -> None:

@@ -26,7 +26,8 @@ def _scaled_mm(x: Fp8Rows, values: Tensor, scales: Tensor, bias: Tensor | None, 
     """The product on a GPU.
 
     cuBLAS has no kernel for some products of few rows with wide inputs: 1 × 9,728 → 2,560 is refused, 64 rows are not.
-    Which ones depends on its version. A refused product gets more rows, and its own are then as in a batch of so many.
+    Which products are refused depends on its version. A refused product is padded with rows of zeros, which are
+    cut off again.
     """
     try:
         product: Tensor = torch._scaled_mm(
