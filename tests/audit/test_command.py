@@ -113,7 +113,7 @@ def test_an_audit_is_drawn_once(tmp_path: Path, decisions: list[Path]) -> None:
     assert "another audit is there, drawn " in again.stderr
     assert "with seed 0: 40 of 80 released groups. An audit is not drawn again. Give another name." in again.stderr
     (tmp_path / "audit.json").write_text("{}")
-    assert "this is no audit (key format is not 1)" in draw(tmp_path / "audit.json", decisions).stderr
+    assert "this is not an audit (key format is not 1)" in draw(tmp_path / "audit.json", decisions).stderr
     assert (tmp_path / "audit.json").read_text() == "{}"
 
 

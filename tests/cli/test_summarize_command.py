@@ -213,7 +213,7 @@ def test_a_mission_folder_given_as_input_is_refused_with_its_parent(job: Options
     parent = job["input-dir"]
     ran = summarize(job | {"input-dir": f"{parent}/{SHIELD}"}, "--quiet")
     assert ran.exit_code == 1
-    message, tree = ran.stderr.split(" Wanted:\n")
+    message, tree = ran.stderr.split(" Expected:\n")
     assert message == f"error: {parent}/{SHIELD} is the mission's own folder: give its parent, {parent}."
     assert tree.splitlines()[-1] == f"  <mission>: {SHIELD}"
 

@@ -164,15 +164,15 @@ def test_reasoning_that_the_server_took_off_is_put_back_in_front() -> None:
         (completion("x", None), "the server ended the answer with None"),
         (
             (200, {"choices": []}),
-            "the server's reply is no chat completion (choices: Tuple should have at least 1 item",
+            "the server's reply is not a chat completion (choices: Tuple should have at least 1 item",
         ),
-        ((200, {"error": "busy"}), "the server's reply is no chat completion (choices: Field required): "),
-        ((200, b"<html>hello"), "the server's reply is no chat completion (Invalid JSON: "),
-        ((200, b'{"choices": [{"mess'), "the server's reply is no chat completion (Invalid JSON: "),
-        ((200, b'{"choices": [{"message": {"content": "\\ud800"}}]}'), "the server's reply is no chat completion ("),
-        ((200, b"\xff\xfe"), "the server's reply is no chat completion ("),
-        ((200, b""), "the server's reply is no chat completion ("),
-        ((200, b"[]"), "the server's reply is no chat completion ("),
+        ((200, {"error": "busy"}), "the server's reply is not a chat completion (choices: Field required): "),
+        ((200, b"<html>hello"), "the server's reply is not a chat completion (Invalid JSON: "),
+        ((200, b'{"choices": [{"mess'), "the server's reply is not a chat completion (Invalid JSON: "),
+        ((200, b'{"choices": [{"message": {"content": "\\ud800"}}]}'), "the server's reply is not a chat completion ("),
+        ((200, b"\xff\xfe"), "the server's reply is not a chat completion ("),
+        ((200, b""), "the server's reply is not a chat completion ("),
+        ((200, b"[]"), "the server's reply is not a chat completion ("),
     ],
 )
 def test_a_reply_that_is_no_answer_fails_its_photo_only(response: Response, message: str) -> None:
@@ -280,7 +280,7 @@ def test_a_server_that_answers_429_to_all_ends_the_run() -> None:
             engine, lambda: setattr(server, "answer", lambda _: failed(429, "no quota"))
         )
     assert {type(answer) for answer in answers} == {Completion}
-    assert "answers 429 to every request since 0.5 s: no quota. Lower --concurrency or wait" in message
+    assert "has answered 429 to every request for 0.5 s: no quota. Lower --concurrency or wait" in message
 
 
 # ---- the end of a run

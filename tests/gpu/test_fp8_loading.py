@@ -49,7 +49,7 @@ def test_the_card_never_holds_the_weights_in_16_bits(wide: Path) -> None:
     planned, model = loaded.memory_budget().weight_bytes, loaded.model
     held, peak = torch.cuda.memory_allocated() - before, torch.cuda.max_memory_allocated() - before
     assert planned <= held < planned + 8 * MIB  # each tensor has a whole number of 512 bytes
-    assert peak < held + 64 * MIB
+    assert peak < held + 16 * MIB  # one weight at a time is in 16 bits: 8 MiB
     assert loaded.parameter_count * 2 > held + 64 * MIB
     assert not any(parameter.is_meta for parameter in model.parameters())
 

@@ -13,7 +13,7 @@ from yanshou.missions import load_missions
 from yanshou.settings import Layout
 
 PhotoTree = Callable[..., Path]
-LABELLED = f"""Wanted:
+LABELLED = f"""Expected:
   <input-dir>/
   └── <mission>/
       ├── 审核通过/
@@ -21,7 +21,7 @@ LABELLED = f"""Wanted:
       └── 审核不通过/
           └── <group>/*.jpg
   <mission>: {SHIELD}"""
-FLAT = f"""Wanted:
+FLAT = f"""Expected:
   <input-dir>/
   └── <mission>/
       └── <group>/*.jpg
@@ -66,7 +66,7 @@ def test_a_folder_given_as_a_dot_has_a_name(photo_tree: PhotoTree, monkeypatch: 
         ({"QC-1": 1, "QC-2": 1}, "holds folders of photos (QC-1), and no mission's folder. To read its photos"),
         (
             {f"bbu_groups/{SHIELD}/审核通过/QC-1": 1},
-            "holds no mission's folder, but bbu_groups does: give {root}/bbu_groups.",
+            "holds no mission's folder, but its folder bbu_groups does: give {root}/bbu_groups.",
         ),
         (
             {"": [f"{SHIELD}\\审核通过\\QC-1\\1.jpg"]},
@@ -124,7 +124,7 @@ def test_without_any_known_mission_the_names_of_all_are_shown(photo_tree: PhotoT
     root = photo_tree({f"{GROUNDING}\u3000/审核通过/QC-1": 1, "RRU安装检查/审核通过/QC-1": 1})
     known = load_missions().names
     message = str(no_mission(root, known))
-    assert f"If '{GROUNDING}\u3000' is {GROUNDING}, rename it. Wanted:" in message
+    assert f"If '{GROUNDING}\u3000' is {GROUNDING}, rename it. Expected:" in message
     assert message.endswith(f"<mission>: {', '.join(known)}")
 
 

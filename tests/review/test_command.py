@@ -120,7 +120,7 @@ def test_port_that_is_taken(tmp_path: Path, verdicts: Path) -> None:
             ["--allow-network"],
             "--allow-network needs a --host that other machines reach, and 127.0.0.1 is reached",
         ),
-        (["--stage-a", __file__], "--stage-a needs files of verdicts or decisions. Give them with it."),
+        (["--stage-a", __file__], "--stage-a needs files of verdicts or decisions. Give those, too."),
     ],
 )
 def test_options_that_do_not_fit(tmp_path: Path, options: list[str], message: str) -> None:
@@ -146,7 +146,7 @@ def test_mission_that_a_later_start_does_not_know(tmp_path: Path) -> None:
         assert start.store.missions() == [mission]
     result = run("review", "--port", "0", "--store", str(settings.store))
     assert result.exit_code == 2
-    assert f"the store has groups of {mission}, which is no mission of yanshou's own" in result.stderr
+    assert f"the store has groups of {mission}, which is not one of yanshou's missions" in result.stderr
 
 
 def test_nothing_is_queued(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ URL = "http://127.0.0.1:8000/v1"
 
 @pytest.mark.parametrize("name", ["", "  ", "a\udcff"])
 def test_a_name_that_no_server_can_read_is_refused(name: str) -> None:
-    with pytest.raises(ValidationError, match="no name of a model: it is empty, or not UTF-8"):
+    with pytest.raises(ValidationError, match="not a model's name: it is empty, or not UTF-8"):
         EndpointSettings(endpoint=URL, model=name)
 
 

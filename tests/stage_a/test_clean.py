@@ -144,7 +144,7 @@ def test_a_complete_group_passes() -> None:
         ({"per_image": {**PER_IMAGE, "图片_2": "b\nc"}}, "图片_2 has several lines: 'b\\nc'"),
         (
             {"per_image": {**PER_IMAGE, "图片_2": "<think></think>b×1"}},
-            "图片_2 holds '<think>', a tag of reasoning: '<think></think>b×1'",
+            "图片_2 holds '<think>', a reasoning tag: '<think></think>b×1'",
         ),
         ({"raw_texts": TEXTS[:2]}, "raw_texts has 2 texts for 3 photos"),
         ({"clean_texts": [*TEXTS, "d×1"]}, "clean_texts has 4 texts for 3 photos"),

@@ -78,7 +78,7 @@ def test_contradictions_between_train_and_val_count() -> None:
 
 def test_a_mission_with_one_label_is_a_warning() -> None:
     card = card_of([example(label="pass")], [example(group="QC-2", label="pass")])
-    assert card.warnings == ["甲: all 2 groups have the label pass: nothing can be learnt or measured from one label"]
+    assert card.warnings == ["甲: all 2 groups have the label pass: nothing can be learned or measured from one label"]
 
 
 def test_a_label_missing_in_train_or_val_is_a_warning() -> None:

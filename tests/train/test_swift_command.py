@@ -50,9 +50,9 @@ def test_a_reward_with_a_weight_is_an_argument(settings: Build, reward: tuple[st
     [
         (("truth=1",), "there is no reward 'truth'. Give one of label, format, grounded"),
         (("grounded",), "'grounded' is not NAME=WEIGHT, as in grounded=0.3"),
-        (("grounded=much",), "'much' is no weight of grounded. Give a number from 0, as in grounded=0.3"),
-        (("grounded=-1",), "'-1' is no weight"),
-        (("grounded=inf",), "'inf' is no weight"),
+        (("grounded=much",), "'much' is not a weight of grounded. Give a number from 0, as in grounded=0.3"),
+        (("grounded=-1",), "'-1' is not a weight"),
+        (("grounded=inf",), "'inf' is not a weight"),
         (("label=1", "label=2"), "label has two weights. Give it one"),
         (("label=0", "format=0"), "every weight is 0"),
     ],

@@ -28,6 +28,31 @@ def test_a_trained_checkpoint_is_written_in_the_demo_checkpoints_form(tmp_path: 
     }
 
 
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    demo = str(checkpoint.locate("demo"))
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "runs.json").mkdir()
+    for name in ("notes.txt", "runs.json"):
+        result = CliRunner().invoke(main, [demo, str(tmp_path)])
+
+        assert result.exit_code == 1
+        assert "this is no file of a checkpoint, and the folder would be replaced. Give a new folder" in result.stderr
+        assert (tmp_path / name).exists()
+
+
+def test_the_current_folder_is_replaced_where_it_holds_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "config.json").write_text("{}")
+    monkeypatch.chdir(target)
+    export(checkpoint.locate("demo"), Path())
+
+    checkpoint.check(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
 @pytest.mark.parametrize(
     ("weights", "target", "message"),
     [

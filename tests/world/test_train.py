@@ -148,6 +148,27 @@ def test_the_command_trains_and_resumes(new_tiny: Callable[[str], Path]) -> None
     assert (folder / "training.jsonl").read_bytes() == figures
 
 
+def test_training_on_verdicts_alone_is_saved_and_resumes(new_tiny: Callable[[str], Path]) -> None:
+    """The vision tower gets no gradient, so its optimizer has no state."""
+    plan = replace(PLAN, output_dir=new_tiny("verdicts"), steps=1, verdict_share=1.0)
+    trainer = Trainer(plan)
+    trainer._train_step(next(trainer._batches()))
+    trainer._save_state()
+    state = Trainer(plan).optimizer.state_dict()["state"].values()
+
+    assert not any(name.startswith("step.model.visual.") for name in _state(plan.output_dir))
+    assert {int(one["step"]) for one in state} == {1}
+
+
+def test_a_damaged_state_is_named_in_one_line(new_tiny: Callable[[str], Path]) -> None:
+    folder = new_tiny("damaged")
+    (folder / STATE).write_bytes(b"torn")
+    result = CliRunner().invoke(main, ["--output-dir", str(folder), "--device", "cpu", "--workers", "0"])
+
+    assert result.exit_code == 1
+    assert f"Error: {folder / STATE}: not a whole safetensors file (" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [

@@ -61,7 +61,7 @@ def read_audit(path: Path) -> Audit:
     """Raises InputError and DamagedFileError."""
     content = read_object(path, RESTORE)
     if content.get("format") != FORMAT:
-        raise DamagedFileError(f"{path}: this is no audit (key format is not {FORMAT}). {RESTORE}")
+        raise DamagedFileError(f"{path}: this is not an audit (key format is not {FORMAT}). {RESTORE}")
     try:
         return Audit.model_validate(content)
     except ValidationError as error:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from yanshou.schema.audit import Audit
 
 
-@click.group(context_settings=CONTEXT, short_help="Draws released groups for people to look at, and estimates.")
+@click.group(context_settings=CONTEXT, short_help="Checks released groups by a random sample.")
 def audit() -> None:
-    """How many released groups are bad: people look at a random sample, which says how many of all released groups are
-    bad at most."""
+    """Estimates how many released groups are bad: people judge a random sample, and from their answers follows an upper
+    bound for all released groups."""
 
 
 audit.params.append(verbose_option())
@@ -30,8 +30,8 @@ audit.params.append(verbose_option())
 @quiet_option
 @json_option
 def draw(settings: AuditDrawSettings, quiet: bool, as_json: bool) -> None:
-    """Draws a plain random sample of the released groups of all decisions files together. The audit names groups and
-    the folder's label, and nothing of what the system thinks of them."""
+    """Draws a simple random sample from the released groups of all decisions files together. The audit file names
+    groups and their folders' labels; it says nothing about verdicts."""
     from yanshou.audit.draw import draw_audit
 
     drawn = draw_audit(settings)
@@ -42,13 +42,13 @@ def draw(settings: AuditDrawSettings, quiet: bool, as_json: bool) -> None:
             say(line)
 
 
-@command("Says how many released groups are bad.")
+@command("Estimates how many released groups are bad.")
 @settings_options(AuditEstimateSettings, arguments={"audit": "FILE"})
 @quiet_option
 @json_option
 def estimate(settings: AuditEstimateSettings, quiet: bool, as_json: bool) -> int:
-    """Says how many of all released groups are bad, with an exact upper bound, once every group of the sample has an
-    answer. The exit status is 3 while answers are missing."""
+    """Estimates how many of all released groups are bad, with an exact upper bound, once every group of the sample has
+    an answer. The exit status is 3 while answers are missing."""
     from yanshou.audit.estimate import estimate_audit
 
     result = estimate_audit(settings)

@@ -66,6 +66,9 @@ class Main(click.Group):
             status = INTERRUPTED
         ctx.exit(status or 0)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         with printable_usage_errors():
             return super().make_context(*args, **options)
@@ -81,12 +84,14 @@ def _check_locale() -> None:
 @click.group(cls=Main, context_settings=CONTEXT)
 @click.version_option(__version__)
 def main() -> None:
-    """Acceptance checks of telecom installation photos with Qwen3-VL: a summary line per photo, a verdict per group."""
+    """Checks photos of telecom installations with Qwen3-VL: one summary line per photo, one verdict per group.
+
+    Without photos and without a GPU, try: yanshou demo"""
 
 
 main.params.append(verbose_option())
-COMMANDS = (
-    summarize, score, dataset, train, judge, evaluate, compare, review, review_export, doctor, synth, demo, audit,
+COMMANDS = (  # in the order of the data, which is the order of `yanshou --help`
+    demo, doctor, summarize, judge, evaluate, review, review_export, audit, compare, dataset, train, score, synth,
 )  # fmt: skip
 for command in COMMANDS:
     main.add_command(command)

@@ -24,11 +24,11 @@ OPEN = (
 )
 
 
-@command("Serves a page on which people read doubtful groups.")
+@command("Serves a page on which people judge doubtful groups.")
 @settings_options(ReviewSettings, arguments={"files": "[FILE]..."})
 def review(settings: ReviewSettings) -> None:
-    """Serves a page on which people read groups and answer 通过, 不通过 or 不确定: possible false releases, doubtful
-    groups and the groups of an audit. Every answer is in the store before the next group appears.
+    """Serves a web page on which people judge groups (通过, 不通过 or 不确定): possible false releases, doubtful groups
+    and the groups of an audit. Every answer is on the disk before the next group appears.
 
     The first start imports the files. Later starts without files continue; with files they add groups. Ctrl-C ends the
     server. `yanshou review-export` makes a labels file of the answers."""

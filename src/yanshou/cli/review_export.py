@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 MAX_NAMED = 5  # groups of each kind that are not exported
 
 
-@command("Writes what the readers of a store say as a labels file.")
+@command("Writes the reviewers' answers as a labels file.")
 @settings_options(ReviewExportSettings)
 @quiet_option
 @json_option
 def review_export(settings: ReviewExportSettings, quiet: bool, as_json: bool) -> None:
     """Writes what people answered on the page of `yanshou review`: a labels file for dataset, evaluate and audit
-    estimate, and beside it every answer with its time. Groups whose readers disagree are named and left out. Says how
-    far readers agree. The store is only read, also while it is served; a copy will do."""
+    estimate, and beside it every answer with its time. Groups whose readers disagree are named and left out. Prints how
+    far readers agree. Works while the page is served, and on a copy of the store."""
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.review_tables import agreement_lines, reader_tables
     from yanshou.review import export

@@ -63,7 +63,7 @@ def _reason_tables(evaluation: Evaluation) -> list[Table]:
     parts = [*evaluation.missions.items(), *([("all", evaluation.overall)] if evaluation.overall else [])]
     if not any(part.reasons.reasons for _, part in parts):
         return []
-    columns = right_columns("reasons", *OUTCOMES, "other verdict")
+    columns = right_columns("reasons", *OUTCOMES, "rules disagree")
     table = Table(mission_column(min_width=20), *columns, box=None, padding=(0, 1, 0, 0))
     for name, part in parts:
         found, confidence = part.reasons, evaluation.confidence

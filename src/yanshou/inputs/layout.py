@@ -1,6 +1,6 @@
 """What is wrong with the layout of an input folder, in words, and the layout that is wanted.
 
-error: /data/挡风板安装检查 is a mission's own folder: give its parent, /data. Wanted:
+error: /data/挡风板安装检查 is a mission's own folder: give its parent, /data. Expected:
   <input-dir>/
   └── <mission>/
       ├── 审核通过/
@@ -119,7 +119,7 @@ def _other_content(input_dir: Path, folders: Collection[str], known: Collection[
     for folder in islice(folders, LOOKED_AT):
         if _names(*_inside(input_dir / folder)) & _names(*known):
             inner = printable(input_dir / folder)
-            return f"{place} holds no mission's folder, but {printable(folder)} does: give {inner}."
+            return f"{place} holds no mission's folder, but its folder {printable(folder)} does: give {inner}."
     for folder in islice(folders, LOOKED_AT):
         if holds_photos(input_dir / folder):
             found = f"folders of photos ({printable(folder)})"
@@ -134,7 +134,7 @@ def _near(folders: Collection[str], known: Collection[str]) -> str:
 
 
 def _wanted(names: Iterable[str], layout: Layout) -> str:
-    return f" Wanted:{TREES[layout]}\n  <mission>: {', '.join(names)}"
+    return f" Expected:{TREES[layout]}\n  <mission>: {', '.join(names)}"
 
 
 def _only(folders: Collection[str]) -> str:

@@ -105,8 +105,8 @@ def check_queue(store: Store, missions: Missions) -> None:
     unknown = sorted(mission for mission in store.missions() if mission not in missions)
     if unknown:
         raise UsageError(
-            f"the store has groups of {', '.join(map(printable, unknown))}, which is no mission of yanshou's own. Give "
-            "its file with --mission-file, as at the first start."
+            f"the store has groups of {', '.join(map(printable, unknown))}, which is not one of yanshou's missions. "
+            "Give its file with --mission-file, as at the first start."
         )
 
 

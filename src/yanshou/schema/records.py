@@ -199,7 +199,7 @@ def check_group(
         if len(text.splitlines()) > 1:
             raise SummaryError(f"{key} has several lines: {excerpt(text)}", INCOMPLETE)
         if tag := THINK_TAG.search(text):
-            raise SummaryError(f"{key} holds {excerpt(tag[0])}, a tag of reasoning: {excerpt(text)}", REASONING)
+            raise SummaryError(f"{key} holds {excerpt(tag[0])}, a reasoning tag: {excerpt(text)}", REASONING)
     for name, texts in (("raw_texts", raw_texts), ("clean_texts", clean_texts)):
         if len(texts) != len(images):
             raise SummaryError(f"{name} has {len(texts)} texts for {len(images)} photos", INCOMPLETE)

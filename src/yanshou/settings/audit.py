@@ -17,8 +17,8 @@ class AuditFigureSettings(Settings):
         default=0.01,
         gt=0,
         lt=1,
-        description="Share of bad groups among the released ones (0 to 1) for which the size of a sample that shows it "
-        "is printed. It changes nothing else.",
+        description="Largest tolerable share of bad groups among the released ones (0 to 1). The output says how large "
+        "a sample must be to show that it is kept; nothing else changes.",
     )
 
 
@@ -30,7 +30,7 @@ class AuditDrawSettings(AuditFigureSettings, MissionFileSettings):
     decisions: tuple[Path, ...] = Field(
         min_length=1, description="Files of decisions (<mission>_decisions.jsonl), all under one policy."
     )
-    size: int = Field(ge=1, description="Number of released groups to draw, of all missions together.")
+    size: int = Field(ge=1, description="Number of released groups to draw, over all missions.")
     seed: int = Field(default=0, description="Seed of the draw; same seed and released groups, same sample.")
     output: Path = Field(description="File to write, for example audit.json. Another audit there is not overwritten.")
 

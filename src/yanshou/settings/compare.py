@@ -18,7 +18,7 @@ class CompareSettings(MissionFileSettings):
     output_dir: Path = Field(description="Folder for compare.html, its thumbnails and changes.jsonl.")
     labels: tuple[Path, ...] = Field(
         default=(),
-        description="CSV or JSONL file with labels that count in place of the folders', for verdicts. May be repeated.",
+        description="Labels file (CSV or JSON Lines) for verdicts: its labels replace the folders'. May be repeated.",
     )
     max_shown: int = Field(
         default=500, ge=0, description="Changes shown in compare.html, the worst first; changes.jsonl has all of them."

@@ -41,6 +41,6 @@ class DatasetSettings(MissionFileSettings):
         default=4,
         ge=1,
         le=100,
-        description="How often a group that is judged wrong in --verdicts appears in train.jsonl.",
+        description="How often a group that --verdicts judges wrong appears in train.jsonl.",
     )
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)

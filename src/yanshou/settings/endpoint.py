@@ -19,9 +19,9 @@ class EndpointSettings(Settings):
     endpoint: str | None = Field(
         default=None,
         repr=False,
-        description="Base URL of an OpenAI-compatible server for --engine endpoint: http://127.0.0.1:8000/v1. Photos "
-        "are sent there. The environment variable YANSHOU_ENDPOINT_KEY holds its key. Needs the extra endpoint. "
-        "Default: no server, and a checkpoint is needed.",
+        description="Base URL of an OpenAI-compatible server that answers, such as http://127.0.0.1:8000/v1. Photos "
+        "(judge: summaries) are sent there. Its key is read from the environment variable YANSHOU_ENDPOINT_KEY. Needs "
+        "the extra endpoint. Default: no server, and a checkpoint is needed.",
     )
     model: str | None = Field(
         default=None, description="Name of the model on that server. Default: none; --endpoint needs it."
@@ -34,7 +34,7 @@ class EndpointSettings(Settings):
     @classmethod
     def _is_a_name(cls, model: str | None) -> str | None:
         if model is not None and (not model.strip() or model != escape_surrogates(model)):
-            raise ValueError("no name of a model: it is empty, or not UTF-8")
+            raise ValueError("not a model's name: it is empty, or not UTF-8")
         return model
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ SEED, SECOND_SHARE = 0, 0.1  # of a new store
 NEAR = 0.05
 LOOPBACK = "127.0.0.1"
 
-STORE = "File of the answers, for example review.sqlite."
+STORE = "SQLite file that holds the answers, for example review.sqlite."
 
 
 def is_loopback(host: str) -> bool:
@@ -41,20 +41,20 @@ class QueueSettings(Settings):
         default=NEAR,
         ge=0,
         le=1,
-        description="A released group whose p_pass is less than this above the highest that was not released is a "
-        "possible false release. A group that failed less than this below the lowest released one is doubtful.",
+        description="A released group is a possible false release if its p_pass is less than this above the highest "
+        "one that was not released. A failed group is doubtful if it is less than this below the lowest released one.",
     )
     second_share: float | None = Field(
         default=None,
         ge=0,
         le=1,
         description="Share of the groups that two people read (0 to 1), beside those whose answer contradicts the "
-        f"folder's label. Of the store: it is set at its first start. Default: {SECOND_SHARE} at the first start.",
+        f"folder's label. Fixed when the store is created. Default: {SECOND_SHARE} for a new store.",
     )
     seed: int | None = Field(
         default=None,
-        description="Seed of the order of the groups and of the choice of those that two people read. Of the store: "
-        f"it is set at its first start. Default: {SEED} at the first start.",
+        description="Seed of the order of the groups and of the choice of those that two people read. Fixed when the "
+        f"store is created. Default: {SEED} for a new store.",
     )
 
 
@@ -65,26 +65,26 @@ class PageSettings(Settings):
 
     open: bool = Field(
         default=False,
-        description="Show verdict and reason from the start, except of the groups of the audit, which get a queue of "
-        "their own. Answers given so do not count as blind.",
+        description="Show verdict and reason from the start, except for the groups of the audit, which get a queue of "
+        "their own. Such answers do not count as blind.",
     )
     lang: Literal["zh", "en"] = Field(default="zh", description="Language of the page.")
     host: str = Field(
         default=LOOPBACK,
         min_length=1,
-        description="Address of this machine on which the page is served; 0.0.0.0: on all of them. One that other "
-        "machines reach needs --allow-network.",
+        description="Address of this machine on which the page is served; 0.0.0.0 is all of them. An address that "
+        "other machines can reach needs --allow-network.",
     )
-    port: int = Field(default=8765, ge=0, le=65535, description="Port of the page; 0: any that is free.")
+    port: int = Field(default=8765, ge=0, le=65535, description="Port of the page; 0 takes any free port.")
     allow_network: bool = Field(
         default=False,
-        description="Let other machines open the page at --host: without TLS, and with names that no password "
-        "protects. For trusted networks only.",
+        description="Let other machines open the page at --host, without TLS and without passwords. For trusted "
+        "networks only.",
     )
     new_links: bool = Field(
         default=False,
-        description="Make new links for reviewers and lead: the old ones open nothing any more. Everybody signs in "
-        "again; answers stay.",
+        description="Make new links for reviewers and lead; the old ones stop working. Everybody signs in again; "
+        "answers stay.",
     )
 
     @model_validator(mode="after")
@@ -113,7 +113,7 @@ class ReviewSettings(PageSettings, QueueSettings, MissionFileSettings):
         description="Files of verdicts (<mission>_verdicts.jsonl) or of decisions (<mission>_decisions.jsonl) whose "
         "groups are added to the store. Without files, the store is opened as it is.",
     )
-    store: Path = Field(description=f"{STORE} It is made where it is missing.")
+    store: Path = Field(description=f"{STORE} Created if it does not exist.")
     stage_a: tuple[Path, ...] = Field(
         default=(),
         description="Stage-A file that was judged. May be repeated. Default: the files named in the verdicts' "
@@ -123,7 +123,7 @@ class ReviewSettings(PageSettings, QueueSettings, MissionFileSettings):
     @model_validator(mode="after")
     def _about_files(self) -> Self:
         if self.stage_a and not self.files:
-            raise ValueError("`stage_a` needs files of verdicts or decisions. Give them with it")
+            raise ValueError("`stage_a` needs files of verdicts or decisions. Give those, too")
         return self
 
 

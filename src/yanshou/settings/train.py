@@ -83,7 +83,9 @@ class GrpoSettings(Settings):
     @model_validator(mode="after")
     def _some_reward(self) -> Self:
         if not any(self.reward_weights.values()):
-            raise ValueError("`reward`: every weight is 0, so nothing can be learnt. Give one of them a weight above 0")
+            raise ValueError(
+                "`reward`: every weight is 0, so nothing can be learned. Give one of them a weight above 0"
+            )
         return self
 
 
@@ -99,7 +101,7 @@ def _weight(text: str) -> tuple[str, float]:
     except ValueError:
         weight = math.nan
     if not 0 <= weight < math.inf:
-        raise ValueError(f"{number!r} is no weight of {name}. Give a number from 0, as in {name}=0.3")
+        raise ValueError(f"{number!r} is not a weight of {name}. Give a number from 0, as in {name}=0.3")
     return name, weight
 
 

@@ -16,8 +16,8 @@ class WorkerSettings(Settings):
 
     workers: Literal["all"] | int | None = Field(
         default=None,
-        description="How many workers, each with one GPU and an engine of its own; all: one for every GPU. On CPUs it "
-        "is a number. Needs the extra ray. Default: one engine in this process.",
+        description="Number of workers, each with one GPU and an engine of its own; all: one per GPU. On CPUs give a "
+        "number. Needs the extra ray. Default: one engine in this process.",
     )
     ray_address: str | None = Field(
         default=None,

@@ -256,7 +256,7 @@ def _warnings(mission: str, figures: DatasetFigures) -> Iterable[str]:
     for label in LABELS:
         if labels[label] == figures.groups:
             yield (
-                f"{mission}: all {figures.groups} groups have the label {label}: nothing can be learnt or measured "
+                f"{mission}: all {figures.groups} groups have the label {label}: nothing can be learned or measured "
                 "from one label"
             )
         for name, side in (("train", figures.train), ("val", figures.val)):

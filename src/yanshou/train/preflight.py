@@ -53,7 +53,7 @@ def check_trainable(source: Path) -> None:
     if _opens_think_block(source):
         raise CheckpointError(
             f"{source}: its chat template opens a <think> block, as those of Thinking checkpoints do. ms-swift trains "
-            "without it, so the trained checkpoint would be asked otherwise than it learnt. Take the Instruct "
+            "without it, so the checkpoint would be prompted differently after the training. Take the Instruct "
             "checkpoint, or replace the chat template by the Instruct checkpoint's chat_template.jinja."
         )
 

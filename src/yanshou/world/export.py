@@ -17,20 +17,45 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
 from yanshou.errors import CheckpointError, OutputError, RunError
-from yanshou.world.train import MAX_SHARD_SIZE
+from yanshou.storage.atomic import unused_path
+from yanshou.text import printable
+from yanshou.world.saving import MAX_SHARD_SIZE, save_errors
+
+SUFFIXES = (".json", ".jinja", ".safetensors")  # of a checkpoint's files
 
 
 def export(trained: Path, target: Path) -> None:
-    """Writes the folder `target`. An old one is replaced at the end. Raises CheckpointError and OutputError."""
-    there = next(path for path in (target, *target.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise OutputError(f"{there}: this is a file. Give a folder to write to.")
+    """Writes the folder `target`. An old checkpoint there is replaced at the end.
+
+    Raises CheckpointError; OutputError, also where `target` holds anything but a checkpoint.
+    """
+    target = target.absolute()  # "." has no name
+    _check_target(target)
     demo = checkpoint.locate("demo")
     weights = _weights(trained)
     model = Qwen3VLForConditionalGeneration.from_pretrained(demo, dtype=torch.bfloat16)
     if problem := _mismatch(weights, model.state_dict()):
         raise CheckpointError(f"{trained}: {problem}. Give a checkpoint that was trained from the demo checkpoint.")
     model.load_state_dict(weights, strict=False)
+    with save_errors(target):
+        _write(model, demo, target)
+
+
+def _check_target(target: Path) -> None:
+    """Raises OutputError for a file, and for a folder that would lose something else than a checkpoint."""
+    there = next(path for path in (target, *target.parents) if path.exists())
+    if not there.is_dir():
+        raise OutputError(f"{printable(there)}: this is a file. Give a folder to write to.")
+    for path in target.iterdir() if there == target else ():
+        if path.suffix not in SUFFIXES or path.is_dir():
+            raise OutputError(
+                f"{printable(path)}: this is no file of a checkpoint, and the folder would be replaced. Give a new "
+                "folder, or one that holds a checkpoint only."
+            )
+
+
+def _write(model: Qwen3VLForConditionalGeneration, demo: Path, target: Path) -> None:
+    """Writes a draft beside the target, then puts it in its place. Raises OSError and SafetensorError."""
     draft = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     model.save_pretrained(draft, max_shard_size=MAX_SHARD_SIZE)
@@ -38,9 +63,11 @@ def export(trained: Path, target: Path) -> None:
         if path.suffix in {".json", ".jinja"} and not path.name.endswith(".index.json"):
             shutil.copy2(path, draft)
     checkpoint.inherit_permissions(draft)
+    old = unused_path(target.with_name(f".{target.name}.old"))
     if target.exists():
-        shutil.rmtree(target)
+        target.replace(old)
     draft.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _weights(trained: Path) -> dict[str, torch.Tensor]:

@@ -29,16 +29,18 @@ from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
+from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.errors import RunError
 from yanshou.storage.atomic import replacing
 from yanshou.world.batched_forward import BatchedForward
 from yanshou.world.evaluation import Evaluator
 from yanshou.world.model import write_untrained
+from yanshou.world.saving import MAX_SHARD_SIZE, save_errors
 from yanshou.world.training_batches import IGNORED, VERDICT_SHARE, TrainBatch, TrainBatches
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
 
-MAX_SHARD_SIZE = "14MB"
 STATE = "state.safetensors"
 OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of each parameter
 LOG_EVERY = 50  # steps
@@ -70,8 +72,9 @@ class Trainer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        if not (plan.output_dir / "config.json").exists():
-            write_untrained(plan.output_dir, seed=plan.seed)
+        if not any(plan.output_dir.glob("model*.safetensors")):  # they are written last
+            with save_errors(plan.output_dir):
+                write_untrained(plan.output_dir, seed=plan.seed)
         self.processor: Qwen3VLProcessor = AutoProcessor.from_pretrained(plan.output_dir)
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(plan.output_dir, dtype=torch.float32)
         self.model.to(plan.device)
@@ -158,44 +161,54 @@ class Trainer:
         self._save_checkpoint()
 
     def _save_state(self) -> None:
-        """Weights and optimizer state in fp32, written atomically."""
+        """Weights and optimizer state in fp32, written atomically. Raises OutputError."""
         figures = {"step": str(self.step), "seconds": str(self.seconds)}
-        with replacing(self.plan.output_dir / STATE) as draft:
+        path = self.plan.output_dir / STATE
+        with save_errors(path), replacing(path) as draft:
             save_file({name: tensor.contiguous() for name, tensor in self._state()}, draft, figures)
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.model.named_parameters():
             yield f"weight.{name}", parameter.detach()
-            for key in OPTIMIZER_STATE:
-                yield f"{key}.{name}", self.optimizer.state[parameter][key]
+            if parameter in self.optimizer.state:  # not before its first gradient: verdicts have none for the tower
+                for key in OPTIMIZER_STATE:
+                    yield f"{key}.{name}", self.optimizer.state[parameter][key]
 
     def _save_checkpoint(self) -> None:
-        """Weights in bf16, in shards. Old shards are deleted last, so that a killed save leaves a folder that loads."""
-        folder = self.plan.output_dir
-        draft = folder / "draft"
+        """Weights in bf16, in shards. Raises OutputError."""
         model = copy.deepcopy(self.model).to(torch.bfloat16)
         for part in (model.config, model.config.text_config, model.config.vision_config):
             part.dtype = torch.bfloat16
-        model.save_pretrained(draft, max_shard_size=MAX_SHARD_SIZE)
-        checkpoint.inherit_permissions(draft)
-        new = {path.name for path in draft.iterdir()}
-        for name in sorted(new):
-            (draft / name).replace(folder / name)
-        for old in folder.glob("model*.safetensors*"):
-            if old.name not in new:
-                old.unlink()
-        shutil.rmtree(draft)
+        with save_errors(self.plan.output_dir):
+            _write_shards(model, self.plan.output_dir)
 
     def _restore(self) -> None:
         path = self.plan.output_dir / STATE
         if not path.exists():
             return
-        with safe_open(path, framework="pt", device=self.plan.device) as state:
-            figures = state.metadata()
+        with reading_weights(path), safe_open(path, framework="pt", device=self.plan.device) as state:
+            figures, stored = state.metadata(), set(state.keys())
             self.step, self.seconds = int(figures["step"]), float(figures["seconds"])
             for name, parameter in self.model.named_parameters():
                 parameter.data.copy_(state.get_tensor(f"weight.{name}"))
-                self.optimizer.state[parameter] = {key: state.get_tensor(f"{key}.{name}") for key in OPTIMIZER_STATE}
+                if f"{OPTIMIZER_STATE[0]}.{name}" in stored:
+                    self.optimizer.state[parameter] = {
+                        key: state.get_tensor(f"{key}.{name}") for key in OPTIMIZER_STATE
+                    }
+
+
+def _write_shards(model: Qwen3VLForConditionalGeneration, folder: Path) -> None:
+    """Old shards are deleted last, so that a killed save leaves a folder that loads."""
+    draft = folder / "draft"
+    model.save_pretrained(draft, max_shard_size=MAX_SHARD_SIZE)
+    checkpoint.inherit_permissions(draft)
+    new = {path.name for path in draft.iterdir()}
+    for name in sorted(new):
+        (draft / name).replace(folder / name)
+    for old in folder.glob("model*.safetensors*"):
+        if old.name not in new:
+            old.unlink()
+    shutil.rmtree(draft)
 
 
 def _parameter_groups(model: Qwen3VLForConditionalGeneration) -> list[dict[str, Any]]:
@@ -287,7 +300,10 @@ def main(**options: Any) -> None:
         raise click.UsageError(f"--device {plan.device}: give cpu, cuda, or cuda:1 for the second GPU.")
     if plan.device.startswith("cuda") and not torch.cuda.is_available():
         raise click.UsageError(f"--device {plan.device}: no CUDA device found. Add --device cpu.")
-    Trainer(plan).run()
+    try:
+        Trainer(plan).run()
+    except RunError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -40,10 +40,10 @@ def test_what_is_requested_has_no_user_and_no_slash_at_its_end(given: str, reque
         ("http://host/v1?key=abcd", "http://host/v1 has a query or a fragment behind it."),
         ("http://host/v1#x", "http://host/v1#x has a query or a fragment behind it."),
         ("http://host/v1/chat/completions", "is one of a server's pages. Give its base, http://host/v1."),
-        ("http://host:port/v1", "http://host:port/v1 is no URL."),
-        ("http://host:99999/v1", "http://host:99999/v1 is no URL."),
-        ("http://[::1/v1", "http://[::1/v1 is no URL."),
-        ("http://inspector:pa/ss@host:8000/v1", "http://host:8000/v1 is no URL."),
+        ("http://host:port/v1", "http://host:port/v1 is not a URL."),
+        ("http://host:99999/v1", "http://host:99999/v1 is not a URL."),
+        ("http://[::1/v1", "http://[::1/v1 is not a URL."),
+        ("http://inspector:pa/ss@host:8000/v1", "http://host:8000/v1 is not a URL."),
     ],
 )
 def test_anything_else_is_refused_with_its_cure(given: str, problem: str) -> None:

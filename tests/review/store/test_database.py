@@ -132,9 +132,9 @@ def test_newer_store_is_refused(path: Path) -> None:
 
 def test_other_things_than_files_are_refused(path: Path) -> None:
     os.mkfifo(path)
-    with pytest.raises(InputError, match="this is no file"):
+    with pytest.raises(InputError, match="this is not a file"):
         Store.open(path)
-    with pytest.raises(InputError, match="this is no file"):
+    with pytest.raises(InputError, match="this is not a file"):
         Store.open(path.parent)
 
 

@@ -102,8 +102,8 @@ def _split(endpoint: str, shown: str) -> SplitResult:
         _ = parts.port
     except ValueError as error:
         raise UsageError(
-            f"--endpoint {shown} is no URL. Give one such as {EXAMPLE}, and write special characters of a password as "
-            "%XX."
+            f"--endpoint {shown} is not a URL. Give one such as {EXAMPLE}, and write special characters of a password "
+            "as %XX."
         ) from error.__cause__
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"--endpoint {shown} does not begin with http:// or https:// and a host. Give {EXAMPLE}.")

@@ -234,7 +234,7 @@ class Server:
         """Waits for a server that has too many requests. Raises RunError where it answers none of them."""
         if time.monotonic() - self._answered > self.patience.busy_s:
             raise RunError(
-                f"{self.address.base_url} answers {BUSY} to every request since {self.patience.busy_s:g} s: {busy}. "
+                f"{self.address.base_url} has answered {BUSY} to every request for {self.patience.busy_s:g} s: {busy}. "
                 "Lower --concurrency or wait, and run the same command again: it resumes."
             )
         await self._sleep(self.patience.longest_pause_s)

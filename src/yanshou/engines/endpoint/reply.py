@@ -63,7 +63,7 @@ class Reply(_Part):
             where = ".".join(map(str, found["loc"]))
             cause = f"{where}: {found['msg']}" if where else found["msg"]
             begin = excerpt(hide(body[:READ].decode(errors="replace"))[:200])
-            raise GenerationError(f"the server's reply is no chat completion ({cause}): {begin}", NO_REPLY) from None
+            raise GenerationError(f"the server's reply is not a chat completion ({cause}): {begin}", NO_REPLY) from None
 
     @property
     def text(self) -> str:

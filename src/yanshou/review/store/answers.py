@@ -78,7 +78,7 @@ def add_undo(db: sqlite3.Connection, session: str, reader: str, uid: str, answer
         (answer, reader),
     ).fetchone()
     if undone is None:
-        raise RefusalError("not_found", "This is no answer of this reader.")
+        raise RefusalError("not_found", "This is not an answer of this reader.")
     group = int(undone["group_ref"])
     repeated = _is_repeated(db, uid, (group, reader, "reader", None, None))
     if not repeated and db.execute("SELECT 1 FROM answers WHERE supersedes = ?", (undone["id"],)).fetchone():

@@ -182,7 +182,7 @@ def _check_place(path: Path) -> None:
     except OSError:  # missing, or opening it says why
         return
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{printable(path)}: this is no file. {ANOTHER}")
+        raise InputError(f"{printable(path)}: this is not a file. {ANOTHER}")
     if found.st_nlink > 1:
         raise InputError(
             f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "

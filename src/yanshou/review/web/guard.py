@@ -80,7 +80,7 @@ class Guard:
         """The whole body; None if the client left."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and scope["method"] not in READS:
-            raise RefusalError("bad_request", "The body is no application/json.")
+            raise RefusalError("bad_request", "The body is not application/json.")
         if int(headers.get("content-length", "0")) > BODY_BYTES:  # h11 let only digits pass
             raise RefusalError("too_large", f"The body has more than {BODY_BYTES} bytes.")
         try:
@@ -106,7 +106,7 @@ async def _read(receive: Receive) -> bytes | None:
 def _check_host(headers: Headers, hosts: Collection[str]) -> None:
     """The name without its port: a tunnel (`ssh -L`) may have another one."""
     if host_name(headers.get("host", "")) not in hosts:
-        raise RefusalError("forbidden_host", "This is no name of this server.")
+        raise RefusalError("forbidden_host", "This is not a name of this server.")
 
 
 def host_name(host: str) -> str:

@@ -28,8 +28,9 @@ from yanshou.engines import device
 from yanshou.engines.checkpoint import find
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.layers import fp8_layers, quantize_
-from yanshou.engines.continuous.fp8.loading import load_fp8_model
-from yanshou.engines.loading import load_model
+from yanshou.engines.continuous.fp8.loading import StoredWeights, load_fp8_model
+from yanshou.engines.loading import load_config, load_model
+from yanshou.engines.weight_names import empty_model
 from yanshou.errors import CheckpointError
 
 BF16 = torch.bfloat16
@@ -133,6 +134,14 @@ def test_what_stays_in_16_bits_is_that_of_the_loaded_model(tiny: Path) -> None:
     assert same == {*own} - {f"{name}.weight" for name in fp8_layers(wanted)}
     assert f"{UP}.weight" not in found
     assert not any(buffer.is_meta for buffer in model.buffers())
+
+
+@pytest.mark.parametrize("write", [None, write_fine_grained, write_per_channel])
+def test_nothing_keeps_a_layer_in_16_bits_once_it_is_in_fp8(tiny: Path, tmp_path: Path, write: Any) -> None:
+    folder = write(tiny, tmp_path / "fp8") if write else tiny
+    linear = empty_model(load_config(folder)).get_submodule(UP)
+    assert StoredWeights(folder, BF16, CPU).fp8_linear(UP, linear).values.shape == (128, 64)
+    assert linear.weight.is_meta
 
 
 def test_an_adapter_is_merged_before(tiny: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_
 from yanshou.engines.checkpoint.files import reading_weights
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
+from yanshou.engines.continuous.ops import quantize_rows
 from yanshou.engines.dequantize import dequantized, read_scale
 from yanshou.engines.loading import GENERATION, load_config, load_model, load_stop_tokens, loading
 from yanshou.engines.weight_names import empty_model, full_name, name_faults
@@ -103,15 +104,16 @@ class StoredWeights:
                 setattr(module, own, nn.Parameter(self.read(full), requires_grad=False))
 
     def fp8_linear(self, name: str, linear: nn.Linear) -> Fp8Linear:
-        """A linear layer in FP8."""
-        scale = self._scales.get(f"{name}.weight")
-        if scale is None or scale.block:
-            self.fill(name, linear)
-            return Fp8Linear.of(linear)
-        values = self._read_stored(f"{name}.weight")
-        scales = read_scale(scale).to(self.device).reshape(-1, 1).expand(len(values), 1).contiguous()
+        """A linear layer in FP8. `linear`, which the caller still holds, stays empty: nothing keeps its 16 bits."""
+        weight = f"{name}.weight"
         bias = None if linear.bias is None else self.read(f"{name}.bias")
-        return Fp8Linear(values, scales, bias)
+        scale = self._scales.get(weight)
+        if scale is None or scale.block:
+            rows = quantize_rows(self.read(weight))
+            return Fp8Linear(rows.values, rows.scales, bias, self.dtype)
+        values = self._read_stored(weight)
+        scales = read_scale(scale).to(self.device).reshape(-1, 1).expand(len(values), 1).contiguous()
+        return Fp8Linear(values, scales, bias, self.dtype)
 
     def read(self, name: str) -> Tensor:
         """A tensor in the dtype of the run; FP8 values are multiplied by their scales."""
