@@ -1,4 +1,4 @@
-"""Compares the kernels that write and read keys and values in FP8 with float32, interpreted on a CPU; the others, too.
+"""Compares the kernels that write and read keys and values in FP8 with torch, interpreted on a CPU; the others, too.
 
 On a GPU the checks run as they are, with tensors made there.
 
@@ -6,7 +6,6 @@ TRITON_INTERPRET=1 python tests/support/interpreted_kv.py   → status 0: equal
 """
 
 import sys
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -21,8 +20,9 @@ from support import interpreted_fp8
 from support.interpreted_elementwise import weighted
 from support.interpreted_fp8 import assert_equal, rounded
 from yanshou.engines.continuous import ops
-from yanshou.engines.continuous.attention import decode_attention, varlen_attention
-from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.attention import decode_attention
+from yanshou.engines.continuous.attention_metadata import DecodeMetadata
+from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
 from yanshou.engines.continuous.fp8.activations import Fp8Rows
 from yanshou.engines.continuous.kernels import attention, elementwise
 from yanshou.engines.continuous.language_model import empty_fp8_rows
@@ -51,19 +51,30 @@ def uneven(rows: int) -> Tensor:
 
 
 def check_write() -> None:
-    """Each row and head has the scale of its own numbers, at its own place; other rows stay as they are."""
+    """Each row and head has the scale of its own numbers, at its own place; other rows stay as they are.
+
+    The batch gets the same numbers before they are rounded to FP8.
+    """
     norms = [weighted(Qwen3VLTextRMSNorm(HEAD_DIM)) for _ in range(2)]
     layer = SimpleNamespace(head_dim=HEAD_DIM, q_norm=norms[0], k_norm=norms[1])
     qkv, angles = torch.randn(5, (HEADS + 2 * KEY_HEADS) * HEAD_DIM), torch.randn(2, 5, HEAD_DIM)
     qkv[2, -HEAD_DIM:] = 0
-    rows, found = torch.tensor([7, 2, 3, 9, 0]), []
+    rows, in_batch, found = torch.tensor([7, 2, 3, 9, 0]), torch.tensor([0, 1, 4, 5, 6]), []
     for kernels in (None, elementwise):
         caches = [empty_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
+        keys, values = (torch.zeros(8, KEY_HEADS, HEAD_DIM) for _ in range(2))
+        batch = BatchKeysValues(keys, values, in_batch, torch.empty(0), [])
         with mock.patch.object(ops, "triton_ops", return_value=kernels):
-            q = ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *caches)
-        found.append((q, *caches))
-    torch.testing.assert_close(found[1][0], found[0][0], rtol=1e-5, atol=1e-5)
-    for expected, other in zip(found[0][1:], found[1][1:], strict=True):
+            q = ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *caches, batch)
+            decode = [empty_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
+            ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *decode)
+        for cache, alone, plain in zip(caches, decode, (keys, values), strict=True):
+            assert_equal(cache[rows], Fp8Rows.of(plain[in_batch]))
+            assert torch.equal(alone.values.float(), cache.values.float())
+        found.append((q, *caches, keys, values))
+    for at in (0, 3, 4):
+        torch.testing.assert_close(found[1][at], found[0][at], rtol=1e-5, atol=1e-5)
+    for expected, other in zip(found[0][1:3], found[1][1:3], strict=True):
         assert_equal(other, expected)
     assert not found[1][1][1].values.float().any()  # row 1 was not written
 
@@ -91,38 +102,12 @@ def check_decode(dtype: torch.dtype) -> None:
     assert torch.equal(one[0], found[1])  # in other company, at another place, without a shared prefix
 
 
-def check_varlen(dtype: torch.dtype) -> None:
-    """Sequences with and without keys before their first query, longer and shorter than a block."""
-    lengths, cached = (70, 3, 17), (60, 0, 90)
-    starts = [0, 200, 300]
-    keys, values = cache_of(uneven(500)), cache_of(uneven(500))
-    q = (3 * torch.randn(sum(lengths), HEADS, HEAD_DIM)).to(dtype)
-    ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
-    ranges = list(pairwise(ends))
-    key_ranges = [(s, s + n + c) for s, n, c in zip(starts, lengths, cached, strict=True)]
-    metadata = VarlenMetadata(ranges, key_ranges)
-    on_device = VarlenMetadata(
-        ranges, key_ranges, torch.tensor(ends).int(), torch.tensor([*starts, 0]).int(),
-        torch.tensor([n + c for n, c in zip(lengths, cached, strict=True)]).int(),
-    )  # fmt: skip
-    found = attention.varlen(q, keys, values, on_device, SCALE, True)
-    expected = varlen_attention(q.float().cpu(), on_cpu(keys), on_cpu(values), metadata, SCALE, True)
-    near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
-    torch.testing.assert_close(found.float().cpu(), expected, **near)
-    only = VarlenMetadata(
-        [(0, 17)], key_ranges[2:], torch.tensor([0, 17]).int(), torch.tensor([300, 0]).int(), torch.tensor([107]).int()
-    )
-    alone = attention.varlen(q[73:].contiguous(), keys, values, only, SCALE, True)
-    assert torch.equal(alone, found[73:])
-
-
 def main() -> None:
     interpreted_fp8.main()
     with mock.patch.object(interpreter, "_convert_float", rounded):
         check_write()
         for dtype in (torch.float32, torch.bfloat16):
             check_decode(dtype)
-            check_varlen(dtype)
 
 
 if __name__ == "__main__":

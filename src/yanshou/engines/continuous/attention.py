@@ -25,9 +25,7 @@ def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     return device.type == "cuda" and dtype != torch.float32 and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def varlen_attention(
-    q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool
-) -> Tensor:
+def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """Q, K, V → (rows, heads, head_dim). Causal: a sequence's last query sees all of its keys.
 
     Rows outside all sequences are undefined. Metadata without device tensors selects SDPA.
@@ -38,7 +36,6 @@ def varlen_attention(
         from yanshou.engines.continuous.kernels import attention as kernels
 
         return kernels.varlen(q, k, v, metadata, scale, causal)
-    assert isinstance(k, Tensor), "keys in FP8 have a head_dim that is a power of two"
     out: Tensor = torch.ops.aten._flash_attention_forward(
         q, k, v, metadata.cu_seqlens_q, metadata.k_starts, metadata.max_seqlen_q, metadata.max_seqlen_k, 0.0, causal,
         False, scale=scale, seqused_k=metadata.seqused_k,
@@ -46,9 +43,7 @@ def varlen_attention(
     return out
 
 
-def _varlen_sdpa(
-    q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool
-) -> Tensor:
+def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     out = torch.zeros_like(q)
     for (q_start, q_end), (k_start, k_end) in zip(metadata.query_ranges, metadata.key_ranges, strict=True):
         cached = (k_end - k_start) - (q_end - q_start)  # keys before the first query's own

@@ -210,8 +210,9 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     row_bytes = kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
     activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
-    spare -= (scratch_rows + 1) * row_bytes
-    slots = max(1, min(MAX_SLOTS, int(spare // (row_bytes * slot_len))))
+    in_16_bits = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
+    spare -= (scratch_rows + 1) * row_bytes + tokens * in_16_bits
+    slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * in_16_bits))))
     slots = slots if slots < 8 else slots // 8 * 8
     return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
 
@@ -234,6 +235,11 @@ def kv_bytes_per_token(config: Any, dtype: torch.dtype, fp8: bool = False) -> in
     text = config.text_config
     head_bytes = text.head_dim + KV_SCALE_BYTES if fp8 else text.head_dim * dtype.itemsize
     return int(2 * text.num_hidden_layers * text.num_key_value_heads * head_bytes)
+
+
+def batch_row_bytes(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of one row of `BatchKeysValues`: a token's keys and values in one layer."""
+    return kv_bytes_per_token(config, dtype) // int(config.text_config.num_hidden_layers)
 
 
 def activation_bytes(config: Any, dtype: torch.dtype, tokens: int, fp8: bool = False) -> int:

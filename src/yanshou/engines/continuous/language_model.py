@@ -13,6 +13,7 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import decode_attention, varlen_attention
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
 from yanshou.engines.continuous.fp8.activations import FP8, Activations, Fp8Rows
 from yanshou.engines.continuous.ops import act_and_mul, qk_norm_rope_cache, rms_norm
 from yanshou.engines.continuous.products import LayerProducts, layer_products
@@ -45,6 +46,17 @@ class KVCache:
         """The row that padding and inactive slots write to."""
         return self.prefix_start + self.prefix_rows
 
+    @property
+    def in_fp8(self) -> bool:
+        return isinstance(self.keys[0], Fp8Rows)
+
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of this layer, which are not in FP8."""
+        keys, values = self.keys[index], self.values[index]
+        assert isinstance(keys, Tensor)
+        assert isinstance(values, Tensor)
+        return keys, values
+
     def by_slot(self, layer_cache: Activations) -> Activations:
         """A layer's keys or values as (slots, slot_len, key heads, head_dim)."""
         if isinstance(layer_cache, Fp8Rows):
@@ -70,16 +82,16 @@ def empty_fp8_rows(shape: tuple[int, int, int], device: torch.device) -> Fp8Rows
 class LanguageModel:
     """The checkpoint's language model."""
 
-    def __init__(self, model: Any, head: Any, fp8_cache: bool = False) -> None:
-        self.model, self.head, self.fp8_cache = model, head, fp8_cache
+    def __init__(self, model: Any, head: Any) -> None:
+        self.model, self.head = model, head
         self._products = [layer_products(layer) for layer in model.layers]
 
-    def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int) -> KVCache:
+    def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int, fp8: bool = False) -> KVCache:
         """An empty cache. Zeros, because attention multiplies unwritten rows by 0 and 0 × NaN is NaN."""
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
         rows = slots * slot_len + scratch_rows + prefix_rows + 1
         shape = (rows, self.model.config.num_key_value_heads, attention.head_dim)
-        empty = empty_fp8_rows if self.fp8_cache else like.new_zeros
+        empty = empty_fp8_rows if fp8 else like.new_zeros
         keys, values = ([empty(shape, device=like.device) for _ in self.model.layers] for _ in range(2))
         return KVCache(keys, values, slots, slot_len, scratch_rows, prefix_rows)
 
@@ -95,24 +107,25 @@ class LanguageModel:
 
     def prefill(
         self, x: Tensor, positions: Tensor, deepstack_features: Sequence[Tensor], slot_mapping: Tensor,
-        metadata: VarlenMetadata, cache: KVCache, logits_indices: LogitsIndices | None = None,
+        metadata: VarlenMetadata, cache: KVCache, batch: BatchKeysValues | None = None,
+        logits_indices: LogitsIndices | None = None,
     ) -> Tensor:  # fmt: skip
         """Concatenated prompts: x (tokens, hidden), positions (3, tokens) → normalized hidden states.
 
-        Keys and values go to the cache rows `slot_mapping` (tokens,). The output of layer i gets
+        Keys and values go to the cache rows `slot_mapping` (tokens,). Beside a cache in FP8 they also go to `batch`,
+        which attention then reads and whose rows the metadata mean. The output of layer i gets
         `deepstack_features[i]` (tokens, hidden) added. With `logits_indices` the last layer computes only those tokens,
         and only their states are returned.
         """
         cos, sin = self._rope_cos_sin(x, positions)
         pending: Tensor | None = None  # the output of the product before, which the next norm adds to x
         for index, (layer, products) in enumerate(zip(self.model.layers, self._products, strict=True)):
-            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache)
+            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache, batch)
             if logits_indices and index + 1 == len(self.model.layers):
                 tokens, metadata = logits_indices.tokens, logits_indices.metadata
                 q, x, deepstack_features = q[tokens], x[tokens], [each[tokens] for each in deepstack_features]
-            attended = varlen_attention(
-                q, cache.keys[index], cache.values[index], metadata, layer.self_attn.scaling, causal=True
-            )
+            keys, values = (batch or cache).layer(index)
+            attended = varlen_attention(q, keys, values, metadata, layer.self_attn.scaling, causal=True)
             pending = self._finish_layer(layer, products, x, attended)
             if index < len(deepstack_features):
                 x += deepstack_features[index]
@@ -138,13 +151,13 @@ class LanguageModel:
 
     def _queries(
         self, index: int, products: LayerProducts, x: Tensor, pending: Tensor | None, cos: Tensor, sin: Tensor,
-        slot_mapping: Tensor, cache: KVCache,
+        slot_mapping: Tensor, cache: KVCache, batch: BatchKeysValues | None = None,
     ) -> Tensor:  # fmt: skip
         """A layer's queries (rows, heads, head_dim); its keys and values go to the cache. Adds `pending` to x."""
         layer = self.model.layers[index]
         qkv = products.qkv(rms_norm(x, layer.input_layernorm, pending, products.qkv.takes_fp8))
         keys, values = cache.keys[index], cache.values[index]
-        return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values)
+        return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values, batch)
 
     def _finish_layer(self, layer: Any, products: LayerProducts, x: Tensor, attended: Tensor) -> Tensor | None:
         """Output projection and MLP of a layer, added to x (rows, hidden) in place.

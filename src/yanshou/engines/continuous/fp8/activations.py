@@ -59,11 +59,9 @@ class Fp8Rows:
 Activations = Tensor | Fp8Rows  # (rows, inputs): in the dtype of the run, or in FP8
 
 
-def put(target: Activations, index: Any, rows: Activations) -> None:
-    """target[index] = rows, both in FP8 or both not."""
+def put(target: Activations, index: Any, rows: Tensor) -> None:
+    """target[index] = rows, rounded if the target is in FP8."""
     if isinstance(target, Fp8Rows):
-        assert isinstance(rows, Fp8Rows)
-        target[index] = rows
+        target[index] = Fp8Rows.of(rows)
     else:
-        assert isinstance(rows, Tensor)
         target[index] = rows

@@ -9,9 +9,9 @@ order of summation is fixed, whereas decode kernels of those libraries by defaul
 The price is code to maintain, less parallelism for few slots with long contexts, and no Hopper-specific pipeline like
 that of FlashAttention 3.
 
-Keys and values in FP8 are multiplied as float16, which holds every number of e4m3; converting them to bfloat16 takes
-more instructions. So that float16 overflows nowhere, queries are divided by their largest number (q_peak) and weights
-by the largest scale of the values so far (v_peak).
+Decode steps may read keys and values in FP8. They are multiplied as float16, which holds every number of e4m3;
+converting them to bfloat16 takes more instructions. So that float16 overflows nowhere, queries are divided by their
+largest number (q_peak) and weights by the largest scale of the values so far (v_peak).
 
 Names are those of Triton's flash-attention tutorial: m_i running maximum, l_i running sum, acc unnormalized output.
 """
@@ -31,23 +31,14 @@ from yanshou.engines.continuous.kernels.elementwise import cached
 MIN_BLOCK_M = 16  # rows of the smallest matrix product
 BLOCK_M, BLOCK_N, NUM_WARPS, NUM_STAGES = 64, 64, 4, 3  # varlen: the fastest of eleven on an H100, for both head widths
 DECODE_BLOCK_N, DECODE_NUM_WARPS, DECODE_NUM_STAGES = 64, 4, 3  # 70 KB of shared memory in 16 bits; small GPUs have 99
-FP8_DOT = tl.float16  # in which keys and values in FP8 are multiplied
+DECODE_NUM_WARPS_FP8 = 2  # the fastest of eleven on an H200: 1.21 times as fast as 16 bits
 SMALLEST_SCALE: tl.constexpr = tl.constexpr(1e-20)  # in place of 0 in a division
 SHARED_MEMORY_SHARE = 0.9  # part of a block's shared memory for queries, keys and values; the compiler needs the rest
 
 
 @triton.jit
-def _scaled_queries(q, DOT: tl.constexpr):
-    """Queries (rows, head_dim) divided by their largest numbers (rows,)."""
-    q = q.to(tl.float32)
-    q_peak = tl.maximum(tl.max(tl.abs(q), 1), SMALLEST_SCALE)
-    return (q / q_peak[:, None]).to(DOT), q_peak
-
-
-@triton.jit
 def _varlen_kernel(
-    q_ptr, k_ptr, v_ptr, out_ptr, k_scales, v_scales, stride_scales, cu_seqlens_q, k_starts, seqused_k,
-    stride_q, stride_k, stride_v, qk_scale, FP8: tl.constexpr, DOT: tl.constexpr,
+    q_ptr, k_ptr, v_ptr, out_ptr, cu_seqlens_q, k_starts, seqused_k, stride_q, stride_k, stride_v, qk_scale,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, CAUSAL: tl.constexpr,
     BLOCK_M: tl.constexpr, HEADS_PER_BLOCK: tl.constexpr, BLOCK_N: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -67,11 +58,6 @@ def _varlen_kernel(
     key_head = first_head // (HEADS // KEY_HEADS)
     k_ptr += k_start * stride_k + key_head * HEAD_DIM
     v_ptr += k_start * stride_v + key_head * HEAD_DIM
-    if FP8:  # a scale per key and head: scores × that of the key, probabilities × that of the value
-        k_scales += k_start + key_head.to(tl.int64) * stride_scales
-        v_scales += k_start + key_head.to(tl.int64) * stride_scales
-        q, q_peak = _scaled_queries(q, DOT)
-        v_peak = SMALLEST_SCALE
     m_i = tl.full([BLOCK_M], -float("inf"), tl.float32)
     l_i = tl.zeros([BLOCK_M], tl.float32)
     acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
@@ -85,27 +71,18 @@ def _varlen_kernel(
     for start_n in range(0, unmasked_end, BLOCK_N):  # whole blocks of keys that every query sees
         offs_n = start_n + block_n
         k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None])
-        qk = tl.dot(q, k.to(DOT), input_precision=PRECISION)
-        if FP8:
-            qk *= q_peak[:, None] * tl.load(k_scales + offs_n)[None, :]
+        qk = tl.dot(q, k, input_precision=PRECISION)
         m_new = tl.maximum(m_i, tl.max(qk, 1) * qk_scale)
         p, alpha = tl.exp2(qk * qk_scale - m_new[:, None]), tl.exp2(m_i - m_new)
         v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :])
-        weights, rescaled = p, alpha
-        if FP8:
-            v_scale = tl.load(v_scales + offs_n)
-            peak = tl.maximum(v_peak, tl.max(v_scale, 0))
-            weights, rescaled, v_peak = p * (v_scale / peak)[None, :], alpha * (v_peak / peak), peak
-        acc = tl.dot(weights.to(DOT), v.to(DOT), acc * rescaled[:, None], input_precision=PRECISION)
+        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     for start_n in range(unmasked_end, end_n, BLOCK_N):
         offs_n = start_n + block_n
         mask_n = offs_n < k_len
         k = tl.load(k_ptr + offs_n[None, :] * stride_k + offs_d[:, None], mask=mask_n[None, :], other=0.0)
-        qk = tl.dot(q, k.to(DOT), input_precision=PRECISION) * qk_scale
-        if FP8:
-            qk *= q_peak[:, None] * tl.load(k_scales + offs_n, mask=mask_n, other=0.0)[None, :]
+        qk = tl.dot(q, k, input_precision=PRECISION) * qk_scale
         if CAUSAL:
             mask = mask_n[None, :] & (offs_n[None, :] <= last_n[:, None])
         else:
@@ -114,31 +91,22 @@ def _varlen_kernel(
         m_new = tl.maximum(m_i, tl.max(qk, 1))
         p, alpha = tl.exp2(qk - m_new[:, None]), tl.exp2(m_i - m_new)
         v = tl.load(v_ptr + offs_n[:, None] * stride_v + offs_d[None, :], mask=mask_n[:, None], other=0.0)
-        weights, rescaled = p, alpha
-        if FP8:
-            v_scale = tl.load(v_scales + offs_n, mask=mask_n, other=0.0)
-            peak = tl.maximum(v_peak, tl.max(v_scale, 0))
-            weights, rescaled, v_peak = p * (v_scale / peak)[None, :], alpha * (v_peak / peak), peak
-        acc = tl.dot(weights.to(DOT), v.to(DOT), acc * rescaled[:, None], input_precision=PRECISION)
+        acc = tl.dot(p.to(v.dtype), v, acc * alpha[:, None], input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     out = acc / l_i[:, None]
-    if FP8:
-        out *= v_peak
     tl.store(
         out_ptr + (q_start + offs_m)[:, None] * (HEADS * HEAD_DIM) + head_offsets, out.to(out_ptr.dtype.element_ty),
         mask=offs_m[:, None] < q_len,
     )  # fmt: skip
 
 
-def varlen(q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
+def varlen(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """q (rows, heads, head_dim), k and v (rows, key heads, head_dim) → (rows, heads, head_dim).
 
-    k and v may be in FP8: they are converted to the dtype of q. Rows may be strided; within a row, heads and their
-    numbers are contiguous. Rows outside all sequences: undefined.
+    Rows may be strided; within a row, heads and their numbers are contiguous. Rows outside all sequences: undefined.
     """
-    (rows, heads, head_dim), key_heads, fp8 = q.shape, k.shape[1], isinstance(k, Fp8Rows)
-    (k, k_scales, stride_scales), (v, v_scales, _) = cached(k), cached(v)
+    (rows, heads, head_dim), key_heads = q.shape, k.shape[1]
     for part in (q, k, v):
         assert part.stride()[1:] == (head_dim, 1)
     out = q.new_empty(rows, heads, head_dim)
@@ -147,19 +115,13 @@ def varlen(q: Tensor, k: Activations, v: Activations, metadata: VarlenMetadata, 
     block_n, num_stages = block_n_and_stages(head_dim * q.element_size(), _shared_memory(q.device))
     blocks = triton.cdiv(metadata.max_seqlen_q, BLOCK_M // heads_per_block)
     _varlen_kernel[(blocks, len(metadata.query_ranges), heads // heads_per_block)](
-        q, k, v, out, k_scales, v_scales, stride_scales, metadata.cu_seqlens_q, metadata.k_starts, metadata.seqused_k,
-        q.stride(0), k.stride(0), v.stride(0), scale / math.log(2), FP8=fp8,  # exp2 instead of exp
-        DOT=_dot_type(q, fp8), HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, CAUSAL=causal, BLOCK_M=BLOCK_M,
+        q, k, v, out, metadata.cu_seqlens_q, metadata.k_starts, metadata.seqused_k,
+        q.stride(0), k.stride(0), v.stride(0), scale / math.log(2),  # exp2 instead of exp
+        HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, CAUSAL=causal, BLOCK_M=BLOCK_M,
         HEADS_PER_BLOCK=heads_per_block, BLOCK_N=block_n,
         PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=NUM_WARPS, num_stages=num_stages,
     )  # fmt: skip
     return out
-
-
-def _dot_type(q: Tensor, fp8: bool) -> tl.dtype:
-    """The type in which keys and values are multiplied: that of q in 16 bits, and in the float32 of tests."""
-    types = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
-    return FP8_DOT if fp8 and q.dtype != torch.float32 else types[q.dtype]
 
 
 @cache  # asking the driver takes a millisecond, longer than some kernels
@@ -188,7 +150,7 @@ def block_n_and_stages(row_bytes: int, shared_memory: int) -> tuple[int, int]:
 @triton.jit
 def _decode_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, k_scales, v_scales, stride_scales, context_lens, prefix_lens, prefix_starts,
-    slot_len, qk_scale, FP8: tl.constexpr, DOT: tl.constexpr,
+    slot_len, qk_scale, FP8: tl.constexpr,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -203,7 +165,9 @@ def _decode_kernel(
     l_i = tl.zeros([BLOCK_M], tl.float32)
     acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
     if FP8:
-        q, q_peak = _scaled_queries(q, DOT)
+        in_tests: tl.constexpr = q_ptr.dtype.element_ty == tl.float32
+        q_peak = tl.maximum(tl.max(tl.abs(q.to(tl.float32)), 1), SMALLEST_SCALE)
+        q = (q.to(tl.float32) / q_peak[:, None]).to(tl.float32 if in_tests else tl.float16)
         v_peak = SMALLEST_SCALE
     for start_n in range(0, context_len, BLOCK_N):
         offs_n = start_n + block_n
@@ -211,7 +175,7 @@ def _decode_kernel(
         rows = tl.where(offs_n < prefix_len, prefix_start, slot * slot_len) + offs_n
         kv_offsets = (rows[:, None] * KEY_HEADS + key_head) * HEAD_DIM + offs_d[None, :]
         k = tl.load(k_ptr + kv_offsets, mask=mask_n[:, None], other=0.0)
-        qk = tl.dot(q, tl.trans(k.to(DOT)), input_precision=PRECISION) * qk_scale
+        qk = tl.dot(q, tl.trans(k.to(q.dtype)), input_precision=PRECISION) * qk_scale
         if FP8:
             scale_offsets = key_head.to(tl.int64) * stride_scales + rows
             qk *= q_peak[:, None] * tl.load(k_scales + scale_offsets, mask=mask_n, other=0.0)[None, :]
@@ -224,7 +188,7 @@ def _decode_kernel(
             v_scale = tl.load(v_scales + scale_offsets, mask=mask_n, other=0.0)
             peak = tl.maximum(v_peak, tl.max(v_scale, 0))
             weights, rescaled, v_peak = p * (v_scale / peak)[None, :], alpha * (v_peak / peak), peak
-        acc = acc * rescaled[:, None] + tl.dot(weights.to(DOT), v.to(DOT), input_precision=PRECISION)
+        acc = acc * rescaled[:, None] + tl.dot(weights.to(q.dtype), v.to(q.dtype), input_precision=PRECISION)
         l_i = l_i * alpha + tl.sum(p, 1)
         m_i = m_new
     out = tl.where(context_len > 0, acc / l_i[:, None], 0.0)
@@ -236,7 +200,7 @@ def _decode_kernel(
 def decode(q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
     """q (slots, heads, head_dim) → the same shape; k, v (rows, key heads, head_dim), slot s from row s × slot_len on.
 
-    k and v may be in FP8: they are converted to the dtype of q. A slot whose context length is 0 gets zeros.
+    k and v may be in FP8. A slot whose context length is 0 gets zeros.
     """
     (slots, heads, head_dim), key_heads, fp8 = q.shape, k.shape[1], isinstance(k, Fp8Rows)
     (k, k_scales, stride_scales), (v, v_scales, _) = cached(k), cached(v)
@@ -247,9 +211,9 @@ def decode(q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, 
     _decode_kernel[(slots, key_heads)](
         q, k, v, out, k_scales, v_scales, stride_scales, metadata.context_lens, metadata.prefix_lens,
         metadata.prefix_starts, slot_len, scale / math.log(2), FP8=fp8,  # exp2 instead of exp
-        DOT=_dot_type(q, fp8), HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, BLOCK_M=block_m,
-        BLOCK_N=DECODE_BLOCK_N,
-        PRECISION="ieee" if q.dtype == torch.float32 else "tf32", num_warps=DECODE_NUM_WARPS,
+        HEADS=heads, KEY_HEADS=key_heads, HEAD_DIM=head_dim, BLOCK_M=block_m, BLOCK_N=DECODE_BLOCK_N,
+        PRECISION="ieee" if q.dtype == torch.float32 else "tf32",
+        num_warps=DECODE_NUM_WARPS_FP8 if fp8 else DECODE_NUM_WARPS,
         num_stages=2 if q.dtype == torch.float32 else DECODE_NUM_STAGES,
     )  # fmt: skip
     return out
