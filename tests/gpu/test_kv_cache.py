@@ -6,8 +6,9 @@ import pytest
 import torch
 from support import interpreted_kv
 from support.gpu import BF16, CUDA, answers, demo, on_gpu, texts
-from support.requests import drawn_photos
+from support.requests import drawn_jobs, drawn_photos
 
+from yanshou.engines import Completion
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.device import lacks_fp8
 from yanshou.settings import EngineSettings
@@ -26,6 +27,17 @@ def test_kernels_write_and_read_what_torch_does() -> None:
     with torch.device("cuda"):
         interpreted_kv.check_write()
         interpreted_kv.check_decode(BF16)
+
+
+def test_the_likelihood_of_a_verdict_is_that_of_16_bits() -> None:
+    """It is computed in prefill, which reads nothing in FP8."""
+    jobs = drawn_jobs(8)
+    found, plain = (answers(ContinuousEngine(given), jobs) for given in (demo_with_fp8_cache(), demo("bfloat16")))
+    for at, one in plain.items():
+        other = found[at]
+        assert isinstance(one, Completion)
+        assert isinstance(other, Completion)
+        assert other.logprobs == one.logprobs
 
 
 def test_the_demo_checkpoint_answers_nearly_as_with_16_bits() -> None:

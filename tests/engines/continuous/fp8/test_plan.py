@@ -10,11 +10,11 @@ from support.checkpoints import TEXT, edited, settings, spoilt, write_tiny
 from support.cli_runs import run
 from support.lines import SHIELD
 from support.moe import write_moe
-from support.requests import answers, mixed
+from support.requests import SHORT, answers, mixed
 from support.stage_a_runs import run_file
 from transformers import Qwen3VLConfig
 
-from yanshou.engines import device, load_engine
+from yanshou.engines import Completion, Request, device, load_engine
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.plan import Fp8Plan
 from yanshou.errors import CheckpointError, UsageError
@@ -187,13 +187,18 @@ def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) 
 
 @pytest.mark.usefixtures("emulated")
 def test_a_photo_is_answered_the_same_in_any_company_with_keys_and_values_in_fp8(tiny: Path) -> None:
-    requests = mixed()[:6]
-    in_16_bits = ContinuousEngine(quantized(tiny, quantize="none"))
+    requests = [*mixed()[:6], Request(30, SHORT, None, "scored", ("通过", "不通过"))]
     engine = ContinuousEngine(quantized(tiny, quantize="none", kv_cache="fp8"))
     wanted = answers(engine, requests)
     alone = ContinuousEngine(quantized(tiny, quantize="none", kv_cache="fp8", batch_size=1))
     assert answers(alone, reversed(requests)) == wanted
-    assert wanted != answers(in_16_bits, requests)
+    assert answers(engine, requests[:1]) == {0: wanted[0]}  # its prefix is in the cache by now
+    in_16_bits = answers(ContinuousEngine(quantized(tiny, quantize="none")), requests)
+    assert wanted != in_16_bits
+    scored, in_prefill = wanted[30], in_16_bits[30]
+    assert isinstance(scored, Completion)
+    assert isinstance(in_prefill, Completion)
+    assert scored.logprobs == in_prefill.logprobs
 
 
 def test_keys_and_values_in_fp8_are_refused_on_a_cpu(tiny: Path) -> None:
