@@ -84,7 +84,7 @@ class DeviceState:
         return _key_ranges(first_rows, batch), self._integers(first_rows)
 
     def _beside_cache(self, batch: PrefillBatch, x: Tensor) -> tuple[list[Range], Tensor, BatchKeysValues]:
-        """Rows in 16 bits beside a cache in FP8, as many as the fullest batch needs: where, as above, and they."""
+        """Where keys lie in the rows beside a cache in FP8, as above, and these rows: enough for the fullest batch."""
         prefix, tokens = self.prefixes.keys_values(batch.prefix) if batch.prefix else [], batch.tokens
         rows = self.shape.tokens + min(self.cache.slots, self.shape.sequences) * len(batch.prefix) + 1
         starts = [*accumulate(batch.sequences.lengths[:-1], initial=0), rows - 1]
