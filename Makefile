@@ -1,10 +1,11 @@
-# make demo          draws photos, summarizes and judges them with the shipped checkpoint, and writes a report
-# make test          ruff, mypy, import-linter and pytest with branch coverage, in two processes
-# make test-train    runs ms-swift's real trainer on the small checkpoint for a few steps, on a CPU
-# make test-ray      runs workers under a real Ray and kills them
-# make test-endpoint sends requests to a real server with the shipped checkpoint, through a proxy that makes faults
-# make test-gpu      tests the engines, their kernels and the commands on a CUDA device
-# make test-browser  tests the report and the reviewer's page in a headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make demo             draws photos, summarizes and judges them with the shipped checkpoint, and writes a report
+# make test             ruff, mypy, import-linter and pytest with branch coverage, in two processes
+# make test-benchmarks  runs every benchmark on a small checkpoint, on a CPU
+# make test-train       runs ms-swift's real trainer on the small checkpoint for a few steps, on a CPU
+# make test-ray         runs workers under a real Ray and kills them
+# make test-endpoint    sends requests to a real server with the shipped checkpoint, through a proxy that makes faults
+# make test-gpu         tests the engines, their kernels and the commands on a CUDA device
+# make test-browser     tests the report and the reviewer's page in a headless Chromium (Debian: apt-get install chromium chromium-driver)
 # Each target creates .venv first if it is missing.
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 VOCABULARY := dashscope==2.0.2  # tests and benchmarks read Qwen's BPE ranks from its wheel
 
-.PHONY: demo test test-train test-ray test-endpoint test-browser test-gpu install clean
+.PHONY: demo test test-benchmarks test-train test-ray test-endpoint test-browser test-gpu install clean
 
 demo: $(VENV)/.installed
 	$(RUN)/yanshou demo
@@ -22,7 +23,10 @@ test: $(VENV)/.installed
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
-	$(RUN)/pytest -n 2 -m "not train and not ray and not endpoint and not browser and not gpu" --cov
+	$(RUN)/pytest -n 2 -m "not benchmarks and not train and not ray and not endpoint and not browser and not gpu" --cov
+
+test-benchmarks: $(VENV)/.installed
+	$(RUN)/pytest -m "benchmarks and not train" tests/test_benchmarks.py
 
 test-train: $(VENV)/.trainer
 	$(RUN)/pytest -m train

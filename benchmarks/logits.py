@@ -32,22 +32,21 @@ from unittest.mock import patch
 
 import torch
 from forced_length_engines import RandomWeights, device_state, release
-from quantized_model import emulated, quantize_
+from quantized_model import BLOCK, by_block, emulated, quantize_
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from workload import PROMPT, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.continuous.engine import ContinuousEngine
-from yanshou.engines.continuous.fp8.activations import FP8, MAX, SMALLEST_PEAK
 from yanshou.engines.continuous.fp8.layers import fp8_layers
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
+from yanshou.engines.dequantize import dequantized
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.engines.transformers.gqa_attention import SDPA_BACKENDS
 from yanshou.settings import EngineSettings, PhotoSettings, SamplingSettings
 
 MAX_RATIO = 1.1  # of the continuous engine's median distance to the transformers engine's
-BLOCK = 128  # rows and columns of weights that share a scale in published checkpoints, and inputs of an activation
 
 Logits = dict[int, Tensor]  # (vocabulary,) float32 on the CPU, by request id
 
@@ -128,13 +127,8 @@ def beside(plain: Reference, kind: type[Any], **other: str) -> Any:
 
 def rounded(x: Tensor, rows: int, columns: int) -> Tensor:
     """x (…, inputs) rounded to FP8 with one scale per block (rows, columns), in x's dtype."""
-    flat = x.float().flatten(0, -2)
-    height, width = flat.shape
-    padded = nn.functional.pad(flat, (0, -width % columns, 0, -height % rows))
-    blocks = padded.view(-1, rows, padded.shape[1] // columns, columns)
-    scales = blocks.abs().amax((1, 3), keepdim=True).clamp(min=SMALLEST_PEAK) / MAX
-    values = (blocks / scales).to(FP8).float() * scales
-    return values.view_as(padded)[:height, :width].reshape(x.shape).to(x.dtype)
+    values, scales = by_block(x.flatten(0, -2), rows, columns)
+    return dequantized(values, scales, (rows, columns)).view(x.shape).to(x.dtype)
 
 
 def fp8_linears(model: Any) -> list[tuple[str, nn.Linear]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from quantized_model import BLOCK, by_block
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
@@ -91,7 +92,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # text, vision
 }  # fmt: skip
 UNTIED = ("8b", "32b")  # shapes whose output matrix is not the embeddings
 
-BLOCK, LARGEST, GB = 128, 448.0, 10**9  # rows and columns of a block; the largest number in float8_e4m3fn
+GB = 10**9
 FP8: dict[str, dict[str, Any]] = {  # format → quantization_config as published
     "blocks": {
         "quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [BLOCK, BLOCK],
@@ -151,10 +152,11 @@ def random_weights(config: Qwen3VLConfig, fp8: str | None) -> Iterator[tuple[str
         weight = random_tensor(name, like.shape, generator)
         if not fp8 or ".language_model.layers." not in name or not name.endswith("proj.weight"):
             yield name, weight
-        elif fp8 == "blocks":
-            yield from zip((name, f"{name}_scale_inv"), by_block(weight), strict=True)
-        else:
-            yield from zip((name, f"{name}_scale"), by_channel(weight), strict=True)
+            continue
+        blocks = fp8 == "blocks"  # else one scale per output channel
+        values, scales = by_block(weight) if blocks else by_block(weight, 1, weight.shape[1])
+        yield name, values
+        yield f"{name}_scale_inv" if blocks else f"{name}_scale", scales.bfloat16()
 
 
 def random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
@@ -163,22 +165,6 @@ def random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> T
         return torch.full(shape, float(name.endswith(".weight")), dtype=torch.bfloat16, device=generator.device)
     drawn = torch.empty(shape, dtype=torch.bfloat16, device=generator.device)
     return drawn.normal_(0, 0.02, generator=generator)
-
-
-def by_block(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """FP8 values, and one scale per block of 128 × 128; the last blocks may be narrower."""
-    rows, columns = weight.shape
-    padded = torch.nn.functional.pad(weight.float(), (0, -columns % BLOCK, 0, -rows % BLOCK))
-    blocks = padded.view(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
-    scales = blocks.abs().amax((1, 3)).clamp(min=1e-12) / LARGEST
-    values = (blocks / scales[:, None, :, None]).view_as(padded)[:rows, :columns]
-    return values.to(torch.float8_e4m3fn), scales.bfloat16()
-
-
-def by_channel(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """FP8 values, and one scale per output channel, (rows, 1)."""
-    scales = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-12) / LARGEST
-    return (weight.float() / scales).to(torch.float8_e4m3fn), scales.bfloat16()
 
 
 def write_shards(folder: Path, weights: Iterator[tuple[str, Tensor]]) -> None:

@@ -1,4 +1,4 @@
-"""FP8 in the benchmarks: some layers in 16 bits, what the output says about it, and emulation on a CPU."""
+"""FP8 in the benchmarks: some layers in 16 bits, what the output says about it, blocks, and emulation on a CPU."""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +7,13 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch import Tensor
 
+from yanshou.engines.continuous.fp8.activations import FP8, MAX, SMALLEST_PEAK
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
+
+BLOCK = 128  # rows and columns of weights that share a scale in published checkpoints, and inputs of an activation
 
 
 def quantize_(model: Any, keep: str = "") -> Any:
@@ -23,6 +27,19 @@ def quantize_(model: Any, keep: str = "") -> Any:
 def described(keep: str = "") -> str:
     """What runs in FP8, for the output."""
     return f"FP8 in every product but those of layers named {keep}" if keep else "FP8 in every product"
+
+
+def by_block(x: Tensor, rows: int = BLOCK, columns: int = BLOCK) -> tuple[Tensor, Tensor]:
+    """x (height, width) → FP8 values, and one scale in float32 per block, (blocks down, blocks across).
+
+    The last blocks may be narrower.
+    """
+    height, width = x.shape
+    padded = torch.nn.functional.pad(x.float(), (0, -width % columns, 0, -height % rows))
+    blocks = padded.view(-1, rows, padded.shape[1] // columns, columns)
+    scales = blocks.abs().amax((1, 3)).clamp(min=SMALLEST_PEAK) / MAX
+    values = (blocks / scales[:, None, :, None]).view_as(padded)[:height, :width]
+    return values.to(FP8), scales
 
 
 def on_cpu(device: str) -> bool:

@@ -3,13 +3,15 @@
     python benchmarks/make_checkpoint.py /tmp/4b
     python benchmarks/throughput.py /tmp/4b --json /tmp/throughput.json
     python benchmarks/throughput.py /tmp/4b --only 'vLLM|all slots'              # rows whose name matches
+    python benchmarks/throughput.py /tmp/4b --only '5,000 photos' --repeats 3    # each row three times
 
 A folder without weights gets random weights, made on the device. Each answer has the length given by the workload. A
 batch of the transformers engine decodes up to its longest answer, and what it decodes after the end of the others is
-wasted; the continuous engine refills a slot at once. Its main rows and vLLM's rows are run three times and the median
-counts. vLLM has rows if it can be imported or lies in the folder --vllm-path. Rows in FP8 follow those in 16 bits; on a
-CPU, FP8 is emulated. A row that fails shows its error, and the others are still measured. The slowest rows, batches
-inside a group, come last and end after --minutes; they show how many photos they did.
+wasted; the continuous engine refills a slot at once. Its main rows and vLLM's rows are run three times, the others
+once, or each as often as --repeats says; the median counts. vLLM has rows if it can be imported or lies in the folder
+--vllm-path. Rows in FP8 follow those in 16 bits; on a CPU, FP8 is emulated. A row that fails shows its error, and the
+others are still measured. The slowest rows, batches inside a group, come last and end after --minutes; they show how
+many photos they did.
 """
 
 import argparse
@@ -83,7 +85,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     )
     parser.add_argument("--only", default="", help="only rows whose name matches this regular expression")
     parser.add_argument("--photos", type=int, default=max(run.photos for run in RUNS), help="most photos per row")
-    parser.add_argument("--repeats", type=int, default=3, help="most repetitions of a row; the median counts")
+    parser.add_argument("--repeats", type=int, help="how often each row is run, whatever the row says")
     parser.add_argument("--tokens", type=int, default=LONGEST, help="most tokens per answer")
     parser.add_argument("--max-pixels", type=int, help="pixel budget of rows without one of their own")
     parser.add_argument(
@@ -136,7 +138,7 @@ class Measurements:
     def _measured(self, run: Run) -> Result:
         given = self.given
         requests, lengths = work(run, given.folder, given.photos, given.tokens)
-        repeats = min(run.repeats, given.repeats)
+        repeats = given.repeats or run.repeats
         if run.engine == "vllm":
             return measure_vllm(run, self.engine, requests, lengths, repeats, given.vllm_path)
         self.hold(run.quantize)

@@ -38,6 +38,8 @@ from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError
 from yanshou.settings import EngineSettings, PhotoSettings
 
+pytestmark = pytest.mark.benchmarks
+
 FORCED = ENGINES.pop("forced")  # which two_gpus makes known; other tests of this process are about the shipped ones
 
 
@@ -152,13 +154,16 @@ def test_a_row_that_fails_shows_its_error_and_the_others_are_measured(
     def measure(run: rows.Run, *given: Any) -> rows.Result:
         if run.slots == 64:
             raise torch.cuda.OutOfMemoryError("no memory left")
-        return rows.result(run, [rows.Pass(2.0, 6, 60, 0.5)], 1.0, (0, 0), 0.0, run.slots, [])
+        *_, repeats, _ = given
+        return rows.result(run, [rows.Pass(2.0, 6, 60, 0.5)] * repeats, 1.0, (0, 0), 0.0, run.slots, [])
 
     monkeypatch.setattr(throughput, "measure", measure)
-    failed, measured = throughput.main([*small(real, photos), "--only", "^continuous, (64|128) slots"])
+    options = ["--only", "^continuous, (64|128) slots", "--repeats", "3"]
+    failed, measured = throughput.main([*small(real, photos), *options])
     assert failed == rows.Failed("continuous, 64 slots", "OutOfMemoryError: no memory left")
     assert isinstance(measured, rows.Result)
     assert (measured.images_per_s, measured.useful_tokens_per_s, measured.waiting) == (3.0, 30.0, 0.25)
+    assert len(measured.repeats) == 3
     assert "failed: OutOfMemoryError: no memory left" in capsys.readouterr().out
 
 

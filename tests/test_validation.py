@@ -1,5 +1,6 @@
 """Promises of `yanshou.validation`: one readable line per finding, whatever the model."""
 
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -47,6 +48,7 @@ def refused(**fields: Any) -> ValidationError:
         ({"inner": {"count": 1}, "colour": "red"}, "unknown key colour"),
         ({"inner": {"count": 0}}, "key inner.count is 0: input should be greater than or equal to 1"),
         ({"inner": {"count": 1}, "name": "a\nb"}, r"key name is 'a\nb': a name is one line"),
+        ({"inner": {"count": 1}, "name": Path("a.txt")}, "key name is 'a.txt': input should be a valid string"),
         ({"inner": {"count": 1}, "name": "none"}, "the record has no name"),
     ],
 )

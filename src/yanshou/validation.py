@@ -7,6 +7,7 @@ per_image must have the keys 图片_1…图片_2 only      from a check of the w
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -43,4 +44,8 @@ def _message(finding: ErrorDetails, name_of: NameOf) -> str:
             message = str(finding["ctx"]["error"]).rstrip(".。")
         case _:
             message = finding["msg"][:1].lower() + finding["msg"][1:]
-    return f"{name_of(path)} is {excerpt(finding['input'])}: {message}" if path else message
+    return f"{name_of(path)} is {_shown(finding['input'])}: {message}" if path else message
+
+
+def _shown(value: object) -> str:
+    return excerpt(str(value) if isinstance(value, PurePath) else value)

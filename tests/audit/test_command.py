@@ -204,6 +204,8 @@ def test_a_sample_of_all_groups_without_a_bad_one_has_no_rate(tmp_path: Path, de
         ({"seed": "1"}, "key seed is '1': "),
         ({"missions": {}}, "of a group is not in missions"),
         ({"policy": "x"}, "key policy is 'x': "),
+        ({"created": "yesterday"}, "key created is 'yesterday': "),
+        ({"created": "2026-02-03"}, "key created is '2026-02-03': the offset from UTC is missing"),
         ({"colour": 1}, "unknown key colour"),
     ],
 )

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from yanshou.cli import main
 from yanshou.cli.demo_steps import clear
 from yanshou.engines.checkpoint import faults, locate
+from yanshou.errors import OutputError
 from yanshou.missions import load_missions
 from yanshou.review.start import started
 from yanshou.settings import ReviewSettings
@@ -177,3 +178,11 @@ def test_the_demo_deletes_only_its_own_files(tmp_path: Path) -> None:
     ran = CliRunner().invoke(main, ["demo", "--output-dir", str(tmp_path)], catch_exceptions=False)
     assert ran.exit_code == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_cannot_be_removed_of_an_earlier_demo_is_named(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "stage_a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="demo/stage_a: cannot be written: Cannot call rmtree on a symbolic link"):
+        clear(tmp_path / "demo")

@@ -147,7 +147,7 @@ def test_evaluation_tables_show_what_the_figures_are_worth() -> None:
     assert [" ".join(row) for row in rows[-4:]] == [
         "mission AUC AUC learned difference Brier constant strongest feature its AUC",
         "甲 0.71 0.75 -0.04 [-0.10, +0.02] 0.20 0.24 需复核 0.90",
-        "乙 – – – – – – –",  # the feature may tell the label by chance
+        "乙 – – – – – – –",  # the feature may predict the label by chance
         "丙 – – – – – – –",
     ]
 

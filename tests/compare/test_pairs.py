@@ -8,7 +8,7 @@ from support.lines import GOOD, fault, stage_a_line, truth_line, verdict, write_
 
 from yanshou.compare.pairs import failed_groups, kind_of, read_pairs
 from yanshou.compare.summaries_compared import Summaries
-from yanshou.errors import UsageError
+from yanshou.errors import DamagedFileError, UsageError
 from yanshou.missions import load_missions
 from yanshou.schema.records import GroupKey, StageARecord, VerdictRecord
 
@@ -25,6 +25,14 @@ def test_an_empty_file_is_of_the_kind_that_its_name_says(tmp_path: Path) -> None
     assert kind_of(write_lines(tmp_path / "m_verdicts.jsonl", [])) is VerdictRecord
     with pytest.raises(UsageError, match="neither a Stage-A file nor a file of verdicts"):
         kind_of(write_lines(tmp_path / "m.jsonl", []))
+
+
+@pytest.mark.parametrize(("kind", "command"), [("stage_a", "summarize"), ("verdicts", "judge")])
+def test_a_damaged_first_line_names_the_command_that_wrote_it(tmp_path: Path, kind: str, command: str) -> None:
+    path = tmp_path / f"m_{kind}.jsonl"
+    path.write_text("{\n")
+    with pytest.raises(DamagedFileError, match=f"m_{kind}.jsonl:1: .* run `yanshou {command}` again"):
+        kind_of(path)
 
 
 def test_files_of_other_kinds_are_named(tmp_path: Path) -> None:

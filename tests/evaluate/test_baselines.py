@@ -32,7 +32,7 @@ def auc(groups: list[JudgedGroup], found: LearnedBaseline) -> float:
 
 
 def informed(share: float, groups: int = 400) -> list[JudgedGroup]:
-    """Every third group fails; with the share as probability its cables tell the label, otherwise they are random."""
+    """Every third group fails; with this probability its cables predict the label, otherwise they are random."""
     rng, found = Random(1), []
     for number in range(groups):
         label: Label = "fail" if number % 3 == 0 else "pass"
@@ -42,7 +42,7 @@ def informed(share: float, groups: int = 400) -> list[JudgedGroup]:
 
 
 def test_it_learns_what_the_entries_tell() -> None:
-    """Of 400 groups the cables of 4 in 5 tell the label: TPR 0.9, FPR 0.1, so the AUC is 0.9."""
+    """Of 400 groups the cables of 4 in 5 predict the label: TPR 0.9, FPR 0.1, so the AUC is 0.9."""
     groups = informed(0.8)
     assert auc(groups, learn(groups)) == pytest.approx(0.9, abs=0.04)
 

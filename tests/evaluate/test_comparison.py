@@ -18,7 +18,7 @@ TIDY, MESSY = "电线/捆扎整齐×1", "电线/分布散乱×1"
 
 
 def groups(right: float, seed: int = 0, count: int = 300, p: bool = True) -> list[JudgedGroup]:
-    """The cables tell the label of 3 in 4 groups; the judge says it with the probability `right`."""
+    """The cables predict the label of 3 in 4 groups; the judge says it with the probability `right`."""
     rng, found = Random(seed), []
     for number in range(count):
         label: Label = "fail" if number % 3 == 0 else "pass"

@@ -35,7 +35,7 @@ def marked(judged: Judged, *, planted: bool) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("lang", "text"), [("zh", "单凭“"), ("en", " alone tells the label: AUC 1.00, in 100% of the")]
+    ("lang", "text"), [("zh", "单凭“"), ("en", " alone predicts the label: AUC 1.00, in 100% of the")]
 )
 def test_a_planted_feature_is_named_as_a_warning(judged: Judged, lang: str, text: str) -> None:
     _, shortcut = shown(marked(judged, planted=True), lang).findings
@@ -47,7 +47,7 @@ def test_a_planted_feature_is_named_as_a_warning(judged: Judged, lang: str, text
 def test_without_a_planted_feature_nothing_warns_of_one(judged: Judged) -> None:
     _, shortcut = shown(marked(judged, planted=False), "en").findings
     assert not shortcut.warns
-    assert shortcut.text == "No single feature reliably tells the label."
+    assert shortcut.text == "No single feature reliably predicts the label."
 
 
 def test_a_judge_by_lot_is_said_not_to_beat_the_learned_baseline(judged: Judged) -> None:

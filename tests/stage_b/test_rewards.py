@@ -40,6 +40,13 @@ def test_the_last_message_earns_the_reward() -> None:
     assert format_(conversation) == [1.0, 0.0]
 
 
+def test_a_message_is_read_whatever_its_content() -> None:
+    parts = [{"type": "text", "text": "通过\n"}, {"type": "image"}, {"type": "text", "text": "理由: 齐全"}]
+    conversations = [[{"role": "assistant", "content": parts}], [{"role": "assistant", "content": None}], [{}], []]
+    assert label(conversations, ["通过"] * 4) == [1.0, 0.0, 0.0, 0.0]
+    assert format_(conversations) == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_columns_of_the_dataset_and_of_the_trainer_are_ignored() -> None:
     columns = {"group_id": ["a"], "prompts": [[]], "trainer_state": None, "completion_ids": [[1]], "messages": [[]]}
     for reward, _ in REWARDS.values():

@@ -74,6 +74,21 @@ def test_a_draft_takes_the_files_place_only_where_writing_it_succeeds(tmp_path: 
 # --- moving aside
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("no picture"), OutputError("another file")])
+def test_whatever_ends_the_writing_leaves_no_draft(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "report.zip"
+    replace_file(path, ONE)
+
+    def fails() -> None:
+        with replacing(path) as draft:
+            draft.write_bytes(TWO)
+            raise error
+
+    with pytest.raises(type(error)):
+        fails()
+    assert (names(tmp_path), path.read_bytes()) == (["report.zip"], ONE)
+
+
 def test_files_are_moved_aside_beside_themselves_and_missing_ones_left_out(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(ONE)
     (tmp_path / "link").symlink_to("nowhere")

@@ -16,9 +16,11 @@ from torch import Tensor
 from triton.runtime import interpreter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import interpreted_kv
 from support.checkpoints import settings
 from support.interpreted_fp8 import rounded
 from support.photos import noise
+from support.triton_interpreter import make_fast
 from yanshou.engines import Completion, Failure, Prompt, Request
 from yanshou.engines.continuous import capacity, engine, language_model, model_runner, ops, vision_encoder
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
@@ -29,7 +31,10 @@ from yanshou.engines.continuous.kernels import attention, elementwise
 from yanshou.engines.continuous.prefill_batch import BatchShape
 
 SIZES = [(64, 64), (96, 160), (200, 90), (33, 47), (300, 300)]
-USUAL, SMALL = Capacity(5, 192, 448, 448, scratch_rows=448), Capacity(3, 128, 128, 32, scratch_rows=128)
+Photo = dict[str, int] | None  # bounds of its pixels; None: the usual ones
+
+TINY_PHOTOS = {"min_pixels": 1_024, "max_pixels": 8_192}
+USUAL, SMALL = Capacity(5, 192, 448, 448, scratch_rows=448), Capacity(3, 64, 64, 16, scratch_rows=64)
 
 
 def many() -> list[Request]:
@@ -50,8 +55,8 @@ def few() -> list[Request]:
     return [*photos, Request(20, prompt, None, "text", ("通过", "不通过"))]
 
 
-def answers(folder: Path, requests: Sequence[Request], kv_cache: str) -> dict[int, Completion | Failure]:
-    given = settings(folder, temperature=1.0, repetition_penalty=1.2, max_new_tokens=7)
+def answers(folder: Path, requests: Sequence[Request], photo: Photo, kv_cache: str) -> dict[int, Completion | Failure]:
+    given = settings(folder, photo=photo, temperature=1.0, repetition_penalty=1.2, max_new_tokens=7)
     given = given.model_copy(update={"kv_cache": kv_cache})
     return {answer.id: answer for answer in ContinuousEngine(given).generate(requests)}
 
@@ -99,10 +104,11 @@ shared_prefixes: set[tuple[int, int]] = set()  # prefixes that all slots read fr
 
 
 def check(
-    folder: Path, requests: Sequence[Request], planned: Capacity, elementwise_kernels: bool, kv_cache: str = "auto"
-) -> None:
+    folder: Path, requests: Sequence[Request], planned: Capacity, photo: Photo, elementwise_kernels: bool,
+    kv_cache: str = "auto",
+) -> None:  # fmt: skip
     """The answers with kernels equal the answers without."""
-    plain, kernels = answers(folder, requests, kv_cache), elementwise if elementwise_kernels else None
+    plain, kernels = answers(folder, requests, photo, kv_cache), elementwise if elementwise_kernels else None
 
     def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
         return replace(planned, prefix_rows=capacity.MAX_PREFIXES * bounds.prefix_len)
@@ -115,7 +121,7 @@ def check(
             (language_model, "decode_attention", decode_attention), (ops, "triton_ops", lambda _: kernels),
         ):  # fmt: skip
             patched.enter_context(mock.patch.object(module, name, other))
-        found = answers(folder, requests, kv_cache)
+        found = answers(folder, requests, photo, kv_cache)
     for number, one in plain.items():
         other = found[number]
         assert isinstance(one, Completion)
@@ -125,12 +131,14 @@ def check(
 
 
 def main(arguments: Sequence[str]) -> None:
+    make_fast()
+    interpreted_kv.main()  # kernels with results in 16 bits and in FP8, and attention over keys and values in FP8
     folder = Path(arguments[0])
-    check(folder, many(), USUAL, elementwise_kernels=False)
+    check(folder, many(), USUAL, photo=None, elementwise_kernels=False)
     assert len(shared_prefixes) > 2, f"prefixes that all slots read: {shared_prefixes}"
-    check(folder, few(), SMALL, elementwise_kernels=True)
+    check(folder, few(), SMALL, TINY_PHOTOS, elementwise_kernels=True)
     with mock.patch.object(engine, "check_fp8"), mock.patch.object(interpreter, "_convert_float", rounded):
-        check(folder, few()[:2], SMALL, elementwise_kernels=False, kv_cache="fp8")
+        check(folder, few()[:1], SMALL, TINY_PHOTOS, elementwise_kernels=False, kv_cache="fp8")
 
 
 if __name__ == "__main__":

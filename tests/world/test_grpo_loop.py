@@ -156,6 +156,25 @@ def test_the_loop_runs_every_step_once_and_prints_the_figures(recorder: Recorder
     assert len(recorder.commands) == done
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--answers", "100", "--micro-batch", "32"], "--answers 100 is no multiple of --micro-batch 32. Change one"),
+        (["--seeds", "0 1 0"], "--seeds is '0 1 0': give different whole numbers with spaces between them"),
+        (["--seeds", "0,1"], "--seeds is '0,1': give different whole numbers with spaces between them"),
+        (["--steps", "0"], "--steps is 0: input should be greater than 0."),
+    ],
+)
+def test_settings_that_a_later_step_would_refuse_are_refused_at_once(
+    recorder: Recorder, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = loop(tmp_path, *arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out put").exists()
+
+
 def test_a_failed_step_ends_the_loop_with_its_status_and_the_same_command_resumes(
     recorder: Recorder, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """`yanshou audit draw` and `yanshou audit estimate`."""
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,10 @@ def _draw_lines(drawn: "Audit", settings: AuditDrawSettings) -> Iterator[str]:
     )
     yield from _needed_lines(settings, drawn, 0)
     yield f"audit: {settings.output}"
+    file = shlex.quote(str(settings.output))
     yield (
-        f"next, people answer these groups: yanshou review --audit {settings.output} --store review.sqlite, with the "
-        f"same files; then yanshou review-export, and yanshou audit estimate {settings.output} --labels labels.csv"
+        f"next, people answer these groups: yanshou review --audit {file} --store review.sqlite, with the same files; "
+        f"then yanshou review-export, and yanshou audit estimate {file} --labels labels.csv"
     )
 
 

@@ -30,6 +30,7 @@ from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, EngineSettings, EvaluateSettings, JudgeSettings, StageASettings, VerdictEngineSettings
 from yanshou.stage_a import summarize
 from yanshou.stage_b import judge
+from yanshou.storage.atomic import write_errors
 from yanshou.storage.jsonl import read_records
 from yanshou.world.synth import synthesize
 
@@ -92,15 +93,20 @@ def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
 
 
 def clear(output_dir: Path) -> None:
-    """Removes the files of an earlier demo, but no answers. Raises OutputError where the folder holds anything else."""
+    """Removes the files of an earlier demo, but no answers.
+
+    Raises OutputError where the folder holds anything else, and where a file cannot be removed.
+    """
     if not output_dir.exists():
         return
     names = {path.name for path in output_dir.iterdir() if not path.name.lstrip(".").startswith(STORE)}
     foreign = names - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):
         raise OutputError(f"{output_dir} holds files that are not of a demo. Choose another --output-dir.")
-    for name in (PHOTOS, STAGE_A, VERDICTS, REPORT):
-        shutil.rmtree(output_dir / name, ignore_errors=True)
+    for folder in (output_dir / name for name in (PHOTOS, STAGE_A, VERDICTS, REPORT)):
+        with write_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
 
 
 def _review_command(output_dir: Path) -> str:

@@ -96,7 +96,7 @@ def _twins_table(card: Card) -> Table:
 
 
 def _shortcuts_table(card: Card) -> Table:
-    """The feature that tells the label best, per mission."""
+    """The feature that predicts the label best, per mission."""
     table = Table(mission_column(min_width=20), "strongest feature", "its AUC", "where", box=None, pad_edge=False)
     for name, part in card.missions.items():
         table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
@@ -117,7 +117,7 @@ def _shortcut(shortcut: Shortcut | None) -> Iterable[str]:
 
 
 def _worth_tables(evaluation: Evaluation) -> list[Table]:
-    """How good p_pass is beside a learned baseline, and the one feature that tells the label best."""
+    """How good p_pass is beside a learned baseline, and the one feature that predicts the label best."""
     if not any(part.comparison or part.calibration or part.shortcut for part in evaluation.worth.values()):
         return []
     figures = right_columns("AUC", "AUC learned", "difference", "Brier", "constant", "its AUC")
@@ -139,7 +139,7 @@ def _comparison_cells(part: Worth) -> Iterable[str]:
 
 
 def _shortcut_cells(shortcut: Shortcut | None) -> Iterable[str]:
-    """Dashes for a feature that may tell the label by chance."""
+    """Dashes for a feature that may predict the label by chance."""
     return (shortcut.feature, _decimals(shortcut.auc)) if shortcut and shortcut.low > 0.5 else (NONE, NONE)
 
 

@@ -9,7 +9,7 @@ QC-2  pass                                 only in A
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from yanshou.errors import InputError, UsageError
 from yanshou.missions import Missions
@@ -49,7 +49,8 @@ def common_kind(a: Path, b: Path) -> Kind:
 
 def kind_of(path: Path) -> Kind:
     """What the first line is; of an empty file, what its name says. Raises UsageError for anything else."""
-    for _, line in islice(read_lines(path), 1):
+    advice = JUDGE_AGAIN if path.name.endswith(FILE_KINDS[VerdictRecord][1]) else SUMMARIZE_AGAIN
+    for _, line in islice(read_lines(path, advice), 1):
         if "images" in line and "per_image" in line:
             return StageARecord
         if "verdict" in line:
@@ -86,7 +87,7 @@ def read_pairs(
 
 
 def _records(path: Path, kind: type[RecordT], missions: Missions) -> Iterator[RecordT]:
-    advice: Any = JUDGE_AGAIN if issubclass(kind, VerdictRecord) else SUMMARIZE_AGAIN
+    advice = JUDGE_AGAIN if issubclass(kind, VerdictRecord) else SUMMARIZE_AGAIN
     return (record for _, record in read_groups([path], kind, missions, advice, any_mission=True))
 
 

@@ -123,7 +123,7 @@ def weight_faults(source: checkpoint.Source) -> Iterator[str]:
 def save_merged(source: checkpoint.Source, target: Path) -> None:
     """Writes a folder of whole weights in which the adapter is merged, in the dtype of the base.
 
-    The folder is complete when this returns. Raises CheckpointError and OSError.
+    The folder is complete when this returns. Raises CheckpointError, OSError and SafetensorError.
     """
     config = load_config(source.weights)
     model = load_model(source, config.dtype or torch.float32, "eager")

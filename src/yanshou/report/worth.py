@@ -78,7 +78,7 @@ def _compared(against: Comparison, texts: Mapping[str, str]) -> str:
 
 
 def _shortcut(shortcut: Shortcut | None, texts: Mapping[str, str]) -> Finding:
-    if shortcut is None or shortcut.low <= 0.5:  # it may tell the label by chance
+    if shortcut is None or shortcut.low <= 0.5:  # it may predict the label by chance
         return Finding(texts["shortcut_none"], warns=False)
     number = shortcut.feature in NUMBERS
     shares = [f"{share:g}" if number else f"{share:.0%}" for share in (shortcut.in_passes, shortcut.in_fails)]

@@ -7,9 +7,10 @@
 """
 
 from collections import Counter
+from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from yanshou.schema.policy import FileDigest
 from yanshou.schema.records import TIME, GroupKey, Label, Record
@@ -49,6 +50,14 @@ class Audit(Record):
     decisions: list[FileDigest] = Field(description="Decisions files from which the groups were drawn.")
     missions: dict[str, MissionPopulation] = Field(description="The groups of the decisions files, by mission.")
     groups: list[AuditedGroup] = Field(min_length=1, description="The sample, in the order of the draw.")
+
+    @field_validator("created")
+    @classmethod
+    def _with_offset(cls, created: str) -> str:
+        """Answers are compared with this moment. Raises ValueError for what is none."""
+        if datetime.fromisoformat(created).tzinfo is None:
+            raise ValueError("the offset from UTC is missing")
+        return created
 
     @property
     def released(self) -> int:

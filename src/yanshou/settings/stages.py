@@ -64,8 +64,8 @@ class StageASettings(RunSettings):
 
     input_dir: Path | None = Field(
         default=None,
-        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: --photos is "
-        "read instead.",
+        description="Folder of photos: <mission>/{审核通过|审核不通过}/<group>/*.jpg. Default: none, and "
+        "--photos is needed.",
     )
     photos: tuple[Path, ...] = Field(
         default=(),

@@ -140,7 +140,7 @@ def build_card(
 ) -> Card:
     """The card of a dataset with these two sides, at least one group in each. `warnings`: about what was read.
 
-    `missions`: their rules contradict some labels, and name features that tell the label for a reason. None: unknown.
+    `missions`: their rules contradict some labels, and name features that rightly predict the label. None: unknown.
     """
     names = list(dict.fromkeys(example.mission for example in chain(train, val)))
     parts: dict[str, DatasetFigures] = {}

@@ -10,9 +10,9 @@
 
     GRPOTrainer(reward_funcs=[label, format_, grounded], args=GRPOConfig(reward_weights=[1.0, 0.2, 0.3]), …)
 
-A completion is a text (ms-swift, TRL with plain prompts) or a list of messages (TRL with conversations). Any completion
-gets a score. A row whose `solution` is neither 通过 nor 不通过 is an error of the dataset and raises ValueError, and so
-is one without the columns `mission` and `summaries`, for `grounded`.
+A completion is a text (ms-swift, TRL with plain prompts) or a list of messages (TRL with conversations), whose contents
+are texts or lists of parts. Any completion gets a score. A row whose `solution` is neither 通过 nor 不通过 is an error
+of the dataset and raises ValueError, and so is one without the columns `mission` and `summaries`, for `grounded`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -118,4 +118,9 @@ def _passed(solution: str) -> bool:
 
 def _text(completion: Completion) -> str:
     """The text of a completion, or of its last message."""
-    return completion if isinstance(completion, str) else str(completion[-1]["content"])
+    if isinstance(completion, str):
+        return completion
+    content = completion[-1].get("content") if completion else None
+    if isinstance(content, str) or content is None:
+        return content or ""
+    return "".join(part.get("text") or "" for part in content)

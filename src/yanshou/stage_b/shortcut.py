@@ -1,10 +1,10 @@
-"""The single feature that tells the label of a mission's groups best.
+"""The single feature that predicts the label of a mission's groups best.
 
     BBU安装方式检查（正装）   需复核   AUC 0.90   in 98% of the passed groups, in 18% of the failed
 
-Where one feature is enough to tell the label, the groups were perhaps picked by it, and a model that learns it is good
-on these groups only. A value that the mission's own rule names tells the label for a reason: it may be the feature that
-is shown, but it is never suspicious.
+Where one feature is enough to predict the label, the groups were perhaps picked by it, and a model that learns it is
+good on these groups only. A value that the mission's own rule names predicts the label for a reason: it may be the
+feature that is shown, but it is never suspicious.
 
 The AUC is that of the feature alone: how often, of a passed and a failed group, the one that has it (more of it) is the
 one of its label; ties count half. Its lower limit holds for all features together and for any number of groups: an AUC
@@ -30,7 +30,7 @@ LEAST = 0.55  # features that too few groups have, or lack, to reach this AUC ar
 
 
 class Shortcut(Record):
-    """A feature, and how well it tells the label."""
+    """A feature, and how well it predicts the label."""
 
     feature: str
     auc: float  # 0.5 … 1
@@ -58,8 +58,9 @@ class Shortcut(Record):
     def warning(self, mission: str) -> str:
         """What a suspicious feature means."""
         return (
-            f"{mission}: {self.feature} alone tells the label with AUC {self.auc:.2f} ({self.direction}): the groups "
-            "were perhaps picked by it. Figures on them say little about other groups; take all groups of a time span"
+            f"{mission}: {self.feature} alone predicts the label with AUC {self.auc:.2f} ({self.direction}): the "
+            "groups were perhaps picked by it. Figures on them say little about other groups; take all groups of a "
+            "time span"
         )
 
 
@@ -77,7 +78,7 @@ class _Telling(NamedTuple):
 
 
 def find_shortcut(groups: Iterable[tuple[Label, Sequence[str]]], rule: Rule | None = None) -> Shortcut | None:
-    """The feature that tells the label best; where one that the rule does not name is suspicious, that one.
+    """The feature that predicts the label best; where one that the rule does not name is suspicious, that one.
 
     `groups`: label and summaries of each group of one mission. None where one label has no groups, or where all groups
     have the same features.

@@ -22,17 +22,20 @@ logger = logging.getLogger(__name__)
 def replacing(path: Path) -> Iterator[Path]:
     """A draft beside the file, for the caller to write; it takes the file's place when the context ends.
 
-    A reader finds the old file or the new one, whole, at any moment. Raises OutputError where writing fails.
+    A reader finds the old file or the new one, whole, at any moment. Whatever ends the context early, the draft goes.
+    Raises OutputError where writing fails.
     """
     draft = path.with_name(f".{path.name}.tmp")
     try:
         draft.unlink(missing_ok=True)  # left by a killed run; a pipe or a link of that name is not written into
         yield draft
         draft.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        raise write_error(path, error) from error
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise
 
 
 def replace_file(path: Path, data: bytes) -> None:

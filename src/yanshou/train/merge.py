@@ -53,8 +53,9 @@ def merge_start(source: Source, folder: TrainFolder) -> None:
     if folder.start.exists():
         return
     from yanshou.engines.loading import save_merged
+    from yanshou.engines.saving import save_errors
 
-    with write_errors(folder.start):
+    with save_errors(folder.start):
         shutil.rmtree(folder.starting, ignore_errors=True)
         save_merged(source, folder.starting)
         folder.starting.replace(folder.start)

@@ -16,10 +16,11 @@ from safetensors.torch import load_file
 from transformers import Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
+from yanshou.engines.saving import save_errors
 from yanshou.errors import CheckpointError, OutputError, RunError
 from yanshou.storage.atomic import unused_path
 from yanshou.text import printable
-from yanshou.world.saving import MAX_SHARD_SIZE, save_errors
+from yanshou.world.train import MAX_SHARD_SIZE
 
 SUFFIXES = (".json", ".jinja", ".safetensors")  # of a checkpoint's files
 

@@ -30,17 +30,18 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
 from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.saving import save_errors
 from yanshou.errors import RunError
 from yanshou.storage.atomic import replacing
 from yanshou.world.batched_forward import BatchedForward
 from yanshou.world.evaluation import Evaluator
 from yanshou.world.model import write_untrained
-from yanshou.world.saving import MAX_SHARD_SIZE, save_errors
 from yanshou.world.training_batches import IGNORED, VERDICT_SHARE, TrainBatch, TrainBatches
 
 if TYPE_CHECKING:
     from transformers import Qwen3VLProcessor
 
+MAX_SHARD_SIZE = "14MB"
 STATE = "state.safetensors"
 OPTIMIZER_STATE = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of each parameter
 LOG_EVERY = 50  # steps

@@ -155,6 +155,27 @@ def test_after_a_stop_the_current_batch_is_answered_and_nothing_else(scripted: C
     assert worker.exchange(requests([5]), 0) == Reply(stopped=True, data_wait_s=reply.data_wait_s)
 
 
+def test_a_stop_that_comes_between_two_steps_of_a_call_leaves_nothing_queued(
+    scripted: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = scripted()
+    stopping = threading.Thread(target=worker.stop)
+    add = worker._feed.add
+
+    def add_late(given: Iterable[Request]) -> None:
+        stopping.start()
+        stopping.join(0.1)
+        add(given)
+
+    monkeypatch.setattr(worker._feed, "add", add_late)
+    reply = worker.exchange(requests([1]), 0)
+    stopping.join()
+    deadline = time.monotonic() + 5
+    while not reply.stopped and time.monotonic() < deadline:
+        reply = worker.exchange((), 0)
+    assert reply.stopped
+
+
 def test_an_error_of_the_engine_is_raised_by_the_call_and_the_worker_lives_on(
     faulty: type[Faulty], scripted: Callable[..., Worker]
 ) -> None:

@@ -124,12 +124,13 @@ class Worker:
             self._engine.reduce_capacity(out_of_memory)
 
     def _take_in(self, requests: Iterable[Request]) -> None:
-        if self._stopped:
-            return
+        """As one step: what comes between a look at `_stopped` and the feed's clearing would never be answered."""
         with self._changed:
+            if self._stopped:
+                return
             for request in requests:
                 self._photos[request.id] = request.photo if isinstance(request.photo, Path) else None
-        self._feed.add(requests)
+            self._feed.add(requests)
 
     def _wait(self) -> None:
         """Returns when there is something to reply: many answers, an end, or nothing for QUIET_S."""
@@ -165,8 +166,8 @@ class Worker:
                     self._changed.notify_all()
 
     def _fail(self, error: Exception) -> None:
-        self._feed.clear()
         with self._changed:
+            self._feed.clear()
             self._error = error
             self._photos.clear()
             self._changed.notify_all()

@@ -176,12 +176,12 @@ TEXTS: Final = {
     "learned_compared": "where each releases {released} of {groups} groups, the judge releases {judge} human fails "
     "and the baseline {learned}; balanced accuracy differs by {gap} points {interval}",
     "learned_aucs": "; AUC {judge} against {learned}",
-    "shortcut_warns": "“{feature}” alone tells the label: AUC {auc}, {where}. The groups were perhaps picked by it, "
+    "shortcut_warns": "“{feature}” alone predicts the label: AUC {auc}, {where}. The groups were perhaps picked by it, "
     "and then these figures say little about other groups. Take all groups of a time span.",
-    "shortcut_in_rule": "The single feature that tells the label best is “{feature}”: AUC {auc}, {where}. The pass "
+    "shortcut_in_rule": "The single feature that predicts the label best is “{feature}”: AUC {auc}, {where}. The pass "
     "condition names it, so this is no surprise.",
-    "shortcut_best": "The single feature that tells the label best is “{feature}”: AUC {auc}, {where}.",
-    "shortcut_none": "No single feature reliably tells the label.",
+    "shortcut_best": "The single feature that predicts the label best is “{feature}”: AUC {auc}, {where}.",
+    "shortcut_none": "No single feature reliably predicts the label.",
     "shortcut_shares": "in {passes} of the passed groups, in {fails} of the failed",
     "shortcut_medians": "median {passes} in the passed groups, {fails} in the failed",
     "feature_photos": "number of photos",

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from yanshou.errors import RunError, UsageError, YanshouError
 from yanshou.storage.atomic import write_errors
+from yanshou.validation import KeyPath, validation_message
 from yanshou.world.grpo_loop.loop import Loop
 from yanshou.world.grpo_loop.settings import Settings
 from yanshou.world.grpo_loop.steps import StepError, Steps
@@ -56,7 +58,10 @@ def _type(field: FieldInfo) -> Any:
 @click.argument("train_args", nargs=-1, type=click.UNPROCESSED)
 def main(**values: Any) -> None:
     """Command line."""
-    settings = Settings(**values)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise click.UsageError(f"{validation_message(error, _option_name)}.") from error
     try:
         with write_errors(settings.output_dir):
             run(settings)
@@ -64,6 +69,10 @@ def main(**values: Any) -> None:
         click.echo(f"grpo_loop: {error}", err=True)
         status = error.status if isinstance(error, StepError) else 2 if isinstance(error, UsageError) else 1
         raise SystemExit(status) from error
+
+
+def _option_name(path: KeyPath) -> str:
+    return "--" + str(path[0]).replace("_", "-")
 
 
 def run(settings: Settings) -> None:

@@ -18,10 +18,6 @@ def interpreted(script: str, *arguments: Path) -> None:
     assert process.returncode == 0, process.stderr[-2_000:]
 
 
-def test_padding_uninitialized_memory_and_kernels_change_no_token(tiny: Path) -> None:
+def test_kernels_compute_what_torch_computes_and_neither_they_nor_padding_change_a_token(tiny: Path) -> None:
+    """In one process, which takes seconds to start."""
     interpreted("interpreted_kernels.py", tiny)
-
-
-def test_elementwise_kernels_compute_what_torch_computes() -> None:
-    """With results in 16 bits and in FP8; and attention over keys and values in FP8, whatever the company of a row."""
-    interpreted("interpreted_kv.py")

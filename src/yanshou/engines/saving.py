@@ -1,4 +1,4 @@
-"""Saving weights: the size of a shard, and the error for weights that cannot be written."""
+"""Weights that cannot be written: a full disk is an error of safetensors, not of the system."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,6 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from yanshou.storage.atomic import write_error, write_errors
-
-MAX_SHARD_SIZE = "14MB"
 
 
 @contextmanager

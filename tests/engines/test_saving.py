@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from yanshou.engines.saving import save_errors
 from yanshou.errors import OutputError
-from yanshou.world.saving import save_errors
 
 
 def test_an_error_of_safetensors_names_the_path_and_the_cure(tmp_path: Path) -> None:
