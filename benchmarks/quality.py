@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py demo                            # 1,000 drawn groups, about 3,400 photos, on one GPU
     python benchmarks/quality.py demo --each                     # then with one kind of layers after another in 16 bits
-    python benchmarks/quality.py demo --kv-cache                 # also keys and values in FP8
+    python benchmarks/quality.py demo --kv-cache fp8             # keys and values in FP8, too; then they alone
     python benchmarks/quality.py demo --float32                  # also float32: what rounding to 16 bits changes
     python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
 
@@ -187,15 +187,14 @@ def differing(one: dict[Key, str], other: dict[Key, str]) -> int:
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
     """The run in FP8 comes first."""
-    runs, in_fp8 = Runs(given), Form("fp8")
+    runs, in_fp8 = Runs(given), Form("fp8", kv_cache=given.kv_cache)
     plain = runs.summarize("lines", PLAIN)
     verdicts = runs.judge("verdicts", plain, PLAIN)
     print(f"in 16 bits: {len(photos(plain)):,} photos, F1 {runs.f1(plain):.5f}, {len(groups(verdicts)):,} verdicts")
     print(described(), flush=True)
     yield (first := compared(runs, "all in FP8", in_fp8, plain, verdicts))
-    if given.kv_cache:
-        yield compared(runs, "keys and values in FP8", Form(kv_cache="fp8"), plain, verdicts)
-        yield compared(runs, "all, keys and values in FP8", Form("fp8", kv_cache="fp8"), plain, verdicts)
+    if given.kv_cache == "fp8":
+        yield compared(runs, "keys and values alone in FP8", Form(kv_cache="fp8"), plain, verdicts)
     if given.float32:
         yield compared(runs, "float32", Form(dtype="float32"), plain, verdicts)
     if given.each or not first.kept:
@@ -211,7 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
     )
     parser.add_argument("--float32", action="store_true", help="also a run in float32")
-    parser.add_argument("--kv-cache", action="store_true", help="also keys and values in FP8")
+    parser.add_argument(
+        "--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the rows in FP8"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")
