@@ -148,6 +148,7 @@ def _store_heads(x1, x2, out_ptr, mask, HALF: tl.constexpr):
 @triton.jit
 def _store_fp8_heads(x1, x2, out_ptr, mask, scale_ptr, scale_mask, HALF: tl.constexpr):
     """Both halves of each head of a row in FP8, and a scale per head."""
+    x1, x2 = x1.to(tl.float32), x2.to(tl.float32)
     peak = tl.maximum(tl.maximum(tl.max(tl.abs(x1), 1), tl.max(tl.abs(x2), 1)), PEAK)
     to_values = tl.div_rn(TOP, peak)[:, None]
     _store_heads(x1 * to_values, x2 * to_values, out_ptr, mask, HALF)
@@ -178,8 +179,7 @@ def _qk_norm_rope_cache_kernel(
     x1, x2 = _rms_norm_halves(x_ptr + offsets, mask, k_weight_ptr, cols, eps, HALF)
     x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
     x_ptr += KEY_HEADS * head_dim
-    v1 = tl.load(x_ptr + offsets, mask=mask, other=0.0).to(tl.float32)
-    v2 = tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0).to(tl.float32)
+    v1, v2 = tl.load(x_ptr + offsets, mask=mask, other=0.0), tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0)
     out_offsets = cache_row * KEY_HEADS * head_dim + offsets
     if FP8:
         key_heads = tl.arange(0, BLOCK_KEY_HEADS)
