@@ -71,6 +71,12 @@ def test_the_sample_is_of_released_groups_and_does_not_depend_on_order(tmp_path:
     assert read_audit(tmp_path / "c.json").groups != audit.groups
 
 
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, decisions: list[Path]) -> None:
+    result = draw(tmp_path / ("x" * 300), decisions)
+    assert result.exit_code == 1
+    assert "x: cannot be written: File name too long. " in result.stderr
+
+
 def test_the_draw_is_the_same_on_every_machine_and_version(tmp_path: Path, decisions: list[Path]) -> None:
     first = [f"{group.mission} {group.label_given} {group.group_id}" for group in drawn(tmp_path, decisions, 4).groups]
     assert first == [

@@ -128,6 +128,14 @@ def test_it_says_whether_a_gpu_runs_fp8(
     assert found == [Finding("ok", "cuda:0 a GPU, 16.0 of 32.0 GiB free"), Finding(level, text)]
 
 
+def test_it_says_of_a_checkpoint_what_quantize_fp8_would_say(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path / "odd", {"intermediate_size": 72})
+    assert findings(folder, "note")[-1] == (
+        f"{folder}: model.visual.blocks.0.mlp.linear_fc1 is 72 × 32, and a product in FP8 needs multiples of 16 on "
+        "both sides. Leave --quantize out."
+    )
+
+
 def test_files_of_weights_that_are_not_read_are_a_note(tiny: Path, tmp_path: Path) -> None:
     others = [written(name, "x") for name in ("optimizer.pt", "consolidated.safetensors", "training_args.bin")]
     (note,) = [note for note in findings(spoilt(tiny, tmp_path / "all", *others), "note") if "not read" in note]

@@ -100,6 +100,12 @@ def test_a_second_evaluation_in_the_same_folder_at_the_same_time_is_refused(verd
     assert run(tmp_path, verdicts).exit_code == 0
 
 
+def test_an_output_folder_that_cannot_be_made_is_named(verdicts: Path, tmp_path: Path) -> None:
+    result = run(tmp_path / ("x" * 300), verdicts)
+    assert result.exit_code == 1
+    assert "x: cannot be written: File name too long. " in result.stderr
+
+
 def test_a_group_under_an_alias_is_one_group(tmp_path: Path) -> None:
     """`judge` writes the mission's own name even if the Stage-A file has an alias."""
     texts = random_job(Random(1), load_missions().get(CABLES), "pass").lines()

@@ -1,4 +1,4 @@
-"""A few steps of ms-swift's real trainer on the CPU: killed, resumed, merged, loaded. About three minutes.
+"""A few steps of ms-swift's real trainer on the CPU: killed, resumed, merged, loaded. About four minutes.
 
 pytest -m train tests/train/test_real.py
 """
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 from support.lines import write_lines
+from support.serving import free_port
 from support.training_rows import rows
 
 from yanshou.engines import checkpoint
@@ -153,6 +154,23 @@ def test_an_interrupt_ends_the_trainer_and_says_130(settings: Build) -> None:
     few = settings(**SMALL, max_steps=3)
     assert run(few, until="swift/checkpoint-1/trainer_state.json") == 130
     assert ended(few.output_dir)
+
+
+def test_two_processes_train_one_checkpoint(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on two GPUs, but through gloo: interrupted, resumed and merged."""
+    monkeypatch.setenv("NPROC_PER_NODE", "2")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    hot = {"temperature": 3.0, "top_p": 1.0, "learning_rate": 1e-2}
+    few = settings(**(SMALL | {"batch_size": 4}), **hot, max_steps=2, val_file=None)
+    assert run(few, until="swift/checkpoint-1/trainer_state.json") == 130
+    assert not trainers(few.output_dir)  # both have ended before the command does
+    assert run(few) == 0
+    arguments = json.loads((few.output_dir / "swift/args.json").read_text(encoding="utf-8"))
+    assert arguments["global_world_size"] == 2
+    assert read_curves(few.output_dir / "swift/logging.jsonl").of(KL)[0] == [1, 2]  # one process writes it
+    assert len(asked(few.output_dir)) == 4  # each process has a group of its own in each step
+    assert changed(few.output_dir / "final")
+    assert all(answers(few.output_dir / "final"))
 
 
 def test_sft_teaches_the_two_lines(settings: Build, tmp_path: Path) -> None:

@@ -142,6 +142,21 @@ def test_the_trainers_own_error_is_shown(settings: Build, monkeypatch: pytest.Mo
         Training(settings()).run()
 
 
+def test_the_error_of_one_of_several_trainers_is_shown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "fail as one of two")
+    with pytest.raises(RunError, match=r"status 1: 'ValueError: generation_batch_size \(6\) must be even.'"):
+        Training(settings()).run()
+
+
+def test_every_one_of_several_trainers_has_ended_when_a_training_ends(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "start another")
+    training = Training(settings())
+    training.run()
+    assert (training.folder.swift / "ended").exists()
+
+
 def test_a_trainer_that_fails_later_says_from_where_to_resume(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIFT_DOES", "hang")
     interrupted(Training(settings()))

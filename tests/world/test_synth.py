@@ -220,7 +220,7 @@ if __name__ == "__main__":
 def test_drawing_processes_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     script, out = tmp_path / "draw.py", tmp_path / "out"
     script.write_text(DRAW)
-    process = subprocess.Popen([sys.executable, script, out], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, script, out], stderr=subprocess.PIPE)
     drawing: list[int] = []
     try:
         _wait_until(lambda: any(out.glob("*/*/*/*.jpeg")))
@@ -235,6 +235,9 @@ def test_drawing_processes_end_with_their_parent(tmp_path: Path, number: signal.
         for pid in filter(_runs, drawing):
             os.kill(pid, signal.SIGKILL)
     assert not (out / "truth.jsonl").exists()
+    assert process.stderr
+    with process.stderr:
+        assert process.stderr.read() == b""  # of all processes, multiprocessing's own included
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

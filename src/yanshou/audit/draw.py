@@ -69,10 +69,10 @@ def read_audit(path: Path) -> Audit:
 
 
 def _write(audit: Audit, path: Path) -> Audit:
-    if path.exists():
-        return _same_as(read_audit(path), audit, path)
-    with write_errors(path.parent):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            return _same_as(read_audit(path), audit, path)
     replace_file(path, dump_line(audit, indent=1))
     return audit
 

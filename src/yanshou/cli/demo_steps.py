@@ -47,12 +47,16 @@ def run(output_dir: Path) -> int:
     truth = synthesize(output_dir / PHOTOS, GROUPS, SEED, list(load_missions()))
     summarized = _summarize(output_dir)
     stage_a = [result.lines for result in summarized if result.lines]
-    print_tables([run_table(summarized), *score_tables(score(truth, stage_a, load_missions()))])
+    _section("Stage-A: one summary line per photo, by the checkpoint that ships with yanshou")
+    print_tables([run_table(summarized)])
     say(f"one of the photos and its line:\n  {_example(stage_a)}")
+    _section("The lines compared with the true summaries of the drawn photos")
+    print_tables(score_tables(score(truth, stage_a, load_missions())))
     judged = _judge(output_dir, stage_a) if exit_status(summarized) in (0, 3) and stage_a else []
     verdicts = [result.lines for result in judged if result.lines]
     if verdicts:
         _evaluate(output_dir, verdicts)
+    _section("Files")
     say(f"photos and truth: {output_dir / PHOTOS}")
     say(f"summaries:        {output_dir / STAGE_A}")
     say(f"verdicts:         {output_dir / VERDICTS}")
@@ -89,7 +93,13 @@ def _run(stage: Stage) -> list[MissionResult]:
 
 def _evaluate(output_dir: Path, verdicts: list[Path]) -> None:
     evaluation = evaluate_files(EvaluateSettings(verdicts=tuple(verdicts), output_dir=output_dir / REPORT))
+    _section("Stage-B: one verdict per group, compared with the labels of the drawn jobs")
     print_tables(evaluation_tables(evaluation))
+
+
+def _section(title: str) -> None:
+    say("")
+    say(title)
 
 
 def clear(output_dir: Path) -> None:
@@ -97,8 +107,12 @@ def clear(output_dir: Path) -> None:
 
     Raises OutputError where the folder holds anything else, and where a file cannot be removed.
     """
-    if not output_dir.exists():
-        return
+    with write_errors(output_dir):
+        if output_dir.exists():
+            _clear(output_dir)
+
+
+def _clear(output_dir: Path) -> None:
     names = {path.name for path in output_dir.iterdir() if not path.name.lstrip(".").startswith(STORE)}
     foreign = names - {PHOTOS, STAGE_A, VERDICTS, REPORT}
     if foreign or ((output_dir / PHOTOS).exists() and not (output_dir / PHOTOS / "truth.jsonl").exists()):

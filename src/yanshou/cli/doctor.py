@@ -39,7 +39,8 @@ REASONS = (
     "before its line, which takes more time and a larger --max-new-tokens. Verdicts are asked for without reasoning. "
     "The Instruct checkpoint reasons nowhere."
 )
-IN_FP8 = "weights in FP8, which run in 16 bits and take twice that memory; with --quantize fp8 they run in FP8"
+IN_FP8 = "weights in FP8, which run in 16 bits and take twice that memory"
+AND_CAN_RUN_IN_FP8 = "; with --quantize fp8 they run in FP8"
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
@@ -161,11 +162,21 @@ def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:
             yield Finding(
                 "note", f"{source.weights}: a mixture of experts (MoE), which the transformers engine runs, slower"
             )
-        if checkpoint.fp8_scales(source.weights):
-            yield Finding("note", f"{source.weights}: {IN_FP8}")
+        yield from _checkpoint_in_fp8(source.weights)
         yield from _adapter(source)
         yield from _unread(source)
         yield from _processor(EngineSettings(checkpoint=name, base_checkpoint=base, device="cpu"))
+
+
+def _checkpoint_in_fp8(folder: Path) -> Iterator[Finding]:
+    """What --quantize fp8 would say to the checkpoint, on a GPU that runs FP8; how weights in FP8 run."""
+    from yanshou.engines import checkpoint
+    from yanshou.engines.continuous.fp8.plan import checkpoint_fault
+
+    if fault := checkpoint_fault(folder):
+        yield Finding("note", fault)
+    if checkpoint.fp8_scales(folder):
+        yield Finding("note", f"{folder}: {IN_FP8}" + ("" if fault else AND_CAN_RUN_IN_FP8))
 
 
 def _weight_faults(source: "Source") -> list[str]:

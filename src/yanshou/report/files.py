@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from yanshou.evaluate import policy
 from yanshou.evaluate.evaluation import Evaluation, evaluate
+from yanshou.evaluate.sources import exists
 from yanshou.missions import load_missions
 from yanshou.report import csv_export
 from yanshou.report.packed import Packed
@@ -47,7 +48,7 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
 def _warned(evaluation: Evaluation, settings: EvaluateSettings) -> Evaluation:
     """With a warning where an archive of an earlier evaluation would lie beside the new report."""
     archive = settings.output_dir / NAME
-    if settings.portable or not archive.is_file():
+    if settings.portable or not exists(archive):
         return evaluation
     warning = (
         f"{archive} is of an earlier evaluation and stays as it is. Delete it, or give --portable to write it again"

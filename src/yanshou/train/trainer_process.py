@@ -2,18 +2,25 @@
 
 An interrupt is passed on once; after KILL_AFTER_S the process group is killed. A trainer whose launcher is killed ends
 with it (plugin.py).
+
+With NPROC_PER_NODE=2 in the environment swift starts torchrun, which starts two trainers in sessions of their own. No
+signal to the group reaches these, but all have the same standard input, a socket. Where it ends, they end; where no
+process holds its other end any more, all have ended.
 """
 
 import logging
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from yanshou.errors import RunError
 from yanshou.storage.atomic import write_errors
@@ -26,6 +33,8 @@ from yanshou.train.progress_view import TrainView
 
 POLL_S = 0.5  # between two looks at the trainer
 KILL_AFTER_S = 10.0  # from an interrupt to the kill
+ENDED_AFTER_S = 30.0  # from the kill to the end of the last process, at most
+RANK = re.compile(r"^\[rank\d+\]: ")  # of several trainers, in front of each line of an error
 
 logger = logging.getLogger(__name__)
 
@@ -60,22 +69,29 @@ class TrainerProcess:
             log = self._folder.log.open("ab")
         with log:
             begin = log.tell()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "swift.cli.main", *args], cwd=self._folder.root, stdin=subprocess.PIPE,
-                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                env=environment(os.environ, self._cpu, self._folder.cache, self._mission_files),
-            )  # fmt: skip
+            process, held = self._start(args, log)
             self._view.begin()
             try:
                 self._follow(process)
             finally:
                 self._view.end()
-                _kill(process)
+                _kill(process, held)
                 self._clear_cache()
         interrupted = self._interrupted()
         if not interrupted and process.returncode != 0:
             raise RunError(self._failure(begin, process.returncode))
         return not interrupted
+
+    def _start(self, args: list[str], log: BinaryIO) -> "tuple[subprocess.Popen[bytes], socket.socket]":
+        """The process, and the launcher's end of its standard input."""
+        held, stdin = socket.socketpair()
+        with stdin:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "swift.cli.main", *args], cwd=self._folder.root, stdin=stdin.fileno(),
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                env=environment(os.environ, self._cpu, self._folder.cache, self._mission_files),
+            )  # fmt: skip
+        return process, held
 
     def _clear_cache(self) -> None:
         """ms-swift takes rows from its cache if the file has the same name and time, whatever it holds by now."""
@@ -108,19 +124,23 @@ def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Ends what is left of the trainer; does nothing where all of it has ended."""
-    _signal(process, signal.SIGKILL)
-    process.wait()
-    if process.stdin:
-        process.stdin.close()
+def _kill(process: "subprocess.Popen[bytes]", held: socket.socket) -> None:
+    """Ends what is left of the trainer, and waits for it; does nothing where all of it has ended."""
+    with held:
+        _signal(process, signal.SIGKILL)
+        with suppress(OSError):  # TimeoutError, or the other end is closed already
+            held.shutdown(socket.SHUT_WR)
+            held.settimeout(ENDED_AFTER_S)
+            held.recv(1)  # returns when the last process that has the other end has ended
+        process.wait()
 
 
 def _reason(log: Path, begin: int) -> str:
     """The trainer's last error, else its last line, of what it wrote after `begin`."""
     with log.open("rb") as file:
         file.seek(begin)
-        lines = [line.strip() for line in file.read().decode("utf-8", errors="replace").splitlines() if line.strip()]
+        text = file.read().decode("utf-8", errors="replace")
+    lines = [RANK.sub("", line).strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if _is_error(line)]
     if lines:
         return excerpt((errors or lines)[-1], 300)

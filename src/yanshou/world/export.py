@@ -31,7 +31,8 @@ def export(trained: Path, target: Path) -> None:
     Raises CheckpointError; OutputError, also where `target` holds anything but a checkpoint.
     """
     target = target.absolute()  # "." has no name
-    _check_target(target)
+    with save_errors(target):
+        _check_target(target)
     demo = checkpoint.locate("demo")
     weights = _weights(trained)
     model = Qwen3VLForConditionalGeneration.from_pretrained(demo, dtype=torch.bfloat16)

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from pathlib import Path
 from random import Random
 
@@ -120,6 +120,7 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
     if workers == 1:
         yield from (draw_group(output_dir, order) for order in wanted)
         return
+    _start_quiet_tracker()
     # Spawned, not forked: a fork of a process that runs torch's threads can hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _tie_to_parent)
     try:
@@ -130,6 +131,22 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_quiet_tracker() -> None:
+    """Starts multiprocessing's tracker, which removes the semaphores of a killed process, without its warning of that.
+
+    It would stand behind the `interrupted` of the command.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _tie_to_parent() -> None:

@@ -17,7 +17,7 @@ from yanshou.engines.scripted import ScriptedEngine
 from yanshou.engines.workers import worker as module
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply
 from yanshou.engines.workers.worker import Worker
-from yanshou.errors import CheckpointError, PhotoError
+from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.requirements import installed
 from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings, WorkerSettings
@@ -174,6 +174,14 @@ def test_a_stop_that_comes_between_two_steps_of_a_call_leaves_nothing_queued(
     while not reply.stopped and time.monotonic() < deadline:
         reply = worker.exchange((), 0)
     assert reply.stopped
+
+
+def test_an_engine_that_cannot_be_made_names_its_host(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other hosts may have other GPUs."""
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu-2")
+    given = settings(tiny).model_copy(update={"quantize": "fp8", "dtype": "bfloat16"})
+    with pytest.raises(UsageError, match=r"^the worker on gpu-2: --quantize fp8 needs a GPU of compute capability 8"):
+        Worker(given)
 
 
 def test_an_error_of_the_engine_is_raised_by_the_call_and_the_worker_lives_on(

@@ -165,6 +165,14 @@ def test_one_process_serves_a_store(path: Path) -> None:
     Store.open(path).close()
 
 
+def test_a_name_that_no_file_can_have_is_an_error_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(InputError, match="there is no such store"):
+        read_snapshot(path)
+    with pytest.raises(OutputError, match=r"cannot be locked: .*File name too long"):
+        Store.open(path)
+
+
 def test_export_needs_a_store(path: Path) -> None:
     with pytest.raises(InputError, match="there is no such store"):
         read_snapshot(path)

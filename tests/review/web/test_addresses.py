@@ -1,5 +1,6 @@
 """Where the page is served, and under which names."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -63,6 +64,17 @@ def test_port_of_a_start_that_still_imports() -> None:
     bound, address = listen("127.0.0.1", 0)
     with closing(bound), pytest.raises(RunError, match="Address already in use"):
         listen("127.0.0.1", address.port)
+
+
+def test_address_of_a_family_that_the_system_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `ipv6.disable=1`, which a test cannot boot."""
+
+    def without_ipv6(*arguments: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(addresses.socket, "socket", without_ipv6)
+    with pytest.raises(RunError, match=r"port 1 of ::1 cannot be used: .*This system has no such addresses"):
+        listen("::1", 1)
 
 
 def test_address_of_another_machine() -> None:

@@ -25,9 +25,10 @@ from yanshou.engines.continuous.capacity import (
     CapacityPlanner,
     MemoryBudget,
     RequestBounds,
+    plan_capacity,
 )
 from yanshou.engines.continuous.fp8.loading import load_fp8_model
-from yanshou.engines.continuous.fp8.plan import Fp8Plan, check_fp8
+from yanshou.engines.continuous.fp8.plan import Fp8Plan, check_fp8, checkpoint_fault
 from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 NAME = "continuous"  # in run.json
 DYNAMIC_ROPES = ("dynamic", "longrope")  # rope types whose angles depend on the largest position in a batch
+FEW_SLOTS = 8  # with fewer, a GPU reads all weights for a handful of tokens per step
 SPARE_TEXT_TOKENS = 4_096  # added to a text-only run's longest prompt, which is the longest in characters only
 
 
@@ -76,17 +78,18 @@ class ContinuousEngine(Qwen3VLBackend):
         super().__init__(settings)
         self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype) if settings.quantize == "fp8" else None
         if settings.kv_cache == "fp8":
-            check_fp8("--kv-cache fp8", self.folder, self.device, self.dtype)
+            check_fp8("--kv-cache fp8", self.device, self.dtype)
         if is_moe(self.folder):
             raise CheckpointError(
                 f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
-                "Use --engine transformers."
+                f"{_with_transformers(settings, 'Use')}."
             )
         self.planner = CapacityPlanner(self.memory_budget)
         self._counters = Counters()
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[ModelInput, PrefillBatch] | None = None
         self._stopped = self._generating = False
+        self._has_warned, self._warnings = False, list[str]()
 
     # ---- what run.json records ----
 
@@ -104,7 +107,10 @@ class ContinuousEngine(Qwen3VLBackend):
         same_place = {"engine": NAME, "device": super().environment()["device"]}.items()
         self.planner.pin(next((earlier for earlier in run.earlier if earlier.items() >= same_place), {}))
         current = self._runner.capacity if self._runner else None
-        capacity = self.planner.plan_run(self._run_bounds(run), current)
+        bounds = self._run_bounds(run)
+        capacity = self.planner.plan_run(bounds, current)
+        if not run.earlier:  # a resume keeps to 16 bits
+            self._warn_of_few_slots(bounds)
         if self._runner and current is not capacity:
             self._runner.close()  # now, and not in the middle of the run
 
@@ -119,6 +125,25 @@ class ContinuousEngine(Qwen3VLBackend):
         return RequestBounds(
             prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len
         )
+
+    def _warn_of_few_slots(self, bounds: RequestBounds) -> None:
+        """Warns, once, where FP8 would leave memory for many slots and 16 bits leave it for few."""
+        if self._has_warned or self.fp8 or self.dtype != torch.bfloat16 or devices.lacks_fp8(self.device):
+            return
+        in_16_bits = plan_capacity(self.memory_budget(), bounds).slots
+        if in_16_bits >= FEW_SLOTS or checkpoint_fault(self.folder):
+            return
+        in_fp8 = plan_capacity(self._memory_budget(Fp8Plan(self.dtype)), bounds).slots
+        if in_fp8 >= FEW_SLOTS:
+            self._has_warned = True
+            slots = f"{in_16_bits} slot{'' if in_16_bits == 1 else 's'}"
+            self._warnings.append(
+                f"the weights in 16 bits leave GPU memory for {slots}; with --quantize fp8 there would be {in_fp8}"
+            )
+
+    def take_warnings(self) -> list[str]:
+        warnings, self._warnings = self._warnings, []
+        return warnings
 
     def environment(self) -> dict[str, Any]:
         capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)
@@ -217,20 +242,25 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def memory_budget(self) -> MemoryBudget:
         """What the checkpoint may use of the device. Loads no weights."""
+        return self._memory_budget(self.fp8)
+
+    def _memory_budget(self, fp8: Fp8Plan | None) -> MemoryBudget:
         total = torch.cuda.get_device_properties(self.device).total_memory if self.device.type == "cuda" else None
         weight_bytes = self.parameter_count * self.dtype.itemsize  # the files may have another dtype
         config = load_config(self.folder)
-        if self.fp8:
-            weight_bytes -= self.fp8.saved_bytes(config)
+        if fp8:
+            weight_bytes -= fp8.saved_bytes(config)
         return MemoryBudget(
-            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, self.fp8 is not None,
+            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, fp8 is not None,
             self.settings.kv_cache == "fp8",
         )  # fmt: skip
 
 
 def _with_transformers(settings: EngineSettings, use: str) -> str:
     """The advice to take the other engine, which runs nothing in FP8. `use`: its verb."""
-    return f"{use} --engine transformers" + ("" if settings.quantize == "none" else ", and leave --quantize out")
+    in_fp8 = {"--quantize": settings.quantize, "--kv-cache": settings.kv_cache}
+    out = " and ".join(option for option, value in in_fp8.items() if value == "fp8")
+    return f"{use} --engine transformers" + (f", and leave {out} out" if out else "")
 
 
 def _unsupported(config: Any, device: torch.device) -> Iterator[str]:

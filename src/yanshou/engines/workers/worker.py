@@ -17,9 +17,10 @@ from os import getpid
 from pathlib import Path
 
 from yanshou.engines import load_engine
-from yanshou.engines.base import Answer, Failure, Request, RunPlan, closing_answers
+from yanshou.engines.base import Answer, Engine, Failure, Request, RunPlan, closing_answers
 from yanshou.engines.workers.feed import Feed
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
+from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings, WorkerSettings
 from yanshou.version import __version__
 
@@ -29,6 +30,14 @@ MAX_LINGER_S = 0.25  # … and so long while many requests are queued
 PACKAGES = ("torch", "triton", "transformers")  # whose versions an answer may depend on
 
 logger = logging.getLogger(__name__)
+
+
+def _load_engine(settings: EngineSettings) -> Engine:
+    """The engine. Its refusal names this host: another GPU, or another folder, may be there than elsewhere."""
+    try:
+        return load_engine(settings)
+    except (UsageError, CheckpointError) as error:
+        raise type(error)(f"the worker on {socket.gethostname()}: {error}") from error
 
 
 @contextmanager
@@ -49,7 +58,7 @@ class Worker:
     """One engine, its thread and its requests. `threads`: of torch on a CPU; None: torch's own choice."""
 
     def __init__(self, settings: EngineSettings, threads: int | None = None) -> None:
-        self._engine = load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
+        self._engine = _load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
         if threads and (torch := sys.modules.get("torch")):  # an engine that runs no model does not import it
             torch.set_num_threads(threads)
         self._changed = threading.Condition()  # guards all that follows

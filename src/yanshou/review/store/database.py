@@ -90,7 +90,7 @@ def check_before_lock(path: Path) -> None:
     A store whose last words are in its log looks older than it is here: `open_to_write` looks again.
     """
     _check_place(path)
-    if path.exists():
+    if _exists(path):
         with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1")) as connection:
             _is_blank(path, connection)
 
@@ -143,7 +143,7 @@ def read_store(path: Path, read: Callable[[sqlite3.Connection], Found]) -> Found
 def _open_to_read(path: Path, *, alone: bool) -> Database:
     """`alone`: nobody writes, so that SQLite needs no files beside the store."""
     _check_place(path)
-    if not path.exists():
+    if not _exists(path):
         raise InputError(
             f"{printable(path)}: there is no such store. Give the file that `yanshou review --store` made."
         )
@@ -188,6 +188,10 @@ def _check_place(path: Path) -> None:
             f"{printable(path)}: the file has a second name (a hard link), under which SQLite would not find its log. "
             "Copy it, and give the copy as --store."
         )
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises for a name that is too long
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

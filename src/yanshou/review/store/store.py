@@ -35,10 +35,9 @@ from yanshou.review.store.queue import GroupToRead, MachineSide, NextGroups, Que
 from yanshou.review.store.readings import Role
 from yanshou.review.store.sessions import SignedIn
 from yanshou.schema.audit import Audit
+from yanshou.settings.review import SECOND_SHARE, SEED
 from yanshou.storage.lock import Lock
 from yanshou.text import printable
-
-SEED, SECOND_SHARE = 0, 0.1  # of a store that is made without
 
 
 class Store:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 from urllib.parse import quote
 
 from yanshou.errors import RunError
@@ -28,6 +29,7 @@ CURES = {
     errno.EADDRINUSE: "Another program uses the port, perhaps another `yanshou review`. End that, or choose another "
     "--port.",
     errno.EACCES: "Ports below 1024 are for the system's own programs. Choose a higher --port.",
+    errno.EAFNOSUPPORT: "This system has no such addresses, perhaps no IPv6. Give another --host.",
     errno.EADDRNOTAVAIL: "This machine does not have the address. `ip address` lists its addresses; 0.0.0.0 means all.",
 }
 
@@ -68,18 +70,26 @@ def listen(host: str, port: int) -> tuple[socket.socket, Address]:
         raise RunError(
             f"--host {printable(host)}: no such address: {error}. Give an address of this machine."
         ) from error
-    bound = socket.socket(family, kind, protocol)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the port stays taken for a minute
-        bound.bind(where)
-        bound.listen(BACKLOG)  # from now on another start is refused
+        bound = _bound(socket.socket(family, kind, protocol), where)
     except OSError as error:
-        bound.close()
         raise RunError(
             f"port {port} of {printable(host)} cannot be used: {os.strerror(error.errno or 0)}. "
             f"{CURES.get(error.errno or 0, 'Choose another --host or --port.')}"
         ) from error
     return bound, Address(host, bound.getsockname()[1])
+
+
+def _bound(made: socket.socket, where: Any) -> socket.socket:
+    """The socket, listening; `where` is an address of its family. It is closed where that fails. Raises OSError."""
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else the port stays taken for a minute
+        made.bind(where)
+        made.listen(BACKLOG)  # from now on another start is refused
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _is_unspecified(host: str) -> bool:

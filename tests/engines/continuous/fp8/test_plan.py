@@ -14,7 +14,9 @@ from support.requests import SHORT, answers, mixed
 from support.stage_a_runs import run_file
 from transformers import Qwen3VLConfig
 
-from yanshou.engines import Completion, Request, device, load_engine
+from yanshou.engines import Completion, Prompt, Request, device, load_engine
+from yanshou.engines.base import RunPlan
+from yanshou.engines.continuous.capacity import MemoryBudget, RequestBounds
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.plan import Fp8Plan
 from yanshou.errors import CheckpointError, UsageError
@@ -24,6 +26,13 @@ from yanshou.world.scene import random_scene
 
 BF16, CPU, GPU = torch.bfloat16, torch.device("cpu"), torch.device("cuda", 0)
 BIASED = {"attention_bias": True}
+THIRTY_TWO_B = Qwen3VLConfig(
+    text_config={
+        "hidden_size": 5_120, "intermediate_size": 25_600, "num_hidden_layers": 64, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "head_dim": 128,
+    },
+    vision_config={"depth": 27, "hidden_size": 1_152, "intermediate_size": 4_304, "out_hidden_size": 5_120},
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -59,7 +68,7 @@ def test_an_older_gpu_is_refused(tiny: Path) -> None:
         Fp8Plan.of(tiny, GPU, BF16)
     assert str(caught.value) == (
         "--quantize fp8 needs a GPU of compute capability 8.9 or later, and NVIDIA A100 has compute capability 8.0. "
-        "Leave it out, or choose another GPU with --device."
+        "Leave it out, or choose another GPU."
     )
 
 
@@ -139,16 +148,31 @@ def test_the_plan_knows_the_bytes_of_the_model(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_at_the_shape_of_32b() -> None:
-    text = {
-        "hidden_size": 5_120, "intermediate_size": 25_600, "num_hidden_layers": 64, "num_attention_heads": 64,
-        "num_key_value_heads": 8, "head_dim": 128,
-    }  # fmt: skip
-    vision = {"depth": 27, "hidden_size": 1_152, "intermediate_size": 4_304, "out_hidden_size": 5_120}
-    config = Qwen3VLConfig(text_config=text, vision_config=vision)
     layers = 64 * (10_240 * 5_120 + 5_120 * 8_192 + 51_200 * 5_120 + 5_120 * 25_600)
     tower = 27 * (3_456 + 1_152 + 2 * 4_304) * 1_152
     scales = 4 * (64 * (10_240 + 5_120 + 51_200 + 5_120) + 27 * (3_456 + 1_152 + 4_304 + 1_152))
-    assert Fp8Plan(BF16).saved_bytes(config) == layers + tower - scales
+    assert Fp8Plan(BF16).saved_bytes(THIRTY_TWO_B) == layers + tower - scales
+
+
+@pytest.mark.usefixtures("emulated")
+def test_a_run_with_few_slots_says_once_how_many_fp8_would_give(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos of the default budget at the shape of 32B, on a card of 80 GB, of which 97 % are reported."""
+
+    def budget(engine: ContinuousEngine, fp8: Fp8Plan | None) -> MemoryBudget:
+        weight_bytes = 35_120_000_000 if fp8 else 66_700_000_000
+        return MemoryBudget(THIRTY_TWO_B, BF16, weight_bytes, int(0.97 * 80 * 2**30), 0.9, fp8 is not None)
+
+    bounds = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)
+    monkeypatch.setattr(ContinuousEngine, "_memory_budget", budget)
+    monkeypatch.setattr(ContinuousEngine, "_run_bounds", lambda *_: bounds)
+    new, resumed = (RunPlan(Prompt("", ""), photos=True, earlier=earlier) for earlier in ([], [{"slots": 1}]))
+    said = "the weights in 16 bits leave GPU memory for 1 slot; with --quantize fp8 there would be 96"
+    for given, plan, warnings in (("none", new, [said]), ("none", resumed, []), ("fp8", new, [])):
+        engine = ContinuousEngine(quantized(tiny, quantize=given))
+        engine.prepare_run(plan)
+        assert engine.take_warnings() == warnings
+        engine.prepare_run(plan)
+        assert engine.take_warnings() == []
 
 
 @pytest.mark.usefixtures("emulated")

@@ -27,9 +27,9 @@ class Fp8Plan:
     @classmethod
     def of(cls, folder: Path, device: torch.device, dtype: torch.dtype) -> "Fp8Plan":
         """The plan for a folder of whole weights. Raises UsageError and CheckpointError where it cannot run in FP8."""
-        check_fp8("--quantize fp8", folder, device, dtype)
-        for fault in _width_faults(load_config(folder)):
-            raise CheckpointError(f"{folder}: {fault}. Leave --quantize out.")
+        if fault := checkpoint_fault(folder):
+            raise CheckpointError(fault)
+        check_fp8("--quantize fp8", device, dtype)
         return cls(dtype)
 
     @property
@@ -46,14 +46,20 @@ class Fp8Plan:
         return saved
 
 
-def check_fp8(option: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-    """Raises UsageError and CheckpointError where this option, with its value fp8, cannot be had."""
+def checkpoint_fault(folder: Path) -> str:
+    """Why whole weights run in FP8 on no GPU, with the cure; "" where they do. Raises CheckpointError."""
     if is_moe(folder):
-        name = option.split()[0]
-        raise CheckpointError(f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave {name} out.")
+        fault = "a mixture of experts (MoE), which does not run in FP8"
+    else:
+        fault = next(_width_faults(load_config(folder)), "")
+    return f"{folder}: {fault}. Leave --quantize out." if fault else ""
+
+
+def check_fp8(option: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Raises UsageError where this option, with its value fp8, cannot be had."""
     if reason := devices.lacks_fp8(device):
         needed = ".".join(map(str, devices.FP8_CAPABILITY))
-        cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU with --device."
+        cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU."
         raise UsageError(f"{option} needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
     if dtype != torch.bfloat16:
         name = str(dtype).removeprefix("torch.")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from itertools import pairwise
@@ -27,6 +28,10 @@ def main() -> None:
 def train(output: Path, given: dict[str, str], does: str) -> None:
     if does == "fail":
         raise ValueError("generation_batch_size (6) must be evenly divisible by num_generations (4).")
+    if does == "fail as one of two":  # what torchrun writes comes last
+        sys.exit("[rank1]: ValueError: generation_batch_size (6) must be even.\n…errors.ChildFailedError: \n=====")
+    if does == "start another":
+        start_another(output)
     cache = Path(os.environ["MODELSCOPE_CACHE"]) / "datasets"
     cache.mkdir(parents=True)  # fails where an earlier training has left rows
     begin = int(given.get("--resume_from_checkpoint", "-0").rpartition("-")[2])
@@ -39,6 +44,12 @@ def train(output: Path, given: dict[str, str], does: str) -> None:
             time.sleep(60)  # in the middle of writing checkpoint-2
         (folder / "trainer_state.json").write_text("{}")
     log(output, {"train_runtime": 1.0, "global_step/max_steps": f"{STEPS}/{STEPS}"})
+
+
+def start_another(output: Path) -> None:
+    """As torchrun does: a trainer in a session of its own, here one that takes a while to end with its input."""
+    code = "import sys, time; sys.stdin.read(); time.sleep(0.3); open(sys.argv[1], 'x')"
+    subprocess.Popen([sys.executable, "-c", code, str(output / "ended")], start_new_session=True)
 
 
 def log(output: Path, line: dict[str, object]) -> None:
