@@ -233,6 +233,12 @@ def test_keys_and_values_in_fp8_are_refused_on_a_cpu(tiny: Path) -> None:
 
 
 @pytest.mark.usefixtures("emulated")
+def test_a_mixture_of_experts_takes_the_other_engine_without_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Use --engine transformers, and leave --kv-cache out\.$"):
+        load_engine(quantized(write_moe(tmp_path), quantize="none", kv_cache="fp8"))
+
+
+@pytest.mark.usefixtures("emulated")
 def test_a_resume_keeps_it_and_another_is_refused(tmp_path: Path) -> None:
     group = tmp_path / "in" / SHIELD / "审核通过" / "QC-1"
     group.mkdir(parents=True)
