@@ -233,9 +233,9 @@ def test_keys_and_values_in_fp8_are_refused_on_a_cpu(tiny: Path) -> None:
 
 
 @pytest.mark.usefixtures("emulated")
-def test_a_mixture_of_experts_takes_the_other_engine_without_it(tmp_path: Path) -> None:
+def test_a_mixture_of_experts_takes_the_other_engine_without_it(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"Use --engine transformers, and leave --kv-cache out\.$"):
-        load_engine(quantized(write_moe(tmp_path), quantize="none", kv_cache="fp8"))
+        load_engine(quantized(write_moe(tiny, tmp_path / "moe"), quantize="none", kv_cache="fp8"))
 
 
 @pytest.mark.usefixtures("emulated")
