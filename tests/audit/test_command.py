@@ -76,6 +76,12 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path, decisions: li
     assert result.exit_code == 1
     assert "x: cannot be written: File name too long. " in result.stderr
 
+    before = decisions[0].read_bytes()
+    result = draw(decisions[0], decisions)
+    assert result.exit_code == 1
+    assert "Where it was never an audit, give another --output." in result.stderr
+    assert decisions[0].read_bytes() == before
+
 
 def test_the_draw_is_the_same_on_every_machine_and_version(tmp_path: Path, decisions: list[Path]) -> None:
     first = [f"{group.mission} {group.label_given} {group.group_id}" for group in drawn(tmp_path, decisions, 4).groups]

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from click.testing import CliRunner
@@ -107,7 +108,7 @@ def test_a_second_signal_ends_a_run_at_once(
     run.gone_after()
 
 
-def test_an_error_of_a_worker_is_one_line_and_the_status_of_a_run_without_workers(start: Start, tmp_path: Path) -> None:
+def test_an_error_of_a_worker_is_that_of_a_run_without_workers_and_names_its_host(start: Start, tmp_path: Path) -> None:
     (tmp_path / "in" / SHIELD / "QC-1").mkdir(parents=True)
     (tmp_path / "in" / SHIELD / "QC-1" / "1.jpg").write_bytes(b"")
     (tmp_path / "script.json").write_text(json.dumps({"answers": 1}), encoding="utf-8")
@@ -117,8 +118,8 @@ def test_an_error_of_a_worker_is_one_line_and_the_status_of_a_run_without_worker
         run = start(tmp_path / "out", "summarize", "--input-dir", tmp_path / "in", "--mission", SHIELD, *given, *more)
         assert run.wait() == 1
         tails.append(run.tail().splitlines()[-1])
-    assert tails[0] == tails[1]
     assert tails[0].startswith("error: ")
+    assert tails[1] == tails[0].replace("error: ", f"error: the worker on {gethostname()}: ", 1)
 
 
 def test_all_is_for_gpus(tmp_path: Path) -> None:

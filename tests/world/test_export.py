@@ -36,7 +36,9 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
         result = CliRunner().invoke(main, [demo, str(tmp_path)])
 
         assert result.exit_code == 1
-        assert "this is no file of a checkpoint, and the folder would be replaced. Give a new folder" in result.stderr
+        assert (
+            "this is not a file of a checkpoint, and the folder would be replaced. Give a new folder" in result.stderr
+        )
         assert (tmp_path / name).exists()
 
 

@@ -159,7 +159,10 @@ def test_the_loop_runs_every_step_once_and_prints_the_figures(recorder: Recorder
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--answers", "100", "--micro-batch", "32"], "--answers 100 is no multiple of --micro-batch 32. Change one"),
+        (
+            ["--answers", "100", "--micro-batch", "32"],
+            "--answers 100 is not a multiple of --micro-batch 32. Change one",
+        ),
         (["--seeds", "0 1 0"], "--seeds is '0 1 0': give different whole numbers with spaces between them"),
         (["--seeds", "0,1"], "--seeds is '0,1': give different whole numbers with spaces between them"),
         (["--steps", "0"], "--steps is 0: input should be greater than 0."),

@@ -148,7 +148,7 @@ def test_the_command_trains_and_resumes(new_tiny: Callable[[str], Path]) -> None
     assert (folder / "training.jsonl").read_bytes() == figures
 
 
-def test_training_on_verdicts_alone_is_saved_and_resumes(new_tiny: Callable[[str], Path]) -> None:
+def test_training_on_verdicts_alone_resumes_and_a_damaged_state_is_named(new_tiny: Callable[[str], Path]) -> None:
     """The vision tower gets no gradient, so its optimizer has no state."""
     plan = replace(PLAN, output_dir=new_tiny("verdicts"), steps=1, verdict_share=1.0)
     trainer = Trainer(plan)
@@ -159,14 +159,10 @@ def test_training_on_verdicts_alone_is_saved_and_resumes(new_tiny: Callable[[str
     assert not any(name.startswith("step.model.visual.") for name in _state(plan.output_dir))
     assert {int(one["step"]) for one in state} == {1}
 
-
-def test_a_damaged_state_is_named_in_one_line(new_tiny: Callable[[str], Path]) -> None:
-    folder = new_tiny("damaged")
-    (folder / STATE).write_bytes(b"torn")
-    result = CliRunner().invoke(main, ["--output-dir", str(folder), "--device", "cpu", "--workers", "0"])
-
+    (plan.output_dir / STATE).write_bytes(b"torn")
+    result = CliRunner().invoke(main, ["--output-dir", str(plan.output_dir), "--device", "cpu", "--workers", "0"])
     assert result.exit_code == 1
-    assert f"Error: {folder / STATE}: not a whole safetensors file (" in result.stderr
+    assert f"Error: {plan.output_dir / STATE}: not a whole safetensors file (" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,17 @@ def _write(audit: Audit, path: Path) -> Audit:
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            return _same_as(read_audit(path), audit, path)
+            return _same_as(_read_output(path), audit, path)
     replace_file(path, dump_line(audit, indent=1))
     return audit
+
+
+def _read_output(path: Path) -> Audit:
+    """The audit in the place of the output. Raises DamagedFileError where something else is there."""
+    try:
+        return read_audit(path)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error} Where it was never an audit, give another --output.") from error
 
 
 def _same_as(known: Audit, audit: Audit, path: Path) -> Audit:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from yanshou.errors import UsageError
 from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.figures import EvaluationFigures
-from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
+from yanshou.evaluate.judged_groups import JudgedGroup, JudgedGroups, read_judged
 from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings, unfounded
 from yanshou.evaluate.promises import Promises, find_promises
@@ -122,8 +122,7 @@ def evaluate(
     `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `labels`: labels files, whose latest
     row about a group replaces the folder's label in all figures. `allow_shared_photos`: lines of two labels may name
     the same photo, with a warning. `require_grounded`: the policy leaves groups to a person whose reason does not hold.
-    Raises UsageError for impossible options, and InputError or DamagedFileError for
-    files that cannot be used.
+    Raises UsageError for impossible options, and InputError or DamagedFileError for files that cannot be used.
     """
     settings = _settings(
         threshold=threshold, max_false_release=max_false_release, max_false_block=max_false_block, pooled=pooled,
@@ -135,11 +134,10 @@ def evaluate(
     runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
     judges = judges_of_missions(read.verdict_files, runs)
     groups = read.groups if settings.threshold is None else _apply_threshold(read.groups, settings.threshold)
-    promises, policy = find_promises(groups, settings), None
+    promises = find_promises(groups, settings)
+    policy = None
     if promises is not None:
-        files = read.labels.files if read.labels else ()
-        rules = {mission.name: as_json(mission.rule.to_dict()) for mission in missions} if require_grounded else None
-        policy = build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, files, rules)
+        policy = _policy(promises, groups, read, runs, only, missions if require_grounded else None)
         groups = decide_groups(groups, policy)
     parts = _by_mission(groups)
     judges = {name: judges[name] for name in parts}
@@ -169,6 +167,20 @@ def evaluate(
         ),
         runs=runs,
     )
+
+
+def _policy(
+    promises: Promises,
+    groups: Sequence[JudgedGroup],
+    read: JudgedGroups,
+    runs: Mapping[Path, RunRecord | None],
+    only: Sequence[Path],
+    by_rules_of: Missions | None,
+) -> Policy:
+    """The promises as a policy. `by_rules_of`: the missions by whose rules a reason must hold; None: it need not."""
+    labels = read.labels.files if read.labels else ()
+    rules = None if by_rules_of is None else {one.name: as_json(one.rule.to_dict()) for one in by_rules_of}
+    return build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, labels, rules)
 
 
 def _settings(**given: Any) -> ThresholdSettings:

@@ -95,7 +95,7 @@ def _only_judge(mission: str, paths: Sequence[Path], runs: Runs) -> Judge:
         if first.kind == other.kind == "unknown":
             raise InputError(
                 f"{mission}: who gave its verdicts is unknown for {paths[0]} and {path}, whose run files are missing "
-                "or name nobody, so two judges might be pooled. Give one file of verdicts per mission, "
+                "or name nobody, so verdicts of two judges might be mixed. Give one file of verdicts per mission, "
                 "evaluate them one at a time, each with its own --output-dir, or put the run files back beside them."
             )
         if keys := first.differs_from(other):

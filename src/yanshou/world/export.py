@@ -51,8 +51,8 @@ def _check_target(target: Path) -> None:
     for path in target.iterdir() if there == target else ():
         if path.suffix not in SUFFIXES or path.is_dir():
             raise OutputError(
-                f"{printable(path)}: this is no file of a checkpoint, and the folder would be replaced. Give a new "
-                "folder, or one that holds a checkpoint only."
+                f"{printable(path)}: this is not a file of a checkpoint, and the folder would be replaced. Give a "
+                "new folder, or one that holds a checkpoint only."
             )
 
 

@@ -136,7 +136,7 @@ def _drawn(output_dir: Path, wanted: Sequence[Order], workers: int) -> Iterator[
 def _start_quiet_tracker() -> None:
     """Starts multiprocessing's tracker, which removes the semaphores of a killed process, without its warning of that.
 
-    It would stand behind the `interrupted` of the command.
+    The warning would be printed after the command's last line, `interrupted`.
     """
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker:UserWarning")))

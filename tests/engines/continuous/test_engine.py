@@ -299,6 +299,16 @@ def test_it_holds_at_most_as_many_requests_as_it_says(tiny: Path, slots: int, ba
     assert most > engine.in_flight // 3  # a bound, and no wild guess
 
 
+def test_a_stopped_engine_answers_what_is_in_its_slots_and_nothing_more(tiny: Path) -> None:
+    engine = ContinuousEngine(settings(tiny, max_new_tokens=3))
+    engine.prepare_run(plan(SHORT, recorded(2, 4_096, 4_096)))
+    answered = engine.generate(photos(10, SHORT))
+    next(answered)
+    engine.stop()
+    assert len(list(answered)) < 4
+    assert list(engine.generate(photos(2))) == []
+
+
 @pytest.mark.parametrize("kind", [ContinuousEngine, TransformersEngine])
 def test_after_load_the_first_run_loads_nothing(
     tiny: Path, tmp_path: Path, kind: type[ContinuousEngine | TransformersEngine]

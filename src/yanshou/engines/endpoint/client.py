@@ -197,9 +197,8 @@ class Server:
         """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
         import openai
 
-        quick = self._client.with_options(
-            max_retries=1, timeout=self.patience.page_s
-        )  # a kept connection may have ended meanwhile
+        # One retry: a kept connection may have ended meanwhile.
+        quick = self._client.with_options(max_retries=1, timeout=self.patience.page_s)
         try:
             found: object = await quick.get(path, cast_to=object)
         except openai.APIStatusError as error:

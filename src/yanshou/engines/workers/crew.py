@@ -156,10 +156,8 @@ class Crew:
     def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
         seat.plan = plan
         self._impose(seat)
-        if (
-            seat.late and seat.plan and self._capacity is not None
-        ):  # meanwhile the others answer what it would keep waiting
-            self._call(seat, "load")
+        if seat.late and seat.plan and self._capacity is not None:
+            self._call(seat, "load")  # meanwhile the others answer what it would keep waiting
 
     def _impose(self, seat: Seat) -> None:
         """Plans once more where the worker's own plan is another than that of the others."""

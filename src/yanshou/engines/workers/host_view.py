@@ -19,9 +19,7 @@ class HostView:
 
     host: str
     versions: Mapping[str, str] = field(default_factory=dict)
-    fingerprints: Mapping[str, str] = field(
-        default_factory=dict
-    )  # of checkpoint and adapter; {} where there is a fault
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # of checkpoint, adapter; {} where there is a fault
     first_photo: str = ""  # its path and size; "" where none was asked for, or there is a fault
     faults: tuple[str, ...] = ()  # each with its cure
 

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable, Iterable
 
 LENGTH_S = 300.0
-MOST = (
-    20  # groups of one reader: a page holds two; without a limit one reader could keep the whole queue from all others
-)
+# Groups of one reader. A page holds two; without a limit one reader could keep the whole queue from all others.
+MOST = 20
 
 Clock = Callable[[], float]
 

@@ -76,7 +76,7 @@ class Settings(BaseModel):
     def _check_answers(self) -> Self:
         if self.answers % self.micro_batch:
             raise ValueError(
-                f"--answers {self.answers} is no multiple of --micro-batch {self.micro_batch}. Change one of the two"
+                f"--answers {self.answers} is not a multiple of --micro-batch {self.micro_batch}. Change one of the two"
             )
         return self
 
