@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from yanshou.missions.prompts import SUMMARY_USER_PROMPT as SUMMARY_USER_PROMPT
     from yanshou.missions.prompts import summary_prompt as summary_prompt
     from yanshou.pipeline.mission_result import MissionResult as MissionResult
-    from yanshou.report.files import evaluate_files as evaluate_files
+    from yanshou.report.evaluate_files import evaluate_files as evaluate_files
     from yanshou.schema.records import StageARecord as StageARecord
     from yanshou.schema.records import VerdictRecord as VerdictRecord
     from yanshou.settings import DatasetSettings as DatasetSettings
@@ -43,7 +43,7 @@ _MODULES = {  # module → its public names, those that are imported above for t
     "engines": ["load_engine"],
     "engines.scripted": ["ScriptedEngine"],
     "evaluate.evaluation": ["Evaluation"],
-    "report.files": ["evaluate_files"],
+    "report.evaluate_files": ["evaluate_files"],
     "inputs.discovery": ["Group"],
     "missions": ["load_missions"],
     "missions.prompts": ["SUMMARY_SYSTEM_PROMPT", "SUMMARY_USER_PROMPT", "summary_prompt"],

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,8 +13,8 @@ from rich.table import Table
 from yanshou.cli.run_table import run_table, started
 from yanshou.cli.tables import dataset_tables, evaluation_tables, score_tables
 from yanshou.evaluate import Counts, Evaluation
+from yanshou.evaluate.baseline_comparison import Comparison, Difference
 from yanshou.evaluate.calibration import Calibration
-from yanshou.evaluate.comparison import Comparison, Difference
 from yanshou.evaluate.figures import EvaluationFigures
 from yanshou.evaluate.judges import Judge
 from yanshou.evaluate.summaries import compare
@@ -25,6 +26,7 @@ from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
 from yanshou.stage_b.shortcut import Shortcut
+from yanshou.storage.place import Place
 
 
 def cells(tables: Sequence[Table], width: int = 160) -> list[list[str]]:
@@ -90,7 +92,8 @@ def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:
 
 
 def example(line: str, group: str, label: Label, tokens: int) -> Example:
-    return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", tokens)
+    place = Place(Path("a.jsonl"), 1)
+    return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", place, tokens)
 
 
 def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:

@@ -11,7 +11,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from support.judged_groups import judged_group
 
 from yanshou.evaluate.baselines import FEWEST, FOLDS, LearnedBaseline, folds, sets_of
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import Label
 from yanshou.stage_b.features import group_features
 

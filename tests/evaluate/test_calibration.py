@@ -10,7 +10,7 @@ from support.lines import GOOD, GROUNDING, fault, stage_a_line, verdict
 
 from yanshou.evaluate import Rate, evaluate
 from yanshou.evaluate.calibration import BINS, Calibration
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.missions import load_missions
 from yanshou.schema.records import Label
 

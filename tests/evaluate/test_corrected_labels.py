@@ -15,6 +15,7 @@ from yanshou.cli import main
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.schema.label_row import LabelsUsed
+from yanshou.settings import ThresholdSettings
 
 MISSIONS = load_missions()
 
@@ -64,7 +65,7 @@ def test_files_and_terminal_show_both_labels(judged: Path, labels: Path, tmp_pat
 
 
 def test_a_policy_counts_corrected_labels_and_names_the_files(judged: Path, labels: Path) -> None:
-    found = evaluate([judged], None, MISSIONS, labels=[labels], max_false_release=0.2)
+    found = evaluate([judged], None, MISSIONS, ThresholdSettings(max_false_release=0.2), labels=[labels])
     assert found.policy is not None
     source = found.policy.labels
     assert (source.folders, source.corrected) == (118, 2)  # QC-0 and QC-1

@@ -10,6 +10,7 @@ from support.lines import BAD, GOOD, GROUNDING, SHIELD, fault, stage_a_line, ver
 from yanshou.errors import UsageError
 from yanshou.evaluate import Rate, evaluate
 from yanshou.missions import load_missions
+from yanshou.settings import ThresholdSettings
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
@@ -55,7 +56,7 @@ def test_the_rules_and_always_pass_have_the_same_groups(files: list[Path]) -> No
 def test_with_a_threshold_the_verdict_is_pass_if_and_only_if_p_pass_reaches_it(
     files: list[Path], threshold: float, passing: str
 ) -> None:
-    result = evaluate(files[:1], None, MISSIONS, threshold=threshold)
+    result = evaluate(files[:1], None, MISSIONS, ThresholdSettings(threshold=threshold))
     passed = sorted(group.key.group_id[3:] for group in result.groups if group.verdict == "pass")
     assert "".join(passed) == passing
     assert [group.file_verdict for group in result.groups if group.key.group_id == "QC-2"] == ["fail"]
@@ -64,33 +65,13 @@ def test_with_a_threshold_the_verdict_is_pass_if_and_only_if_p_pass_reaches_it(
 
 
 def test_limits_leave_the_verdicts_as_written(files: list[Path]) -> None:
-    result = evaluate(files, None, MISSIONS, max_false_release=0.03)
+    result = evaluate(files, None, MISSIONS, ThresholdSettings(max_false_release=0.03))
     assert (result.threshold, result.overall) == (None, evaluate(files, None, MISSIONS).overall)
 
 
 def test_verdicts_of_the_rules_cannot_have_a_threshold(judged: Judged) -> None:
     with pytest.raises(UsageError, match=r"group QC-1 \(BBU接地线检查, pass\) has no p_pass.*Leave out --threshold"):
-        evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, threshold=0.5)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"threshold": 1.1},
-        {"threshold": float("nan")},
-        {"max_false_release": 0.0},
-        {"max_false_release": 1.0},
-        {"confidence": 1.0},
-        {"confidence": 1 - 1e-16},  # no interval can be computed for it
-        {"threshold": 0.5, "max_false_release": 0.1},
-        {"max_false_block": 0.0},
-        {"threshold": 0.5, "max_false_block": 0.1},
-        {"pooled": True},
-    ],
-)
-def test_impossible_options_are_wrong_usage(judged: Judged, options: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match=next(iter(options))):
-        evaluate([judged([verdict("QC-1")])], None, MISSIONS, **options)
+        evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, ThresholdSettings(threshold=0.5))
 
 
 def test_groups_without_labels_have_no_figures_and_give_a_warning(judged: Judged) -> None:
@@ -100,7 +81,7 @@ def test_groups_without_labels_have_no_figures_and_give_a_warning(judged: Judged
 
 
 def test_the_json_has_numbers_and_nulls(files: list[Path]) -> None:
-    result = evaluate(files, None, MISSIONS, max_false_release=0.03)
+    result = evaluate(files, None, MISSIONS, ThresholdSettings(max_false_release=0.03))
     found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert set(found["overall"]) == {"judged_by", "judge", "rules", "always_pass", "learned", "reasons"}
     assert found["missions"][SHIELD]["judge"]["false_release"]["share"] is None

@@ -12,7 +12,9 @@ from support.training_rows import write_dataset
 
 from yanshou.errors import DamagedFileError, InputError, UsageError
 from yanshou.evaluate import evaluate
-from yanshou.evaluate.judged_groups import NOT_JUDGED, JudgedGroup, read_judged
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_groups import read_judged
+from yanshou.evaluate.judged_set import NOT_JUDGED
 from yanshou.missions import load_missions
 from yanshou.schema.records import GroupKey
 

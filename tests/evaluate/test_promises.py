@@ -22,6 +22,7 @@ from yanshou.evaluate.promises import Promises, SidePromises
 from yanshou.evaluate.threshold import Promise, find_promise
 from yanshou.missions import load_missions
 from yanshou.schema.policy import Policy, policy_sha256
+from yanshou.settings import ThresholdSettings
 from yanshou.world.jobs import random_job
 
 MISSIONS = load_missions()
@@ -40,7 +41,7 @@ def clear(judged: Judged) -> Path:
 
 
 def decisions(file: Path, *more: Path, **options: Any) -> DecisionCounts:
-    found = evaluate([file, *more], None, MISSIONS, **options).all_decisions()
+    found = evaluate([file, *more], None, MISSIONS, ThresholdSettings(**options)).all_decisions()
     assert found is not None
     return found
 
@@ -59,9 +60,8 @@ def test_a_limit_on_false_blocks_alone_releases_nothing(clear: Path) -> None:
 def test_where_the_thresholds_cross_a_person_decides(judged: Judged) -> None:
     """Two fails of 100 are better than the passes, which would all be released; and blocked, with two passes lower."""
     far = [*groups("fail", 98, 0.1), *groups("fail", 2, 0.6, name="x"), *groups("pass", 98, 0.9)]
-    result = evaluate(
-        [judged([*far, *groups("pass", 2, 0.4, name="x")])], None, MISSIONS, max_false_release=0.1, max_false_block=0.1
-    )
+    limits = ThresholdSettings(max_false_release=0.1, max_false_block=0.1)
+    result = evaluate([judged([*far, *groups("pass", 2, 0.4, name="x")])], None, MISSIONS, limits)
     policy = result.policy
     assert policy is not None
     sides = policy.missions[GROUNDING]
@@ -78,7 +78,8 @@ def test_where_the_thresholds_cross_a_person_decides(judged: Judged) -> None:
 def test_groups_without_a_p_pass_or_a_verdict_go_to_a_person(judged: Judged) -> None:
     judged_groups = [*groups("pass", 50, 0.8), *groups("fail", 50, 0.2), *groups("pass", 3, None, name="x")]
     lines = [stage_a_line(one["group_id"], one["label"]) for one in judged_groups] + [stage_a_line("QC-1", "pass")]
-    result = evaluate([judged(judged_groups, lines, [fault("QC-1", "pass")])], None, MISSIONS, max_false_release=0.1)
+    file = judged(judged_groups, lines, [fault("QC-1", "pass")])
+    result = evaluate([file], None, MISSIONS, ThresholdSettings(max_false_release=0.1))
     assert result.all_decisions() is not None
     assert [group.decision for group in result.groups][-4:] == ["review"] * 4
     assert result.promises is not None
@@ -89,19 +90,19 @@ def test_groups_without_a_p_pass_or_a_verdict_go_to_a_person(judged: Judged) -> 
 
 def test_verdicts_of_the_rules_alone_have_no_promise(judged: Judged) -> None:
     with pytest.raises(UsageError, match=r"no other group has one.* Leave out --max-false-release"):
-        evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, max_false_block=0.1)
+        evaluate([judged([verdict("QC-1", p=None)])], None, MISSIONS, ThresholdSettings(max_false_block=0.1))
 
 
 def test_each_mission_has_its_own_promise_and_pooled_ones_share_it(clear: Path, judged: Judged) -> None:
     """Twenty fails are too few for a promise about one mission. Together with the other's fifty they are enough."""
     other = judged([*groups("pass", 30, 0.7, SHIELD), *groups("fail", 20, 0.3, SHIELD)], mission=SHIELD)
-    apart = evaluate([clear, other], None, MISSIONS, max_false_release=0.1)
+    apart = evaluate([clear, other], None, MISSIONS, ThresholdSettings(max_false_release=0.1))
     assert apart.promises is not None
     named = dict(apart.promises.each())
     assert [named[GROUNDING].threshold, named[SHIELD].threshold, named[SHIELD].missing] == [0.5, None, 21]
     assert (apart.promises.made, apart.promises.asked, apart.promises.tested) == (1, 2, 1)
     assert apart.decisions()[SHIELD].review == Rate(50, 50)
-    pooled = evaluate([clear, other], None, MISSIONS, max_false_release=0.1, pooled=True)
+    pooled = evaluate([clear, other], None, MISSIONS, ThresholdSettings(max_false_release=0.1, pooled=True))
     assert pooled.promises is not None
     ((mission, promise),) = pooled.promises.each()
     assert (mission, promise.threshold, promise.errors) == (None, 0.5, Rate(0, 70))
@@ -114,7 +115,7 @@ def test_each_mission_has_its_own_promise_and_pooled_ones_share_it(clear: Path, 
 
 def test_what_is_unknown_of_several_missions_is_one_warning(clear: Path, judged: Judged) -> None:
     other = judged(groups("pass", 9, 0.7, SHIELD), mission=SHIELD)
-    warnings = evaluate([clear, other], None, MISSIONS, max_false_release=0.1).warnings
+    warnings = evaluate([clear, other], None, MISSIONS, ThresholdSettings(max_false_release=0.1)).warnings
     (warning,) = (line for line in warnings if "no run file says what made the summaries" in line)
     assert warning.startswith(f"{GROUNDING}, {SHIELD}: ")
 
@@ -124,13 +125,15 @@ def test_missions_of_two_judges_share_no_threshold(clear: Path, judged: Judged) 
     amend(clear, checkpoint="4f0c")
     amend(other, checkpoint="77aa")
     with pytest.raises(UsageError, match="--pooled: the missions were judged by different judges"):
-        evaluate([clear, other], None, MISSIONS, max_false_release=0.1, pooled=True)
-    assert evaluate([clear, other], None, MISSIONS, max_false_release=0.1).policy is not None
+        evaluate([clear, other], None, MISSIONS, ThresholdSettings(max_false_release=0.1, pooled=True))
+    assert evaluate([clear, other], None, MISSIONS, ThresholdSettings(max_false_release=0.1)).policy is not None
 
 
 def test_the_policy_names_what_it_rests_on(clear: Path, tmp_path: Path) -> None:
     amend(clear, checkpoint="4f0c", threshold=0.5)
-    result = evaluate([clear], None, MISSIONS, max_false_release=0.1, max_false_block=0.1, confidence=0.9)
+    result = evaluate(
+        [clear], None, MISSIONS, ThresholdSettings(max_false_release=0.1, max_false_block=0.1, confidence=0.9)
+    )
     policy = result.policy
     assert policy is not None
     mission = policy.missions[GROUNDING]
@@ -157,7 +160,7 @@ def test_stage_a_files_of_one_mission_that_were_made_differently_make_no_policy(
         part.with_suffix(".run.json").write_text(json.dumps(run | {"settings": {"checkpoint": checkpoint}}))
     assert evaluate([file], parts, MISSIONS).policy is None
     with pytest.raises(InputError, match=r"were made differently \(checkpoint\)"):
-        evaluate([file], parts, MISSIONS, max_false_block=0.1)
+        evaluate([file], parts, MISSIONS, ThresholdSettings(max_false_block=0.1))
 
 
 def test_a_policy_names_the_digest_of_the_dataset_file_that_limits_it(clear: Path, tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_a_policy_names_the_digest_of_the_dataset_file_that_limits_it(clear: Pat
         for number in range(45)
     ]
     val = write_lines(tmp_path / "val.jsonl", rows)
-    policy = evaluate([clear], None, MISSIONS, max_false_release=0.1, only=[val]).policy
+    policy = evaluate([clear], None, MISSIONS, ThresholdSettings(max_false_release=0.1), only=[val]).policy
     assert policy is not None
     assert [(one.file, one.sha256) for one in policy.only] == [("val.jsonl", sha256(val.read_bytes()).hexdigest())]
     assert policy.missions[GROUNDING].groups == 90

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from support.lines import GROUNDING, SHIELD, stage_a_line, verdict
 
-from yanshou.errors import UsageError
 from yanshou.evaluate import Rate, evaluate
 from yanshou.evaluate.policy import to_json
 from yanshou.evaluate.reason_counts import ReasonCounts
 from yanshou.missions import load_missions
 from yanshou.schema.policy import Policy, policy_sha256
+from yanshou.settings import ThresholdSettings
 
 Judged = Callable[..., Path]
 MISSIONS = load_missions()
@@ -60,7 +60,8 @@ def test_the_json_has_the_counts_with_intervals(file: Path) -> None:
 
 
 def test_a_reason_is_checked_as_that_of_the_verdict_under_the_threshold(file: Path) -> None:
-    groups = {group.key.group_id: group for group in evaluate([file], None, MISSIONS, threshold=0.95).groups}
+    result = evaluate([file], None, MISSIONS, ThresholdSettings(threshold=0.95))
+    groups = {group.key.group_id: group for group in result.groups}
     assert {group.verdict for group in groups.values()} == {"fail"}
     check = groups["QC-1"].reason_check
     assert check
@@ -86,19 +87,19 @@ def test_a_policy_that_requires_grounded_reasons_leaves_the_others_to_a_person(
 ) -> None:
     file = many_groups(judged, reason)
     asked = {"max_false_release": 0.1, "max_false_block": 0.1}
-    result = evaluate([file], None, MISSIONS, **asked, require_grounded=True)
+    result = evaluate([file], None, MISSIONS, ThresholdSettings(**asked, require_grounded=True))
     counts = result.decisions()[GROUNDING]
     assert (counts.released.count, counts.blocked.count, counts.review.count) == (released, 50, 50 - released)
     assert result.unfounded() == 50 - released
-    without = evaluate([file], None, MISSIONS, **asked)
+    without = evaluate([file], None, MISSIONS, ThresholdSettings(**asked))
     assert (without.decisions()[GROUNDING].released.count, without.unfounded()) == (50, None)
     assert result.promises == without.promises
 
 
 def test_what_is_required_is_part_of_the_policy_and_of_its_digest(judged: Judged) -> None:
     file = many_groups(judged, TRUE)
-    asking = evaluate([file], None, MISSIONS, max_false_release=0.1, require_grounded=True).policy
-    plain = evaluate([file], None, MISSIONS, max_false_release=0.1).policy
+    asking = evaluate([file], None, MISSIONS, ThresholdSettings(max_false_release=0.1, require_grounded=True)).policy
+    plain = evaluate([file], None, MISSIONS, ThresholdSettings(max_false_release=0.1)).policy
     assert asking
     assert plain
     assert asking.require_grounded == {GROUNDING: MISSIONS.get(GROUNDING).rule.to_dict()}
@@ -107,11 +108,6 @@ def test_what_is_required_is_part_of_the_policy_and_of_its_digest(judged: Judged
     assert content["sha256"] == policy_sha256(content)
     assert policy_sha256({**content, "require_grounded": {}}) != content["sha256"]
     assert Policy.model_validate(content) == asking
-
-
-def test_reasons_can_be_required_of_a_policy_only(file: Path) -> None:
-    with pytest.raises(UsageError, match=r"require_grounded.* needs .*max_false_release"):
-        evaluate([file], None, MISSIONS, require_grounded=True)
 
 
 def test_the_reasons_of_the_rules_are_grounded_in_every_mission(judged: Judged) -> None:

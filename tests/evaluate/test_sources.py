@@ -9,7 +9,8 @@ import pytest
 from support.lines import BAD, GROUNDING, SHIELD, stage_a_line, verdict, write_lines
 
 from yanshou.errors import DamagedFileError, InputError
-from yanshou.evaluate.judged_groups import JudgedGroup, read_judged
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_groups import read_judged
 from yanshou.missions import load_missions
 
 MISSIONS = load_missions()

@@ -8,6 +8,7 @@ from support.parsed_page import report
 from yanshou.evaluate import Counts, evaluate
 from yanshou.missions import load_missions
 from yanshou.report.curve import Curve, trade_off
+from yanshou.settings import ThresholdSettings
 
 MISSIONS = load_missions()
 
@@ -16,12 +17,12 @@ def test_the_curve_has_the_figures_of_every_threshold(report_files: list[Path]) 
     plain = evaluate(report_files[:1], None, MISSIONS)
     scores = [(g.p_pass, g.key.label == "fail") for g in plain.groups if g.key.label and g.p_pass is not None]
     for point in trade_off(scores, plain.overall.judge.human_passes, plain.overall.judge.human_fails)[1:]:
-        judge = evaluate(report_files[:1], None, MISSIONS, threshold=point.threshold).overall.judge
+        judge = evaluate(report_files[:1], None, MISSIONS, ThresholdSettings(threshold=point.threshold)).overall.judge
         assert (point.false_block, point.false_release) == (judge.false_block, judge.false_release)
 
 
 def test_the_mark_lies_on_the_curve(report_files: list[Path], tmp_path: Path) -> None:
-    result = evaluate(report_files[:1], None, MISSIONS, threshold=0.6)
+    result = evaluate(report_files[:1], None, MISSIONS, ThresholdSettings(threshold=0.6))
     curve = Curve.of(result.groups, 0.6)
     assert curve is not None
     judge: Counts = result.overall.judge

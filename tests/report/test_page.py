@@ -17,6 +17,7 @@ from yanshou.missions import load_missions
 from yanshou.report import assets, write_report
 from yanshou.report.order import worst_first
 from yanshou.report.translations import TRANSLATIONS
+from yanshou.settings import ThresholdSettings
 
 MISSIONS = load_missions()
 Judged = Callable[..., Path]
@@ -43,7 +44,7 @@ def test_the_worst_groups_come_first(report_files: list[Path]) -> None:
 
 
 def test_groups_near_the_threshold_come_first_among_the_others(report_files: list[Path]) -> None:
-    result = evaluate(report_files[:1], None, MISSIONS, threshold=0.85)
+    result = evaluate(report_files[:1], None, MISSIONS, ThresholdSettings(threshold=0.85))
     order = [(group.outcome, group.p_pass) for group in worst_first(result.groups, 0.85)]
     assert order[-4:] == [("no label", 0.8), ("release", 0.9), ("block", 0.6), ("block", 0.1)]
 

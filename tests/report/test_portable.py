@@ -15,7 +15,7 @@ from support.photos import photo_file
 
 from yanshou.report import page as page_module
 from yanshou.report import portable
-from yanshou.report.files import evaluate_files
+from yanshou.report.evaluate_files import evaluate_files
 from yanshou.settings import EvaluateSettings
 
 SEGMENTS = {0xC0, 0xC4, 0xDB, 0xE0}  # frame, tables and JFIF's own header: no EXIF, comment or profile

@@ -17,7 +17,7 @@ from yanshou.errors import OutputError
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.report import write_report
-from yanshou.report.files import evaluate_files
+from yanshou.report.evaluate_files import evaluate_files
 from yanshou.settings import EvaluateSettings
 
 MISSIONS = load_missions()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.judged_groups import judged_group
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.missions.rules import Decision as RuleDecision
 from yanshou.review.doubt import QueueRule
 from yanshou.review.store.imported_groups import Why

@@ -11,7 +11,7 @@ from support.judged_files import write_judged
 from support.lines import GOOD, GROUNDING, SHIELD, Line, fault, stage_a_line, verdict, write_lines
 
 from yanshou.errors import InputError, UsageError
-from yanshou.evaluate.judged_groups import NOT_JUDGED
+from yanshou.evaluate.judged_set import NOT_JUDGED
 from yanshou.missions import load_missions
 from yanshou.review.judged_files import NOT_DECIDED, FilesRead, read_files
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey

@@ -1,6 +1,7 @@
 """Guarantees of `yanshou.stage_b.card`: figures, contradictions and warnings."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from yanshou.missions import load_missions
 from yanshou.schema.prompt import Prompt
@@ -8,13 +9,15 @@ from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, build_card, find_contradictions
 from yanshou.stage_b.examples import Example
+from yanshou.storage.place import Place
 
 
 def example(
     *summaries: str, group: str = "QC-1", label: Label = "pass", mission: str = "甲", tokens: int = 9
 ) -> Example:
     texts = summaries or ("无关图片×1",)
-    return Example(mission, label, group, texts, tuple(map(str, range(len(texts)))), Prompt("", ""), "", tokens)
+    images = tuple(map(str, range(len(texts))))
+    return Example(mission, label, group, texts, images, Prompt("", ""), "", Place(Path("a.jsonl"), 1), tokens)
 
 
 def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:

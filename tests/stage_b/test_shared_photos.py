@@ -18,6 +18,7 @@ from support.stage_a_runs import run as summarize
 from yanshou.cli import main
 from yanshou.schema.records import StageARecord
 from yanshou.stage_b.shared_photos import PhotosOfGroup, find_shared_photos, twice_under_one_label
+from yanshou.storage.place import Place
 
 Line = dict[str, Any]
 OLD, NEW = "QC-TEMP-20240101-0000005", "QC-TEMP-20240101-0000006"
@@ -39,11 +40,11 @@ def line(group: str, label: str | None, images: list[str], *texts: str, mission:
 def found(*lines: Line) -> list[tuple[str, str, str]]:
     """The places of the two lines, and the name of the photo."""
     shared = find_shared_photos([photos(number, one) for number, one in enumerate(lines, 1)])
-    return [(one.one.group.place, one.other.group.place, one.other.path.rpartition("/")[2]) for one in shared]
+    return [(str(one.one.group.place), str(one.other.group.place), one.other.path.rpartition("/")[2]) for one in shared]
 
 
 def photos(number: int, one: Line) -> PhotosOfGroup:
-    return PhotosOfGroup.of(f"a.jsonl:{number}", StageARecord.model_validate(one))
+    return PhotosOfGroup.of(Place(Path("a.jsonl"), number), StageARecord.model_validate(one))
 
 
 # ---- which photos are the same ----

@@ -22,7 +22,7 @@ def groups(path: Path, *groups: tuple[str, str, str | None]) -> Path:
 
 def read(*paths: Path, any_mission: bool = False) -> list[tuple[str, str]]:
     return [
-        (place.rpartition("/")[2], str(record.key))
+        (f"{place.path.name}:{place.line}", str(record.key))
         for place, record in read_groups(paths, GroupRecord, KNOWN, any_mission=any_mission)
     ]
 

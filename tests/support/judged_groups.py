@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import GroupKey, Label
 
 

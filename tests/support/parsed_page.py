@@ -9,6 +9,7 @@ from typing import Any
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.report import write_report
+from yanshou.settings import ThresholdSettings
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}  # elements without an end tag
 
@@ -66,6 +67,6 @@ def read(path: Path) -> Page:
 
 def report(files: list[Path], output_dir: Path, lang: str = "zh", **options: Any) -> Page:
     """Evaluates files of verdicts, writes the report, and reads its page."""
-    path = write_report(evaluate(files, None, load_missions(), **options), output_dir, lang)
+    path = write_report(evaluate(files, None, load_missions(), ThresholdSettings(**options)), output_dir, lang)
     assert path == output_dir / "report.html"
     return read(path)

@@ -14,6 +14,7 @@ from yanshou.evaluate import JudgedGroup, evaluate
 from yanshou.missions import load_missions
 from yanshou.report.order import worst_first
 from yanshou.report.translations import TRANSLATIONS
+from yanshou.settings import ThresholdSettings
 
 THRESHOLD = 0.7
 FINGERPRINT = "4f0c" * 16
@@ -40,7 +41,7 @@ def written(files: list[Path], output_dir: Path, lang: str = "zh", threshold: fl
     command = ["evaluate", "--output-dir", output_dir, "--lang", lang, "--json", *limit, *files]
     result = CliRunner().invoke(main, list(map(str, command)), catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
-    groups = evaluate(files, None, load_missions(), threshold=threshold).groups
+    groups = evaluate(files, None, load_missions(), ThresholdSettings(threshold=threshold)).groups
     return Report(output_dir / "report.html", json.loads(result.stdout), groups, TRANSLATIONS[lang])
 
 

@@ -16,10 +16,11 @@ def compare(settings: CompareSettings, quiet: bool, as_json: bool) -> None:
     from yanshou.cli.compare_tables import comparison_tables, setting_lines
     from yanshou.cli.progress import progress
     from yanshou.cli.reporter import print_tables
-    from yanshou.compare import files, page
+    from yanshou.compare import page
+    from yanshou.compare.compare_files import CHANGES, compare_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
-        result = files.compare_files(settings, meter.update)
+        result = compare_files(settings, meter.update)
     print_warnings(result.warnings)
     if as_json:
         print_json(result.to_dict())
@@ -27,6 +28,6 @@ def compare(settings: CompareSettings, quiet: bool, as_json: bool) -> None:
         print_tables(comparison_tables(result))
         for line in setting_lines(result):
             say(line)
-        say(f"changes: {len(result.changes)}, all in {settings.output_dir / files.CHANGES}")
+        say(f"changes: {len(result.changes)}, all in {settings.output_dir / CHANGES}")
         everything = len(result.changes) <= settings.max_shown
         say(f"page: {settings.output_dir / page.NAME} (shows {'all' if everything else settings.max_shown} of them)")

@@ -23,7 +23,7 @@ from yanshou.evaluate.summaries import score
 from yanshou.missions import load_missions
 from yanshou.pipeline.mission_result import MissionResult, exit_status
 from yanshou.pipeline.stage import Stage
-from yanshou.report.files import evaluate_files
+from yanshou.report.evaluate_files import evaluate_files
 from yanshou.requirements import how_to_install
 from yanshou.review.web.packages import packages_are_there
 from yanshou.schema.records import StageARecord

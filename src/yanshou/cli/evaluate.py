@@ -22,9 +22,9 @@ def evaluate(settings: EvaluateSettings, quiet: bool, as_json: bool) -> int:
 
     With --max-false-release or --max-false-block it also finds the thresholds of a policy. Exit status 3: no
     threshold can be promised for a side of a mission."""
+    from yanshou.cli.policy_messages import promise_messages
     from yanshou.cli.progress import progress
-    from yanshou.cli.promises import promise_messages
-    from yanshou.report.files import evaluate_files
+    from yanshou.report.evaluate_files import evaluate_files
 
     with progress("thumbnails", "photos", shown=not (quiet or as_json)) as meter:
         result = evaluate_files(settings, meter.update)
@@ -51,7 +51,7 @@ def _warn_about_old_policy(result: "Evaluation", folder: Path) -> None:
 
 
 def _print_figures(result: "Evaluation") -> None:
-    from yanshou.cli.promises import decision_table
+    from yanshou.cli.policy_messages import decision_table
     from yanshou.cli.reporter import print_tables
     from yanshou.cli.tables import evaluation_tables
 
@@ -67,7 +67,7 @@ def _print_figures(result: "Evaluation") -> None:
 
 def _print_files(result: "Evaluation", settings: EvaluateSettings) -> None:
     """Where the files are, and what to run next."""
-    from yanshou.cli.promises import next_messages
+    from yanshou.cli.policy_messages import next_messages
     from yanshou.evaluate import policy
     from yanshou.report import csv_export, page, portable
 

@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from yanshou.engines.checkpoint.files import reading_weights
 from yanshou.engines.checkpoint.fp8 import Block, Scale
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.engines.weight_names import OF_THE_MODEL, full_name
 from yanshou.errors import CheckpointError
 

@@ -94,7 +94,7 @@ def load_weights(folder: Path, dtype: torch.dtype, attention: str) -> Any:
             output_loading_info=True,
         )  # fmt: skip
     if report["missing_keys"] or report["unexpected_keys"]:
-        for fault in name_faults(folder, config):
+        if fault := next(name_faults(folder, config), None):
             raise CheckpointError(fault)
         assert not report["missing_keys"], report["missing_keys"]
         logger.info("%s: %s are not part of the model", folder, sorted(report["unexpected_keys"])[:3])
@@ -146,7 +146,7 @@ def loading(folder: Path, faults: Callable[[Path], Iterator[str]] = checkpoint.f
     except Exception as error:  # tokenizers, which is written in Rust, raises a plain Exception
         if not isinstance(error, LOADING_ERRORS) and type(error) is not Exception:
             raise
-        for fault in chain(faults(folder), checkpoint.processor_faults(folder, largest=None)):
+        if fault := next(chain(faults(folder), checkpoint.processor_faults(folder, largest=None)), None):
             raise CheckpointError(fault) from error
         reason = " ".join(str(error).split())[:400]
         raise CheckpointError(

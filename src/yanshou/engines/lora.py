@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file
 
 from yanshou.engines.checkpoint.adapter import BY_TRAINER, WEIGHTS
-from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.errors import CheckpointError
 
 NAME = "default"  # of the adapter, in the names of peft's modules
@@ -47,7 +47,7 @@ def attach(model: Any, adapter: Path) -> Any:
     except ADAPTER_ERRORS as error:
         raise CheckpointError(f"{adapter}: {_size_mismatch(error) or f'{_reason(error)}. {BY_TRAINER}'}") from error
     weights = _load(adapter)
-    for fault in _faults(wrapped, set(weights), set(result.unexpected_keys)):
+    if fault := next(_faults(wrapped, set(weights), set(result.unexpected_keys)), None):
         raise CheckpointError(f"{adapter}: {fault}")
     for name, weight in weights.items():
         if not bool(weight.float().isfinite().all()):  # not defined for weights in FP8

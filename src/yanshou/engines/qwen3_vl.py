@@ -108,7 +108,7 @@ class Qwen3VLBackend:
     @cached_property
     def processor(self) -> Any:
         processor = load_processor(self.source.processor)
-        for fault in _processor_faults(processor, load_config(self.folder)):
+        if fault := next(_processor_faults(processor, load_config(self.folder)), None):
             raise CheckpointError(f"{self.source.processor}: {fault}")
         return processor
 

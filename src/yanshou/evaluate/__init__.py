@@ -10,7 +10,7 @@ is separate: it compares summaries with reference summaries.
 
 from yanshou.evaluate.evaluation import Evaluation, evaluate
 from yanshou.evaluate.figures import EvaluationFigures
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.promises import Promises
 from yanshou.evaluate.threshold import Promise, find_promise

@@ -24,7 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.photo_bands import band_of
 from yanshou.schema.records import GroupKey
 from yanshou.stage_b.features import CHARACTERS, NUMBERS, PHOTOS

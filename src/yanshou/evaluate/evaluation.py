@@ -1,6 +1,7 @@
 """The result of `yanshou evaluate`: figures of the judge and of baselines, on the same groups.
 
-    evaluation = evaluate([Path("out/挡风板安装检查_verdicts.jsonl")], None, load_missions(), threshold=0.9)
+    files = [Path("out/挡风板安装检查_verdicts.jsonl")]
+    evaluation = evaluate(files, None, load_missions(), ThresholdSettings(threshold=0.9))
     evaluation.overall.judge.false_release
     write_groups(evaluation.groups, Path("out"))
 
@@ -16,29 +17,25 @@ found; what holds elsewhere is their promise.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import Any, NamedTuple, Self
 
 from yanshou.errors import UsageError
 from yanshou.evaluate.decision_counts import DecisionCounts
 from yanshou.evaluate.figures import EvaluationFigures
-from yanshou.evaluate.judged_groups import JudgedGroup, JudgedGroups, read_judged
-from yanshou.evaluate.judges import judge_warnings, judges_of_missions, one_judge
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroups, read_judged
+from yanshou.evaluate.judges import Judge, judge_warnings, judges_of_missions, one_judge
 from yanshou.evaluate.policy import build_policy, decide_groups, unbound_warnings, unfounded
 from yanshou.evaluate.promises import Promises, find_promises
-from yanshou.evaluate.sources import read_run
-from yanshou.evaluate.training_groups import training_warnings
+from yanshou.evaluate.training_check import training_warnings
 from yanshou.evaluate.worth import Worth, learned_verdicts, worth_warnings
 from yanshou.missions import Missions
 from yanshou.schema.label_row import LabelsUsed
 from yanshou.schema.policy import Policy
 from yanshou.schema.run_record import RunRecord
 from yanshou.settings import ThresholdSettings
-from yanshou.storage.jsonl import as_json
-from yanshou.validation import validation_message
 
-CONFIDENCE = ThresholdSettings().confidence
+AS_WRITTEN = ThresholdSettings()  # the verdicts of the files, and no promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +103,8 @@ def evaluate(
     verdict_files: Sequence[Path],
     stage_a_files: Sequence[Path] | None,
     missions: Missions,
+    settings: ThresholdSettings = AS_WRITTEN,
     *,
-    threshold: float | None = None,
-    max_false_release: float | None = None,
-    max_false_block: float | None = None,
-    pooled: bool = False,
-    require_grounded: bool = False,
-    confidence: float = CONFIDENCE,
     only: Sequence[Path] = (),
     labels: Sequence[Path] = (),
     allow_shared_photos: bool = False,
@@ -121,38 +113,26 @@ def evaluate(
 
     `only`: dataset files (`val.jsonl`), to whose groups the evaluation is limited. `labels`: labels files, whose latest
     row about a group replaces the folder's label in all figures. `allow_shared_photos`: lines of two labels may name
-    the same photo, with a warning. `require_grounded`: the policy leaves groups to a person whose reason does not hold.
-    Raises UsageError for impossible options, and InputError or DamagedFileError for files that cannot be used.
+    the same photo, with a warning. Raises UsageError where the verdicts have no p_pass that a threshold needs, and
+    InputError or DamagedFileError for files that cannot be used.
     """
-    settings = _settings(
-        threshold=threshold, max_false_release=max_false_release, max_false_block=max_false_block, pooled=pooled,
-        require_grounded=require_grounded, confidence=confidence,
-    )  # fmt: skip
     read = read_judged(
         verdict_files, stage_a_files, missions, only, labels=labels, allow_shared_photos=allow_shared_photos
     )
-    runs = {file: read_run(file) for file in (*verdict_files, *read.stage_a_files)}
-    judges = judges_of_missions(read.verdict_files, runs)
-    groups = read.groups if settings.threshold is None else _apply_threshold(read.groups, settings.threshold)
-    promises = find_promises(groups, settings)
-    policy = None
-    if promises is not None:
-        policy = _policy(promises, groups, read, runs, only, missions if require_grounded else None)
-        groups = decide_groups(groups, policy)
-    parts = _by_mission(groups)
-    judges = {name: judges[name] for name in parts}
-    judge = one_judge(list(judges.values()))
-    if settings.pooled and judge is None:
+    judges = judges_of_missions(read.verdict_files, read.runs)
+    decided = _decide(read, missions, settings)
+    judges = {name: judges[name] for name in _by_mission(read.groups)}
+    if settings.pooled and one_judge(list(judges.values())) is None:
         raise UsageError("--pooled: the missions were judged by different judges, so they cannot share a threshold.")
-    worth = {name: Worth.of(part, missions.get(name).rule, settings.confidence) for name, part in parts.items()}
+    figures = _Figures.of(decided.groups, judges, missions, settings.confidence)
     return Evaluation(
-        groups=groups,
-        overall=EvaluationFigures.of(groups, judge, learned_verdicts(worth)) if judge else None,
-        missions={name: EvaluationFigures.of(part, judges[name], worth[name].learned) for name, part in parts.items()},
-        worth=worth,
+        groups=decided.groups,
+        overall=figures.overall,
+        missions=figures.missions,
+        worth=figures.worth,
         threshold=settings.threshold,
-        promises=promises,
-        policy=policy,
+        promises=decided.promises,
+        policy=decided.policy,
         confidence=settings.confidence,
         verdict_files=tuple(verdict_files),
         stage_a_files=read.stage_a_files,
@@ -161,33 +141,48 @@ def evaluate(
         warnings=(
             *read.warnings,
             *judge_warnings(judges, read.verdict_files),
-            *worth_warnings(worth, judges),
-            *unbound_warnings(policy),
-            *training_warnings(policy),
+            *worth_warnings(figures.worth, judges),
+            *unbound_warnings(decided.policy),
+            *training_warnings(decided.policy),
         ),
-        runs=runs,
+        runs=read.runs,
     )
 
 
-def _policy(
-    promises: Promises,
-    groups: Sequence[JudgedGroup],
-    read: JudgedGroups,
-    runs: Mapping[Path, RunRecord | None],
-    only: Sequence[Path],
-    by_rules_of: Missions | None,
-) -> Policy:
-    """The promises as a policy. `by_rules_of`: the missions by whose rules a reason must hold; None: it need not."""
-    labels = read.labels.files if read.labels else ()
-    rules = None if by_rules_of is None else {one.name: as_json(one.rule.to_dict()) for one in by_rules_of}
-    return build_policy(promises, groups, read.verdict_files, read.stage_a_of_missions, runs, only, labels, rules)
+class _Decided(NamedTuple):
+    """The groups with the verdicts of a threshold, or with the decisions of a policy."""
+
+    groups: tuple[JudgedGroup, ...]
+    promises: Promises | None = None
+    policy: Policy | None = None
 
 
-def _settings(**given: Any) -> ThresholdSettings:
-    try:
-        return ThresholdSettings(**given)
-    except ValidationError as error:
-        raise UsageError(f"{validation_message(error)}.") from error
+def _decide(read: JudgedGroups, missions: Missions, settings: ThresholdSettings) -> _Decided:
+    if settings.threshold is not None:
+        return _Decided(_apply_threshold(read.groups, settings.threshold))
+    promises = find_promises(read.groups, settings)
+    if promises is None:
+        return _Decided(read.groups)
+    policy = build_policy(promises, read, missions if settings.require_grounded else None)
+    return _Decided(decide_groups(read.groups, policy), promises, policy)
+
+
+class _Figures(NamedTuple):
+    overall: EvaluationFigures | None
+    missions: dict[str, EvaluationFigures]
+    worth: dict[str, Worth]
+
+    @classmethod
+    def of(
+        cls, groups: Sequence[JudgedGroup], judges: Mapping[str, Judge], missions: Missions, confidence: float
+    ) -> Self:
+        parts, judge = _by_mission(groups), one_judge(list(judges.values()))
+        worth = {name: Worth.of(part, missions.get(name).rule, confidence) for name, part in parts.items()}
+        return cls(
+            EvaluationFigures.of(groups, judge, learned_verdicts(worth)) if judge else None,
+            {name: EvaluationFigures.of(part, judges[name], worth[name].learned) for name, part in parts.items()},
+            worth,
+        )
 
 
 def _apply_threshold(groups: Iterable[JudgedGroup], threshold: float) -> tuple[JudgedGroup, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.judges import UNKNOWN, Judge
 from yanshou.evaluate.metrics import Counts
 from yanshou.evaluate.reason_counts import ReasonCounts

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.errors import InputError
-from yanshou.evaluate.judged_groups import JudgedGroup
-from yanshou.evaluate.promises import Promises
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroups
+from yanshou.evaluate.promises import Promises, SidePromises
 from yanshou.evaluate.threshold import Promise
-from yanshou.evaluate.training_groups import check_training_groups
+from yanshou.evaluate.training_check import Known, check_training_groups
+from yanshou.missions import Missions
 from yanshou.schema.policy import (
     FORMAT,
     Decision,
@@ -32,43 +34,22 @@ from yanshou.schema.policy import (
 from yanshou.schema.records import now
 from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.dataset_files import file_sha256
+from yanshou.storage.jsonl import as_json
 from yanshou.storage.run_identity import run_identity
 from yanshou.storage.settings_diff import differences
 from yanshou.version import __version__
 
 NAME = "policy.json"
 Runs = Mapping[Path, RunRecord | None]
-Files = Mapping[str, Sequence[Path]]  # by mission
 
 
-def build_policy(
-    promises: Promises,
-    groups: Sequence[JudgedGroup],
-    verdict_files: Files,
-    stage_a_files: Files,
-    runs: Runs,
-    only: Sequence[Path] = (),
-    labels_files: Iterable[FileDigest] = (),
-    require_grounded: Mapping[str, dict[str, Any]] | None = None,
-) -> Policy:
-    """The policy of an evaluation. Raises InputError where files of one mission were made differently, or the
-    judge was trained on these groups. `require_grounded`: the rules under which reasons must hold, by mission.
+def build_policy(promises: Promises, read: JudgedGroups, by_rules_of: Missions | None = None) -> Policy:
+    """The policy of an evaluation. `by_rules_of`: the missions by whose rules a reason must hold; None: it need not.
+
+    Raises InputError where files of one mission were made differently, or the judge was trained on these groups.
     """
-    trained = check_training_groups(groups, verdict_files, runs, only)
-    missions = {}
-    for name, sides in promises.missions.items():
-        labels = [group.label for group in groups if group.key.mission == name]
-        missions[name] = MissionPolicy(
-            release=_side(sides.release),
-            block=_side(sides.block),
-            groups=len(labels),
-            human_passes=labels.count("pass"),
-            human_fails=labels.count("fail"),
-            judge=_identity(name, verdict_files.get(name, ()), runs),
-            summaries=_identity(name, stage_a_files.get(name, ()), runs),
-            trained_on_these=trained.get(name),
-        )
-    corrected = sum(group.label != group.key.label for group in groups)
+    trained = check_training_groups(read)
+    missions = {name: _mission(name, sides, read, trained.get(name)) for name, sides in promises.missions.items()}
     policy = Policy(
         format=FORMAT,
         yanshou=__version__,
@@ -76,13 +57,9 @@ def build_policy(
         confidence=promises.confidence,
         pooled=promises.pooled,
         missions=missions,
-        labels=LabelSource(
-            folders=sum(group.label is not None for group in groups if group.label == group.key.label),
-            corrected=corrected,
-            files=list(labels_files),
-        ),
-        only=_digests(only),
-        require_grounded=None if require_grounded is None else {name: require_grounded[name] for name in missions},
+        labels=_labels(read),
+        only=_digests(read.only),
+        require_grounded=None if by_rules_of is None else _rules(by_rules_of, missions),
         sha256="",
     )
     return policy.model_copy(update={"sha256": policy_sha256(policy.content())})
@@ -129,6 +106,32 @@ def unbound_warnings(policy: Policy | None) -> Iterable[str]:
             f"{summarized}: no run file says what made the summaries, so this policy fits only Stage-A files of which "
             "that is unknown, too. Put the run file back beside them, and evaluate again"
         )
+
+
+def _mission(name: str, sides: SidePromises, read: JudgedGroups, trained: Known) -> MissionPolicy:
+    labels = [group.label for group in read.groups if group.key.mission == name]
+    return MissionPolicy(
+        release=_side(sides.release),
+        block=_side(sides.block),
+        groups=len(labels),
+        human_passes=labels.count("pass"),
+        human_fails=labels.count("fail"),
+        judge=_identity(name, read.verdict_files.get(name, ()), read.runs),
+        summaries=_identity(name, read.stage_a_of_missions.get(name, ()), read.runs),
+        trained_on_these=trained,
+    )
+
+
+def _rules(missions: Missions, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return {name: as_json(missions.get(name).rule.to_dict()) for name in names}
+
+
+def _labels(read: JudgedGroups) -> LabelSource:
+    return LabelSource(
+        folders=sum(group.label is not None and group.label == group.key.label for group in read.groups),
+        corrected=sum(group.label != group.key.label for group in read.groups),
+        files=read.labels.files if read.labels else [],
+    )
 
 
 def _side(promise: Promise | None) -> PolicySide | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yanshou.errors import UsageError
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.threshold import ROUNDING, Promise, Side, find_promise
 from yanshou.settings import ThresholdSettings
 

@@ -14,6 +14,7 @@ from yanshou.errors import DamagedFileError, InputError
 from yanshou.schema.records import VerdictRecord
 from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.verdict_threshold import follows
+from yanshou.storage.place import Place
 from yanshou.storage.read_groups import unique_paths
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
@@ -59,10 +60,10 @@ def unfinished_warnings(verdict_files: Iterable[Path]) -> Iterable[str]:
                 )
 
 
-def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[str, VerdictRecord]]) -> None:
+def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[Place, VerdictRecord]]) -> None:
     """Raises InputError where a run that gives verdicts another threshold was killed before it rewrote them.
 
-    `verdicts`: each with its `file:line`. Such a run leaves the status "running" and its threshold in the run file.
+    Such a run leaves the status "running" and its threshold in the run file.
     """
     for file in verdict_files:
         settings = _running_settings(RunPaths.beside(file).run)
@@ -70,7 +71,7 @@ def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[str,
         if not settings or not (threshold is None or isinstance(threshold, float)):
             continue
         for place, verdict in verdicts:
-            if place.rpartition(":")[0] == str(file) and not follows(verdict, threshold):
+            if place.path == file and not follows(verdict, threshold):
                 raise InputError(
                     f"{place}: the verdict on group {verdict.key} is {verdict.verdict}, which does not follow the "
                     f"threshold of its run file ({threshold}): a run of `yanshou judge` that rewrites the verdicts was "

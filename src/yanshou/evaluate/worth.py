@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yanshou.evaluate.baseline_comparison import Comparison
 from yanshou.evaluate.baselines import FEWEST, LearnedBaseline
 from yanshou.evaluate.calibration import Calibration, PhotoBand, fails_by_photos
-from yanshou.evaluate.comparison import Comparison
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.judges import Judge
 from yanshou.missions.rules import Rule
 from yanshou.schema.records import GroupKey, Label

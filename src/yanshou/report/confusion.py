@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import Label
 
 VERDICTS, DECISIONS = ("pass", "fail", None), ("release", "block", "review")  # columns

@@ -21,7 +21,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import image_key
 from yanshou.stage_b.reason_words import explain
 from yanshou.storage.atomic import replace_file, write_error

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.metrics import Counts, Rate
 
 WIDTH, HEIGHT = 364.0, 290.0  # SVG user units

@@ -18,7 +18,7 @@ from yanshou.evaluate.threshold import Side
 from yanshou.report.confusion import by_mission
 from yanshou.report.curve import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Curve, Mark, Point, ticks, x_of, y_of
 from yanshou.report.label_places import Box, LabelPlaces, Line, Place
-from yanshou.report.promises import percent_text, policy_thresholds
+from yanshou.report.promises_shown import percent_text, policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.slip import slip_sentence
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.summary import parse
 
 SEVERITY = {"false release": 0, "error": 1, "false block": 2, "review": 3}  # all other outcomes follow

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.report.confusion import by_mission, url
 from yanshou.report.order import flags
 

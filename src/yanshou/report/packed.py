@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.report.order import worst_first
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import Thumbnail

@@ -26,12 +26,12 @@ from yanshou.report.curve_plot import curve_plots, plot_frame
 from yanshou.report.moments import in_words
 from yanshou.report.overview import overview
 from yanshou.report.packed import Packed
-from yanshou.report.promises import promises_shown
+from yanshou.report.promises_shown import promises_shown
 from yanshou.report.provenance import checkpoints, origins, threshold_text
 from yanshou.report.report_data import report_data, to_script_json
 from yanshou.report.thumbnails import Progress, Thumbnail, make_thumbnails, remove_others
 from yanshou.report.translations import translation
-from yanshou.report.worth import worth_shown
+from yanshou.report.worth_shown import worth_shown
 from yanshou.schema.records import now
 from yanshou.storage.file_set import replace_together
 from yanshou.version import __version__

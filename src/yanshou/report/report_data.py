@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.report.curve_plot import CurvePlot
 from yanshou.report.order import flags, worst_first
 from yanshou.report.packed import PHOTOS, Packed
-from yanshou.report.promises import policy_thresholds
+from yanshou.report.promises_shown import policy_thresholds
 from yanshou.report.provenance import common_threshold
 from yanshou.report.thumbnails import FOLDER, Thumbnail
 from yanshou.stage_b.reason_words import explain

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from yanshou.evaluate.evaluation import Evaluation
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.judges import folder_name
 
 CUT = "…/"

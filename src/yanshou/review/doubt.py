@@ -14,7 +14,7 @@ person is doubtful; without one, the groups about which judge and rules differ, 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.review.store.imported_groups import Why
 from yanshou.schema.records import GroupKey
 from yanshou.schema.summary import parse

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yanshou.audit.draw import read_audit
 from yanshou.errors import InputError, UsageError
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.sources import exists
 from yanshou.missions import Missions
 from yanshou.review.doubt import QueueRule

@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yanshou.errors import InputError, UsageError
-from yanshou.evaluate.judged_groups import JudgedGroup, JudgedSet, read_set
+from yanshou.evaluate.judged_group import JudgedGroup
+from yanshou.evaluate.judged_set import JudgedSet, read_set
 from yanshou.evaluate.sources import NAME_THEM, exists, find_stage_a_files, unfinished_warnings
 from yanshou.missions import Missions
 from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey
 from yanshou.storage.jsonl import read_errors
 from yanshou.storage.labels_file import Labels
+from yanshou.storage.place import Place
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import printable
@@ -52,16 +54,18 @@ def read_files(files: Sequence[Path], stage_a: Sequence[Path], missions: Mission
     there = unique_paths([*verdict_files, *filter(exists, beside)])
     all_there = all(map(exists, beside))  # else run files are looked for that are beside nothing
     named = stage_a or (None if all_there else find_stage_a_files([*verdict_files, *beside]))
-    read, sources, _ = read_set(there, named, missions, Labels())
+    read = read_set(there, named, missions, Labels())
     _refuse_both_kinds(verdict_files, decided, read)
     under_policy = {record.mission for _, record in decided} | _named(decision_files, missions)
     groups, missing = _groups(read, {record.key: record for _, record in decided}, under_policy)
-    _check_lines(groups, missing, given, sources)
-    warnings = [
-        *unfinished_warnings(there), *stale_warnings([*there, *sources]), *_without_verdicts(decision_files, beside),
+    _check_lines(groups, missing, given, read.stage_a_files)
+    warnings = (
+        *unfinished_warnings(there),
+        *stale_warnings([*there, *read.stage_a_files]),
+        *_without_verdicts(decision_files, beside),
         *_other_p_pass(read, decided),
-    ]  # fmt: skip
-    return FilesRead(groups, missing, tuple(warnings))
+    )
+    return FilesRead(groups, missing, warnings)
 
 
 def verdicts_beside(decisions: Path) -> Path:
@@ -90,10 +94,10 @@ def _has_decisions(path: Path) -> bool:
 
 
 def _refuse_both_kinds(
-    verdict_files: Sequence[Path], decided: Iterable[tuple[str, DecisionRecord]], read: JudgedSet
+    verdict_files: Sequence[Path], decided: Iterable[tuple[Place, DecisionRecord]], read: JudgedSet
 ) -> None:
-    of_decisions = {record.mission: place.rpartition(":")[0] for place, record in decided}
-    for mission, paths in read.files.items():
+    of_decisions = {record.mission: place.path for place, record in decided}
+    for mission, paths in read.verdict_files.items():
         for path in paths:
             if mission in of_decisions and path in verdict_files:
                 raise UsageError(
@@ -107,7 +111,7 @@ def _groups(
 ) -> tuple[tuple[JudgedGroup, ...], dict[GroupKey, str]]:
     """The groups with a line of Stage-A, and those without one. by_policy: missions with a file of decisions."""
     judged = set(read.judged)
-    every = replace(read, files={**read.files, **dict.fromkeys(set(by_policy) - judged, ())})
+    every = replace(read, verdict_files={**read.verdict_files, **dict.fromkeys(set(by_policy) - judged, ())})
     groups: list[JudgedGroup] = []
     missing = {key: "no line of Stage-A" for key in decided if key not in read.keys}
     for group in every.groups():
@@ -153,7 +157,7 @@ def _without_verdicts(decision_files: Sequence[Path], beside: Sequence[Path]) ->
             )
 
 
-def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[str, DecisionRecord]]) -> Iterable[str]:
+def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[Place, DecisionRecord]]) -> Iterable[str]:
     """A warning about verdicts that were made again after the decision."""
     other = [
         place

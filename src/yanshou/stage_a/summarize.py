@@ -24,7 +24,7 @@ from yanshou.schema.records import StageARecord
 from yanshou.settings import ALL, StageASettings
 from yanshou.stage_a.assembly import GroupAssembler
 from yanshou.stage_a.mission_inputs import MissionInput, mission_inputs
-from yanshou.stage_a.stale_lines import InputTree, absent_lines, is_same_folder
+from yanshou.stage_a.stale_summaries import InputTree, absent_lines, is_same_folder
 from yanshou.storage.lines_file import LinesFile
 from yanshou.storage.settings_diff import Change
 from yanshou.text import nfc, printable

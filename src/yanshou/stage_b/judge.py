@@ -50,7 +50,7 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
     photos: list[PhotosOfGroup] = []
     for place, record in read_groups(settings.stage_a, StageARecord, known):
         groups.setdefault(record.mission, []).append(record)
-        files.setdefault(record.mission, {})[Path(place.rpartition(":")[0])] = None
+        files.setdefault(record.mission, {})[place.path] = None
         photos.append(PhotosOfGroup.of(place, record))
     if not groups:
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to judge. Run `yanshou summarize` first.")

@@ -29,7 +29,7 @@ from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from yanshou.engines import checkpoint
-from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.engines.saving import save_errors
 from yanshou.errors import RunError
 from yanshou.storage.atomic import replacing

@@ -10,7 +10,7 @@ from support.thread_place import ThreadPlace
 
 from yanshou.engines.base import Completion
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.engines.workers import crew, seat, worker
+from yanshou.engines.workers import calls, seat, worker
 from yanshou.engines.workers.engine import WorkersEngine
 from yanshou.engines.workers.protocols import WorkerLostError
 from yanshou.settings import EngineSettings, WorkerSettings
@@ -37,7 +37,7 @@ def inner(monkeypatch: pytest.MonkeyPatch) -> type[Inner]:
     monkeypatch.setattr(worker, "load_engine", own)
     monkeypatch.setattr(worker, "MAX_LINGER_S", 0.02)
     monkeypatch.setattr(worker, "QUIET_S", 0.1)
-    monkeypatch.setattr(crew, "TICK_S", 0.05)
+    monkeypatch.setattr(calls, "TICK_S", 0.05)
     monkeypatch.setattr(seat, "MIN_SLACK", 4)
     return own
 

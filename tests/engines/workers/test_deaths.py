@@ -10,7 +10,7 @@ from support.many_workers import RUN, Make, expected, place, requests, run, writ
 from support.thread_place import ThreadPlace
 
 from yanshou.engines.base import Failure
-from yanshou.engines.workers import crew
+from yanshou.engines.workers import calls
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply
 from yanshou.errors import RunError, WorkerError
 
@@ -136,7 +136,7 @@ def test_load_loads_all_workers(engine: Make, inner: type[Inner], monkeypatch: p
 
 def never_starts(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     """The first call of these workers, counted from 0, never returns."""
-    monkeypatch.setattr(crew, "NO_START_S", 0.3)
+    monkeypatch.setattr(calls, "NO_START_S", 0.3)
     made, original = [0], ThreadPlace.start_worker
 
     def start(self: ThreadPlace) -> Any:
@@ -163,7 +163,7 @@ def test_a_run_goes_on_without_a_worker_that_cannot_start(engine: Make, monkeypa
 
 def test_a_worker_that_hangs_before_it_is_there_is_replaced(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     never_starts(monkeypatch, 0)
-    monkeypatch.setattr(crew, "START_S", 0.3)
+    monkeypatch.setattr(calls, "START_S", 0.3)
     many = engine(1)
     assert written(run(many, requests(30))) == expected(30)
     assert many.take_warnings()[0].startswith("1 worker died, and others took its requests. The last cause: it did not")

@@ -13,6 +13,7 @@ from support.report_page import FINGERPRINT, LANGUAGES, Report, with_photos, wri
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.report import write_report
+from yanshou.settings import ThresholdSettings
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +69,9 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     files = [write_judged(folder, verdicts)]
     pages = {}
     for lang in LANGUAGES:
-        evaluation = evaluate(files, None, load_missions(), max_false_release=0.3, max_false_block=0.4)
+        evaluation = evaluate(
+            files, None, load_missions(), ThresholdSettings(max_false_release=0.3, max_false_block=0.4)
+        )
         assert evaluation.promises is not None
         assert evaluation.promises.made == 2
         pages[lang] = write_report(evaluation, folder / lang, lang)

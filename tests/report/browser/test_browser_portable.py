@@ -11,7 +11,7 @@ from support.lines import stage_a_line, verdict
 from support.photos import photo_file
 from support.report_page import LANGUAGES, shown, wait_for_image, with_photos
 
-from yanshou.report.files import evaluate_files
+from yanshou.report.evaluate_files import evaluate_files
 from yanshou.report.translations import TRANSLATIONS
 from yanshou.settings import EvaluateSettings
 

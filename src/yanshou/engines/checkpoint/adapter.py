@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.checkpoint.files import read_json
+from yanshou.engines.checkpoint.reading import read_json
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers
 from yanshou.errors import CheckpointError
 

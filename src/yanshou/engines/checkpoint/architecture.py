@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.checkpoint.files import read_json
 from yanshou.engines.checkpoint.quantization import UNQUANTIZE, quantization
+from yanshou.engines.checkpoint.reading import read_json
 from yanshou.errors import CheckpointError
 
 DENSE, MOE = "qwen3_vl", "qwen3_vl_moe"  # model_type in config.json

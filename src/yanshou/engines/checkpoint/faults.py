@@ -10,9 +10,9 @@ from typing import Any
 from yanshou.engines.checkpoint.adapter import CONFIG as ADAPTER_CONFIG
 from yanshou.engines.checkpoint.adapter import is_adapter, merge_command
 from yanshou.engines.checkpoint.architecture import check_architecture, check_expert_names
-from yanshou.engines.checkpoint.files import check_syntax, read_json, reading
 from yanshou.engines.checkpoint.fingerprint import PROCESSOR_FILES
 from yanshou.engines.checkpoint.quantization import check_quantization, fp8_scales
+from yanshou.engines.checkpoint.reading import check_syntax, read_json, reading
 from yanshou.engines.checkpoint.weight_files import INDEX, WHOLE, read_headers, read_index, weight_files
 from yanshou.errors import CheckpointError
 from yanshou.text import excerpt
@@ -24,7 +24,7 @@ SMALL = 1_000_000  # bytes: a tokenizer.json of 11 MB is only read whole where i
 
 def check(folder: Path) -> None:
     """Raises CheckpointError for the first fault that keeps the folder from loading; the message says what to do."""
-    for fault in faults(folder):
+    if fault := next(faults(folder), None):
         raise CheckpointError(fault)
 
 

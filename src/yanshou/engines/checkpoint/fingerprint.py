@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from yanshou.engines.checkpoint.files import reading
+from yanshou.engines.checkpoint.reading import reading
 from yanshou.engines.checkpoint.weight_files import weight_files
 
 PROCESSOR_FILES = (

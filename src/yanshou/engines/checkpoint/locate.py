@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from yanshou.engines.checkpoint.files import reading
+from yanshou.engines.checkpoint.reading import reading
 from yanshou.errors import CheckpointError
 
 DEMO = "demo"  # names the checkpoint that is shipped with yanshou

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yanshou.engines.checkpoint.files import read_json
 from yanshou.engines.checkpoint.fp8 import Scale, fp8_block, match_scales
+from yanshou.engines.checkpoint.reading import read_json
 from yanshou.engines.checkpoint.weight_files import read_headers, weight_files
 from yanshou.errors import CheckpointError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from yanshou.engines.checkpoint.adapter import CONFIG, WEIGHTS, adapter_faults, base_name, is_adapter, tied_fault
 from yanshou.engines.checkpoint.faults import faults, is_tied, processor_faults
-from yanshou.engines.checkpoint.files import read_json, reading
 from yanshou.engines.checkpoint.fingerprint import PROCESSOR_FILES, digest, fingerprint
 from yanshou.engines.checkpoint.locate import locate
+from yanshou.engines.checkpoint.reading import read_json, reading
 from yanshou.engines.checkpoint.weight_files import weight_files
 from yanshou.errors import CheckpointError, UsageError
 
@@ -62,7 +62,7 @@ class Source:
 
     def check(self) -> None:
         """Raises CheckpointError for the first fault."""
-        for fault in self.faults():
+        if fault := next(self.faults(), None):
             raise CheckpointError(fault)
 
     def fingerprints(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from safetensors import safe_open
 
-from yanshou.engines.checkpoint.files import read_json, read_start, reading, reading_weights
+from yanshou.engines.checkpoint.reading import read_json, read_start, reading, reading_weights
 from yanshou.errors import CheckpointError
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -68,10 +68,10 @@ class DeviceState:
 
     def _encode_photos(self, batch: PrefillBatch) -> list[Tensor]:
         """Visual tokens and DeepStack features, (visual tokens, hidden) each; nothing without photos."""
-        patches, own = batch.patches, batch.patches.sequences
+        patches, photos = batch.patches, batch.patches.sequences
         if patches.pixels is None:
             return []
-        metadata = self._metadata(own.ranges, own.ranges, own.cu_seqlens, own.cu_seqlens, own.seqused_k)
+        metadata = self._metadata(photos.ranges, photos.ranges, photos.cu_seqlens, photos.cu_seqlens, photos.seqused_k)
         return self.vision.features(patches.pixels, patches.grids, metadata)
 
     def _cache_locations(self, batch: PrefillBatch, slots: Sequence[int]) -> tuple[list[Range], Tensor]:
@@ -142,15 +142,15 @@ class DeviceState:
         """Samples the first token of every request, then padding, and initializes the requests' slots."""
         padding = self.cache.slots  # the row of each state tensor that nothing reads
         rows = self._integers([*slots, *[padding] * (len(batch.tokens.last_of_prompt) - len(slots))])
-        own = rows[: len(slots)]
-        self.sampler.reset_slots(own, [one.request.key for one in batch.requests])
+        own_slots = rows[: len(slots)]
+        self.sampler.reset_slots(own_slots, [one.request.key for one in batch.requests])
         if self.sampler.seen_tokens is not None:
             seq_slots = self._integers([*slots, *[padding] * (len(batch.continuations) + 1)])
             self.sampler.mark_prompt_tokens(seq_slots[batch.tokens.seq_ids], batch.tokens.ids)
             prefix = self._integers(batch.prefix * len(slots))
-            self.sampler.mark_prompt_tokens(own.repeat_interleave(len(batch.prefix)), prefix)
+            self.sampler.mark_prompt_tokens(own_slots.repeat_interleave(len(batch.prefix)), prefix)
         tokens = self.sampler.sample(self.language.logits(last_hidden), rows, torch.zeros_like(rows))
-        self._init_slots(batch, own, tokens[: len(slots)])
+        self._init_slots(batch, own_slots, tokens[: len(slots)])
         return tokens
 
     def _init_slots(self, batch: PrefillBatch, slots: Tensor, tokens: Tensor) -> None:

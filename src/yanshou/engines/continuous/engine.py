@@ -161,7 +161,7 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def _load_runner(self) -> ContinuousRunner:
         if self._runner is None:
-            for fault in _unsupported(self.model.config, self.device):
+            if fault := next(_unsupported(self.model.config, self.device), None):
                 raise CheckpointError(f"{self.folder}: {fault}. {_with_transformers(self.settings, 'Use')}.")
             self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
         return self._runner

@@ -23,7 +23,7 @@ class PromptCheck:
 
     def __init__(self, folder: str, base: str | None) -> None:
         self._folder = checkpoint.find(folder, base, weights=False).processor
-        for fault in checkpoint.processor_faults(self._folder):
+        if fault := next(checkpoint.processor_faults(self._folder), None):
             raise CheckpointError(fault)
         self._processor = load_processor(self._folder)
         images = getattr(self._processor, "image_processor", None)

@@ -2,6 +2,7 @@
 
     driver    engine.py       an `Engine`: gives requests to workers, yields their answers, replaces dead workers
               ledger.py       which request is where, and what a worker's death means for it
+              crew.py         starts, plans and replaces workers
               cluster.py      the workers, as actors of Ray
               ray_runtime.py  Ray itself: a private one on this host, or a cluster that is joined
     both      messages.py     what driver and worker say to each other

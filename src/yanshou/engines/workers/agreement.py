@@ -1,16 +1,13 @@
-"""What the workers of a run must have in common: checkpoint, versions, GPU, and the capacity that all of them have."""
+"""What the workers of a run must have in common: checkpoint, versions and GPU."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from yanshou.engines.base import RunPlan
-from yanshou.engines.workers.messages import WorkerFacts, WorkerPlan
+from yanshou.engines.workers.messages import WorkerFacts
 from yanshou.errors import CheckpointError, RunError
 from yanshou.storage.settings_diff import ABSENT, differences
 from yanshou.text import truncate
 
-CAPACITY = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")  # as an environment records it
 FREE = ("python",)  # versions that may differ: no answer depends on them
 LONGEST = 24  # characters of a value in a message
 
@@ -29,26 +26,6 @@ def check_alike(first: WorkerFacts, other: WorkerFacts, mixed: bool) -> None:
             f"the workers differ: {difference}. The same photo could get another line. Make them alike, choose fewer "
             "--workers, or accept it with --mixed-workers."
         )
-
-
-def smallest(plans: Iterable[WorkerPlan]) -> dict[str, int]:
-    """The smallest capacity over all workers; {} for an engine without one."""
-    environments = [plan.environment for plan in plans]
-    return {
-        name: min(environment[name] for environment in environments)
-        for name in CAPACITY
-        if all(name in environment for environment in environments)
-    }
-
-
-def has(plan: WorkerPlan, capacity: Mapping[str, int]) -> bool:
-    return plan.environment.items() >= capacity.items()
-
-
-def imposing(run: RunPlan, plan: WorkerPlan, capacity: Mapping[str, int]) -> RunPlan:
-    """The run for a worker that is to have this capacity: as if an earlier run in the same place had had it."""
-    earlier: dict[str, Any] = {**plan.environment, **capacity}
-    return replace(run, earlier=[earlier, *run.earlier])
 
 
 def _hardware(facts: WorkerFacts) -> dict[str, Any]:

@@ -8,36 +8,22 @@ A seat has one worker at a time. Results of its calls come through one queue; on
 """
 
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from yanshou.engines.base import Completion, Request, RunPlan
-from yanshou.engines.workers import agreement
+from yanshou.engines.workers import calls
+from yanshou.engines.workers.agreement import check_alike
+from yanshou.engines.workers.calls import Calls
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
 from yanshou.engines.workers.protocols import Place, WorkerLostError
 from yanshou.engines.workers.seat import MAX_DEATHS, Died, Exchanged, Seat
+from yanshou.engines.workers.shared_plan import SharedPlan
 from yanshou.errors import RunError, YanshouError
 from yanshou.settings import WorkerSettings
 
-TICK_S = 1.0  # between two looks at who is silent
-START_S = 1_800.0  # for a process to start, to read the fingerprint of its checkpoint, and to plan
-NO_START_S = 600.0  # after which the place is asked why a worker does not start
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What a call gave."""
-
-    seat: Seat
-    method: str
-    future: Future[Any]
-    run: int  # in which it was called
 
 
 class Crew:
@@ -51,15 +37,11 @@ class Crew:
         self._started = False
         self._facts: WorkerFacts | None = None  # of the first worker; the others are like it
         self._refusal: YanshouError | None = None  # why these workers can do no run
-        self._results: SimpleQueue[_Result | None] = SimpleQueue()
-        self._run: RunPlan | None = None
-        self._runs = 0  # prepared so far
-        self._capacity: dict[str, int] | None = None  # of all; None until all have planned
-        self._out_of_memory_before = 0  # the current run
+        self._calls = Calls(settings.worker_timeout)
+        self._plan: SharedPlan | None = None  # of the current run
         self._past_data_wait_s = 0.0  # of workers that were replaced
         self.deaths, self._told_deaths, self._last_cause = 0, 0, ""  # `_told_deaths`: those of earlier warnings
         self._warnings: list[str] = []
-        self._clock = self._looked = 0.0  # seconds in which this process waited for results: a suspended one does not
 
     # ---- start and plan ----
 
@@ -79,23 +61,22 @@ class Crew:
 
     def prepare(self, run: RunPlan) -> None:
         """Plans the run on all workers, with the smallest of their capacities. Ends what they still do."""
-        self._runs += 1
+        self._calls.run += 1
         self.start()
-        self._run, self._capacity, self._out_of_memory_before = run, None, self.out_of_memory
+        self._plan = SharedPlan(run, self.out_of_memory)
         for seat in self._present:
-            seat.plan, seat.imposed = None, False
-            self._plan(seat, run)
+            self._let_plan(seat, self._plan)
         self._wait_until(lambda seat: seat.plan is not None)
-        self._capacity = agreement.smallest(seat.plan for seat in self.seats if seat.plan)
+        self._plan.settle(seat.plan for seat in self.seats if seat.plan)
         for seat in self.seats:
-            self._impose(seat)
+            self._impose(seat, self._plan)
         self._wait_until(lambda seat: seat.plan is not None and not seat.calls)
 
     def load(self) -> None:
         """Lets all workers load their checkpoint."""
         self.start()
         for seat in self._present:
-            self._call(seat, "load")
+            self._calls.call(seat, "load")
         self._wait_until(lambda seat: seat.facts is not None and not seat.calls)
 
     def _wait_until(self, condition: Callable[[Seat], bool]) -> None:
@@ -130,48 +111,42 @@ class Crew:
 
     def _start(self, seat: Seat) -> None:
         self.seats.append(seat)
-        self._call(seat, "facts")
+        self._calls.call(seat, "facts")
 
     def _arrived(self, seat: Seat, arrival: Future[WorkerFacts]) -> None:
         """A new worker is there. During a run it catches up with the others."""
         try:
             facts = arrival.result()
             self._facts = self._facts or facts
-            agreement.check_alike(self._facts, facts, self._settings.mixed_workers)
+            check_alike(self._facts, facts, self._settings.mixed_workers)
         except YanshouError as error:
             self._refusal = error
             raise
         logger.info("worker %d: process %d on %s, %s", seat.number, facts.pid, facts.host, facts.device)
         seat.facts = facts
-        if self._run:
-            self._plan(seat, self._run)
+        if self._plan:
+            self._let_plan(seat, self._plan)
 
     @property
     def _present(self) -> list[Seat]:
         return [seat for seat in self.seats if seat.facts]
 
-    def _plan(self, seat: Seat, run: RunPlan) -> None:
-        self._call(seat, "plan", run, self._out_of_memory_before)
+    def _let_plan(self, seat: Seat, plan: SharedPlan) -> None:
+        seat.plan, seat.imposed = None, False
+        self._calls.call(seat, "plan", plan.run, plan.out_of_memory)
 
-    def _planned(self, seat: Seat, plan: WorkerPlan) -> None:
-        seat.plan = plan
-        self._impose(seat)
-        if seat.late and seat.plan and self._capacity is not None:
-            self._call(seat, "load")  # meanwhile the others answer what it would keep waiting
+    def _impose(self, seat: Seat, plan: SharedPlan) -> None:
+        """Lets the worker plan once more where its own plan is another than that of the others."""
+        if run := plan.again(seat):
+            seat.plan, seat.imposed = None, True
+            self._calls.call(seat, "plan", run, plan.out_of_memory)
 
-    def _impose(self, seat: Seat) -> None:
-        """Plans once more where the worker's own plan is another than that of the others."""
-        if self._capacity is None or seat.plan is None or agreement.has(seat.plan, self._capacity):
-            return
-        assert self._run
-        assert seat.facts
-        if seat.imposed:
-            raise RunError(
-                f"the worker on {seat.facts.host} plans {agreement.smallest([seat.plan])}, the others "
-                f"{self._capacity}. Give all workers the same GPU memory."
-            )
-        plan, seat.plan, seat.imposed = seat.plan, None, True
-        self._plan(seat, agreement.imposing(self._run, plan, self._capacity))
+    def _planned(self, seat: Seat, own: WorkerPlan) -> None:
+        assert self._plan
+        seat.plan = own
+        self._impose(seat, self._plan)
+        if seat.late and seat.plan and self._plan.settled:
+            self._calls.call(seat, "load")  # meanwhile the others answer what it would keep waiting
 
     def environment(self) -> dict[str, Any]:
         """That of the first worker, as a run without workers records it, and how many and where they are."""
@@ -194,12 +169,12 @@ class Crew:
     def exchange(self, seat: Seat, requests: tuple[Request, ...], idle: bool) -> None:
         """`idle`: until now it had nothing to do, so that it did not have to be heard."""
         if idle:
-            seat.heard = self._clock
-        self._call(seat, "exchange", requests, self.out_of_memory)
+            self._calls.heard(seat)
+        self._calls.call(seat, "exchange", requests, self.out_of_memory)
 
     def stop(self) -> None:
         self.stopped = True
-        self._results.put(None)  # wakes `wait`
+        self._calls.wake()
 
     def stop_workers(self) -> None:
         """After `stop`: tells each worker once."""
@@ -210,19 +185,18 @@ class Crew:
 
     def wait(self) -> Exchanged | Died | None:
         """Waits for one result, or for a moment. Raises what a worker raised: a YanshouError, or a bug."""
-        result = self._next_result()
+        result = self._calls.next_result()
         if result is None:
             return self._look()
         seat = result.seat
         if seat not in self.seats:
             return None  # its worker was replaced
-        seat.calls.discard(result.method)
         error = result.future.exception()
         if isinstance(error, (WorkerLostError, BrokenWorkerError)):
             return Died(seat, str(error))
         if result.method == "facts":
             self._arrived(seat, result.future)
-        elif error and result.run != self._runs:  # several workers may have the error that ended an earlier run
+        elif error and result.run != self._calls.run:  # several workers may have the error that ended an earlier run
             logger.info("worker %d, in an earlier run: %s", seat.number, error)
         else:
             return self._returned(seat, result.method, result.future.result())
@@ -235,33 +209,12 @@ class Crew:
             self._planned(seat, value)
         return None
 
-    def _call(self, seat: Seat, method: str, *arguments: object) -> None:
-        assert method not in seat.calls, "one at a time"
-        if method != "exchange":
-            seat.heard = self._clock
-        seat.calls.add(method)
-        future = seat.handle.call(method, *arguments)
-        run = self._runs
-        future.add_done_callback(lambda done: self._results.put(_Result(seat, method, done, run)))
-
-    def _next_result(self) -> _Result | None:
-        """None: it is time to look, or `stop` was called."""
-        if self._clock - self._looked >= TICK_S:
-            return None
-        began = time.monotonic()
-        try:
-            return self._results.get(timeout=TICK_S)
-        except Empty:
-            return None
-        finally:
-            self._clock += min(time.monotonic() - began, TICK_S)
-
     def _replied(self, seat: Seat, reply: Reply) -> Exchanged:
         seat.reply = reply
         if any(isinstance(answer, Completion) for answer in reply.answers):  # a failure may need no GPU
             seat.deaths.clear()
         if reply.answers or reply.loading:
-            seat.heard = self._clock
+            self._calls.heard(seat)
         self.out_of_memory = max(self.out_of_memory, reply.out_of_memory)
         return Exchanged(seat, reply)
 
@@ -301,26 +254,21 @@ class Crew:
         return warnings
 
     def _look(self) -> Died | None:
-        """Who has been silent for too long. A worker that starts is given more time."""
-        self._looked = self._clock
-        for seat in self.seats:
-            silent = self._clock - seat.heard
-            if "exchange" in seat.calls and silent > self._settings.worker_timeout:
-                return Died(seat, f"no answer for --worker-timeout, {self._settings.worker_timeout:g} s")
-            if seat.calls - {"exchange"} and silent > START_S:
-                return Died(seat, f"it did not start within {START_S:g} s")
+        """Looks who is silent, and who has not started."""
+        if died := self._calls.silent(self.seats):
+            return died
         self._check_shortage()
         return None
 
     def _check_shortage(self) -> None:
         """Goes on without workers that cannot start. Raises RunError where there are no others."""
-        overdue = [seat for seat in self.seats if not seat.facts and self._clock - seat.heard >= NO_START_S]
+        overdue = self._calls.overdue(self.seats)
         if not overdue or (all(seat.late for seat in overdue) and self._present):
             return
         if not (shortage := self.place.shortage()):
             return
         if not self._present:
-            raise RunError(f"no worker is left, and none has started for {NO_START_S:g} s: {shortage}")
+            raise RunError(f"no worker is left, and none has started for {calls.NO_START_S:g} s: {shortage}")
         self._warnings.append(f"{len(self._present)} of {self.place.workers} workers have started: {shortage}")
         for seat in overdue:
             seat.late = True

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig
 
 from yanshou.engines.checkpoint import Source, fp8_scales, read_headers, weight_files
-from yanshou.engines.checkpoint.files import reading_weights
+from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.continuous.ops import quantize_rows
@@ -51,7 +51,7 @@ def _stream(folder: Path, dtype: torch.dtype, attention: str, device: torch.devi
     for name, module in list(model.named_modules()):
         if name in in_fp8:
             replace_layer(model, name, stored.fp8_linear(name, module))
-        elif module._non_persistent_buffers_set:  # no file holds them
+        elif _is_computed(module):
             model.set_submodule(name, _computed(module).to(device))
         else:
             stored.fill(name, module)
@@ -70,8 +70,7 @@ def _empty(folder: Path, dtype: torch.dtype, attention: str) -> Any:
     """The model without memory for its weights. Raises CheckpointError where the folder has not exactly its weights."""
     config = load_config(folder)
     with loading(folder):
-        faults = list(name_faults(folder, config))
-        for fault in faults:
+        if fault := next(name_faults(folder, config), None):
             raise CheckpointError(fault)
         model = empty_model(config, dtype=dtype, attn_implementation=attention)
     if (folder / GENERATION).exists():
@@ -79,8 +78,13 @@ def _empty(folder: Path, dtype: torch.dtype, attention: str) -> Any:
     return model
 
 
+def _is_computed(module: nn.Module) -> bool:
+    """Whether it has buffers that no file holds, such as inv_freq: torch says so only by leaving them out here."""
+    return any(name not in module.state_dict() for name, _ in module.named_buffers(recurse=False))
+
+
 def _computed(module: Any) -> Any:
-    """A module of buffers, such as inv_freq, computed on the CPU, as transformers does when it loads a model."""
+    """The module, computed on the CPU, as transformers does when it loads a model."""
     assert not list(module.parameters())
     return type(module)(module.config)
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yanshou.evaluate.baseline_comparison import Comparison
 from yanshou.evaluate.baselines import FEWEST
 from yanshou.evaluate.calibration import PhotoBand
-from yanshou.evaluate.comparison import Comparison
 from yanshou.evaluate.evaluation import Evaluation
 from yanshou.evaluate.worth import Worth
 from yanshou.report.calibration_plot import CalibrationPlot

@@ -27,11 +27,8 @@ def evaluate_files(settings: EvaluateSettings, progress: Progress | None = None)
     Raises UsageError, InputError and DamagedFileError; OutputError; LockedError where another evaluation is writing.
     """
     evaluation = evaluate(
-        settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), only=settings.only,
-        threshold=settings.threshold, max_false_release=settings.max_false_release,
-        max_false_block=settings.max_false_block, pooled=settings.pooled,
-        require_grounded=settings.require_grounded, confidence=settings.confidence,
-        labels=settings.labels, allow_shared_photos=settings.allow_shared_photos,
+        settings.verdicts, settings.stage_a or None, load_missions(settings.mission_files), settings,
+        only=settings.only, labels=settings.labels, allow_shared_photos=settings.allow_shared_photos,
     )  # fmt: skip
     evaluation = _warned(evaluation, settings)
     with (

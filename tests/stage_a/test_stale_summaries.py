@@ -25,7 +25,7 @@ from support.stage_a_runs import (
 from yanshou.cli.reporter import file_summary, final_messages
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.schema.records import StageARecord
-from yanshou.stage_a.stale_lines import InputTree
+from yanshou.stage_a.stale_summaries import InputTree
 from yanshou.stage_a.summarize import summarize_directory
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from yanshou.evaluate.baselines import SEED, LearnedBaseline
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import GroupKey, Label
 
 

@@ -12,6 +12,7 @@ from yanshou.errors import DamagedFileError, InputError
 from yanshou.evaluate import Evaluation, evaluate
 from yanshou.missions import load_missions
 from yanshou.schema.records import GroupKey
+from yanshou.settings import ThresholdSettings
 from yanshou.stage_b.training_groups import NAME, TrainingGroups, group_digest
 from yanshou.storage.jsonl import dump_line
 
@@ -47,7 +48,7 @@ def train(model: Path) -> Train:
 
 
 def promised(verdicts: Path, *only: Path) -> Evaluation:
-    return evaluate([verdicts], None, MISSIONS, max_false_release=0.3, only=only)
+    return evaluate([verdicts], None, MISSIONS, ThresholdSettings(max_false_release=0.3), only=only)
 
 
 def known(result: Evaluation) -> bool | None:

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from support.judged_groups import judged_group
 
+from yanshou.evaluate.baseline_comparison import Comparison, auc_difference, highest, placements, rate_difference
 from yanshou.evaluate.baselines import LearnedBaseline
-from yanshou.evaluate.comparison import Comparison, auc_difference, highest, placements, rate_difference
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.schema.records import Label
 from yanshou.stage_b.features import group_features
 

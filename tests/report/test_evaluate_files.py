@@ -6,7 +6,7 @@ from pathlib import Path
 from support.lines import stage_a_line, verdict
 from support.processes import killed_before_each_change
 
-from yanshou.report.files import evaluate_files
+from yanshou.report.evaluate_files import evaluate_files
 from yanshou.settings import EvaluateSettings
 
 NAMES = ("report.html", "groups.csv")

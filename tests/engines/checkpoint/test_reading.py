@@ -11,7 +11,7 @@ import pytest
 from support.checkpoint_folders import folder
 
 from yanshou.engines.checkpoint import faults, fingerprint
-from yanshou.engines.checkpoint.files import check_syntax, read_json, read_start, reading
+from yanshou.engines.checkpoint.reading import check_syntax, read_json, read_start, reading
 from yanshou.errors import CheckpointError
 
 BY_PERMISSIONS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]  # as a user who is not root

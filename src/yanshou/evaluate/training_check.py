@@ -7,12 +7,12 @@
 Without that file, the card of a dataset says which of its files is for training: no policy from that one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from yanshou.errors import InputError
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_groups import JudgedGroups
 from yanshou.evaluate.judges import Judge
 from yanshou.schema.policy import Policy
 from yanshou.schema.records import GroupKey
@@ -20,23 +20,19 @@ from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.dataset_files import is_training_file
 from yanshou.stage_b.training_groups import TrainingGroups, read_training_groups, trained_on
 
-Files = Mapping[str, Sequence[Path]]  # by mission
-Runs = Mapping[Path, RunRecord | None]
 Known = Literal[False] | None
 CURE = "Evaluate groups that it was not trained on: --only data/val.jsonl, of the dataset that it was trained with."
 
 
-def check_training_groups(
-    groups: Sequence[JudgedGroup], verdict_files: Files, runs: Runs, only: Iterable[Path]
-) -> dict[str, Known]:
+def check_training_groups(read: JudgedGroups) -> dict[str, Known]:
     """By mission: False, none of its groups was trained on; None, unknown. Raises InputError where some were."""
     found: dict[str, Known] = {}
-    for mission in dict.fromkeys(group.key.mission for group in groups):
-        keys = [group.key for group in groups if group.key.mission == mission]
-        known = [_known(keys, path, runs[path]) for path in verdict_files.get(mission, ())]
+    for mission in dict.fromkeys(group.key.mission for group in read.groups):
+        keys = [group.key for group in read.groups if group.key.mission == mission]
+        known = [_known(keys, path, read.runs[path]) for path in read.verdict_files.get(mission, ())]
         found[mission] = False if known and None not in known else None
     if None in found.values():
-        _check_only(only)
+        _check_only(read.only)
     return found
 
 

@@ -11,7 +11,7 @@ from support.parsed_page import report
 from yanshou.evaluate import evaluate
 from yanshou.missions import load_missions
 from yanshou.report.translations import TRANSLATIONS
-from yanshou.report.worth import WorthShown, worth_shown
+from yanshou.report.worth_shown import WorthShown, worth_shown
 
 Judged = Callable[..., Path]
 FLAG = "螺丝、光纤插头/需复核备注:第{n}处看不清×1"

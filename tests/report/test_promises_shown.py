@@ -10,9 +10,9 @@ from support.judged_groups import judged_group
 from support.lines import GROUNDING, SHIELD, verdict
 from support.parsed_page import report
 
-from yanshou.evaluate.judged_groups import JudgedGroup
+from yanshou.evaluate.judged_group import JudgedGroup
 from yanshou.evaluate.promises import find_promises
-from yanshou.report.promises import PromisesShown, policy_thresholds, promises_shown
+from yanshou.report.promises_shown import PromisesShown, policy_thresholds, promises_shown
 from yanshou.report.translations import TRANSLATIONS
 from yanshou.settings import ThresholdSettings
 
