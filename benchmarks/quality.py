@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py demo                            # 1,000 drawn groups, about 3,400 photos, on one GPU
     python benchmarks/quality.py demo --each                     # then with one kind of layers after another in 16 bits
-    python benchmarks/quality.py demo --kv-cache fp8             # keys and values in FP8, too; then they alone
+    python benchmarks/quality.py demo --kv-cache fp8             # keys and values, too; then they alone
     python benchmarks/quality.py demo --float32                  # also float32: what rounding to 16 bits changes
     python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
 
@@ -210,9 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
     )
     parser.add_argument("--float32", action="store_true", help="also a run in float32")
-    parser.add_argument(
-        "--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the rows in FP8"
-    )
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the FP8 rows")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")

@@ -80,9 +80,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
-    parser.add_argument(
-        "--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the rows in FP8"
-    )
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the FP8 rows")
     parser.add_argument("--only", default="", help="only rows whose name matches this regular expression")
     parser.add_argument("--photos", type=int, default=max(run.photos for run in RUNS), help="most photos per row")
     parser.add_argument("--repeats", type=int, help="how often each row is run, whatever the row says")
@@ -152,7 +150,7 @@ class Measurements:
 def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     given, runs = parsed(arguments)
     measurements = Measurements(given)
-    report: dict[str, Any] = {"hardware": hardware(measurements.engine), "runs": []}
+    report: dict[str, Any] = {"hardware": hardware(measurements.engine), "kv_cache": given.kv_cache, "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), titles(), sep="\n", flush=True)
     results = []
     for run in runs:

@@ -25,16 +25,17 @@ from yanshou.engines.continuous.attention_metadata import DecodeMetadata
 from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
 from yanshou.engines.continuous.fp8.activations import Fp8Rows
 from yanshou.engines.continuous.kernels import attention, elementwise
-from yanshou.engines.continuous.language_model import empty_fp8_rows
+from yanshou.engines.continuous.language_model import zero_fp8_rows
 
 HEADS, KEY_HEADS, HEAD_DIM, SLOT_LEN = 4, 2, 32, 160
 SCALE = HEAD_DIM**-0.5
-NEAR = {"rtol": 3e-3, "atol": 3e-3}  # of numbers around 1; the kernels multiply with 10 bits after the point
+NEAR = {"rtol": 3e-3, "atol": 3e-3}  # of numbers up to about 30; the kernels multiply with 10 bits after the point
+NEAR_IN_16_BITS = {"rtol": 2e-2, "atol": 5e-2}  # small results of 200 draws differ by 0.02 at most
 
 
 def cache_of(x: Tensor) -> Fp8Rows:
     """x (rows, key heads, head_dim) in a cache."""
-    cache = empty_fp8_rows((len(x), *x.shape[1:]), x.device)
+    cache = zero_fp8_rows((len(x), *x.shape[1:]), x.device)
     cache[:] = Fp8Rows.of(x)
     return cache
 
@@ -61,12 +62,12 @@ def check_write() -> None:
     qkv[2, -HEAD_DIM:] = 0
     rows, in_batch, found = torch.tensor([7, 2, 3, 9, 0]), torch.tensor([0, 1, 4, 5, 6]), []
     for kernels in (None, elementwise):
-        caches = [empty_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
+        caches = [zero_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
         keys, values = (torch.zeros(8, KEY_HEADS, HEAD_DIM) for _ in range(2))
         batch = BatchKeysValues(keys, values, in_batch, torch.empty(0), [])
         with mock.patch.object(ops, "triton_ops", return_value=kernels):
             q = ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *caches, batch)
-            decode = [empty_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
+            decode = [zero_fp8_rows((11, KEY_HEADS, HEAD_DIM), qkv.device) for _ in range(2)]
             ops.qk_norm_rope_cache(qkv, layer, *angles, rows, *decode)
         for cache, alone, plain in zip(caches, decode, (keys, values), strict=True):
             assert_equal(cache[rows], Fp8Rows.of(plain[in_batch]))
@@ -93,7 +94,7 @@ def check_decode(dtype: torch.dtype) -> None:
     keys, values = cache_of(k), cache_of(v)
     found = attention.decode(q, keys, values, metadata, SLOT_LEN, SCALE)
     expected = decode_attention(q.float().cpu(), on_cpu(keys), on_cpu(values), metadata, SLOT_LEN, SCALE)
-    near = NEAR if dtype == torch.float32 else {"rtol": 2e-2, "atol": 1e-2}
+    near = NEAR if dtype == torch.float32 else NEAR_IN_16_BITS
     torch.testing.assert_close(found.float().cpu(), expected, **near)
     assert found.dtype == dtype
     alone = DecodeMetadata(*(part[1:2].clone() for part in (metadata.context_lens, *[torch.zeros(4).long()] * 2)))

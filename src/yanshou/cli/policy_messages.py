@@ -120,8 +120,8 @@ def _engine_options(evaluation: Evaluation) -> list[str]:
 
 
 def _quantization(settings: Mapping[str, Any]) -> list[str]:
-    """The options for how the weights, keys and values ran; none in 16 bits."""
-    recorded, cache = settings.get("quantize"), settings.get("kv_cache")
+    """The options for how the weights, and the keys and values, ran; none in 16 bits."""
+    recorded, kv_cache = settings.get("quantize"), settings.get("kv_cache")
     weights = recorded.get("weights") if isinstance(recorded, Mapping) else None
-    given = {"--quantize": weights, "--kv-cache": cache}
-    return [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    options = [] if weights is None else ["--quantize", str(weights)]
+    return options if kv_cache is None else [*options, "--kv-cache", str(kv_cache)]

@@ -139,17 +139,15 @@ class EngineSettings(Settings):
 
     @model_validator(mode="after")
     def _quantizable(self) -> Self:
-        for name, given in (("quantize", self.quantize), ("kv_cache", self.kv_cache)):
-            if given != "fp8":
-                continue
+        for name in (name for name in ("quantize", "kv_cache") if getattr(self, name) == "fp8"):
             if self.engine not in ("auto", "continuous"):
                 raise ValueError(
-                    f"`{name}` {given} is for the continuous engine, and `engine` is {self.engine}. Leave one of the "
-                    "two out"
+                    f"`{name}` fp8 is for the continuous engine, and `engine` is {self.engine}. Leave one of the two "
+                    "out"
                 )
             if self.dtype not in ("auto", "bfloat16"):
                 raise ValueError(
-                    f"`{name}` {given} needs bfloat16 beside it, and `dtype` is {self.dtype}. Leave `dtype` out"
+                    f"`{name}` fp8 needs bfloat16 beside it, and `dtype` is {self.dtype}. Leave `dtype` out"
                 )
         return self
 

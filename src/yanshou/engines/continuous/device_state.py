@@ -31,8 +31,8 @@ class DeviceState:
         stop_token_ids: Sequence[int],
     ) -> None:  # fmt: skip
         self.vision, self.language, self.sampler, self.cache, self.shape = vision, language, sampler, cache, shape
-        self.device, dtype = cache.keys[0].device, cache.keys[0].dtype
-        self.has_varlen_kernel = has_varlen_kernel(self.device, dtype)
+        self.device = cache.keys[0].device
+        self.has_varlen_kernel = has_varlen_kernel(self.device, language.dtype)
         rows = cache.slots + 1
         self.last_tokens, self.seq_lens, self.positions = self._zeros(rows), self._zeros(rows), self._zeros(rows)
         self.num_generated, self.max_new_tokens = self._zeros(rows), self._zeros(rows)
@@ -91,11 +91,11 @@ class DeviceState:
         first_rows = self._integers(starts)
         in_prefix = torch.arange(len(batch.prefix), device=self.device)
         keys, values = (x.new_empty(rows, *self.cache.keys[0].shape[1:]) for _ in range(2))
-        beside = BatchKeysValues(
+        batch_kv = BatchKeysValues(
             keys, values, first_rows[tokens.seq_ids] + tokens.position_in_seq,
             first_rows[: len(batch.requests), None] + in_prefix, prefix,
         )  # fmt: skip
-        return _key_ranges(starts, batch), first_rows, beside
+        return _key_ranges(starts, batch), first_rows, batch_kv
 
     def _embed(self, batch: PrefillBatch, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Embeddings with the visual tokens scattered into them, and DeepStack features: (tokens, hidden) each."""
@@ -112,16 +112,16 @@ class DeviceState:
 
         With scored continuations all tokens are computed, else the last layer computes the prompts' last tokens only.
         """
-        tokens, sequences, beside = batch.tokens, batch.sequences, None
+        tokens, sequences, batch_kv = batch.tokens, batch.sequences, None
         key_ranges, first_rows = self._cache_locations(batch, slots)
         slot_mapping = first_rows[tokens.seq_ids] + tokens.position_in_seq
         if self.cache.in_fp8:
-            key_ranges, first_rows, beside = self._beside_cache(batch, x)
+            key_ranges, first_rows, batch_kv = self._beside_cache(batch, x)
         k_starts = _padded(first_rows[:-1], self.shape.sequences + 1)
         metadata = self._metadata(sequences.ranges, key_ranges, sequences.cu_seqlens, k_starts, sequences.seqused_k)
         last = None if batch.continuations else self._logits_indices(batch, key_ranges, k_starts)
         hidden = self.language.prefill(
-            x, tokens.positions, deepstack_features, slot_mapping, metadata, self.cache, beside, last
+            x, tokens.positions, deepstack_features, slot_mapping, metadata, self.cache, batch_kv, last
         )
         return (hidden if last else hidden[tokens.last_of_prompt]), hidden
 
@@ -222,8 +222,8 @@ class DeviceState:
 
 
 def _key_ranges(first_rows: Sequence[int], batch: PrefillBatch) -> list[Range]:
-    """The rows of each sequence's keys, the prefix included."""
-    return [(row, row + length) for row, length in zip(first_rows, batch.sequences.lengths, strict=False)]
+    """The rows of each sequence's keys, the prefix included. The last of `first_rows` is padding's."""
+    return [(row, row + length) for row, length in zip(first_rows[:-1], batch.sequences.lengths, strict=True)]
 
 
 def _scatter_visual(feature: Tensor, visual_index: Tensor) -> Tensor:

@@ -59,9 +59,7 @@ class KVCache:
 
     def by_slot(self, layer_cache: Activations) -> Activations:
         """A layer's keys or values as (slots, slot_len, key heads, head_dim)."""
-        if isinstance(layer_cache, Fp8Rows):
-            return layer_cache[: self.scratch_start].view(self.slots, self.slot_len)
-        return layer_cache[: self.scratch_start].view(self.slots, self.slot_len, *layer_cache.shape[1:])
+        return layer_cache[: self.scratch_start].unflatten(0, (self.slots, self.slot_len))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class LogitsIndices:
     metadata: VarlenMetadata  # one query per prompt
 
 
-def empty_fp8_rows(shape: tuple[int, int, int], device: torch.device) -> Fp8Rows:
+def zero_fp8_rows(shape: tuple[int, int, int], device: torch.device) -> Fp8Rows:
     """Zeros of shape (cache rows, key heads, head_dim). The scales of one head lie side by side."""
     rows, key_heads, _ = shape
     scales = torch.zeros(key_heads, rows, 1, device=device).transpose(0, 1)
@@ -86,12 +84,18 @@ class LanguageModel:
         self.model, self.head = model, head
         self._products = [layer_products(layer) for layer in model.layers]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the embeddings, and so of all that is not in FP8."""
+        dtype: torch.dtype = self.model.embed_tokens.weight.dtype
+        return dtype
+
     def new_cache(self, slots: int, slot_len: int, scratch_rows: int, prefix_rows: int, fp8: bool = False) -> KVCache:
         """An empty cache. Zeros, because attention multiplies unwritten rows by 0 and 0 × NaN is NaN."""
         like, attention = self.model.embed_tokens.weight, self.model.layers[0].self_attn
         rows = slots * slot_len + scratch_rows + prefix_rows + 1
         shape = (rows, self.model.config.num_key_value_heads, attention.head_dim)
-        empty = empty_fp8_rows if fp8 else like.new_zeros
+        empty = zero_fp8_rows if fp8 else like.new_zeros
         keys, values = ([empty(shape, device=like.device) for _ in self.model.layers] for _ in range(2))
         return KVCache(keys, values, slots, slot_len, scratch_rows, prefix_rows)
 
@@ -107,12 +111,12 @@ class LanguageModel:
 
     def prefill(
         self, x: Tensor, positions: Tensor, deepstack_features: Sequence[Tensor], slot_mapping: Tensor,
-        metadata: VarlenMetadata, cache: KVCache, batch: BatchKeysValues | None = None,
+        metadata: VarlenMetadata, cache: KVCache, batch_kv: BatchKeysValues | None = None,
         logits_indices: LogitsIndices | None = None,
     ) -> Tensor:  # fmt: skip
         """Concatenated prompts: x (tokens, hidden), positions (3, tokens) → normalized hidden states.
 
-        Keys and values go to the cache rows `slot_mapping` (tokens,). Beside a cache in FP8 they also go to `batch`,
+        Keys and values go to the cache rows `slot_mapping` (tokens,). Beside a cache in FP8 they also go to `batch_kv`,
         which attention then reads and whose rows the metadata mean. The output of layer i gets
         `deepstack_features[i]` (tokens, hidden) added. With `logits_indices` the last layer computes only those tokens,
         and only their states are returned.
@@ -120,11 +124,11 @@ class LanguageModel:
         cos, sin = self._rope_cos_sin(x, positions)
         pending: Tensor | None = None  # the output of the product before, which the next norm adds to x
         for index, (layer, products) in enumerate(zip(self.model.layers, self._products, strict=True)):
-            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache, batch)
+            q = self._queries(index, products, x, pending, cos, sin, slot_mapping, cache, batch_kv)
             if logits_indices and index + 1 == len(self.model.layers):
                 tokens, metadata = logits_indices.tokens, logits_indices.metadata
                 q, x, deepstack_features = q[tokens], x[tokens], [each[tokens] for each in deepstack_features]
-            keys, values = (batch or cache).layer(index)
+            keys, values = (batch_kv or cache).layer(index)
             attended = varlen_attention(q, keys, values, metadata, layer.self_attn.scaling, causal=True)
             pending = self._finish_layer(layer, products, x, attended)
             if index < len(deepstack_features):
@@ -151,13 +155,13 @@ class LanguageModel:
 
     def _queries(
         self, index: int, products: LayerProducts, x: Tensor, pending: Tensor | None, cos: Tensor, sin: Tensor,
-        slot_mapping: Tensor, cache: KVCache, batch: BatchKeysValues | None = None,
+        slot_mapping: Tensor, cache: KVCache, batch_kv: BatchKeysValues | None = None,
     ) -> Tensor:  # fmt: skip
         """A layer's queries (rows, heads, head_dim); its keys and values go to the cache. Adds `pending` to x."""
         layer = self.model.layers[index]
         qkv = products.qkv(rms_norm(x, layer.input_layernorm, pending, products.qkv.takes_fp8))
         keys, values = cache.keys[index], cache.values[index]
-        return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values, batch)
+        return qk_norm_rope_cache(qkv, layer.self_attn, cos, sin, slot_mapping, keys, values, batch_kv)
 
     def _finish_layer(self, layer: Any, products: LayerProducts, x: Tensor, attended: Tensor) -> Tensor | None:
         """Output projection and MLP of a layer, added to x (rows, hidden) in place.

@@ -43,13 +43,9 @@ class Fp8Rows:
     def device(self) -> torch.device:
         return self.values.device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.values.dtype
-
-    def view(self, *rows: int) -> "Fp8Rows":
-        """The rows in dimensions of these sizes."""
-        return Fp8Rows(*(part.view(*rows, *part.shape[1:]) for part in (self.values, self.scales)))
+    def unflatten(self, dim: int, sizes: tuple[int, ...]) -> "Fp8Rows":
+        """The same with dimensions of these sizes in place of one."""
+        return Fp8Rows(self.values.unflatten(dim, sizes), self.scales.unflatten(dim, sizes))
 
     def dequantized(self) -> Tensor:
         """(…, inputs) float32."""

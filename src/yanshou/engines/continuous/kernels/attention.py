@@ -26,7 +26,7 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
-from yanshou.engines.continuous.kernels.elementwise import cached
+from yanshou.engines.continuous.kernels.elementwise import numbers_and_scales
 
 MIN_BLOCK_M = 16  # rows of the smallest matrix product
 BLOCK_M, BLOCK_N, NUM_WARPS, NUM_STAGES = 64, 64, 4, 3  # varlen: the fastest of eleven on an H100, for both head widths
@@ -203,7 +203,7 @@ def decode(q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, 
     k and v may be in FP8. A slot whose context length is 0 gets zeros.
     """
     (slots, heads, head_dim), key_heads, fp8 = q.shape, k.shape[1], isinstance(k, Fp8Rows)
-    (k, k_scales, stride_scales), (v, v_scales, _) = cached(k), cached(v)
+    (k, k_scales, stride_scales), (v, v_scales, _) = map(numbers_and_scales, (k, v))
     for whole in (q, k, v):
         assert whole.is_contiguous()
     out = torch.empty_like(q)

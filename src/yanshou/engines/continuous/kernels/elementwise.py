@@ -197,29 +197,32 @@ def _qk_norm_rope_cache_kernel(
 
 def qk_norm_rope_cache(
     qkv: Tensor, heads: int, q_weight: Tensor, k_weight: Tensor, eps: float, cos: Tensor, sin: Tensor,
-    slot_mapping: Tensor, key_cache: Activations, value_cache: Activations, batch: BatchKeysValues | None = None,
+    slot_mapping: Tensor, key_cache: Activations, value_cache: Activations, batch_kv: BatchKeysValues | None = None,
 ) -> Tensor:  # fmt: skip
     """qkv (rows, (heads + 2 × key heads) × head_dim) → queries (rows, heads, head_dim), normalized and rotated.
 
-    Writes keys, normalized and rotated, and values to the cache rows `slot_mapping` (rows,), and to those of the batch.
-    head_dim is a power of 2.
+    Writes keys, normalized and rotated, and values to the cache rows `slot_mapping` (rows,), and to the rows of
+    `batch_kv`. head_dim is a power of 2.
     """
     key_heads, head_dim = key_cache.shape[1:]
-    keys, key_scales, stride_scales = cached(key_cache)
-    values, value_scales, _ = cached(value_cache)
-    in_batch = (batch.slot_mapping, batch.keys, batch.values) if batch else (slot_mapping, keys, values)  # untouched
+    keys, key_scales, stride_scales = numbers_and_scales(key_cache)
+    values, value_scales, _ = numbers_and_scales(value_cache)
+    in_batch = (slot_mapping, keys, values)  # untouched
+    if batch_kv:
+        in_batch = (batch_kv.slot_mapping, batch_kv.keys, batch_kv.values)
     for whole in (qkv, cos, sin, slot_mapping, keys, values, *in_batch):
         assert whole.is_contiguous()
     out = qkv.new_empty(len(qkv), heads, head_dim)
     _qk_norm_rope_cache_kernel[(len(qkv),)](
         qkv, q_weight, k_weight, cos, sin, slot_mapping, out, keys, values, key_scales, value_scales, stride_scales,
-        *in_batch, eps, FP8=isinstance(key_cache, Fp8Rows), BATCH=batch is not None, HEADS=heads, KEY_HEADS=key_heads,
-        HALF=head_dim // 2, BLOCK_HEADS=power_of_2(heads), BLOCK_KEY_HEADS=power_of_2(key_heads), num_warps=4,
+        *in_batch, eps, FP8=isinstance(key_cache, Fp8Rows), BATCH=batch_kv is not None, HEADS=heads,
+        KEY_HEADS=key_heads, HALF=head_dim // 2, BLOCK_HEADS=power_of_2(heads),
+        BLOCK_KEY_HEADS=power_of_2(key_heads), num_warps=4,
     )  # fmt: skip
     return out
 
 
-def cached(rows: Activations) -> tuple[Tensor, Tensor, int]:
+def numbers_and_scales(rows: Activations) -> tuple[Tensor, Tensor, int]:
     """Cached keys or values for a kernel: numbers, scales, and how far apart the scales of two heads lie.
 
     Scales of one head lie side by side, because a program of attention reads those of one head. In 16 bits there are
