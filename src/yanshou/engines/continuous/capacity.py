@@ -1,6 +1,7 @@
 """Decides how many requests run at once and how large a prefill batch is. Nothing else decides or limits either.
 
     memory × share = weights + activations of one prefill batch + slots × slot_len × bytes per token + reserve
+                     (keys and values in FP8: + those of one prefill batch, of one layer, in 16 bits)
 
     config and memory ─► out-of-memory halvings of earlier runs ─► clamped to what a resume pins ─► halvings of this run
 
@@ -210,9 +211,9 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     row_bytes = kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
     activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
-    in_16_bits = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
-    spare -= (scratch_rows + 1) * row_bytes + tokens * in_16_bits
-    slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * in_16_bits))))
+    batch_row = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
+    spare -= (scratch_rows + 1) * row_bytes + tokens * batch_row
+    slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * batch_row))))
     slots = slots if slots < 8 else slots // 8 * 8
     return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
 

@@ -251,8 +251,8 @@ class ContinuousEngine(Qwen3VLBackend):
         if fp8:
             weight_bytes -= fp8.saved_bytes(config)
         return MemoryBudget(
-            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, fp8 is not None,
-            self.settings.kv_cache == "fp8",
+            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, fp8=fp8 is not None,
+            fp8_cache=self.settings.kv_cache == "fp8",
         )  # fmt: skip
 
 
