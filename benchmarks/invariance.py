@@ -117,7 +117,9 @@ class Engines:
             engine.lengths = self.lengths
         if engine.fp8 and not self._earlier:
             print(described(), flush=True)
-        prompt = max({one.prompt for one in self.requests}, key=lambda prompt: len(engine.prompt_ids(prompt, True)))
+        prompt = max(
+            {one.prompt for one in self.requests}, key=lambda prompt: len(engine.tokenizer.prompt_ids(prompt, True))
+        )
         engine.prepare_run(RunPlan(prompt, photos=True, earlier=[self._earlier | other]))
         self._earlier = self._earlier or engine.environment()
         return engine

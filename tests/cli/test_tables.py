@@ -26,7 +26,8 @@ from yanshou.settings import DatasetSettings
 from yanshou.stage_b.card import DataFile, build_card
 from yanshou.stage_b.examples import Example
 from yanshou.stage_b.shortcut import Shortcut
-from yanshou.storage.place import Place
+from yanshou.stage_b.sides import Sides
+from yanshou.storage.line_place import LinePlace
 
 
 def cells(tables: Sequence[Table], width: int = 160) -> list[list[str]]:
@@ -92,15 +93,16 @@ def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:
 
 
 def example(line: str, group: str, label: Label, tokens: int) -> Example:
-    place = Place(Path("a.jsonl"), 1)
+    place = LinePlace(Path("a.jsonl"), 1)
     return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", place, tokens)
 
 
 def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     train = [example("A", "QC-1", "pass", tokens=1459), example("A", "QC-2", "fail", tokens=9)]
+    sides = Sides(train, [example("B", "QC-3", "pass", tokens=9)])
     files = {name: DataFile(groups=1, rows=1, sha256="0") for name in ("train.jsonl", "val.jsonl")}
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
-    rows = cells(dataset_tables(build_card(settings, train, [example("B", "QC-3", "pass", tokens=9)], files, [])))
+    rows = cells(dataset_tables(build_card(settings, sides, files, [])))
     assert ["[red]甲", "3", "2", "1", "2", "1", "3", "0.0%", "3", "100.0%"] in rows
     assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%", "–"] in rows
     assert sum(words[:1] == ["all"] for words in rows) == 3
@@ -148,7 +150,7 @@ def test_evaluation_tables_show_what_the_figures_are_worth() -> None:
     }
     rows = cells(evaluation_tables(replace(evaluation(Counts()), worth=parts)))
     assert [" ".join(row) for row in rows[-4:]] == [
-        "mission AUC AUC learned difference Brier constant strongest feature its AUC",
+        "mission AUC learned AUC AUC difference Brier Brier if constant strongest feature feature AUC",
         "甲 0.71 0.75 -0.04 [-0.10, +0.02] 0.20 0.24 需复核 0.90",
         "乙 – – – – – – –",  # the feature may predict the label by chance
         "丙 – – – – – – –",

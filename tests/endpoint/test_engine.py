@@ -11,9 +11,9 @@ from support.photos import noise
 
 from yanshou.engines import Prompt, Request
 from yanshou.engines.base import Answer, Completion, Failure, RunPlan
-from yanshou.engines.endpoint.client import Patience
 from yanshou.engines.endpoint.doubt import LIMIT
 from yanshou.engines.endpoint.engine import EndpointEngine
+from yanshou.engines.endpoint.gate import Patience
 from yanshou.errors import GenerationError, PhotoError, RunError
 from yanshou.settings import EndpointSettings, EngineSettings, SamplingSettings
 from yanshou.stage_a.api import infer_batch

@@ -13,7 +13,7 @@ from support.serving import Server
 
 from yanshou.engines.endpoint import engine
 from yanshou.engines.endpoint.address import KEY
-from yanshou.engines.endpoint.client import Patience
+from yanshou.engines.endpoint.gate import Patience
 from yanshou.storage.jsonl import read_lines
 
 pytestmark = pytest.mark.endpoint

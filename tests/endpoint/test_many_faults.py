@@ -11,8 +11,8 @@ from support.photos import noise
 
 from yanshou.engines import Completion, Prompt, Request
 from yanshou.engines.base import RunPlan
-from yanshou.engines.endpoint.client import Patience
 from yanshou.engines.endpoint.engine import EndpointEngine
+from yanshou.engines.endpoint.gate import Patience
 from yanshou.engines.endpoint.picture import resized
 from yanshou.settings import EndpointSettings, EngineSettings, PhotoSettings
 

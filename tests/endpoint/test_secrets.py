@@ -15,8 +15,8 @@ from support.lines import SHIELD
 
 from yanshou.engines import Prompt
 from yanshou.engines.base import RunPlan
-from yanshou.engines.endpoint.client import Patience
 from yanshou.engines.endpoint.engine import EndpointEngine
+from yanshou.engines.endpoint.gate import Patience
 from yanshou.errors import YanshouError
 from yanshou.settings import EndpointSettings, EngineSettings
 

@@ -24,7 +24,7 @@ class FakeModel:
         self.bad, self.fits = frozenset(bad), fits
         self.read = 0  # requests taken from the caller
         self.batches: list[list[int]] = []  # every batch that was tried, whether it fitted or not
-        self.scheduler = Scheduler(self.prepare, self.complete, batch_size, workers=3)
+        self.scheduler = Scheduler(self.prepare, self.complete, batch_size, threads=3)
 
     def prepare(self, request: Request) -> int:
         if request.id in self.bad:
@@ -151,7 +151,7 @@ def test_a_run_error_in_a_worker_thread_ends_the_run() -> None:
             raise CheckpointError("no chat template")
         return request.id
 
-    answers = Scheduler(prepare, model.complete, 4, workers=2).run(model.requests(100))
+    answers = Scheduler(prepare, model.complete, 4, threads=2).run(model.requests(100))
     assert [summary(next(answers)) for _ in range(4)] == good(0, 1, 2, 3)
     with pytest.raises(CheckpointError, match="no chat template"):
         next(answers)
@@ -203,4 +203,4 @@ def test_photos_are_prepared_while_the_model_runs() -> None:
         return [Completion(number, f"answer {number}", "stop") for number in batch]
 
     requests = [Request(number, PROMPT, None) for number in range(12)]
-    assert [summary(a) for a in Scheduler(prepare, complete, 2, workers=2).run(requests)] == good(*range(12))
+    assert [summary(a) for a in Scheduler(prepare, complete, 2, threads=2).run(requests)] == good(*range(12))

@@ -79,7 +79,7 @@ def test_candidates_are_scored_as_their_tokens_one_after_another(moe: Path) -> N
     assert isinstance(answer, Completion)
     prompt = engine.prepare(Request(0, SHORT, None)).ids
     for line, logprob in zip(CANDIDATES, answer.logprobs, strict=True):
-        ids = torch.cat([prompt, torch.tensor(engine.line_ids(line))])
+        ids = torch.cat([prompt, torch.tensor(engine.tokenizer.line_ids(line))])
         scores = engine.model(input_ids=ids[None]).logits[0, len(prompt) - 1 : -1].double().log_softmax(-1)
         assert logprob == pytest.approx(scores.gather(-1, ids[len(prompt) :, None]).sum().item(), abs=1e-4)
 

@@ -47,7 +47,7 @@ def test_candidates_are_scored_where_the_answer_begins(tiny: Path, tmp_path: Pat
         assert "think" not in one.text
         for line, logprob in zip(CANDIDATES, one.logprobs, strict=True):
             prompt_ids = plain.processor.tokenizer(plain.render(prompt, with_photo=False) + CLOSED)["input_ids"]
-            ids = torch.tensor([[*prompt_ids, *plain.line_ids(line)]])
+            ids = torch.tensor([[*prompt_ids, *plain.tokenizer.line_ids(line)]])
             scores = plain.model(input_ids=ids).logits[0, len(prompt_ids) - 1 : -1].double().log_softmax(-1)
             wanted = scores.gather(-1, ids[0, len(prompt_ids) :, None]).sum().item()
             assert logprob == pytest.approx(wanted, abs=1e-4)

@@ -7,9 +7,12 @@ from yanshou.missions import load_missions
 from yanshou.schema.prompt import Prompt
 from yanshou.schema.records import Label
 from yanshou.settings import DatasetSettings
-from yanshou.stage_b.card import Card, Contradiction, DataFile, LeftOut, Tokens, build_card, find_contradictions
+from yanshou.stage_b.card import Card, DataFile, LeftOut, build_card
+from yanshou.stage_b.contradictions import Contradiction, find_contradictions
+from yanshou.stage_b.dataset_figures import Tokens
 from yanshou.stage_b.examples import Example
-from yanshou.storage.place import Place
+from yanshou.stage_b.sides import Sides
+from yanshou.storage.line_place import LinePlace
 
 
 def example(
@@ -17,7 +20,7 @@ def example(
 ) -> Example:
     texts = summaries or ("无关图片×1",)
     images = tuple(map(str, range(len(texts))))
-    return Example(mission, label, group, texts, images, Prompt("", ""), "", Place(Path("a.jsonl"), 1), tokens)
+    return Example(mission, label, group, texts, images, Prompt("", ""), "", LinePlace(Path("a.jsonl"), 1), tokens)
 
 
 def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence[LeftOut] = ()) -> Card:
@@ -26,7 +29,7 @@ def card_of(train: Sequence[Example], val: Sequence[Example], left_out: Sequence
         name: DataFile(groups=len(side), rows=len(side), sha256="0")
         for name, side in (("train.jsonl", train), ("val.jsonl", val))
     }
-    return build_card(settings, train, val, files, left_out)
+    return build_card(settings, Sides(train, val), files, left_out)
 
 
 def test_the_figures_of_a_mission_and_of_all() -> None:
@@ -105,7 +108,7 @@ def test_labels_that_the_missions_rule_contradicts_are_counted() -> None:
     train = [example(shown, mission=name), example(shown, mission=name, group="QC-2", label="fail")]
     val = [example("无关图片×1", mission=name, group="QC-3")]
     settings = DatasetSettings(stage_a=("a.jsonl",), output_dir="out")
-    card = build_card(settings, train, val, {}, (), missions=load_missions())
+    card = build_card(settings, Sides(train, val), {}, (), missions=load_missions())
     for figures in (card.missions[name], card.overall):
         assert (figures.against_rule, figures.against_rule_share) == (2, 2 / 3)
     assert card_of(train, val).overall.against_rule is None

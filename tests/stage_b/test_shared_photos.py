@@ -18,7 +18,7 @@ from support.stage_a_runs import run as summarize
 from yanshou.cli import main
 from yanshou.schema.records import StageARecord
 from yanshou.stage_b.shared_photos import PhotosOfGroup, find_shared_photos, twice_under_one_label
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 
 Line = dict[str, Any]
 OLD, NEW = "QC-TEMP-20240101-0000005", "QC-TEMP-20240101-0000006"
@@ -44,7 +44,7 @@ def found(*lines: Line) -> list[tuple[str, str, str]]:
 
 
 def photos(number: int, one: Line) -> PhotosOfGroup:
-    return PhotosOfGroup.of(Place(Path("a.jsonl"), number), StageARecord.model_validate(one))
+    return PhotosOfGroup.of(LinePlace(Path("a.jsonl"), number), StageARecord.model_validate(one))
 
 
 # ---- which photos are the same ----

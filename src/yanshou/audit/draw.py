@@ -21,7 +21,7 @@ from yanshou.settings import AuditDrawSettings
 from yanshou.stage_b.dataset_files import file_sha256
 from yanshou.storage.atomic import replace_file, write_errors
 from yanshou.storage.jsonl import dump_line, read_object
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups, unique_paths
 from yanshou.text import printable
 from yanshou.validation import validation_message
@@ -97,8 +97,8 @@ def _same_as(known: Audit, audit: Audit, path: Path) -> Audit:
     return known
 
 
-def _one_policy(decided: Sequence[tuple[Place, DecisionRecord]]) -> str:
-    first: dict[str, Place] = {}  # policy → where it is first
+def _one_policy(decided: Sequence[tuple[LinePlace, DecisionRecord]]) -> str:
+    first: dict[str, LinePlace] = {}  # policy → where it is first
     for place, record in decided:
         first.setdefault(record.policy, place)
     if len(first) > 1:

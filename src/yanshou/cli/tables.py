@@ -12,7 +12,8 @@ from yanshou.evaluate.metrics import Counts, Rate
 from yanshou.evaluate.summaries import Score, Tally, ordered_categories
 from yanshou.evaluate.worth import Worth
 from yanshou.schema.summary import IRRELEVANT
-from yanshou.stage_b.card import Card, DatasetFigures
+from yanshou.stage_b.card import Card
+from yanshou.stage_b.dataset_figures import DatasetFigures
 from yanshou.stage_b.reason import OUTCOMES
 from yanshou.stage_b.shortcut import Shortcut
 from yanshou.stage_b.twins import TwinFigures
@@ -97,7 +98,7 @@ def _twins_table(card: Card) -> Table:
 
 def _shortcuts_table(card: Card) -> Table:
     """The feature that predicts the label best, per mission."""
-    table = Table(mission_column(min_width=20), "strongest feature", "its AUC", "where", box=None, pad_edge=False)
+    table = Table(mission_column(min_width=20), "strongest feature", "feature AUC", "where", box=None, pad_edge=False)
     for name, part in card.missions.items():
         table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
     return table
@@ -120,7 +121,7 @@ def _worth_tables(evaluation: Evaluation) -> list[Table]:
     """How good p_pass is beside a learned baseline, and the one feature that predicts the label best."""
     if not any(part.comparison or part.calibration or part.shortcut for part in evaluation.worth.values()):
         return []
-    figures = right_columns("AUC", "AUC learned", "difference", "Brier", "constant", "its AUC")
+    figures = right_columns("AUC", "learned AUC", "AUC difference", "Brier", "Brier if constant", "feature AUC")
     feature = Column("strongest feature", overflow="fold")
     table = Table(mission_column(min_width=23), *figures[:-1], feature, figures[-1], box=None, padding=(0, 1, 0, 0))
     for name, part in evaluation.worth.items():

@@ -1,7 +1,7 @@
 """Batch-by-batch scheduling: which requests go to the model together. Imports no torch and opens no file.
 
     requests   1 2 3 4 5 6 7 8 9 …        in the caller's order, whatever group they belong to
-                     │ prepared by worker threads, at most PREFETCH_BATCHES ahead
+                     │ prepared by threads, at most PREFETCH_BATCHES ahead
     batch      [3 4 5 6]                  full as long as there are requests
     answers    3 ✓  4 ✓  5 ✗  6 ✓         yielded as soon as the batch is done
 
@@ -26,23 +26,23 @@ logger = logging.getLogger(__name__)
 
 PREFETCH_BATCHES = 2  # batches prepared while the model runs one
 RECOVERY_BATCHES = 16  # batches without out-of-memory before a halved size is doubled again
-MAX_WORKERS = 16  # threads; decoding and resizing a photo takes about 50 ms of one core
+MAX_THREADS = 16  # that prepare photos; decoding and resizing a photo takes about 50 ms of one core
 
 PreparedT = TypeVar("PreparedT")
 
 
 class Scheduler(Generic[PreparedT]):
-    """Runs requests through `prepare` (one request, worker threads) and `complete` (one batch, the caller's thread)."""
+    """Runs requests through `prepare` (one request, in threads) and `complete` (one batch, the caller's thread)."""
 
     def __init__(
         self,
         prepare: Callable[[Request], PreparedT],
         complete: Callable[[Sequence[PreparedT]], Sequence[Completion]],
         batch_size: int,
-        workers: int,
+        threads: int,
     ) -> None:
         self._prepare, self._complete = prepare, complete
-        self.batch_size, self._workers = batch_size, workers
+        self.batch_size, self._threads = batch_size, threads
         self._limit = batch_size  # current batch size; below batch_size after out-of-memory
         self._batches_since_oom = 0  # batches since the limit last changed
         self._stopped = False
@@ -57,7 +57,7 @@ class Scheduler(Generic[PreparedT]):
         """Answers every request once; ends early after `stop`. Completions in order, failures as soon as known."""
         source = iter(requests)
         ahead: deque[tuple[Request, Future[PreparedT]]] = deque()
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="prepare")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="prepare")
         try:
             while not self._stopped:
                 self._fill(ahead, source, pool)
@@ -124,9 +124,9 @@ class Scheduler(Generic[PreparedT]):
             logger.info("no out-of-memory in %d batches: batch size %d again", RECOVERY_BATCHES, self._limit)
 
 
-def workers() -> int:
+def num_threads() -> int:
     """The number of threads that prepare photos."""
-    return min(MAX_WORKERS, os.cpu_count() or 1)
+    return min(MAX_THREADS, os.cpu_count() or 1)
 
 
 class BatchedEngine(ABC, Generic[PreparedT]):
@@ -135,7 +135,7 @@ class BatchedEngine(ABC, Generic[PreparedT]):
     worker_deaths = 0  # it has no workers
 
     def __init__(self, batch_size: int) -> None:
-        self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, workers())
+        self.scheduler: Scheduler[PreparedT] = Scheduler(self.prepare, self.complete, batch_size, num_threads())
 
     @property
     def data_wait_s(self) -> float:
@@ -147,7 +147,7 @@ class BatchedEngine(ABC, Generic[PreparedT]):
 
     @abstractmethod
     def prepare(self, request: Request) -> PreparedT:
-        """All work that needs no accelerator. Runs in worker threads; a GroupError becomes the request's Failure."""
+        """All work that needs no accelerator. Runs in threads; a GroupError becomes the request's Failure."""
 
     @abstractmethod
     def complete(self, batch: Sequence[PreparedT]) -> Sequence[Completion]:

@@ -1,6 +1,6 @@
 """A Qwen3-VL checkpoint on one device: its processor, its weights, and how a request becomes the model's input.
 
-    prepare (worker threads)   photo → pixels → patches; prompt → token ids, one image token per visual token
+    prepare (threads)   photo → pixels → patches; prompt → token ids, one image token per visual token
 
 The base class of the engines that run a checkpoint. Processor and weights load on first use, so a run without open
 groups loads nothing.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -28,6 +28,7 @@ from yanshou.engines import chat, checkpoint
 from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.device import pick_attention, pick_device, pick_dtype
 from yanshou.engines.loading import load_config, load_model, load_processor, load_stop_tokens
+from yanshou.engines.tokenizer import PromptTokenizer
 from yanshou.errors import CheckpointError, PhotoError
 from yanshou.inputs.images import decoded_photo
 from yanshou.schema.prompt import Prompt
@@ -66,10 +67,8 @@ class Qwen3VLBackend:
         self.device = pick_device(settings.device)
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = pick_attention(settings.attn, self.device, self.dtype)
-        self._tokenizing = threading.Lock()  # tokenizers are not thread-safe
-        self._prompt_ids = lru_cache(maxsize=64)(self._encode_prompt)
-        self._line_ids = lru_cache(maxsize=64)(self._encode_line)
-        self._processor_checked = False
+        self.tokenizer = PromptTokenizer(lambda: self.processor)
+        self._processor_checked, self._checking = False, threading.Lock()
 
     # ---- what run.json records ----
 
@@ -168,10 +167,10 @@ class Qwen3VLBackend:
         eos_token_id = tokenizer.eos_token_id if stop is None else stop
         return GenerationConfig(eos_token_id=eos_token_id, pad_token_id=tokenizer.pad_token_id)
 
-    # ---- one request (worker threads) ----
+    # ---- one request (threads) ----
 
     def prepare(self, request: Request) -> ModelInput:
-        ids = self.prompt_ids(request.prompt, request.photo is not None)
+        ids = self.tokenizer.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
             return ModelInput(request, torch.tensor(ids), None, None, False, self.max_new_tokens(request))
         with decoded_photo(request.photo, self.settings.photo.exif) as photo:
@@ -221,36 +220,19 @@ class Qwen3VLBackend:
         )
         return max(int(photo.max_pixels // side**2), strip, int((long + 1) * (short + 1)))
 
-    def line_ids(self, line: str) -> list[int]:
-        """Token ids of an answer's first line and its line break."""
-        with self._tokenizing:
-            return self._line_ids(line)
-
-    def prompt_ids(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
-        """Token ids of the prompt, with one image token where the photo goes."""
-        with self._tokenizing:
-            return self._prompt_ids(prompt, with_photo)
-
-    def _encode_line(self, line: str) -> list[int]:
-        return list(self.processor.tokenizer(f"{line}\n")["input_ids"])
-
-    def _encode_prompt(self, prompt: Prompt, with_photo: bool) -> tuple[int, ...]:
-        return tuple(chat.encode(self.processor, prompt, with_photo))
-
     def render(self, prompt: Prompt, with_photo: bool = True) -> str:
         """The prompt's text as the model reads it, its image token not repeated."""
         return chat.render(self.processor, prompt, with_photo)
 
     def _check_against_processor(self, request: Request, image: Any, expanded: list[int]) -> None:
         """Once per engine: the processor must make the same token ids of the text and the photo together."""
-        with self._tokenizing:
+        with self._checking:
             if self._processor_checked:
                 return
-            text = self.render(request.prompt)
-            whole = self.processor(text=[text], images=[image], images_kwargs=self.resizing)
-            if list(whole["input_ids"][0]) != expanded:
+            found = self.tokenizer.ids_with_photo(request.prompt, image, **self.resizing)
+            if found != expanded:
                 raise CheckpointError(
-                    f"{self.folder}: its processor makes {len(whole['input_ids'][0])} prompt tokens, expected "
+                    f"{self.folder}: its processor makes {len(found)} prompt tokens, expected "
                     f"{len(expanded)} by the photo's grid. The processor's files do not suit this transformers version."
                 )
             self._processor_checked = True
@@ -263,23 +245,11 @@ class Qwen3VLBackend:
         stop = self.model.generation_config.eos_token_id
         return stop if isinstance(stop, list) else [stop]
 
-    @cached_property
-    def think_opening(self) -> str:
-        """The think tag that the prompts about photos end with; "" for most checkpoints."""
-        return chat.opening(self.processor)
-
     def completion(
         self, prepared: ModelInput, tokens: Sequence[int], ended: FinishReason, logprobs: tuple[float, ...]
     ) -> Completion:
-        """The completion for an answer's tokens, the stop token included.
-
-        Its text begins with the think tag that the template opened, so that a raw text holds the whole block.
-        """
-        tokenizer = self.processor.tokenizer
-        with self._tokenizing:
-            text = tokenizer.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        if prepared.request.photo is not None:
-            text = self.think_opening + text
+        """The completion for an answer's tokens, the stop token included."""
+        text = self.tokenizer.answer_text(tokens, with_photo=prepared.request.photo is not None)
         return Completion(prepared.request.id, text, ended, len(tokens), prepared.rotated, logprobs)
 
 

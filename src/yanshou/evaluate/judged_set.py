@@ -23,7 +23,7 @@ from yanshou.stage_b.reason import GroupReasons, ReasonCheck
 from yanshou.stage_b.shared_photos import PhotosOfGroup
 from yanshou.storage.errors_file import latest_attempts, read_faults
 from yanshou.storage.labels_file import Labels
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.read_groups import JUDGE_AGAIN, canonical_key, known_key, read_groups, unique_paths
 from yanshou.storage.run_files import RunPaths
 from yanshou.text import escape_surrogates
@@ -140,13 +140,13 @@ def _read_faults(
     found: list[Fault] = []
     for file in (RunPaths.beside(path).errors for path in unique_paths(paths)):
         for number, fault in read_faults(file) if exists(file) else ():
-            key = fault.key if any_mission else known_key(fault.key, missions, Place(file, number))
+            key = fault.key if any_mission else known_key(fault.key, missions, LinePlace(file, number))
             found.append(fault.model_copy(update={"mission": canonical_key(key, missions).mission}))
     return latest_attempts(found)
 
 
 def _files_of_missions(
-    lines: Iterable[tuple[Place, GroupRecord]], more: Collection[tuple[str, Path]] = ()
+    lines: Iterable[tuple[LinePlace, GroupRecord]], more: Collection[tuple[str, Path]] = ()
 ) -> dict[str, list[Path]]:
     """For each mission the files with lines of it. `more`: further pairs of a mission and a file about it."""
     pairs = {(record.mission, place.path) for place, record in lines}
@@ -158,7 +158,7 @@ def _files_of_missions(
 
 def _files_by_mission(
     verdict_files: Sequence[Path],
-    judged: Iterable[tuple[Place, VerdictRecord]],
+    judged: Iterable[tuple[LinePlace, VerdictRecord]],
     faults: Iterable[GroupKey],
     missions: Missions,
 ) -> dict[str, list[Path]]:

@@ -14,7 +14,7 @@ from yanshou.errors import DamagedFileError, InputError
 from yanshou.schema.records import VerdictRecord
 from yanshou.schema.run_record import RunRecord
 from yanshou.stage_b.verdict_threshold import follows
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.read_groups import unique_paths
 from yanshou.storage.run_file import read_run_record
 from yanshou.storage.run_files import RunPaths
@@ -60,7 +60,7 @@ def unfinished_warnings(verdict_files: Iterable[Path]) -> Iterable[str]:
                 )
 
 
-def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[Place, VerdictRecord]]) -> None:
+def check_rewritten(verdict_files: Iterable[Path], verdicts: Sequence[tuple[LinePlace, VerdictRecord]]) -> None:
     """Raises InputError where a run that gives verdicts another threshold was killed before it rewrote them.
 
     Such a run leaves the status "running" and its threshold in the run file.

@@ -22,7 +22,7 @@ from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import OTHER_SUMMARIES, GroupKey
 from yanshou.storage.jsonl import read_errors
 from yanshou.storage.labels_file import Labels
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.read_groups import JUDGE_AGAIN, read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
 from yanshou.text import printable
@@ -94,7 +94,7 @@ def _has_decisions(path: Path) -> bool:
 
 
 def _refuse_both_kinds(
-    verdict_files: Sequence[Path], decided: Iterable[tuple[Place, DecisionRecord]], read: JudgedSet
+    verdict_files: Sequence[Path], decided: Iterable[tuple[LinePlace, DecisionRecord]], read: JudgedSet
 ) -> None:
     of_decisions = {record.mission: place.path for place, record in decided}
     for mission, paths in read.verdict_files.items():
@@ -157,7 +157,7 @@ def _without_verdicts(decision_files: Sequence[Path], beside: Sequence[Path]) ->
             )
 
 
-def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[Place, DecisionRecord]]) -> Iterable[str]:
+def _other_p_pass(read: JudgedSet, decided: Iterable[tuple[LinePlace, DecisionRecord]]) -> Iterable[str]:
     """A warning about verdicts that were made again after the decision."""
     other = [
         place

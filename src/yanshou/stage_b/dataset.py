@@ -42,6 +42,7 @@ from yanshou.stage_b.dataset_files import CARD, TRAIN, VAL
 from yanshou.stage_b.examples import Example, read_examples
 from yanshou.stage_b.misjudged import read_misjudged
 from yanshou.stage_b.shared_photos import check_shared_photos, twice_under_one_label
+from yanshou.stage_b.sides import Sides
 from yanshou.stage_b.split import links, validation_ids
 from yanshou.stage_b.tokens import count_tokens
 from yanshou.stage_b.twins import find_twins
@@ -76,24 +77,18 @@ def build_dataset(settings: DatasetSettings) -> Card:
     kept, left_out = _sort_out(examples, settings)
     left_out = [*(LeftOut(**key._asdict(), reason=reason) for key, reason in unlabelled.items()), *left_out]
     _check_enough(kept, left_out, settings)
-    twins = find_twins((example.labelled_key, example.summaries) for example in kept)
-    linked, all_linked = links((example.group_id for example in kept), [same.ids for same in twins])
-    val_ids = validation_ids((example.labelled_key for example in kept), settings.val_fraction, settings.seed, linked)
-    sides = {
-        TRAIN: [example for example in kept if example.group_id not in val_ids],
-        VAL: [example for example in kept if example.group_id in val_ids],
-    }
+    sides, all_linked = _split(kept, settings)
     repeats = dict.fromkeys(misjudged.groups, settings.repeats)
     data = {
-        TRAIN: b"".join(dump_line(example.row) * repeats.get(example.key, 1) for example in sides[TRAIN]),
-        VAL: b"".join(dump_line(example.row) for example in sides[VAL]),
+        TRAIN: b"".join(dump_line(example.row) * repeats.get(example.key, 1) for example in sides.train),
+        VAL: b"".join(dump_line(example.row) for example in sides.val),
     }
-    files = {name: _describe(content, len(sides[name])) for name, content in data.items()}
+    files = {TRAIN: _describe(data[TRAIN], len(sides.train)), VAL: _describe(data[VAL], len(sides.val))}
     warnings = [
         *stale_warnings([*settings.stage_a, *settings.verdicts]), *unbound_warnings(misjudged.unbound), *shared,
         *labels.warnings(keys), *twice_under_one_label(photos), *all_linked,
     ]  # fmt: skip
-    card = build_card(settings, sides[TRAIN], sides[VAL], files, left_out, warnings, labels.used(keys), missions)
+    card = build_card(settings, sides, files, left_out, warnings, labels.used(keys), missions)
     data[CARD] = dump_line(card, indent=1)
     with Lock(settings.output_dir / LOCK, settings.output_dir):
         replace_together({settings.output_dir / name: content for name, content in data.items()})
@@ -108,6 +103,14 @@ def _check_enough(kept: Sequence[Example], left_out: Sequence[LeftOut], settings
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to train on.{first} Give other files.")
     if len({example.group_id for example in kept}) == 1:
         raise InputError(f"group {kept[0].key} is the only one, but train and val need one each. Give more groups.")
+
+
+def _split(examples: Sequence[Example], settings: DatasetSettings) -> tuple[Sides, list[str]]:
+    """The two sides, and a warning where twins cannot be kept on one of them."""
+    twins = find_twins((example.labelled_key, example.summaries) for example in examples)
+    linked, warnings = links((example.group_id for example in examples), [same.ids for same in twins])
+    keys = (example.labelled_key for example in examples)
+    return Sides.of(examples, validation_ids(keys, settings.val_fraction, settings.seed, linked)), warnings
 
 
 def _describe(content: bytes, groups: int) -> DataFile:

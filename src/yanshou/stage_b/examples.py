@@ -13,7 +13,7 @@ from yanshou.schema.records import GroupKey, Label, StageARecord
 from yanshou.stage_b.shared_photos import PhotosOfGroup
 from yanshou.stage_b.verdict import FAIL, PASS
 from yanshou.storage.labels_file import Labels
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.read_groups import SUMMARIZE_AGAIN, read_groups
 from yanshou.text import escape_surrogates
 
@@ -34,7 +34,7 @@ class Example:
     image_paths: tuple[str, ...]
     prompt: Prompt
     summaries_sha256: str  # of its Stage-A line
-    place: Place  # of its Stage-A line
+    place: LinePlace  # of its Stage-A line
     tokens: int = 0  # of the prompt
     folder_key: GroupKey | None = None  # with labels files: the identity, whose label is the folder's
 
@@ -92,7 +92,7 @@ def read_examples(paths: Sequence[Path], missions: Missions, labels: Labels) -> 
     return LabelledGroups(examples, unlabelled)
 
 
-def _example(place: Place, record: StageARecord, label: Label, missions: Missions, key: GroupKey | None) -> Example:
+def _example(place: LinePlace, record: StageARecord, label: Label, missions: Missions, key: GroupKey | None) -> Example:
     summaries = tuple(map(escape_surrogates, record.per_image.values()))
     return Example(
         mission=record.mission,
@@ -107,7 +107,7 @@ def _example(place: Place, record: StageARecord, label: Label, missions: Mission
     )
 
 
-def _check_length(place: Place, record: StageARecord) -> None:
+def _check_length(place: LinePlace, record: StageARecord) -> None:
     """Raises DamagedFileError for a text that is too long to be about photos."""
     for key, value in record:
         texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value or ""]

@@ -12,17 +12,19 @@ from pathlib import Path
 
 from yanshou.engines.base import Engine
 from yanshou.errors import InputError
-from yanshou.missions import Mission, load_missions
+from yanshou.missions import Mission, Missions, load_missions
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.stage import Stage
 from yanshou.pipeline.vanished import vanished
+from yanshou.schema.policy import Policy
 from yanshou.schema.records import StageARecord
 from yanshou.settings import JudgeSettings
 from yanshou.stage_b.decisions import MissionUnderPolicy, missing_of, undecided_warnings
 from yanshou.stage_b.shared_photos import PhotosOfGroup, check_shared_photos
 from yanshou.stage_b.stale_verdicts import reads_all
 from yanshou.stage_b.verdict_tasks import ModelTask, RuleTask
+from yanshou.storage.line_place import LinePlace
 from yanshou.storage.policy_file import read_policy
 from yanshou.storage.read_groups import read_groups, unique_paths
 from yanshou.storage.stale_counts import stale_warnings
@@ -45,22 +47,15 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
 
     known = load_missions(settings.mission_files)
     policy = read_policy(settings.policy) if settings.policy else None
-    groups: dict[str, list[StageARecord]] = {}
-    files: dict[str, dict[Path, None]] = {}  # of each mission, in their order
-    photos: list[PhotosOfGroup] = []
-    for place, record in read_groups(settings.stage_a, StageARecord, known):
-        groups.setdefault(record.mission, []).append(record)
-        files.setdefault(record.mission, {})[place.path] = None
-        photos.append(PhotosOfGroup.of(place, record))
-    if not groups:
+    lines = list(read_groups(settings.stage_a, StageARecord, known))
+    if not lines:
         raise InputError(f"{', '.join(map(str, settings.stage_a))}: no group to judge. Run `yanshou summarize` first.")
-    shared = check_shared_photos(photos, allowed=settings.allow_shared_photos)
+    shared = check_shared_photos([PhotosOfGroup.of(*line) for line in lines], allowed=settings.allow_shared_photos)
     engine = None if settings.engine is None else engine or load_engine(settings.engine)
-    under, undecided = {}, list[str]()
-    if policy and settings.policy:
-        missing = missing_of(unique_paths(settings.stage_a), known)
-        under = MissionUnderPolicy.of_missions(settings.policy, policy, files, missing, known)
-        undecided = undecided_warnings(missing, groups.keys())
+    under, undecided = _under_policy(policy, lines, settings, known)
+    groups: dict[str, list[StageARecord]] = {}
+    for _, record in lines:
+        groups.setdefault(record.mission, []).append(record)
     tasks = [
         ModelTask(known.get(name), records, settings, engine, under.get(name))
         if engine
@@ -73,6 +68,20 @@ def prepare(settings: JudgeSettings, engine: Engine | None = None, listener: Lis
         [*tasks, *gone], engine, settings.output_dir, fresh=settings.fresh, prune_share=settings.prune_share,
         listener=listener,
     )  # fmt: skip
+
+
+def _under_policy(
+    policy: Policy | None, lines: Sequence[tuple[LinePlace, StageARecord]], settings: JudgeSettings, known: Missions
+) -> tuple[dict[str, MissionUnderPolicy], list[str]]:
+    """The missions that the policy decides about, and warnings about groups that it does not; empty without one."""
+    if policy is None or settings.policy is None:
+        return {}, []
+    files: dict[str, dict[Path, None]] = {}  # of each mission, in their order
+    for place, record in lines:
+        files.setdefault(record.mission, {})[place.path] = None
+    missing = missing_of(unique_paths(settings.stage_a), known)
+    under = MissionUnderPolicy.of_missions(settings.policy, policy, files, missing, known)
+    return under, undecided_warnings(missing, files.keys())
 
 
 def _vanished(missions: Sequence[Mission], settings: JudgeSettings) -> list[RuleTask]:

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self, TypeVar
 from yanshou.errors import InputError
 from yanshou.inputs.label_folders import label_of
 from yanshou.schema.records import GroupKey, Label, StageARecord
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 from yanshou.text import nfc, printable
 
 BEGINNING = 65_536  # bytes that are read first: they differ in all but copies of a photo
@@ -33,13 +33,13 @@ CURE = (
 class PhotosOfGroup(NamedTuple):
     """A group's line, as far as its photos are concerned."""
 
-    place: Place  # of the line
+    place: LinePlace  # of the line
     key: GroupKey
     images: Sequence[str]  # paths
     summaries: Sequence[str]  # one per photo
 
     @classmethod
-    def of(cls, place: Place, record: StageARecord) -> Self:
+    def of(cls, place: LinePlace, record: StageARecord) -> Self:
         return cls(place, record.key, record.images, record.clean_texts)
 
 

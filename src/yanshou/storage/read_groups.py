@@ -18,7 +18,7 @@ from yanshou.missions import Missions
 from yanshou.schema.policy import DecisionRecord
 from yanshou.schema.records import GroupKey, GroupRecord, StageARecord, VerdictRecord
 from yanshou.storage.jsonl import read_records
-from yanshou.storage.place import Place
+from yanshou.storage.line_place import LinePlace
 
 SUMMARIZE_AGAIN = "Delete the line and run `yanshou summarize` again: only that group is redone."
 JUDGE_AGAIN = "Delete the line and run `yanshou judge` again: only that group is redone."
@@ -41,17 +41,17 @@ def read_groups(
     advice: str = SUMMARIZE_AGAIN,
     *,
     any_mission: bool = False,
-) -> Iterator[tuple[Place, RecordT]]:
+) -> Iterator[tuple[LinePlace, RecordT]]:
     """Place and record of every group, in the files' order, under its mission's own name instead of an alias.
 
     Raises UsageError for a file of another kind; DamagedFileError for a line that no run writes (its message ends with
     `advice`) and for a repeated group; InputError for an unknown mission, unless `any_mission` is set.
     """
-    places: dict[GroupKey, Place] = {}
+    places: dict[GroupKey, LinePlace] = {}
     for path in unique_paths(paths):
         _refuse_other_kind(path, record_type)
         for number, record in read_records(path, record_type, advice):
-            place = Place(path, number)
+            place = LinePlace(path, number)
             key = canonical_key(record.key, known) if any_mission else known_key(record.key, known, place)
             if first := places.get(key):
                 raise DamagedFileError(
@@ -91,7 +91,7 @@ def canonical_key(key: GroupKey, known: Missions) -> GroupKey:
     return key._replace(mission=known.get(key.mission).name) if key.mission in known else key
 
 
-def known_key(key: GroupKey, known: Missions, place: Place) -> GroupKey:
+def known_key(key: GroupKey, known: Missions, place: LinePlace) -> GroupKey:
     """The group under its mission's own name. Raises InputError, naming the place, for an unknown mission."""
     try:
         return key._replace(mission=known.get(key.mission).name)

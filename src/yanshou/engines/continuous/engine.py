@@ -15,7 +15,7 @@ from torch import Tensor
 
 from yanshou.engines import device as devices
 from yanshou.engines.base import Answer, Request, RunPlan
-from yanshou.engines.batching import workers
+from yanshou.engines.batching import num_threads
 from yanshou.engines.checkpoint import is_moe
 from yanshou.engines.continuous.capacity import (
     MAX_SEQUENCES,
@@ -116,7 +116,7 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def _run_bounds(self, run: RunPlan) -> RequestBounds:
         """Bounds of every request of the run."""
-        ids, max_new_tokens = self.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
+        ids, max_new_tokens = self.tokenizer.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
             prompt = len(ids) + SPARE_TEXT_TOKENS
             return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
@@ -154,7 +154,7 @@ class ContinuousEngine(Qwen3VLBackend):
         slots = self.planner.run_capacity.slots if self.planner.run_capacity else MAX_SLOTS
         slots = min(slots, self.settings.batch_size or slots)
         batch = min(slots, MAX_SEQUENCES)
-        return slots + 2 * batch + PREFETCH_FACTOR * workers()  # in slots, staged, in the next batch, prefetched
+        return slots + 2 * batch + PREFETCH_FACTOR * num_threads()  # in slots, staged, in the next batch, prefetched
 
     def load(self) -> None:
         self._load_runner()
@@ -171,7 +171,7 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         runner = self._load_runner()
-        self._scheduler = ContinuousScheduler(self, runner, workers(), self.settings.batch_size, self._counters)
+        self._scheduler = ContinuousScheduler(self, runner, num_threads(), self.settings.batch_size, self._counters)
         if self._stopped:
             self._scheduler.stop()
         return self._exclusive(self._scheduler.run(requests))

@@ -100,7 +100,7 @@ class ContinuousRunner:
         return len(prepared.ids) - prepared.prefix_len + continuations
 
     def _candidate_ids(self, prepared: ModelInput) -> list[list[int]]:
-        return [self.backend.line_ids(candidate) for candidate in prepared.request.candidates]
+        return [self.backend.tokenizer.line_ids(candidate) for candidate in prepared.request.candidates]
 
     def _bounds(self, prepared: ModelInput) -> RequestBounds:
         """Bounds of this request and of any other photo with the same prompt."""

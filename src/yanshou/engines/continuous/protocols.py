@@ -48,7 +48,7 @@ class Host(Protocol[PreparedT]):
         ...
 
     def prepare(self, request: Request) -> PreparedT:
-        """Everything that needs no device; runs in worker threads. A GroupError becomes the request's Failure."""
+        """Everything that needs no device; runs in threads. A GroupError becomes the request's Failure."""
         ...
 
     def without_pixels(self, prepared: PreparedT) -> PreparedT:

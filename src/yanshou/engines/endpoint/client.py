@@ -1,22 +1,19 @@
-"""A server through the openai SDK: its retries, and what they do not cover.
+"""A server through the openai SDK: what a reply, a refusal or a broken connection means for a request.
 
     request ── gate ── slot ── SDK (retries 429, 5xx, timeouts, connections) ── body of the reply
-                 │                     └─ no connection, or silence: the gate closes, one request probes until the
-                 │                        server answers
-                 └─ closed while the server is away: nothing is sent, nothing fails; after a while the run ends
+                 │                     └─ no connection, or silence: the gate closes
+                 └─ gate.py: closed while the server is away
 
 Everything here runs in one event loop. SDK and HTTP library see the address without user and password.
 """
 
 import asyncio
-import logging
 import ssl
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from yanshou.engines.endpoint.address import Address
+from yanshou.engines.endpoint.gate import AwayError, BusyError, Gate, Patience
 from yanshou.engines.endpoint.refusals import BUSY, ENDING, GATEWAY, ending, refused, says
 from yanshou.errors import GenerationError, RunError, UsageError
 from yanshou.requirements import how_to_install
@@ -30,30 +27,6 @@ TRUST = (
 )
 SDK_FIELDS = ("messages", "max_tokens", "temperature", "top_p", "seed")  # the others are extensions of servers
 
-ReplyT = TypeVar("ReplyT")
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a server is waited for, in seconds."""
-
-    retries: int = 5  # of the SDK, 0.5 to 8 s apart
-    request_s: float = 300.0  # for one try
-    photo_s: float = 900.0  # for all tries of one request
-    page_s: float = 10.0  # for one try of a page: /models, which probes ask for, or /version
-    silent_s: float = 120.0  # without any answer, then it is probed
-    away_s: float = 120.0  # without an answer to a probe, then the run ends
-    busy_s: float = 300.0  # in which the server answers 429 (too many requests) to all, then the run ends
-    probe_s: float = 1.0  # between the first two probes; each pause is twice the one before
-    longest_pause_s: float = 10.0
-    rounds: int = 3  # how often one request may find the server away
-
-
-class StoppedError(Exception):
-    """The engine was stopped before the request was answered."""
-
 
 class Server:
     """One server, in the event loop that opened it."""
@@ -61,11 +34,9 @@ class Server:
     def __init__(
         self, address: Address, model: str, concurrency: int, patience: Patience, stopped: Callable[[], bool]
     ) -> None:
-        self.address, self.model, self.patience, self._stopped = address, model, patience, stopped
-        self._slots, self._probing, self._gate = asyncio.Semaphore(concurrency), asyncio.Lock(), asyncio.Event()
-        self._gate.set()
-        self._returns = 0  # how often the server came back
-        self._answered = self._heard = time.monotonic()  # when it last answered a request, and said anything
+        self.address, self.model, self.patience = address, model, patience
+        self._slots = asyncio.Semaphore(concurrency)
+        self._gate = Gate(address.base_url, patience, lambda: self._get("/models"), stopped)
 
     async def open(self) -> None:
         """Makes the SDK's client, in the running event loop."""
@@ -91,12 +62,12 @@ class Server:
 
         Raises GenerationError where this request fails, RunError where every request would, StoppedError.
         """
-        return await self._patiently(lambda: self._sent(fields))
+        return await self._gate.patiently(lambda: self._sent(fields))
 
     async def models(self) -> dict[str, dict[str, Any]]:
         """The models that the server lists, by name. Empty where it lists none. Raises RunError, StoppedError."""
         try:
-            return await self._patiently(self._listed)
+            return await self._gate.patiently(self._listed)
         except GenerationError as error:
             raise RunError(
                 f"{self.address.base_url}: {error}. Start the server, and run the same command again."
@@ -106,7 +77,7 @@ class Server:
         """What GET /version beside /v1 says."""
         try:
             found = await self._get(f"{self.address.beside}/version")
-        except _AwayError:
+        except AwayError:
             return None
         version = found.get("version") if isinstance(found, Mapping) else None
         return self.address.words(version, 60) if isinstance(version, str) else None
@@ -118,13 +89,12 @@ class Server:
 
         known = {name: value for name, value in fields.items() if name in SDK_FIELDS}
         extra = {name: value for name, value in fields.items() if name not in SDK_FIELDS}
-        await self._gate.wait()
+        await self._gate.passed()
         async with self._slots:
-            if self._stopped():
-                raise StoppedError
+            self._gate.check_stopped()
             try:
                 async with asyncio.timeout(self.patience.photo_s):
-                    raw = await self._unless_silent(
+                    raw = await self._gate.unless_silent(
                         self._client.chat.completions.with_raw_response.create(
                             model=self.model, **known, extra_body=extra or None
                         )
@@ -137,33 +107,18 @@ class Server:
                 ) from None
             except openai.APIConnectionError as error:
                 raise self._away(error) from None
-        self._answered = self._heard = time.monotonic()
+        self._gate.answered()
         body: bytes = raw.http_response.content
         return body
 
-    async def _unless_silent(self, call: Coroutine[Any, Any, ReplyT]) -> ReplyT:
-        """The result of the call, which continues while the server is probed. Raises RunError, StoppedError.
-
-        A server that hangs keeps its connections: without probes, nothing would be known of it for `photo_s`.
-        """
-        work = asyncio.ensure_future(call)
-        work.add_done_callback(lambda done: done.cancelled() or done.exception())  # else an event loop logs it
-        try:
-            while not (await asyncio.wait([work], timeout=self.patience.silent_s))[0]:
-                if time.monotonic() - self._heard >= self.patience.silent_s:
-                    await self._hold(self._returns, TimeoutError(f"it is silent for {self.patience.silent_s:g} s"))
-            return work.result()
-        finally:
-            work.cancel()
-
     async def _refusal(self, error: Any) -> Exception:
-        """What an HTTP status means. `_AwayError`: the request is worth another try, later."""
-        self._heard = time.monotonic()
+        """What an HTTP status means. `AwayError`: the request is worth another try, later."""
+        self._gate.heard()
         status, words = error.status_code, self.address.words(says(error.body or error.response.text))
         if status == BUSY:
-            return _BusyError(words)
+            return BusyError(words)
         if status in GATEWAY:
-            return _AwayError(f"{status}: {words}", refused(status, words))
+            return AwayError(f"{status}: {words}", refused(status, words))
         if 300 <= status < 400 or status in ENDING:
             names = await self._names() if status == 404 else ()
             location = error.response.headers.get("location", "elsewhere")
@@ -171,20 +126,18 @@ class Server:
         return refused(status, words)
 
     def _away(self, error: Exception) -> Exception:
-        """What a failed connection means: `_AwayError`, or the end of the run where waiting does not help."""
+        """What a failed connection means: `AwayError`, or the end of the run where waiting does not help."""
         innermost = _innermost(error)
         cause = self.address.words(innermost)
         if isinstance(innermost, ssl.SSLError) and innermost.reason in UNTRUSTED:
             return RunError(f"{self.address.base_url}: no encrypted connection ({cause}). {TRUST}")
         broken = f"the connection to the server broke at each of {self.patience.rounds} tries ({cause})"
-        return _AwayError(
-            cause, GenerationError(broken, "look at the server's log; the next run tries the group again")
-        )
+        return AwayError(cause, GenerationError(broken, "look at the server's log; the next run tries the group again"))
 
     async def _names(self) -> tuple[str, ...]:
         try:
             return tuple(await self._listed())
-        except (RunError, _AwayError):
+        except (RunError, AwayError):
             return ()
 
     async def _listed(self) -> dict[str, dict[str, Any]]:
@@ -194,7 +147,7 @@ class Server:
         return {self.address.words(entry["id"]): entry for entry in listed if isinstance(entry.get("id"), str)}
 
     async def _get(self, path: str) -> object:
-        """What a page holds, None where the server refuses it. Raises `_AwayError` where there is no server."""
+        """What a page holds, None where the server refuses it. Raises `AwayError` where there is no server."""
         import openai
 
         # One retry: a kept connection may have ended meanwhile.
@@ -209,84 +162,8 @@ class Server:
             raise self._away(error) from None
         except ValueError:  # no JSON
             found = None
-        self._heard = time.monotonic()
+        self._gate.heard()
         return found
-
-    # ---- a server that is away ----
-
-    async def _patiently(self, call: Callable[[], Awaitable[ReplyT]]) -> ReplyT:
-        """The result of the call, which is tried again when the server is back, or less busy."""
-        rounds = 0
-        while True:
-            returns = self._returns
-            try:
-                return await call()
-            except _BusyError as error:
-                await self._ease(error)
-            except _AwayError as error:
-                await self._hold(returns, error)
-                rounds += 1
-                if rounds >= self.patience.rounds:
-                    raise error.failure from None
-
-    async def _ease(self, busy: "_BusyError") -> None:
-        """Waits for a server that has too many requests. Raises RunError where it answers none of them."""
-        if time.monotonic() - self._answered > self.patience.busy_s:
-            raise RunError(
-                f"{self.address.base_url} has answered {BUSY} to every request for {self.patience.busy_s:g} s: {busy}. "
-                "Lower --concurrency or wait, and run the same command again: it resumes."
-            )
-        await self._sleep(self.patience.longest_pause_s)
-
-    async def _hold(self, returns: int, away: Exception) -> None:
-        """Returns when the server is there. One request probes, the others wait. Raises RunError, StoppedError."""
-        async with self._probing:
-            if self._returns != returns:
-                return
-            self._gate.clear()
-            logger.warning("%s: no answer (%s), waiting", self.address.base_url, away)
-            try:
-                await self._until_it_is_back(away)
-                self._returns += 1
-            finally:
-                self._gate.set()
-
-    async def _until_it_is_back(self, away: Exception) -> None:
-        pause, began = self.patience.probe_s, time.monotonic()
-        while time.monotonic() - began < self.patience.away_s:
-            await self._sleep(pause)
-            if self._heard > began:  # a request that was under way
-                return
-            pause = min(2 * pause, self.patience.longest_pause_s)
-            try:
-                await self._get("/models")
-            except _AwayError as error:
-                away = error
-            else:
-                return
-        raise RunError(
-            f"{self.address.base_url}: no answer for {self.patience.away_s:g} s ({away}). Start the server, and run "
-            "the same command again: it resumes."
-        )
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleeps, but not beyond a stop."""
-        for _ in range(max(1, round(seconds / 0.2))):
-            if self._stopped():
-                raise StoppedError
-            await asyncio.sleep(min(seconds, 0.2))
-
-
-class _BusyError(Exception):
-    """The server has too many requests."""
-
-
-class _AwayError(Exception):
-    """There is no server just now. `failure`: what the request fails with if that stays so for this request alone."""
-
-    def __init__(self, cause: str, failure: GenerationError) -> None:
-        super().__init__(cause)
-        self.failure = failure
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -1,7 +1,7 @@
 """The endpoint engine: an OpenAI-compatible server answers, vLLM for example.
 
     request ─ decoded, upright, resized, encoded (threads) ─ chat completion (event loop) ─ answer
-              └─ picture.py                                  └─ client.py, reply.py         └─ doubt.py: the photo's
+              └─ picture.py                                  └─ asker.py, client.py         └─ doubt.py: the photo's
                                                                                                fault, or the server's?
 
 Nothing here knows a model family, but for the optional check of prompts (`--checkpoint`). The same request may get
@@ -9,8 +9,7 @@ another answer from a server: no promise of the same line.
 """
 
 import asyncio
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,20 +19,21 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from PIL import Image
-
 from yanshou.engines.base import Answer, Completion, Failure, Request, RunPlan
-from yanshou.engines.batching import workers
+from yanshou.engines.batching import num_threads
 from yanshou.engines.endpoint import line_logprobs
 from yanshou.engines.endpoint.address import Address
+from yanshou.engines.endpoint.asker import Asker
 from yanshou.engines.endpoint.background import Background
-from yanshou.engines.endpoint.body import Body, messages, sampling_fields
-from yanshou.engines.endpoint.client import Patience, Server, StoppedError, check_installed
+from yanshou.engines.endpoint.body import Body
+from yanshou.engines.endpoint.client import Server, check_installed
 from yanshou.engines.endpoint.doubt import Doubt
-from yanshou.engines.endpoint.picture import FORMATS, Format, data_url, resized, visual_tokens
+from yanshou.engines.endpoint.gate import Patience, StoppedError
+from yanshou.engines.endpoint.picture import Format, data_url, resized, visual_tokens
 from yanshou.engines.endpoint.prompt_check import PromptCheck
 from yanshou.engines.endpoint.reply import Reply
-from yanshou.errors import GenerationError, GroupError, PhotoError, RunError, UsageError
+from yanshou.engines.endpoint.trials import Trials
+from yanshou.errors import GroupError, PhotoError, UsageError
 from yanshou.inputs.images import decoded_photo
 from yanshou.settings import EngineSettings
 
@@ -79,8 +79,7 @@ class EndpointEngine:
     # ---- what run.json records ----
 
     def identity(self) -> dict[str, Any]:
-        switches = self._check.switches if self._check else {}
-        return {"model": self.model, **({"chat_template_kwargs": switches} if switches else {})}
+        return {"model": self.model, **({"chat_template_kwargs": self._switches} if self._switches else {})}
 
     def environment(self) -> dict[str, Any]:
         check = {"checkpoint_folder": self.settings.checkpoint} if self.settings.checkpoint else {}
@@ -88,11 +87,16 @@ class EndpointEngine:
         packages = {"openai": version("openai")}
         return {"engine": "endpoint", "server": self.address.base_url, **self._facts, **asked, **check, **packages}
 
+    @property
+    def _switches(self) -> dict[str, bool]:
+        """Variables of the chat template, where a local one was given."""
+        return self._check.switches if self._check else {}
+
     # ---- a run ----
 
     @property
     def in_flight(self) -> int:
-        return self.concurrency + workers()
+        return self.concurrency + num_threads()
 
     def load(self) -> None:
         """Nothing to load."""
@@ -112,9 +116,9 @@ class EndpointEngine:
         self._run = run
         if self._stopped:
             return
-        with self._session() as (loop, server):
+        with self._session() as (loop, asker):
             try:
-                loop.run(self._meet(server, run))
+                loop.run(self._meet(asker, run))
             except StoppedError:
                 return
         if run.needs_logprobs and not self._scores:
@@ -129,11 +133,11 @@ class EndpointEngine:
 
     def _answers(self, source: Iterator[Request]) -> Iterator[Answer]:
         answers, asked, number = SimpleQueue[Asked](), dict[Asked, int](), 0
-        with self._session() as (loop, server):
-            doubt = Doubt(lambda: loop.run(self._trial_unless_stopped(server)))
+        with self._session() as (loop, asker):
+            doubt = Doubt(lambda: loop.run(self._trial_unless_stopped(asker)))
             while True:
                 while self._may_ask(asked, number) and (request := next(source, None)):
-                    future = loop.start(self._answer(server, request))
+                    future = loop.start(self._answer(asker, request))
                     asked[future], number = number, number + 1
                     future.add_done_callback(answers.put)
                 if not asked:
@@ -150,13 +154,16 @@ class EndpointEngine:
         return not self._stopped and len(asked) < self.in_flight and number - oldest < SPAN * self.in_flight
 
     @contextmanager
-    def _session(self) -> Iterator[tuple[Background, Server]]:
+    def _session(self) -> Iterator[tuple[Background, Asker]]:
         """A connected server. What is unfinished at the end of the context is cancelled."""
-        with ThreadPoolExecutor(workers(), thread_name_prefix="prepare") as self._pool, Background("endpoint") as loop:
+        with (
+            ThreadPoolExecutor(num_threads(), thread_name_prefix="prepare") as self._pool,
+            Background("endpoint") as loop,
+        ):
             server = Server(self.address, self.model, self.concurrency, self.patience, lambda: self._stopped)
             loop.run(server.open())
             try:
-                yield loop, server
+                yield loop, Asker(server, self.settings.sampling, self._switches)
             finally:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 if loop.running:
@@ -165,7 +172,8 @@ class EndpointEngine:
 
     # ---- before the first request ----
 
-    async def _meet(self, server: Server, run: RunPlan) -> None:
+    async def _meet(self, asker: Asker, run: RunPlan) -> None:
+        server = asker.server
         served = (await server.models()).get(self.model, {})
         facts = {"version": await server.version(), **{name: served.get(name) for name in SERVED}}
         self._facts = {
@@ -174,111 +182,48 @@ class EndpointEngine:
             if isinstance(fact, str | int)
         }
         if run.photos and self._format is None:
-            self._format = await self._format_taken(server)
+            self._format = await self._trials(asker).format_taken()
         elif not run.photos and self._scores is None:
-            self._scores = await self._can_score(server, run)
+            self._scores = await self._trials(asker).can_score()
 
-    async def _format_taken(self, server: Server) -> Format:
-        """The first picture format in which the server answers. Raises RunError."""
-        causes = []
-        for kind in FORMATS:
-            try:
-                await self._trial(server, kind)
-            except GenerationError as error:
-                causes.append(str(error))
-            else:
-                return kind
-        raise self._no_answer(causes[-1])
-
-    async def _can_score(self, server: Server, run: RunPlan) -> bool:
-        """Whether the server scores a prompt, and an open-ended line behind it. Raises RunError: it answers nothing."""
-        try:
-            await self._trial(server, None)
-        except GenerationError as error:
-            raise self._no_answer(str(error)) from None
-        asked = messages(run.prompt)
-        try:
-            whole = line_logprobs.prompt_ids(await self._scored(server, asked, None))
-            with_line = await self._scored(server, asked, line_logprobs.PROBE)
-            line_logprobs.log_likelihood(with_line, line_logprobs.PROBE, len(whole) + 1)
-        except GenerationError:
-            return False
-        return line_logprobs.prompt_ids(with_line)[: len(whole)] == whole
-
-    async def _trial(self, server: Server, kind: Format | None) -> None:
-        """One request with a grey picture of the largest size, or with none. Raises GenerationError: no answer."""
+    def _trials(self, asker: Asker) -> Trials:
         assert self._run is not None, "prepare_run comes first"
-        side = math.isqrt(self.settings.photo.max_pixels)
-        grey = Image.new("RGB", (side, side), "grey")
-        url = data_url(resized(grey, self.settings.photo), kind) if kind else None
-        reply = await self._reply(server, self._fields(Request(0, self._run.prompt, None), url))
-        if reply.finish_reason == "stop":
-            _ = reply.text
+        return Trials(asker, self._run.prompt, self.settings.photo)
 
-    async def _trial_unless_stopped(self, server: Server) -> None:
+    async def _trial_unless_stopped(self, asker: Asker) -> None:
         """A trial like the photos. Proves nothing where the engine was stopped: few failures are left to come."""
         with suppress(StoppedError):
-            await self._trial(server, self._format)
-
-    def _no_answer(self, cause: str) -> RunError:
-        return RunError(
-            f"{self.address.base_url}: no answer to a trial request: {cause.rstrip('.')}. Nothing was sent but that."
-        )
+            await self._trials(asker).ask(self._format)
 
     # ---- one request ----
 
-    async def _answer(self, server: Server, request: Request) -> Answer | None:
+    async def _answer(self, asker: Asker, request: Request) -> Answer | None:
         """None: the engine was stopped before it was answered."""
         try:
-            prepared = await asyncio.get_running_loop().run_in_executor(self._pool, self._prepare, request)
-            reply = await self._reply(server, prepared.fields)
-            logprobs = await self._logprobs(server, request, reply)
+            prepared = await asyncio.get_running_loop().run_in_executor(self._pool, self._prepare, asker, request)
+            reply = await asker.reply(prepared.fields)
+            logprobs = await asker.logprobs(request, reply) if request.candidates and self._scores else ()
             return self._completion(request, prepared, reply, logprobs)
         except GroupError as error:
             return Failure(request.id, error)
         except StoppedError:
             return None
 
-    def _prepare(self, request: Request) -> Prepared:
+    def _prepare(self, asker: Asker, request: Request) -> Prepared:
         """In a thread. Raises PhotoError."""
         if request.photo is None:
-            return Prepared(self._fields(request, None), prompt_tokens=self._counted(request, None))
+            return Prepared(asker.fields(request.prompt, request.key, None), prompt_tokens=self._counted(request, None))
         with decoded_photo(request.photo, self.settings.photo.exif) as photo:
             try:
                 picture = resized(photo.image, self.settings.photo)
             except ValueError as error:  # the photo is narrower than the processor allows
                 name = request.photo if isinstance(request.photo, Path) else "the picture in memory"
                 raise PhotoError(f"{name}: {error}", "leave the photo out or crop it") from error
-        fields = self._fields(request, data_url(picture, self._format or "PNG"))
+        fields = asker.fields(request.prompt, request.key, data_url(picture, self._format or "PNG"))
         return Prepared(fields, photo.rotated, self._counted(request, visual_tokens(picture)))
-
-    def _fields(self, request: Request, photo_url: str | None) -> Body:
-        switches = self._check.switches if self._check else {}
-        fields = {"messages": messages(request.prompt, photo_url)}
-        fields |= sampling_fields(self.settings.sampling, request.key)
-        return fields | ({"chat_template_kwargs": switches} if switches else {})
 
     def _counted(self, request: Request, visual: int | None) -> int | None:
         return self._check.tokens(request.prompt, visual) if self._check else None
-
-    async def _logprobs(self, server: Server, request: Request, reply: Reply) -> tuple[float, ...]:
-        """ln P of each candidate; nothing where the server cannot give it."""
-        if not request.candidates or not self._scores:
-            return ()
-        if reply.prompt_tokens is None:
-            raise GenerationError("the server's reply does not say how many tokens the prompt has")
-        asked = messages(request.prompt)
-        scored = await asyncio.gather(*(self._scored(server, asked, line) for line in request.candidates))
-        return tuple(
-            line_logprobs.log_likelihood(one, line, reply.prompt_tokens)
-            for one, line in zip(scored, request.candidates, strict=True)
-        )
-
-    async def _scored(self, server: Server, asked: Sequence[Body], line: str | None) -> Reply:
-        return await self._reply(server, line_logprobs.scored(asked, line))
-
-    async def _reply(self, server: Server, fields: Body) -> Reply:
-        return Reply.read(await server.complete(fields), self.address.hide)
 
     def _completion(
         self, request: Request, prepared: Prepared, reply: Reply, logprobs: tuple[float, ...]

@@ -3,12 +3,10 @@
 Needs the folder that `--checkpoint` names: tokenizer, chat template, image processor; no weights.
 """
 
-import threading
-from functools import lru_cache
-
 from yanshou.engines import chat, checkpoint
 from yanshou.engines.endpoint.picture import MERGE, PATCH
 from yanshou.engines.loading import load_processor
+from yanshou.engines.tokenizer import PromptTokenizer
 from yanshou.errors import CheckpointError
 from yanshou.schema.prompt import Prompt
 
@@ -32,8 +30,7 @@ class PromptCheck:
                 f"{self._folder}: no processor of Qwen3-VL, so it cannot check a server's prompts. Leave "
                 "--checkpoint out."
             )
-        self._tokenizing = threading.Lock()  # tokenizers are not thread-safe
-        self._count = lru_cache(maxsize=64)(self._encoded)
+        self._tokenizer = PromptTokenizer(lambda: self._processor)
         self._told = False
 
     @property
@@ -43,8 +40,7 @@ class PromptCheck:
 
     def tokens(self, prompt: Prompt, visual_tokens: int | None) -> int:
         """Of the whole prompt. `visual_tokens`: of its photo; None without one. Raises CheckpointError."""
-        with self._tokenizing:
-            count = self._count(prompt, visual_tokens is not None)
+        count = len(self._tokenizer.prompt_ids(prompt, visual_tokens is not None))
         return count if visual_tokens is None else count - 1 + visual_tokens
 
     def difference(self, ours: int, theirs: int | None) -> str | None:
@@ -53,6 +49,3 @@ class PromptCheck:
             return None
         self._told = True
         return DIFFERS.format(theirs=theirs, ours=ours, folder=self._folder)
-
-    def _encoded(self, prompt: Prompt, with_photo: bool) -> int:
-        return len(chat.encode(self._processor, prompt, with_photo))

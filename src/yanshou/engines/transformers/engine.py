@@ -42,7 +42,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         _ = self.processor, self.model
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        _ = self.processor  # loaded once, here, before several worker threads ask for it
+        _ = self.processor  # loaded once, here, before several threads ask for it
         return super().generate(requests)
 
     def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
@@ -62,7 +62,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
         if not pairs:
             return [()] * len(batch)
         assert all(prepared.pixels is None for prepared in batch if prepared.request.candidates), "text-only requests"
-        lines, pad_token = [self.line_ids(line) for _, line in pairs], self.processor.tokenizer.pad_token_id
+        lines, pad_token = [self.tokenizer.line_ids(line) for _, line in pairs], self.processor.tokenizer.pad_token_id
         found = iter(log_likelihoods(self.model, [ids for ids, _ in pairs], lines, pad_token))
         return [tuple(next(found) for _ in prepared.request.candidates) for prepared in batch]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlace:
     """One line of a file."""
 
     path: Path
