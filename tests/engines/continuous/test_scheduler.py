@@ -161,7 +161,7 @@ def requests(count: int) -> list[Request]:
 def scheduled(
     runner: ScriptedRunner, host: ScriptedHost | None = None, max_in_flight: int | None = None
 ) -> ContinuousScheduler[Input, list[Input]]:
-    return ContinuousScheduler(host or ScriptedHost(), runner, workers=2, max_in_flight=max_in_flight)
+    return ContinuousScheduler(host or ScriptedHost(), runner, threads=2, max_in_flight=max_in_flight)
 
 
 def run(
@@ -300,7 +300,7 @@ def test_requests_are_read_a_bounded_number_ahead() -> None:
 
     scheduler = scheduled(ScriptedRunner(script(1_000), slots=4))
     for answered, _ in enumerate(scheduler.run(source()), 1):
-        assert read <= answered + PREFETCH_FACTOR * scheduler.workers + 3 * 4
+        assert read <= answered + PREFETCH_FACTOR * scheduler.threads + 3 * 4
         assert scheduler.running + scheduler.waiting <= read
 
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 MAX_PENDING_STEPS = 2  # steps and prefills submitted before the output of the first one is read
-PREFETCH_FACTOR = 4  # requests prepared ahead per worker thread; about 2 MB each
+PREFETCH_FACTOR = 4  # requests prepared ahead per thread; about 2 MB each
 
 
 @dataclass(slots=True)
@@ -76,11 +76,11 @@ class ContinuousScheduler(Generic[PreparedT, StagedT]):
         self,
         host: Host[PreparedT],
         runner: Runner[PreparedT, StagedT],
-        workers: int,
+        threads: int,
         max_in_flight: int | None = None,
         counters: Counters | None = None,
     ) -> None:
-        self.host, self.runner, self.workers, self.max_in_flight = host, runner, workers, max_in_flight
+        self.host, self.runner, self.threads, self.max_in_flight = host, runner, threads, max_in_flight
         self.counters = counters or Counters()
         self.stopped = False
         self._run: _Run[PreparedT, StagedT] | None = None
@@ -101,7 +101,7 @@ class ContinuousScheduler(Generic[PreparedT, StagedT]):
 
     def run(self, requests: Iterable[Request]) -> Iterator[Answer]:
         """Answers every request once, in order of completion; ends early after `stop`."""
-        prepare = ThreadPoolExecutor(self.workers, thread_name_prefix="prepare")
+        prepare = ThreadPoolExecutor(self.threads, thread_name_prefix="prepare")
         stage = ThreadPoolExecutor(1, thread_name_prefix="stage")
         try:
             self._run = _Run(self, iter(requests), prepare, stage)
@@ -220,7 +220,7 @@ class _Run(Generic[PreparedT, StagedT]):
                 return
 
     def _prefetch(self) -> None:
-        missing = PREFETCH_FACTOR * self._scheduler.workers - len(self._prefetched)
+        missing = PREFETCH_FACTOR * self._scheduler.threads - len(self._prefetched)
         if self._exhausted or missing <= 0:
             return
         requests = list(islice(self._source, missing))
