@@ -6,7 +6,7 @@
     python benchmarks/two_gpus.py lines demo          # about 2,000 drawn photos; a third run loses a worker
 
 Each run is a whole `summarize` in a process of its own: without workers, then with `--workers 2`. Its checkpoint is
-loaded and a few photos are answered before the clock starts, which runs from the first request to the last line. The
+loaded and 512 photos are answered before the clock starts, which runs from the first request to the last line. The
 tail is the time from the last request that the engine reads to the last answer. `speed` prints the ratio; exit status 1
 if `lines` finds a line that differs, timestamps aside. `ceiling` prints the ratio that two GPUs cannot pass: filling
 and draining the slots takes a GPU as long for half of the photos as for all.
@@ -45,7 +45,8 @@ from yanshou.settings import (
 from yanshou.stage_a.summarize import prepare
 
 MISSION, LABEL = "挡风板安装检查", "审核通过"
-WARM_UP = 64  # photos
+WARM_UP = 512  # photos: each worker runs full prefill batches and fills its slots
+WARM_UP_GROUPS = 20  # of `lines`, whose speeds say little
 PHOTOS_PER_GROUP = 3  # of synth, at least
 KILL_AT = 3  # a worker is killed after a third of the photos
 CAPACITY = ("slots", "slot_len", "prefill_batch_tokens", "workers", "device", "ray")
@@ -208,7 +209,7 @@ def compare_lines(given: argparse.Namespace) -> bool:
     shutil.rmtree(given.folder, ignore_errors=True)
     missions = [load_missions(()).get(MISSION)]
     groups = -(-given.photos // PHOTOS_PER_GROUP)
-    for name, number in (("in", groups), ("warm-up", min(groups, WARM_UP // PHOTOS_PER_GROUP))):
+    for name, number in (("in", groups), ("warm-up", min(groups, WARM_UP_GROUPS))):
         synthesize(given.folder / name, number, 0, missions)
     photos = sum(1 for _ in (given.folder / "in").rglob("*.jpeg"))
     results = [

@@ -90,7 +90,9 @@ class Source:
     def _faults_together(self, adapter: Path) -> Iterator[str]:
         if self.processor == adapter:
             yield from processor_faults(adapter)
-        elif (path := adapter / "tokenizer.json").exists() and _words(path) != _words(self.weights / path.name):
+        elif (path := adapter / "tokenizer.json").exists() and _vocabulary(path) != _vocabulary(
+            self.weights / path.name
+        ):
             yield (
                 f"{path}: other tokens than in {self.weights}, but no image processor beside it. Copy "
                 f"preprocessor_config.json from there to {adapter}."
@@ -120,7 +122,7 @@ def find(checkpoint: str, base_checkpoint: str | None = None, weights: bool = Tr
     return Source(base, folder)
 
 
-def _words(path: Path) -> object:
+def _vocabulary(path: Path) -> object:
     """What a tokenizer.json maps to ids."""
     if not path.exists():
         return None

@@ -16,9 +16,10 @@ from yanshou.engines.base import Completion, Request, RunPlan
 from yanshou.engines.workers import calls
 from yanshou.engines.workers.agreement import check_alike
 from yanshou.engines.workers.calls import Calls
+from yanshou.engines.workers.losses import Losses
 from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
 from yanshou.engines.workers.protocols import Place, WorkerLostError
-from yanshou.engines.workers.seat import MAX_DEATHS, Died, Exchanged, Seat
+from yanshou.engines.workers.seat import Died, Exchanged, Seat
 from yanshou.engines.workers.shared_plan import SharedPlan
 from yanshou.errors import RunError, YanshouError
 from yanshou.settings import WorkerSettings
@@ -39,9 +40,7 @@ class Crew:
         self._refusal: YanshouError | None = None  # why these workers can do no run
         self._calls = Calls(settings.worker_timeout)
         self._plan: SharedPlan | None = None  # of the current run
-        self._past_data_wait_s = 0.0  # of workers that were replaced
-        self.deaths, self._told_deaths, self._last_cause = 0, 0, ""  # `_told_deaths`: those of earlier warnings
-        self._warnings: list[str] = []
+        self._losses = Losses(place)
 
     # ---- start and plan ----
 
@@ -103,10 +102,7 @@ class Crew:
         if not self.seats and self.stopped:
             raise KeyboardInterrupt
         if not self.seats:
-            raise RunError(
-                f"every worker died {MAX_DEATHS} times without an answer in between. The last cause: "
-                f"{self._last_cause}. Their log files: {self.place.logs}"
-            )
+            raise self._losses.all_died()
         return self.seats
 
     def _start(self, seat: Seat) -> None:
@@ -228,8 +224,7 @@ class Crew:
         seat = death.seat
         logger.info("worker %d died: %s", seat.number, death.cause)
         seat.handle.kill()
-        self.deaths, self._last_cause = self.deaths + 1, death.cause
-        self._past_data_wait_s += seat.reply.data_wait_s
+        self._losses.died(death)
         seat.count_death(over_one_request)
         self.seats.remove(seat)
         if self.stopped:
@@ -237,21 +232,15 @@ class Crew:
         if done or not seat.worn_out:
             self._start(Seat(seat.number, self.place.start_worker(), late=True, deaths=seat.deaths))
         elif left := self._seats_or_error():
-            self._warnings.append(
-                f"{MAX_DEATHS} workers in a row died without an answer, and are not replaced: {death.cause}. "
-                f"The run has {len(left)} of {self.place.workers} workers left"
-            )
+            self._losses.given_up(death.cause, len(left))
 
     def take_warnings(self) -> list[str]:
         """What the user must know: how many died, and which were given up."""
-        if count := self.deaths - self._told_deaths:
-            who, whose = ("1 worker", "its") if count == 1 else (f"{count} workers", "their")
-            others = f", and others took {whose} requests" if self.seats else ""
-            self._warnings.append(
-                f"{who} died{others}. The last cause: {self._last_cause}. Log files: {self.place.logs}"
-            )
-        warnings, self._warnings, self._told_deaths = self._warnings, [], self.deaths
-        return warnings
+        return self._losses.take_warnings(others=bool(self.seats))
+
+    @property
+    def deaths(self) -> int:
+        return self._losses.deaths
 
     def _look(self) -> Died | None:
         """Looks who is silent, and who has not started."""
@@ -269,11 +258,11 @@ class Crew:
             return
         if not self._present:
             raise RunError(f"no worker is left, and none has started for {calls.NO_START_S:g} s: {shortage}")
-        self._warnings.append(f"{len(self._present)} of {self.place.workers} workers have started: {shortage}")
+        self._losses.short(len(self._present), shortage)
         for seat in overdue:
             seat.late = True
 
     @property
     def data_wait_s(self) -> float:
         """The mean over the workers."""
-        return (self._past_data_wait_s + sum(seat.reply.data_wait_s for seat in self.seats)) / self.place.workers
+        return (self._losses.data_wait_s + sum(seat.reply.data_wait_s for seat in self.seats)) / self.place.workers

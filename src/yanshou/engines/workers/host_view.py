@@ -38,25 +38,33 @@ class Host:
 def view(checkpoint: str | None, base_checkpoint: str | None, input_dir: Path | None) -> HostView:
     """This host. Reads the whole checkpoint for its fingerprint, but loads nothing."""
     faults: list[str] = []
-    prints: dict[str, str] = {}
-    photo = ""
-    if checkpoint is not None:
-        try:
-            source = find(checkpoint, base_checkpoint)
-            faults += source.faults()
-            prints = {} if faults else source.fingerprints()
-        except YanshouError as error:
-            faults.append(str(error))
-    if input_dir is not None:
-        try:
-            photo = _first_photo(input_dir)
-        except OSError as error:
-            faults.append(
-                f"{error.filename}: cannot be read ({error.strerror}). Mount the photos there under this path."
-            )
-        else:
-            faults += [] if photo else [f"{input_dir}: no photo in it. Mount the photos there under this path."]
-    return HostView(socket.gethostname(), versions(), prints, photo, tuple(faults))
+    fingerprints = _fingerprints(checkpoint, base_checkpoint, faults) if checkpoint is not None else {}
+    photo = _photo(input_dir, faults) if input_dir is not None else ""
+    return HostView(socket.gethostname(), versions(), fingerprints, photo, tuple(faults))
+
+
+def _fingerprints(checkpoint: str, base_checkpoint: str | None, faults: list[str]) -> dict[str, str]:
+    """Those of a checkpoint; {} where it has a fault, which is added."""
+    try:
+        source = find(checkpoint, base_checkpoint)
+        found = list(source.faults())
+        faults += found
+        return {} if found else source.fingerprints()
+    except YanshouError as error:
+        faults.append(str(error))
+        return {}
+
+
+def _photo(input_dir: Path, faults: list[str]) -> str:
+    """Path and size of the first photo; "" where none can be read, which is added as a fault."""
+    try:
+        photo = _first_photo(input_dir)
+    except OSError as error:
+        faults.append(f"{error.filename}: cannot be read ({error.strerror}). Mount the photos there under this path.")
+        return ""
+    if not photo:
+        faults.append(f"{input_dir}: no photo in it. Mount the photos there under this path.")
+    return photo
 
 
 def _first_photo(folder: Path) -> str:

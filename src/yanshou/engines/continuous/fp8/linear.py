@@ -12,9 +12,7 @@ REFUSED = "CUBLAS_STATUS_NOT_SUPPORTED"
 PADDED_ROWS = (64, 256, 512)  # of a product that is refused with fewer rows
 
 
-def fp8_product(
-    x: Fp8Rows, values: Tensor, scales: Tensor, bias: Tensor | None, dtype: torch.dtype
-) -> Tensor:  # fmt: skip
+def fp8_product(x: Fp8Rows, values: Tensor, scales: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
     """x (rows, inputs) × weights (outputs, inputs), each with its scales → (rows, outputs) in `dtype`, rounded once."""
     if values.is_cuda:
         return _scaled_mm(x, values, scales, bias, dtype)
@@ -57,7 +55,7 @@ class Fp8Linear(nn.Module):
 
     def __init__(
         self, values: Tensor, scales: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`dtype` is that of the results."""
         super().__init__()
         self.out_features, self.in_features = values.shape
