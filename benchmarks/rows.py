@@ -71,7 +71,7 @@ CONTINUOUS = (
     Run("continuous, answers twice as long", None, 256, "continuous", longer=2),
     Run("continuous, 5,000 photos", None, 5_000, "continuous", thirds=True),
     *(Run(f"continuous, {slots} slots", None, max(64, slots), "continuous", slots=slots) for slots in SLOTS),
-    *(Run(f"continuous, {gib} GB card", None, min(256, 6 * gib), "continuous", card_gib=gib) for gib in CARDS),
+    *(Run(f"continuous, {gib} GB card", None, min(256, max(192, 6 * gib)), "continuous", card_gib=gib) for gib in CARDS),
 )
 RUNS = (
     Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: vLLM takes 90 % of it
