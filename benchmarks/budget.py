@@ -68,12 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights")
     parser.add_argument("--photos", type=int, default=128)
     parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     given = parser.parse_args(arguments)
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]
-    engine = ForcedLengthContinuous(EngineSettings(checkpoint=given.checkpoint, quantize=given.quantize))
+    settings = EngineSettings(checkpoint=given.checkpoint, quantize=given.quantize, kv_cache=given.kv_cache)
+    engine = ForcedLengthContinuous(settings)
     engine.lengths = [2] * given.photos
     list(engine.generate(requests[:2]))  # allocates, compiles and captures
     state, lengths = device_state(engine), answer_lengths(given.photos)
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     steps = step.milliseconds()
     report = {
         "quantize": described() if engine.fp8 else "none",
+        "kv_cache": given.kv_cache,
         **(engine.capacity.recorded if engine.capacity else {}),
         "photos_per_prefill_batch": given.photos / len(vision.events),
         "vision_ms_per_photo": sum(vision.milliseconds()) / given.photos,

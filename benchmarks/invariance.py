@@ -15,7 +15,7 @@ against itself           With the same slots: in another order, fewer at once, i
                          alone. No answer may differ (bf16 on CUDA, float32 on a CPU).
 between shapes           Half the slots, half the prefill batch. The number of differences is reported, not promised.
 
-`--quantize fp8` compares the engine with itself only: quality.py counts how many lines FP8 changes.
+`--quantize fp8` and `--kv-cache fp8` compare the engine with itself only: quality.py counts how many lines they change.
 
 `--imposed N` is for a folder without trained weights: photos and answer lengths of workload.py, at most N tokens each,
 random weights if the folder has none, and only the comparison of the engine with itself.
@@ -333,7 +333,8 @@ def _compared(
 
 def _where(engine: Qwen3VLBackend) -> str:
     kind = str(engine.dtype).removeprefix("torch.") if engine.settings.quantize == "none" else engine.settings.quantize
-    return f"{engine.device.type} {kind}"
+    cache = ", K/V fp8" if engine.settings.kv_cache == "fp8" else ""
+    return f"{engine.device.type} {kind}{cache}"
 
 
 # ---- the command ----
@@ -358,7 +359,7 @@ def checks(given: argparse.Namespace) -> Iterator[Check]:
     first = Tokens()
     yield from against_itself(continuous_conditions(whole, requests, given.alone, given.seed), requests, first)
     yield from other_shapes(whole, requests, first)
-    if given.quantize != "none":
+    if "fp8" in (given.quantize, given.kv_cache):
         return
     yield against_reference(whole, requests, first)
     if cuda:
@@ -374,9 +375,9 @@ def _photos(given: argparse.Namespace) -> list[Path]:
 
 
 def settings(given: argparse.Namespace, **other: Any) -> EngineSettings:
-    fields = {"checkpoint": given.checkpoint, "device": given.device, "dtype": given.dtype, "attn": given.attn}
-    if given.quantize != "none":
-        fields |= {"quantize": given.quantize, "dtype": "bfloat16"}
+    fields = {name: getattr(given, name) for name in ("checkpoint", "device", "dtype", "attn", "quantize", "kv_cache")}
+    if "fp8" in (given.quantize, given.kv_cache):
+        fields |= {"dtype": "bfloat16"}
     return EngineSettings(
         **(fields | other), photo=PhotoSettings(max_pixels=given.max_pixels),
         sampling=SamplingSettings(max_new_tokens=given.imposed or given.max_new_tokens),
@@ -422,6 +423,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--dtype", default="auto", help="dtype of the comparison of an engine with itself")
     parser.add_argument("--attn", default="auto")
     parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto")
     parser.add_argument("--max-new-tokens", type=at_least(1), default=SamplingSettings().max_new_tokens)
     parser.add_argument("--max-pixels", type=int, default=PhotoSettings().max_pixels)
     parser.add_argument("--seed", type=int, default=0)

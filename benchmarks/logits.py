@@ -6,8 +6,8 @@
     python benchmarks/logits.py demo --photos 4 --device cpu
 
 The distance of a photo is ‖logits − reference‖ ÷ ‖reference‖; the reference is the transformers engine in float32
-without TF32, with the same weights. Exit status 1 if the continuous engine's median distance is more than 1.1 times the
-transformers engine's. The rows in FP8 are reported only:
+without TF32, with the weights before any FP8. Exit status 1 if the continuous engine's median distance is more than 1.1
+times the transformers engine's. The rows in FP8 are reported only:
 
 continuous FP8             the engine with --quantize fp8
 … exact                    the same without fast accumulation

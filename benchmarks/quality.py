@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py demo                            # 1,000 drawn groups, about 3,400 photos, on one GPU
     python benchmarks/quality.py demo --each                     # then with one kind of layers after another in 16 bits
+    python benchmarks/quality.py demo --kv-cache fp8             # keys and values, too; then they alone
     python benchmarks/quality.py demo --float32                  # also float32: what rounding to 16 bits changes
     python benchmarks/quality.py demo --groups 8 --device cpu    # FP8 is emulated
 
@@ -54,6 +55,7 @@ class Form(NamedTuple):
     quantize: str = "none"
     dtype: str = "bfloat16"
     keep: str = ""  # layers in 16 bits, by a regular expression
+    kv_cache: str = "auto"
 
 
 PLAIN = Form()
@@ -110,7 +112,10 @@ class Runs:
 
     def settings(self, kind: type[EngineSettings], form: Form) -> EngineSettings:
         given = self.given
-        return kind(checkpoint=given.checkpoint, device=given.device, dtype=form.dtype, quantize=form.quantize)
+        return kind(
+            checkpoint=given.checkpoint, device=given.device, dtype=form.dtype, quantize=form.quantize,
+            kv_cache=form.kv_cache,
+        )  # fmt: skip
 
     def summarize(self, name: str, form: Form) -> list[Path]:
         """The files of summaries."""
@@ -182,12 +187,14 @@ def differing(one: dict[Key, str], other: dict[Key, str]) -> int:
 
 def rows(given: argparse.Namespace) -> Iterator[Row]:
     """The run in FP8 comes first."""
-    runs, in_fp8 = Runs(given), Form("fp8")
+    runs, in_fp8 = Runs(given), Form("fp8", kv_cache=given.kv_cache)
     plain = runs.summarize("lines", PLAIN)
     verdicts = runs.judge("verdicts", plain, PLAIN)
     print(f"in 16 bits: {len(photos(plain)):,} photos, F1 {runs.f1(plain):.5f}, {len(groups(verdicts)):,} verdicts")
     print(described(), flush=True)
     yield (first := compared(runs, "all in FP8", in_fp8, plain, verdicts))
+    if given.kv_cache == "fp8":
+        yield compared(runs, "keys and values alone in FP8", Form(kv_cache="fp8"), plain, verdicts)
     if given.float32:
         yield compared(runs, "float32", Form(dtype="float32"), plain, verdicts)
     if given.each or not first.kept:
@@ -203,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         "--each", action="store_true", help="also each kind of layers in 16 bits; else if a bar is missed"
     )
     parser.add_argument("--float32", action="store_true", help="also a run in float32")
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the FP8 rows")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-quality")

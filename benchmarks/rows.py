@@ -33,7 +33,8 @@ from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
 MAX_FILES = 512  # photo files; a longer run reads them several times
-SLOTS, CARDS = (8, 32, 64, 128, 256), (12, 16, 24, 40, 80)
+SLOTS = (8, 32, 64, 128, 256)
+CARDS = {12: 192, 16: 192, 24: 192, 40: 240, 80: 256}  # GiB: photos
 REPORTED = 0.97  # share of its nominal memory that a card reports
 VLLM_ROW = Path(__file__).with_name("vllm_row.py")
 
@@ -71,7 +72,7 @@ CONTINUOUS = (
     Run("continuous, answers twice as long", None, 256, "continuous", longer=2),
     Run("continuous, 5,000 photos", None, 5_000, "continuous", thirds=True),
     *(Run(f"continuous, {slots} slots", None, max(64, slots), "continuous", slots=slots) for slots in SLOTS),
-    *(Run(f"continuous, {gib} GB card", None, min(256, 6 * gib), "continuous", card_gib=gib) for gib in CARDS),
+    *(Run(f"continuous, {gib} GB card", None, photos, "continuous", card_gib=gib) for gib, photos in CARDS.items()),
 )
 RUNS = (
     Run("vLLM", None, 512, "vllm", repeats=3),  # first, while the card is empty: vLLM takes 90 % of it

@@ -80,6 +80,7 @@ def parsed(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[Ru
     parser.add_argument("checkpoint", help="a checkpoint folder, with or without weights")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--attn", default="auto")
+    parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto", help="keys and values of the FP8 rows")
     parser.add_argument("--only", default="", help="only rows whose name matches this regular expression")
     parser.add_argument("--photos", type=int, default=max(run.photos for run in RUNS), help="most photos per row")
     parser.add_argument("--repeats", type=int, help="how often each row is run, whatever the row says")
@@ -119,7 +120,8 @@ class Measurements:
 
     def _in_fp8(self) -> ForcedLengthContinuous:
         settings = self._settings.model_copy(update={"dtype": "bfloat16"})
-        engine = ForcedLengthContinuous(settings.model_copy(update={"quantize": "fp8"}))
+        fp8 = {"quantize": "fp8", "kv_cache": self.given.kv_cache}
+        engine = ForcedLengthContinuous(settings.model_copy(update=fp8))
         if self.given.keep:
             engine.kept = self.given.keep
             vars(engine)["model"] = quantize_(ForcedLengthContinuous(settings).model, engine.kept)
@@ -148,7 +150,7 @@ class Measurements:
 def main(arguments: Sequence[str] | None = None) -> list[Result | Failed]:
     given, runs = parsed(arguments)
     measurements = Measurements(given)
-    report: dict[str, Any] = {"hardware": hardware(measurements.engine), "runs": []}
+    report: dict[str, Any] = {"hardware": hardware(measurements.engine), "kv_cache": given.kv_cache, "runs": []}
     print(json.dumps(report["hardware"], ensure_ascii=False), titles(), sep="\n", flush=True)
     results = []
     for run in runs:

@@ -108,10 +108,11 @@ def test_stop_tokens_and_names_of_weights_are_checked_without_loading(tiny: Path
 @pytest.mark.parametrize(
     ("capability", "level", "text"),
     [
-        ((9, 0), "ok", "cuda:0: --quantize fp8 runs on it"),
+        ((9, 0), "ok", "cuda:0: --quantize fp8 and --kv-cache fp8 run on it"),
         (
             (8, 0), "note",
-            "cuda:0: --quantize fp8 needs compute capability 8.9 or later, and a GPU has compute capability 8.0",
+            "cuda:0: --quantize fp8 and --kv-cache fp8 need compute capability 8.9 or later, and a GPU has compute "
+            "capability 8.0",
         ),
     ],
 )  # fmt: skip

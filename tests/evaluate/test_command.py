@@ -153,15 +153,21 @@ def test_a_policy_is_written_and_the_last_line_is_the_next_command(scored: list[
 
 
 @pytest.mark.parametrize(
-    ("recorded", "option"),
-    [({"weights": "fp8", "decode": "fp8"}, " --quantize fp8"), ({}, ""), ("fp8", ""), ([1], ""), (None, "")],
+    ("recorded", "kv_cache", "options"),
+    [
+        ({"weights": "fp8", "decode": "fp8"}, {"kv_cache": "fp8"}, " --quantize fp8 --kv-cache fp8"),
+        ({}, {"kv_cache": "fp8"}, " --kv-cache fp8"),
+        ("fp8", {}, ""),
+        ([1], {}, ""),
+        (None, {}, ""),
+    ],
 )
 def test_the_next_command_runs_the_weights_as_the_judge_did(
-    scored: list[Path], tmp_path: Path, recorded: object, option: str
+    scored: list[Path], tmp_path: Path, recorded: object, kv_cache: dict[str, str], options: str
 ) -> None:
-    amend(scored[0], {"engine": "continuous", "checkpoint_folder": "/models/4b"}, quantize=recorded)
+    amend(scored[0], {"engine": "continuous", "checkpoint_folder": "/models/4b"}, quantize=recorded, **kv_cache)
     last = run(tmp_path / "out", "--max-false-release", 0.1, scored[0]).stdout.splitlines()[-1]
-    assert f" --checkpoint /models/4b{option} --output-dir" in last
+    assert f" --checkpoint /models/4b{options} --output-dir" in last
 
 
 def test_a_side_without_a_threshold_ends_with_status_3_and_is_null_in_the_policy(

@@ -3,6 +3,7 @@
 TRITON_INTERPRET=1 python tests/support/interpreted_kernels.py a-tiny-checkpoint   → status 0: no token differs
 """
 
+import copy
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,17 +13,20 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from triton.runtime import interpreter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support import interpreted_fp8
+from support import interpreted_kv
 from support.checkpoints import settings
+from support.interpreted_fp8 import rounded
 from support.photos import noise
 from support.triton_interpreter import make_fast
 from yanshou.engines import Completion, Failure, Prompt, Request
-from yanshou.engines.continuous import capacity, language_model, model_runner, ops, vision_encoder
+from yanshou.engines.continuous import capacity, engine, language_model, model_runner, ops, vision_encoder
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
 from yanshou.engines.continuous.capacity import Capacity, MemoryBudget, RequestBounds
 from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
 from yanshou.engines.continuous.kernels import attention, elementwise
 from yanshou.engines.continuous.prefill_batch import BatchShape
 
@@ -51,8 +55,9 @@ def few() -> list[Request]:
     return [*photos, Request(20, prompt, None, "text", ("通过", "不通过"))]
 
 
-def answers(folder: Path, requests: Sequence[Request], photo: Photo) -> dict[int, Completion | Failure]:
+def answers(folder: Path, requests: Sequence[Request], photo: Photo, kv_cache: str) -> dict[int, Completion | Failure]:
     given = settings(folder, photo=photo, temperature=1.0, repetition_penalty=1.2, max_new_tokens=7)
+    given = given.model_copy(update={"kv_cache": kv_cache})
     return {answer.id: answer for answer in ContinuousEngine(given).generate(requests)}
 
 
@@ -60,13 +65,15 @@ def padded_shape(tokens: int, patches: int, sequences: int, exact: bool) -> Batc
     return BatchShape(tokens, patches, sequences, exact=False)
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+def decode_attention(
+    q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, slot_len: int, scale: float
+) -> Tensor:
     """The decode kernel, with NaN in every row that it must not read."""
     prefix_lens, prefix_starts = metadata.prefix_lens.tolist(), metadata.prefix_starts.tolist()
     shared_prefixes.update(zip(prefix_starts, prefix_lens, strict=True))
-    k, v = k.clone(), v.clone()
+    k, v = copy.deepcopy(k), copy.deepcopy(v)
     for slot, (length, prefix_len) in enumerate(zip(metadata.context_lens.tolist(), prefix_lens, strict=True)):
-        for cache in (k, v):
+        for cache in (part.scales if isinstance(part, Fp8Rows) else part for part in (k, v)):
             cache[slot * slot_len : slot * slot_len + prefix_len] = torch.nan
             cache[slot * slot_len + length : (slot + 1) * slot_len] = torch.nan
     return attention.decode(q, k, v, metadata, slot_len, scale)
@@ -74,6 +81,11 @@ def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, 
 
 def varlen_attention(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scale: float, causal: bool) -> Tensor:
     """The varlen kernel, with the metadata that it gets on a GPU, and NaN in every row outside the sequences."""
+    if k.is_contiguous():  # rows of the language model, most of which were never written
+        outside = torch.ones(len(k), 1, 1, dtype=torch.bool)
+        for start, end in metadata.key_ranges:
+            outside[start:end] = False
+        k, v = (part.masked_fill(outside, torch.nan) for part in (k, v))
     q_starts, k_starts = ([start for start, _ in ranges] for ranges in (metadata.query_ranges, metadata.key_ranges))
     on_device = replace(
         metadata,
@@ -92,10 +104,11 @@ shared_prefixes: set[tuple[int, int]] = set()  # prefixes that all slots read fr
 
 
 def check(
-    folder: Path, requests: Sequence[Request], planned: Capacity, photo: Photo, elementwise_kernels: bool
-) -> None:
+    folder: Path, requests: Sequence[Request], planned: Capacity, photo: Photo, elementwise_kernels: bool,
+    kv_cache: str = "auto",
+) -> None:  # fmt: skip
     """The answers with kernels equal the answers without."""
-    plain, kernels = answers(folder, requests, photo), elementwise if elementwise_kernels else None
+    plain, kernels = answers(folder, requests, photo, kv_cache), elementwise if elementwise_kernels else None
 
     def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
         return replace(planned, prefix_rows=capacity.MAX_PREFIXES * bounds.prefix_len)
@@ -108,7 +121,7 @@ def check(
             (language_model, "decode_attention", decode_attention), (ops, "triton_ops", lambda _: kernels),
         ):  # fmt: skip
             patched.enter_context(mock.patch.object(module, name, other))
-        found = answers(folder, requests, photo)
+        found = answers(folder, requests, photo, kv_cache)
     for number, one in plain.items():
         other = found[number]
         assert isinstance(one, Completion)
@@ -119,11 +132,13 @@ def check(
 
 def main(arguments: Sequence[str]) -> None:
     make_fast()
-    interpreted_fp8.main()  # kernels with results in 16 bits and in FP8
+    interpreted_kv.main()  # kernels with results in 16 bits and in FP8, and attention over keys and values in FP8
     folder = Path(arguments[0])
     check(folder, many(), USUAL, photo=None, elementwise_kernels=False)
     assert len(shared_prefixes) > 2, f"prefixes that all slots read: {shared_prefixes}"
     check(folder, few(), SMALL, TINY_PHOTOS, elementwise_kernels=True)
+    with mock.patch.object(engine, "check_fp8"), mock.patch.object(interpreter, "_convert_float", rounded):
+        check(folder, few()[:1], SMALL, TINY_PHOTOS, elementwise_kernels=False, kv_cache="fp8")
 
 
 if __name__ == "__main__":

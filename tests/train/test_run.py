@@ -148,6 +148,24 @@ def test_the_error_of_one_of_several_trainers_is_shown(settings: Build, monkeypa
         Training(settings()).run()
 
 
+def test_an_error_that_names_no_cure_gets_one(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "refuse an argument")
+    with pytest.raises(RunError, match=r"remaining_argv: \['--lr', '1'\].* \(swift does not know these arguments, "):
+        Training(settings()).run()
+
+
+def test_a_training_that_failed_before_its_first_step_takes_other_settings(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "fail")
+    with pytest.raises(RunError):
+        Training(settings(extra_args=("--lr", "1"))).run()
+    monkeypatch.delenv("SWIFT_DOES")
+    training = Training(settings())
+    assert training.run().status == 0
+    assert "--lr" not in training.folder.run.read_text(encoding="utf-8")
+
+
 def test_every_one_of_several_trainers_has_ended_when_a_training_ends(
     settings: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

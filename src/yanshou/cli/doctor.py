@@ -40,6 +40,7 @@ REASONS = (
     "The Instruct checkpoint reasons nowhere."
 )
 IN_FP8 = "weights in FP8, which run in 16 bits and take twice that memory"
+FP8_OPTIONS = "--quantize fp8 and --kv-cache fp8"
 AND_CAN_RUN_IN_FP8 = "; with --quantize fp8 they run in FP8"
 GIB = 2**30
 
@@ -137,13 +138,13 @@ def _devices() -> Iterator[Finding]:
 
 
 def _fp8(device: "torch.device") -> Finding:
-    """Whether --quantize fp8 runs on this GPU."""
+    """Whether --quantize fp8 and --kv-cache fp8 run on this GPU."""
     from yanshou.engines.device import FP8_CAPABILITY, lacks_fp8
 
     if reason := lacks_fp8(device):
         needed = ".".join(map(str, FP8_CAPABILITY))
-        return Finding("note", f"{device}: --quantize fp8 needs compute capability {needed} or later, and {reason}")
-    return Finding("ok", f"{device}: --quantize fp8 runs on it")
+        return Finding("note", f"{device}: {FP8_OPTIONS} need compute capability {needed} or later, and {reason}")
+    return Finding("ok", f"{device}: {FP8_OPTIONS} run on it")
 
 
 def _checkpoint(name: str, base: str | None) -> Iterator[Finding]:

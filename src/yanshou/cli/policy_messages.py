@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -112,13 +113,15 @@ def _engine_options(evaluation: Evaluation) -> list[str]:
     for path in evaluation.verdict_files:
         run = evaluation.runs[path]
         if run and (folder := run.environment.get("adapter_folder") or run.environment.get("checkpoint_folder")):
-            return ["--checkpoint", str(Path(str(folder))), *_quantization(run.settings.get("quantize"))]
+            return ["--checkpoint", str(Path(str(folder))), *_quantization(run.settings)]
         if run and run.settings.get("model"):
             return ["--endpoint", "URL", "--model", str(run.settings["model"])]
     return ["--checkpoint", "CHECKPOINT"]
 
 
-def _quantization(recorded: object) -> list[str]:
-    """The option for how the weights ran; none in 16 bits."""
+def _quantization(settings: Mapping[str, Any]) -> list[str]:
+    """The options for how the weights, and the keys and values, ran; none in 16 bits."""
+    recorded, kv_cache = settings.get("quantize"), settings.get("kv_cache")
     weights = recorded.get("weights") if isinstance(recorded, Mapping) else None
-    return [] if weights is None else ["--quantize", str(weights)]
+    options = [] if weights is None else ["--quantize", str(weights)]
+    return options if kv_cache is None else [*options, "--kv-cache", str(kv_cache)]

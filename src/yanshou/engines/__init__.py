@@ -35,8 +35,8 @@ def load_engine(settings: EngineSettings) -> Engine:
 
         on_cuda = pick_device(settings.device).type == "cuda"
         weights = find(settings.weights, settings.base_checkpoint).weights
-        fast = settings.quantize != "none" or (on_cuda and not is_moe(weights))  # quantized it is this one, or none
-        name = "continuous" if fast else "transformers"
+        in_fp8 = "fp8" in (settings.quantize, settings.kv_cache)  # the other engine has none
+        name = "continuous" if in_fp8 or (on_cuda and not is_moe(weights)) else "transformers"
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}. Known engines: {AUTO}, {', '.join(ENGINES)}.")
     return _make(ENGINES[name], settings)

@@ -111,6 +111,11 @@ class EngineSettings(Settings):
         description="fp8: the large matrix products of the continuous engine run in 8 bits, on GPUs of compute "
         "capability 8.9 or later. Less time and memory, and some lines differ. none: all in --dtype.",
     )
+    kv_cache: Literal["auto", "fp8"] = Field(
+        default="auto",
+        description="fp8: the continuous engine keeps keys and values in 8 bits, on GPUs of compute capability 8.9 or "
+        "later. More requests at once on a small GPU, and some lines differ. auto: in --dtype.",
+    )
     attn: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
         default="auto",
         description="Attention of the transformers engine. auto: FlashAttention 2 where installed, else SDPA.",
@@ -134,17 +139,16 @@ class EngineSettings(Settings):
 
     @model_validator(mode="after")
     def _quantizable(self) -> Self:
-        if self.quantize == "none":
-            return self
-        if self.engine not in ("auto", "continuous"):
-            raise ValueError(
-                f"`quantize` {self.quantize} is for the continuous engine, and `engine` is {self.engine}. Leave one of "
-                "the two out"
-            )
-        if self.dtype not in ("auto", "bfloat16"):
-            raise ValueError(
-                f"`quantize` {self.quantize} needs bfloat16 beside it, and `dtype` is {self.dtype}. Leave `dtype` out"
-            )
+        for name in (name for name in ("quantize", "kv_cache") if getattr(self, name) == "fp8"):
+            if self.engine not in ("auto", "continuous"):
+                raise ValueError(
+                    f"`{name}` fp8 is for the continuous engine, and `engine` is {self.engine}. Leave one of the two "
+                    "out"
+                )
+            if self.dtype not in ("auto", "bfloat16"):
+                raise ValueError(
+                    f"`{name}` fp8 needs bfloat16 beside it, and `dtype` is {self.dtype}. Leave `dtype` out"
+                )
         return self
 
     @property

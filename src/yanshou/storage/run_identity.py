@@ -1,6 +1,6 @@
 """What a policy binds to: the part of a run file that decides what its lines say.
 
-settings       checkpoint, dtype, quantize, prompts, photo, sampling, …   all but `threshold` and `stage_a`
+settings       checkpoint, dtype, quantize, kv_cache, prompts, photo, …   all but `threshold` and `stage_a`
 environments   engine, of all lines                                       "continuous", or "continuous, transformers"
 
 Device, versions, batch size and number of workers are no part of it. How the weights are quantized is: the fingerprint

@@ -81,6 +81,10 @@ class TrainFolder:
         folders = (self.cache, self.start, self.starting, self.merging, self.final)
         return [path for path in (*files, *folders) if path.exists() or path.is_symlink()]
 
+    def begun(self) -> bool:
+        """Whether a resume would build on what is here. Before its first step a training has made nothing."""
+        return any(path.exists() for path in (self.logging, self.start, self.final)) or any(self._checkpoints())
+
     def newest(self) -> Path | None:
         """The newest complete checkpoint. A trainer that is killed while it saves leaves an incomplete one."""
         complete = [folder for folder in self._checkpoints() if _complete(folder)]

@@ -123,13 +123,16 @@ class Training:
             check_inputs_stay(self.folder, [*self.source.folders, *self._files.values(), *self.settings.mission_files])
 
     def _begin(self) -> None:
-        """Writes the run file at the beginning of a training, and compares it when the training is resumed."""
+        """Writes the run file at the beginning of a training, and compares it when the training is resumed.
+
+        Where the trainer failed before its first step there is nothing to resume: other settings replace those.
+        """
         run, identity = self.folder.run, as_json(self._identity())
         if self.settings.fresh:
             move_aside(self.folder.written(), self.folder.root / "old")
-        if run.exists():
+        if run.exists() and self.folder.begun():
             check_settings(run, read_object(run, f"Restore the file, {START_OVER}"), identity, {}, "the training began")
-        elif self.folder.swift.exists() or self.folder.final.exists():
+        elif not run.exists() and (self.folder.swift.exists() or self.folder.final.exists()):
             raise ResumeError(
                 f"{self.folder.root} holds a training, but its settings are unknown, because {run.name} is missing. "
                 f"Put it back, {START_OVER}"

@@ -35,6 +35,13 @@ POLL_S = 0.5  # between two looks at the trainer
 KILL_AFTER_S = 10.0  # from an interrupt to the kill
 ENDED_AFTER_S = 30.0  # from the kill to the end of the last process, at most
 RANK = re.compile(r"^\[rank\d+\]: ")  # of several trainers, in front of each line of an error
+ADVICE = {  # part of an error that does not say what to change → what to change
+    "remaining_argv": "swift does not know these arguments, which were given after --",
+    "EADDRINUSE": "another training on this host has this port; set MASTER_PORT to another one, such as 29501",
+    "smaller than total_eval_batch_size": "--val-file needs at least as many groups as there are processes",
+    "Unsupported nproc_per_node": "NPROC_PER_NODE is the number of processes, such as 2",
+    "invalid device ordinal": "NPROC_PER_NODE may be at most the number of GPUs",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +122,8 @@ class TrainerProcess:
         newest = self._folder.newest()
         resume = f" The same command resumes from step {step_of(newest)}." if newest else ""
         reason = _reason(self._folder.log, begin)
-        return f"the trainer ended with status {status}: {reason}. See {self._folder.log}.{resume}"
+        advice = next((f" ({advice})" for part, advice in ADVICE.items() if part in reason), "")
+        return f"the trainer ended with status {status}: {reason}{advice}. See {self._folder.log}.{resume}"
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

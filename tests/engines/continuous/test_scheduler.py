@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from threading import Event, Timer
+from threading import Timer
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from yanshou.engines.base import Completion, Failure, FinishReason, OutOfMemoryError, Request
 from yanshou.engines.continuous.protocols import NO_TOKEN, StepOutput
-from yanshou.engines.continuous.scheduler import MAX_PENDING_STEPS, MIN_BATCH, PREFETCH_FACTOR, ContinuousScheduler
+from yanshou.engines.continuous.scheduler import MAX_PENDING_STEPS, PREFETCH_FACTOR, ContinuousScheduler
 from yanshou.errors import PhotoError
 from yanshou.schema.prompt import Prompt
 
@@ -82,7 +82,6 @@ class ScriptedRunner:
     reduced: int = 0  # halvings that another engine asked for
     halvings: int = 0
     staging: int = 0  # prefill batches being copied
-    started: Event = field(default_factory=Event)  # a prefill
 
     @property
     def outdated(self) -> bool:
@@ -105,7 +104,6 @@ class ScriptedRunner:
 
     def admit(self, staged: list[Input], slots: Sequence[int]) -> ScriptedOutput:
         self._call()
-        self.started.set()
         self.batches.append(len(staged))
         assert not set(slots) & set(self.state), "an active slot is given to another request"
         first = []
@@ -201,20 +199,6 @@ def test_a_slot_takes_the_next_request_as_soon_as_its_answer_ends() -> None:
     assert texts(run(runner, requests(30))) == expected(answers)
     assert len(runner.active) <= 60 + MAX_PENDING_STEPS + 1
     assert sum(runner.active) / len(runner.active) > 1.5
-
-
-def test_an_idle_device_starts_with_a_few_requests_while_the_others_are_prepared() -> None:
-    count = 3 * MIN_BATCH
-    runner = ScriptedRunner(script(count), slots=count, max_batch=count)
-
-    class SlowHost(ScriptedHost):
-        def prepare(self, request: Request) -> Input:
-            if request.id >= MIN_BATCH:
-                assert runner.started.wait(10), "the device waits for a full batch"
-            return super().prepare(request)
-
-    assert texts(list(scheduled(runner, SlowHost()).run(requests(count)))) == expected(runner.answers)
-    assert runner.batches[0] == MIN_BATCH
 
 
 def test_a_request_that_cannot_be_prepared_fails_alone() -> None:

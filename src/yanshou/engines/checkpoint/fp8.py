@@ -5,7 +5,7 @@
     ….up_proj.weight_scale      BF16     (9728, 1)     one per output channel, or one alone: compressed-tensors
 
 Both kinds of scales multiply the stored values, in spite of the first one's name. What is stored for activations and
-for the KV cache is left out: both run in the dtype of the run.
+for the KV cache is left out: the run's settings decide on both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

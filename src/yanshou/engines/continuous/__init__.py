@@ -7,6 +7,7 @@ capacity            number and length of slots, size of prefill batches
 model_runner        the device as the scheduler sees it; out-of-memory
 prefill_batch       prompts and photos of several requests as tensors of one shape
 device_state        KV cache, slot states, the CUDA graph of a decode step
+batch_keys_values   keys and values of a prefill batch in 16 bits, where the cache is in FP8
 prefix_cache        keys and values of prompt prefixes, computed once
 vision_encoder      the vision tower
 language_model      prefill and decode, layer by layer

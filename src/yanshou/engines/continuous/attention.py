@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, VarlenMetadata
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
 
 
 def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
@@ -54,7 +55,9 @@ def _varlen_sdpa(q: Tensor, k: Tensor, v: Tensor, metadata: VarlenMetadata, scal
     return out
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, slot_len: int, scale: float) -> Tensor:
+def decode_attention(
+    q: Tensor, k: Activations, v: Activations, metadata: DecodeMetadata, slot_len: int, scale: float
+) -> Tensor:
     """One query per slot, (slots, heads, head_dim), over the first of the slot's `slot_len` cache rows.
 
     Rows of inactive slots are undefined.
@@ -71,8 +74,9 @@ def decode_attention(q: Tensor, k: Tensor, v: Tensor, metadata: DecodeMetadata, 
     return out
 
 
-def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
+def _sdpa(q: Tensor, k: Activations, v: Activations, mask: Tensor | None, scale: float, is_causal: bool) -> Tensor:
     """One sequence: (rows, heads, head_dim) in, the same shape as q out."""
+    k, v = (part.dequantized().to(q.dtype) if isinstance(part, Fp8Rows) else part for part in (k, v))
     q, k, v = (part.transpose(0, 1)[None] for part in (q, k, v))  # heads first
     grouped = q.shape[1] != k.shape[1]
     out = F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale, enable_gqa=grouped)

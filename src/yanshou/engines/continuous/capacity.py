@@ -1,6 +1,7 @@
 """Decides how many requests run at once and how large a prefill batch is. Nothing else decides or limits either.
 
     memory × share = weights + activations of one prefill batch + slots × slot_len × bytes per token + reserve
+                     (keys and values in FP8: + those of one prefill batch, of one layer, in 16 bits)
 
     config and memory ─► out-of-memory halvings of earlier runs ─► clamped to what a resume pins ─► halvings of this run
 
@@ -27,6 +28,7 @@ MAX_BATCHED_TOKENS = ((38, 25_088), (20, 8_192), (14, 4_096), (0, 2_048))  # (fr
 GEMM_TILE = 128  # rows that a matrix product computes together
 PATCHES_PER_TOKEN = 4  # patches merged into one visual token
 MAX_PREFIXES = 4  # prompt prefixes whose keys and values are kept
+KV_SCALE_BYTES = 4  # of a head's keys or values of one token, in FP8
 RESERVED_BYTES = GIB  # for libraries and the activations of a decode step
 RECORDED = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")
 
@@ -41,6 +43,7 @@ class MemoryBudget:
     total_bytes: int | None  # GPU memory; None: a CPU, whose capacity is fixed
     share: float  # part of the GPU memory that may be used
     fp8: bool = False  # whether the large matrix products run in FP8
+    fp8_cache: bool = False  # whether keys and values are in FP8
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +208,12 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
         return Capacity(CPU_SLOTS, slot_len, tokens, tokens, tokens if bounds.scored else 0, prefix_rows)
     tokens, visual_tokens = _batch_tokens(budget.total_bytes, bounds, slot_len)
     scratch_rows = tokens if bounds.scored else 0
-    row_bytes = kv_bytes_per_token(budget.config, budget.dtype)
+    row_bytes = kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
     activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
-    spare -= (scratch_rows + 1) * row_bytes
-    slots = max(1, min(MAX_SLOTS, int(spare // (row_bytes * slot_len))))
+    batch_row = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
+    spare -= (scratch_rows + 1) * row_bytes + tokens * batch_row
+    slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * batch_row))))
     slots = slots if slots < 8 else slots // 8 * 8
     return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
 
@@ -227,10 +231,16 @@ def round_up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def kv_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of one token's keys and values in all layers."""
+def kv_bytes_per_token(config: Any, dtype: torch.dtype, fp8: bool = False) -> int:
+    """Bytes of one token's keys and values in all layers. In FP8 each head has a scale beside its numbers."""
     text = config.text_config
-    return int(2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim * dtype.itemsize)
+    head_bytes = text.head_dim + KV_SCALE_BYTES if fp8 else text.head_dim * dtype.itemsize
+    return int(2 * text.num_hidden_layers * text.num_key_value_heads * head_bytes)
+
+
+def batch_row_bytes(config: Any, dtype: torch.dtype) -> int:
+    """Bytes of one row of `BatchKeysValues`: a token's keys and values in one layer."""
+    return kv_bytes_per_token(config, dtype) // int(config.text_config.num_hidden_layers)
 
 
 def activation_bytes(config: Any, dtype: torch.dtype, tokens: int, fp8: bool = False) -> int:

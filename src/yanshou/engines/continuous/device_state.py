@@ -5,6 +5,7 @@ decode step        one token in and one token out for every active slot, all in 
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from yanshou.engines.continuous.attention import has_varlen_kernel
 from yanshou.engines.continuous.attention_metadata import DecodeMetadata, Range, VarlenMetadata
+from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
 from yanshou.engines.continuous.language_model import KVCache, LanguageModel, LogitsIndices
 from yanshou.engines.continuous.prefill_batch import BatchShape, PrefillBatch, ScoredContinuation
 from yanshou.engines.continuous.prefix_cache import PrefixCache
@@ -29,8 +31,8 @@ class DeviceState:
         stop_token_ids: Sequence[int],
     ) -> None:  # fmt: skip
         self.vision, self.language, self.sampler, self.cache, self.shape = vision, language, sampler, cache, shape
-        self.device, dtype = cache.keys[0].device, cache.keys[0].dtype
-        self.has_varlen_kernel = has_varlen_kernel(self.device, dtype)
+        self.device = cache.keys[0].device
+        self.has_varlen_kernel = has_varlen_kernel(self.device, language.dtype)
         rows = cache.slots + 1
         self.last_tokens, self.seq_lens, self.positions = self._zeros(rows), self._zeros(rows), self._zeros(rows)
         self.num_generated, self.max_new_tokens = self._zeros(rows), self._zeros(rows)
@@ -58,9 +60,8 @@ class DeviceState:
         features = self._encode_photos(batch)
         if batch.prefix:
             self.prefixes.copy_to_slots(batch.prefix, slots)
-        key_ranges, first_rows = self._cache_locations(batch, slots)
         x, deepstack_features = self._embed(batch, features)
-        last_hidden, hidden = self._run_layers(batch, x, deepstack_features, key_ranges, first_rows)
+        last_hidden, hidden = self._run_layers(batch, slots, x, deepstack_features)
         tokens = self._sample_first_tokens(batch, slots, last_hidden)
         scores = [self._score(batch, index, hidden) for index in range(len(batch.continuations))]
         return tokens, scores
@@ -79,9 +80,22 @@ class DeviceState:
         Also the first row of each sequence on the device, (sequences + 1,); the last entry is padding's.
         """
         scratch = (self.cache.scratch_start + start for start, _ in batch.sequences.ranges[len(slots) :])
-        first_rows = [*(slot * self.cache.slot_len for slot in slots), *scratch]
-        ranges = [(row, row + length) for row, length in zip(first_rows, batch.sequences.lengths, strict=True)]
-        return ranges, self._integers([*first_rows, self.cache.null_row])
+        first_rows = [*(slot * self.cache.slot_len for slot in slots), *scratch, self.cache.null_row]
+        return _key_ranges(first_rows, batch), self._integers(first_rows)
+
+    def _beside_cache(self, batch: PrefillBatch, x: Tensor) -> tuple[list[Range], Tensor, BatchKeysValues]:
+        """Where keys lie in the rows beside a cache in FP8, as above, and these rows: enough for the fullest batch."""
+        prefix, tokens = self.prefixes.keys_values(batch.prefix) if batch.prefix else [], batch.tokens
+        rows = self.shape.tokens + min(self.cache.slots, self.shape.sequences) * len(batch.prefix) + 1
+        starts = [*accumulate(batch.sequences.lengths[:-1], initial=0), rows - 1]
+        first_rows = self._integers(starts)
+        in_prefix = torch.arange(len(batch.prefix), device=self.device)
+        keys, values = (x.new_empty(rows, *self.cache.keys[0].shape[1:]) for _ in range(2))
+        batch_kv = BatchKeysValues(
+            keys, values, first_rows[tokens.seq_ids] + tokens.position_in_seq,
+            first_rows[: len(batch.requests), None] + in_prefix, prefix,
+        )  # fmt: skip
+        return _key_ranges(starts, batch), first_rows, batch_kv
 
     def _embed(self, batch: PrefillBatch, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Embeddings with the visual tokens scattered into them, and DeepStack features: (tokens, hidden) each."""
@@ -92,20 +106,22 @@ class DeviceState:
         return torch.where((visual_index > 0)[:, None], visual, x), deepstack_features
 
     def _run_layers(
-        self, batch: PrefillBatch, x: Tensor, deepstack_features: Sequence[Tensor], key_ranges: Sequence[Range],
-        first_rows: Tensor,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        self, batch: PrefillBatch, slots: Sequence[int], x: Tensor, deepstack_features: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """Hidden states of the prompts' last tokens (sequences, hidden) and of all that was computed.
 
         With scored continuations all tokens are computed, else the last layer computes the prompts' last tokens only.
         """
-        tokens, sequences = batch.tokens, batch.sequences
+        tokens, sequences, batch_kv = batch.tokens, batch.sequences, None
+        key_ranges, first_rows = self._cache_locations(batch, slots)
+        slot_mapping = first_rows[tokens.seq_ids] + tokens.position_in_seq
+        if self.cache.in_fp8:
+            key_ranges, first_rows, batch_kv = self._beside_cache(batch, x)
         k_starts = _padded(first_rows[:-1], self.shape.sequences + 1)
         metadata = self._metadata(sequences.ranges, key_ranges, sequences.cu_seqlens, k_starts, sequences.seqused_k)
         last = None if batch.continuations else self._logits_indices(batch, key_ranges, k_starts)
-        slot_mapping = first_rows[tokens.seq_ids] + tokens.position_in_seq
         hidden = self.language.prefill(
-            x, tokens.positions, deepstack_features, slot_mapping, metadata, self.cache, last
+            x, tokens.positions, deepstack_features, slot_mapping, metadata, self.cache, batch_kv, last
         )
         return (hidden if last else hidden[tokens.last_of_prompt]), hidden
 
@@ -203,6 +219,11 @@ class DeviceState:
     def release(self, slot: int) -> None:
         """Deactivates a slot whose answer the host has ended."""
         self.active[slot] = False
+
+
+def _key_ranges(first_rows: Sequence[int], batch: PrefillBatch) -> list[Range]:
+    """The rows of each sequence's keys, the prefix included. The last of `first_rows` is padding's."""
+    return [(row, row + length) for row, length in zip(first_rows[:-1], batch.sequences.lengths, strict=True)]
 
 
 def _scatter_visual(feature: Tensor, visual_index: Tensor) -> Tensor:

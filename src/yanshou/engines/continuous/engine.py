@@ -28,7 +28,7 @@ from yanshou.engines.continuous.capacity import (
     plan_capacity,
 )
 from yanshou.engines.continuous.fp8.loading import load_fp8_model
-from yanshou.engines.continuous.fp8.plan import Fp8Plan, checkpoint_fault
+from yanshou.engines.continuous.fp8.plan import Fp8Plan, check_fp8, checkpoint_fault
 from yanshou.engines.continuous.image_processor import ImageProcessor
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.continuous.prefill_batch import PrefillBatch
@@ -77,10 +77,12 @@ class ContinuousEngine(Qwen3VLBackend):
             )
         super().__init__(settings)
         self.fp8 = Fp8Plan.of(self.folder, self.device, self.dtype) if settings.quantize == "fp8" else None
+        if settings.kv_cache == "fp8":
+            check_fp8("--kv-cache fp8", self.device, self.dtype)
         if is_moe(self.folder):
             raise CheckpointError(
                 f"{self.folder}: a mixture of experts (MoE), which the continuous engine does not run. "
-                "Use --engine transformers."
+                f"{_with_transformers(settings, 'Use')}."
             )
         self.planner = CapacityPlanner(self.memory_budget)
         self._counters = Counters()
@@ -92,7 +94,8 @@ class ContinuousEngine(Qwen3VLBackend):
     # ---- what run.json records ----
 
     def identity(self) -> dict[str, Any]:
-        return {**super().identity(), **({"quantize": self.fp8.recorded} if self.fp8 else {})}
+        cache = {"kv_cache": self.settings.kv_cache} if self.settings.kv_cache != "auto" else {}
+        return {**super().identity(), **({"quantize": self.fp8.recorded} if self.fp8 else {}), **cache}
 
     # ---- a run ----
 
@@ -247,12 +250,17 @@ class ContinuousEngine(Qwen3VLBackend):
         config = load_config(self.folder)
         if fp8:
             weight_bytes -= fp8.saved_bytes(config)
-        return MemoryBudget(config, self.dtype, weight_bytes, total, self.settings.gpu_memory, fp8 is not None)
+        return MemoryBudget(
+            config, self.dtype, weight_bytes, total, self.settings.gpu_memory, fp8=fp8 is not None,
+            fp8_cache=self.settings.kv_cache == "fp8",
+        )  # fmt: skip
 
 
 def _with_transformers(settings: EngineSettings, use: str) -> str:
     """The advice to take the other engine, which runs nothing in FP8. `use`: its verb."""
-    return f"{use} --engine transformers" + ("" if settings.quantize == "none" else ", and leave --quantize out")
+    in_fp8 = {"--quantize": settings.quantize, "--kv-cache": settings.kv_cache}
+    out = " and ".join(option for option, value in in_fp8.items() if value == "fp8")
+    return f"{use} --engine transformers" + (f", and leave {out} out" if out else "")
 
 
 def _unsupported(config: Any, device: torch.device) -> Iterator[str]:

@@ -200,7 +200,10 @@ class ContinuousRunner:
     def _allocate(self, capacity: Capacity) -> None:
         began, backend = time.monotonic(), self.backend
         cuda = backend.device.type == "cuda"
-        cache = self._language.new_cache(capacity.slots, capacity.slot_len, capacity.scratch_rows, capacity.prefix_rows)
+        cache = self._language.new_cache(
+            capacity.slots, capacity.slot_len, capacity.scratch_rows, capacity.prefix_rows,
+            fp8=backend.settings.kv_cache == "fp8",
+        )  # fmt: skip
         sampler = Sampler(
             backend.settings.sampling, capacity.slots, backend.model.config.text_config.vocab_size,
             backend.model.generation_config.pad_token_id, backend.device,

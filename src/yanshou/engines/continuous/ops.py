@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from transformers.activations import GELUTanh, SiLUActivation
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb, apply_rotary_pos_emb_vision
 
-from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
+from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
+from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows, put
 
 
 def triton_ops(x: Tensor) -> Any:
@@ -133,12 +134,13 @@ def apply_rope_(qkv: Tensor, heads: int, cos: Tensor, sin: Tensor) -> tuple[Tens
 
 
 def qk_norm_rope_cache(
-    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, slot_mapping: Tensor, key_cache: Tensor, value_cache: Tensor
-) -> Tensor:
+    qkv: Tensor, attention: Any, cos: Tensor, sin: Tensor, slot_mapping: Tensor, key_cache: Activations,
+    value_cache: Activations, batch_kv: BatchKeysValues | None = None,
+) -> Tensor:  # fmt: skip
     """A text layer's fused projection (rows, …) → queries (rows, heads, head_dim), normalized and rotated.
 
     The keys, normalized and rotated, and the values go to the rows `slot_mapping` (rows,) of the layer's caches, which
-    are (cache rows, key heads, head_dim) each.
+    are (cache rows, key heads, head_dim) each. Those of a prefill batch beside a cache in FP8 go to `batch_kv` as well.
     """
     head_dim, key_heads = attention.head_dim, key_cache.shape[1]
     heads = qkv.shape[1] // head_dim - 2 * key_heads
@@ -146,11 +148,14 @@ def qk_norm_rope_cache(
     if kernels := triton_ops(qkv):
         q: Tensor = kernels.qk_norm_rope_cache(
             qkv, heads, q_norm.weight, k_norm.weight, q_norm.variance_epsilon, cos, sin, slot_mapping, key_cache,
-            value_cache,
+            value_cache, batch_kv,
         )  # fmt: skip
         return q
     q, k, v = torch.split(qkv.view(len(qkv), -1, head_dim), [heads, key_heads, key_heads], dim=1)
     q, k = apply_rotary_pos_emb(q_norm(q), k_norm(k), cos, sin, unsqueeze_dim=1)
-    key_cache.index_copy_(0, slot_mapping, k)
-    value_cache.index_copy_(0, slot_mapping, v)
+    put(key_cache, slot_mapping, k)
+    put(value_cache, slot_mapping, v)
+    if batch_kv:
+        put(batch_kv.keys, batch_kv.slot_mapping, k)
+        put(batch_kv.values, batch_kv.slot_mapping, v)
     return q

@@ -7,15 +7,15 @@ shared    while there is room, also to cache rows that the decode steps of all t
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from yanshou.engines.continuous.attention_metadata import VarlenMetadata
+from yanshou.engines.continuous.batch_keys_values import KeysValues
 from yanshou.engines.continuous.capacity import MAX_PREFIXES
+from yanshou.engines.continuous.fp8.activations import put
 from yanshou.engines.continuous.language_model import KVCache, LanguageModel
 from yanshou.engines.continuous.transfer import integers
 
 Prefix = tuple[int, ...]  # token ids
-KeysValues = list[tuple[Tensor, Tensor]]  # per layer, (tokens, key heads, head_dim) each
 
 
 class PrefixCache:
@@ -24,23 +24,30 @@ class PrefixCache:
     def __init__(self, language: LanguageModel, cache: KVCache, has_varlen_kernel: bool) -> None:
         self.language, self.cache, self.has_varlen_kernel = language, cache, has_varlen_kernel
         self.device = cache.keys[0].device
-        self._computed: dict[Prefix, KeysValues] = {}
+        self._computed: dict[Prefix, KeysValues] = {}  # in 16 bits
         self._first_rows: dict[Prefix, int] = {}  # first cache row of each shared prefix, which stays for good
 
     def __len__(self) -> int:
         return len(self._computed)
 
-    def copy_to_slots(self, prefix: Prefix, slots: Sequence[int]) -> None:
-        """Copies a prefix's keys and values to the beginning of these slots; computes them if the prefix is new."""
+    def keys_values(self, prefix: Prefix) -> KeysValues:
+        """Those of a prefix in 16 bits, whatever the cache is in; computed if the prefix is new."""
         if prefix not in self._computed:
             if len(self._computed) >= MAX_PREFIXES:
                 del self._computed[next(iter(self._computed))]
             self._computed[prefix] = self._compute(prefix)
             self._share(prefix)
+        return self._computed[prefix]
+
+    def copy_to_slots(self, prefix: Prefix, slots: Sequence[int]) -> None:
+        """Copies a prefix's keys and values to the beginning of these slots, if anything reads them there."""
+        keys_values = self.keys_values(prefix)
+        if self.cache.in_fp8 and self.has_varlen_kernel and prefix in self._first_rows:
+            return  # prefill does not read the cache, and the decode kernel reads the shared rows
         rows, cache = integers(slots, self.device), self.cache
-        for layer, (keys, values) in enumerate(self._computed[prefix]):
-            cache.by_slot(cache.keys[layer])[rows, : len(keys)] = keys
-            cache.by_slot(cache.values[layer])[rows, : len(values)] = values
+        for layer, (keys, values) in enumerate(keys_values):
+            put(cache.by_slot(cache.keys[layer]), (rows, slice(len(keys))), keys)
+            put(cache.by_slot(cache.values[layer]), (rows, slice(len(values))), values)
 
     def shared_rows(self, prefix: Prefix) -> tuple[int, int]:
         """Length and first cache row of a shared prefix; (0, 0) if it is not shared."""
@@ -53,8 +60,8 @@ class PrefixCache:
             return
         start = self._first_rows[prefix] = cache.prefix_start + used
         for layer, (keys, values) in enumerate(self._computed[prefix]):
-            cache.keys[layer][start : start + len(keys)] = keys
-            cache.values[layer][start : start + len(values)] = values
+            put(cache.keys[layer], slice(start, start + len(keys)), keys)
+            put(cache.values[layer], slice(start, start + len(values)), values)
 
     def _compute(self, prefix: Prefix) -> KeysValues:
         """A prefill of the prefix alone, into a cache of its own: the shape of its products depends on nothing else."""
@@ -65,4 +72,4 @@ class PrefixCache:
         metadata = VarlenMetadata([(0, length)], [(0, length)], *(on_device if self.has_varlen_kernel else ()))
         x = self.language.embed(integers(prefix, self.device))
         self.language.prefill(x, rows.expand(3, -1), [], rows, metadata, cache)
-        return [(k[:length], v[:length]) for k, v in zip(cache.keys, cache.values, strict=True)]
+        return [(keys[:length], values[:length]) for keys, values in map(cache.layer, range(len(cache.keys)))]

@@ -6,8 +6,7 @@
                                               the GPU)  a slot whose answer ended takes the next request
 
 The device computes while this code runs: the output of a step is read only after the next step was submitted. A prefill
-batch is submitted as soon as enough slots are free; a partial batch, only when no more requests will arrive, or when
-the device has nothing to do.
+batch is submitted as soon as enough slots are free; a partial batch, only when no more requests will arrive.
 
 After an out-of-memory error, here or in another engine of the same run, the runner reduces its capacity and the
 requests in flight start again.
@@ -32,8 +31,7 @@ logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 MAX_PENDING_STEPS = 2  # steps and prefills submitted before the output of the first one is read
-PREFETCH_FACTOR = 4  # requests prepared ahead per thread that prepares them; about 2 MB each
-MIN_BATCH = 8  # requests that an idle device starts with, while threads prepare the others
+PREFETCH_FACTOR = 4  # requests prepared ahead per thread; about 2 MB each
 
 
 @dataclass(slots=True)
@@ -201,7 +199,7 @@ class _Run(Generic[PreparedT, StagedT]):
     # ---- requests on their way to the device ----
 
     def _fill_batch(self) -> Iterator[Failure]:
-        """Reads ahead and fills the next batch with prepared requests; an idle device waits for at most MIN_BATCH."""
+        """Reads ahead and fills the next batch with prepared requests; waits for them only if the device is idle."""
         while not self._stopped:
             self._prefetch()
             if self._staged is not None:
@@ -211,9 +209,6 @@ class _Run(Generic[PreparedT, StagedT]):
                 return
             request, future = self._prefetched[0]
             if not future.done() and not self._idle:
-                return
-            if not future.done() and len(self._batch) >= MIN_BATCH:
-                self._submit_batch()
                 return
             try:
                 prepared = self._await(future)

@@ -37,7 +37,8 @@ from yanshou.errors import GroupError, PhotoError, UsageError
 from yanshou.inputs.images import decoded_photo
 from yanshou.settings import EngineSettings
 
-LOCAL = ("device", "batch_size", "gpu_memory", "dtype", "quantize", "attn")  # settings of engines that run a model
+# Settings of engines that run a model.
+LOCAL = ("device", "batch_size", "gpu_memory", "dtype", "quantize", "kv_cache", "attn")
 SPAN = 50  # × requests in flight, read beyond the oldest unanswered one: later answers are held for order
 SERVED = ("owned_by", "root", "max_model_len")  # what servers say of a model in /v1/models
 

@@ -1,5 +1,6 @@
-"""Where --quantize fp8 is refused, what it saves, and that a run records and keeps it."""
+"""Where --quantize fp8 and --kv-cache fp8 are refused, what they save, and that a run records and keeps it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,11 +11,11 @@ from support.checkpoints import TEXT, edited, settings, spoilt, write_tiny
 from support.cli_runs import run
 from support.lines import SHIELD
 from support.moe import write_moe
-from support.requests import answers, mixed
+from support.requests import SHORT, answers, mixed
 from support.stage_a_runs import run_file
 from transformers import Qwen3VLConfig
 
-from yanshou.engines import Prompt, device, load_engine
+from yanshou.engines import Completion, Prompt, Request, device, load_engine
 from yanshou.engines.base import RunPlan
 from yanshou.engines.continuous.capacity import MemoryBudget, RequestBounds
 from yanshou.engines.continuous.engine import ContinuousEngine
@@ -51,14 +52,22 @@ def quantized(folder: Path, **options: Any) -> EngineSettings:
     return settings(folder).model_copy(update={"dtype": "bfloat16", "quantize": "fp8", **options})
 
 
+def cached(folder: Path, **options: Any) -> EngineSettings:
+    """Keys and values in FP8, weights in 16 bits."""
+    return quantized(folder, quantize="none", kv_cache="fp8", **options)
+
+
 # ---- refusals ----
 
 
-def test_a_cpu_is_refused_by_the_engine_that_auto_chooses(tiny: Path) -> None:
+@pytest.mark.parametrize(("given", "option"), [(quantized, "--quantize"), (cached, "--kv-cache")])
+def test_a_cpu_is_refused_by_the_engine_that_auto_chooses(
+    tiny: Path, given: Callable[[Path], EngineSettings], option: str
+) -> None:
     with pytest.raises(UsageError) as caught:
-        load_engine(quantized(tiny))
+        load_engine(given(tiny))
     assert str(caught.value) == (
-        "--quantize fp8 needs a GPU of compute capability 8.9 or later, and this run is on the CPU. Leave it out."
+        f"{option} fp8 needs a GPU of compute capability 8.9 or later, and this run is on the CPU. Leave it out."
     )
 
 
@@ -92,12 +101,12 @@ def test_another_engine_is_refused(tiny: Path, name: str) -> None:
     assert said in " ".join(ran.output.split())
 
 
-def test_another_dtype_is_refused_before_anything_is_read() -> None:
+@pytest.mark.parametrize("option", ["--quantize", "--kv-cache"])
+def test_another_dtype_is_refused_before_anything_is_read(option: str) -> None:
     ran = run(
-        "judge", "--checkpoint", "/nowhere", "--quantize", "fp8", "--dtype", "float32", "--output-dir", "/nowhere",
-        __file__,
-    )  # fmt: skip
-    said = "--quantize fp8 needs bfloat16 beside it, and --dtype is float32. Leave --dtype out."
+        "judge", "--checkpoint", "/nowhere", option, "fp8", "--dtype", "float32", "--output-dir", "/nowhere", __file__
+    )
+    said = f"{option} fp8 needs bfloat16 beside it, and --dtype is float32. Leave --dtype out."
     assert said in " ".join(ran.output.split())
 
 
@@ -109,6 +118,8 @@ def test_a_mixture_of_experts_is_refused(tiny: Path, tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{folder}: a mixture of experts (MoE), which does not run in FP8. Leave --quantize out."
     )
+    with pytest.raises(CheckpointError, match=r"Use --engine transformers, and leave --kv-cache out\.$"):
+        load_engine(cached(folder))
 
 
 @pytest.mark.usefixtures("emulated")
@@ -179,6 +190,7 @@ def test_a_run_with_few_slots_says_once_how_many_fp8_would_give(tiny: Path, monk
 def test_what_a_run_records(tiny: Path) -> None:
     plain, engine = ContinuousEngine(quantized(tiny, quantize="none")), ContinuousEngine(quantized(tiny))
     assert engine.identity() == plain.identity() | {"quantize": {"weights": "fp8", "decode": "fp8"}}
+    assert ContinuousEngine(cached(tiny)).identity() == plain.identity() | {"kv_cache": "fp8"}
 
 
 @pytest.mark.usefixtures("emulated")
@@ -208,6 +220,21 @@ def test_it_answers_and_a_photo_is_answered_the_same_in_any_company(tiny: Path) 
 
 
 @pytest.mark.usefixtures("emulated")
+def test_a_photo_is_answered_the_same_in_any_company_with_keys_and_values_in_fp8(tiny: Path) -> None:
+    requests = [*mixed()[2:5], Request(30, SHORT, None, "scored", ("通过", "不通过"))]
+    engine = ContinuousEngine(cached(tiny))
+    wanted = answers(engine, requests)
+    assert answers(engine, reversed(requests)) == wanted  # prefixes are in the cache by now
+    assert answers(engine, requests[1:2]) == {3: wanted[3]}
+    in_16_bits = answers(ContinuousEngine(quantized(tiny, quantize="none")), requests)
+    assert wanted != in_16_bits
+    scored, in_prefill = wanted[30], in_16_bits[30]
+    assert isinstance(scored, Completion)
+    assert isinstance(in_prefill, Completion)
+    assert scored.logprobs == in_prefill.logprobs
+
+
+@pytest.mark.usefixtures("emulated")
 def test_a_resume_keeps_it_and_another_is_refused(tmp_path: Path) -> None:
     group = tmp_path / "in" / SHIELD / "审核通过" / "QC-1"
     group.mkdir(parents=True)
@@ -226,3 +253,6 @@ def test_a_resume_keeps_it_and_another_is_refused(tmp_path: Path) -> None:
     assert other.exit_code == 1
     assert 'quantize: file has {"weights": "fp8", "decode": "fp8"}' in other.output
     assert "this run has nothing" in other.output
+    other = run(*words, "--quantize", "fp8", "--kv-cache", "fp8")
+    assert other.exit_code == 1
+    assert 'kv_cache: file has nothing, this run has "fp8"' in " ".join(other.output.split())

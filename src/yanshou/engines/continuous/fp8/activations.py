@@ -1,6 +1,7 @@
 """Rows of numbers in FP8, each with a scale of its own."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +13,10 @@ SMALLEST_PEAK = 1e-12  # of a row: a row of zeros needs a scale, too
 
 @dataclass(frozen=True, slots=True)
 class Fp8Rows:
-    """Activations (rows, inputs): values × scales."""
+    """Activations (rows, inputs), or cached keys or values (rows, key heads, head_dim): values × scales."""
 
-    values: Tensor  # (rows, inputs) float8_e4m3fn
-    scales: Tensor  # (rows, 1) float32: the largest absolute value of the row ÷ 448
+    values: Tensor  # (…, inputs) float8_e4m3fn
+    scales: Tensor  # (…, 1) float32: the largest absolute value of the last dimension ÷ 448
 
     @classmethod
     def of(cls, x: Tensor) -> "Fp8Rows":
@@ -27,9 +28,36 @@ class Fp8Rows:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, index: Any) -> "Fp8Rows":
+        return Fp8Rows(self.values[index], self.scales[index])
+
+    def __setitem__(self, index: Any, rows: "Fp8Rows") -> None:
+        self.values.view(torch.uint8)[index] = rows.values.view(torch.uint8)  # torch indexes no floats of 8 bits
+        self.scales[index] = rows.scales
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
+
+    def unflatten(self, dim: int, sizes: tuple[int, ...]) -> "Fp8Rows":
+        """The same with dimensions of these sizes in place of one."""
+        return Fp8Rows(self.values.unflatten(dim, sizes), self.scales.unflatten(dim, sizes))
+
     def dequantized(self) -> Tensor:
-        """(rows, inputs) float32."""
+        """(…, inputs) float32."""
         return self.values.float() * self.scales
 
 
 Activations = Tensor | Fp8Rows  # (rows, inputs): in the dtype of the run, or in FP8
+
+
+def put(target: Activations, index: Any, rows: Tensor) -> None:
+    """target[index] = rows, rounded if the target is in FP8."""
+    if isinstance(target, Fp8Rows):
+        target[index] = Fp8Rows.of(rows)
+    else:
+        target[index] = rows

@@ -29,7 +29,7 @@ class Fp8Plan:
         """The plan for a folder of whole weights. Raises UsageError and CheckpointError where it cannot run in FP8."""
         if fault := checkpoint_fault(folder):
             raise CheckpointError(fault)
-        _check(device, dtype)
+        check_fp8("--quantize fp8", device, dtype)
         return cls(dtype)
 
     @property
@@ -55,14 +55,15 @@ def checkpoint_fault(folder: Path) -> str:
     return f"{folder}: {fault}. Leave --quantize out." if fault else ""
 
 
-def _check(device: torch.device, dtype: torch.dtype) -> None:
+def check_fp8(option: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Raises UsageError where this option, with its value fp8, cannot be had."""
     if reason := devices.lacks_fp8(device):
         needed = ".".join(map(str, devices.FP8_CAPABILITY))
         cure = " Leave it out." if device.type == "cpu" else " Leave it out, or choose another GPU."
-        raise UsageError(f"--quantize fp8 needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
+        raise UsageError(f"{option} needs a GPU of compute capability {needed} or later, and {reason}.{cure}")
     if dtype != torch.bfloat16:
         name = str(dtype).removeprefix("torch.")
-        raise UsageError(f"--quantize fp8 needs bfloat16 beside it, and --dtype is {name}. Give --dtype bfloat16.")
+        raise UsageError(f"{option} needs bfloat16 beside it, and --dtype is {name}. Give --dtype bfloat16.")
 
 
 def _width_faults(config: Any) -> Iterator[str]:

@@ -9,6 +9,11 @@ import triton.language as tl
 from torch import Tensor
 from triton import next_power_of_2 as power_of_2
 
+from yanshou.engines.continuous.batch_keys_values import BatchKeysValues
+from yanshou.engines.continuous.fp8.activations import MAX, SMALLEST_PEAK, Activations, Fp8Rows
+
+PEAK: tl.constexpr = tl.constexpr(SMALLEST_PEAK)
+TOP: tl.constexpr = tl.constexpr(MAX)
 ACT_BLOCK = 1_024  # columns per program of `silu_and_mul`
 
 
@@ -134,8 +139,27 @@ def _rms_norm_halves(x1_ptr, mask, weight_ptr, cols, eps, HALF: tl.constexpr):
 
 
 @triton.jit
+def _store_heads(x1, x2, out_ptr, mask, HALF: tl.constexpr):
+    """Both halves of each head of a row."""
+    tl.store(out_ptr, x1.to(out_ptr.dtype.element_ty), mask=mask)
+    tl.store(out_ptr + HALF, x2.to(out_ptr.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _store_fp8_heads(x1, x2, out_ptr, mask, scale_ptr, scale_mask, HALF: tl.constexpr):
+    """Both halves of each head of a row in FP8, and a scale per head."""
+    x1, x2 = x1.to(tl.float32), x2.to(tl.float32)
+    peak = tl.maximum(tl.maximum(tl.max(tl.abs(x1), 1), tl.max(tl.abs(x2), 1)), PEAK)
+    to_values = tl.div_rn(TOP, peak)[:, None]
+    _store_heads(x1 * to_values, x2 * to_values, out_ptr, mask, HALF)
+    tl.store(scale_ptr, tl.div_rn(peak, TOP), mask=scale_mask)
+
+
+@triton.jit
 def _qk_norm_rope_cache_kernel(
-    qkv_ptr, q_weight_ptr, k_weight_ptr, cos_ptr, sin_ptr, slot_mapping, q_out_ptr, key_cache, value_cache, eps,
+    qkv_ptr, q_weight_ptr, k_weight_ptr, cos_ptr, sin_ptr, slot_mapping, q_out_ptr, key_cache, value_cache,
+    key_scales, value_scales, stride_scales, batch_mapping, batch_keys, batch_values, eps,
+    FP8: tl.constexpr, BATCH: tl.constexpr,
     HEADS: tl.constexpr, KEY_HEADS: tl.constexpr, HALF: tl.constexpr,
     BLOCK_HEADS: tl.constexpr, BLOCK_KEY_HEADS: tl.constexpr,
 ):  # fmt: skip
@@ -148,37 +172,63 @@ def _qk_norm_rope_cache_kernel(
     x1, x2 = _rms_norm_halves(x_ptr + offsets, mask, q_weight_ptr, cols, eps, HALF)
     x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
     out_ptr = q_out_ptr + row * HEADS * head_dim + offsets
-    tl.store(out_ptr, x1.to(q_out_ptr.dtype.element_ty), mask=mask)
-    tl.store(out_ptr + HALF, x2.to(q_out_ptr.dtype.element_ty), mask=mask)
+    _store_heads(x1, x2, out_ptr, mask, HALF)
     heads = tl.arange(0, BLOCK_KEY_HEADS)[:, None]
     offsets, mask = heads * head_dim + cols[None, :], (heads < KEY_HEADS) & (cols[None, :] < HALF)
     x_ptr += HEADS * head_dim
     x1, x2 = _rms_norm_halves(x_ptr + offsets, mask, k_weight_ptr, cols, eps, HALF)
     x1, x2 = _rotate(x1, x2, cos_ptr, sin_ptr, row, cols, HALF)
-    out_ptr = key_cache + cache_row * KEY_HEADS * head_dim + offsets
-    tl.store(out_ptr, x1.to(key_cache.dtype.element_ty), mask=mask)
-    tl.store(out_ptr + HALF, x2.to(key_cache.dtype.element_ty), mask=mask)
     x_ptr += KEY_HEADS * head_dim
-    out_ptr = value_cache + cache_row * KEY_HEADS * head_dim + offsets
-    tl.store(out_ptr, tl.load(x_ptr + offsets, mask=mask, other=0.0), mask=mask)
-    tl.store(out_ptr + HALF, tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0), mask=mask)
+    v1, v2 = tl.load(x_ptr + offsets, mask=mask, other=0.0), tl.load(x_ptr + HALF + offsets, mask=mask, other=0.0)
+    out_offsets = cache_row * KEY_HEADS * head_dim + offsets
+    if FP8:
+        key_heads = tl.arange(0, BLOCK_KEY_HEADS)
+        scale_offsets, scale_mask = key_heads.to(tl.int64) * stride_scales + cache_row, key_heads < KEY_HEADS
+        _store_fp8_heads(x1, x2, key_cache + out_offsets, mask, key_scales + scale_offsets, scale_mask, HALF)
+        _store_fp8_heads(v1, v2, value_cache + out_offsets, mask, value_scales + scale_offsets, scale_mask, HALF)
+    else:
+        _store_heads(x1, x2, key_cache + out_offsets, mask, HALF)
+        _store_heads(v1, v2, value_cache + out_offsets, mask, HALF)
+    if BATCH:
+        out_offsets = tl.load(batch_mapping + row) * KEY_HEADS * head_dim + offsets
+        _store_heads(x1, x2, batch_keys + out_offsets, mask, HALF)
+        _store_heads(v1, v2, batch_values + out_offsets, mask, HALF)
 
 
 def qk_norm_rope_cache(
     qkv: Tensor, heads: int, q_weight: Tensor, k_weight: Tensor, eps: float, cos: Tensor, sin: Tensor,
-    slot_mapping: Tensor, key_cache: Tensor, value_cache: Tensor,
+    slot_mapping: Tensor, key_cache: Activations, value_cache: Activations, batch_kv: BatchKeysValues | None = None,
 ) -> Tensor:  # fmt: skip
     """qkv (rows, (heads + 2 × key heads) × head_dim) → queries (rows, heads, head_dim), normalized and rotated.
 
-    Writes keys, normalized and rotated, and values to the cache rows `slot_mapping` (rows,). head_dim is a power of 2.
+    Writes keys, normalized and rotated, and values to the cache rows `slot_mapping` (rows,), and to the rows of
+    `batch_kv`. head_dim is a power of 2.
     """
     key_heads, head_dim = key_cache.shape[1:]
-    for whole in (qkv, cos, sin, slot_mapping, key_cache, value_cache):
+    keys, key_scales, stride_scales = numbers_and_scales(key_cache)
+    values, value_scales, _ = numbers_and_scales(value_cache)
+    in_batch = (slot_mapping, keys, values)  # untouched
+    if batch_kv:
+        in_batch = (batch_kv.slot_mapping, batch_kv.keys, batch_kv.values)
+    for whole in (qkv, cos, sin, slot_mapping, keys, values, *in_batch):
         assert whole.is_contiguous()
     out = qkv.new_empty(len(qkv), heads, head_dim)
     _qk_norm_rope_cache_kernel[(len(qkv),)](
-        qkv, q_weight, k_weight, cos, sin, slot_mapping, out, key_cache, value_cache, eps, HEADS=heads,
-        KEY_HEADS=key_heads, HALF=head_dim // 2, BLOCK_HEADS=power_of_2(heads), BLOCK_KEY_HEADS=power_of_2(key_heads),
-        num_warps=4,
+        qkv, q_weight, k_weight, cos, sin, slot_mapping, out, keys, values, key_scales, value_scales, stride_scales,
+        *in_batch, eps, FP8=isinstance(key_cache, Fp8Rows), BATCH=batch_kv is not None, HEADS=heads,
+        KEY_HEADS=key_heads, HALF=head_dim // 2, BLOCK_HEADS=power_of_2(heads),
+        BLOCK_KEY_HEADS=power_of_2(key_heads), num_warps=4,
     )  # fmt: skip
     return out
+
+
+def numbers_and_scales(rows: Activations) -> tuple[Tensor, Tensor, int]:
+    """Cached keys or values for a kernel: numbers, scales, and how far apart the scales of two heads lie.
+
+    Scales of one head lie side by side, because a program of attention reads those of one head. In 16 bits there are
+    none, and the kernel gets a tensor that it does not touch.
+    """
+    if not isinstance(rows, Fp8Rows):
+        return rows, rows, 0
+    assert rows.scales.stride(0) == 1
+    return rows.values, rows.scales, rows.scales.stride(1)

@@ -10,11 +10,8 @@ import triton.language as tl
 from torch import Tensor
 from triton import next_power_of_2 as power_of_2
 
-from yanshou.engines.continuous.fp8.activations import FP8, MAX, SMALLEST_PEAK, Fp8Rows
-from yanshou.engines.continuous.kernels.elementwise import num_warps
-
-PEAK: tl.constexpr = tl.constexpr(SMALLEST_PEAK)
-TOP: tl.constexpr = tl.constexpr(MAX)
+from yanshou.engines.continuous.fp8.activations import FP8, Fp8Rows
+from yanshou.engines.continuous.kernels.elementwise import PEAK, TOP, num_warps
 
 
 @triton.jit

@@ -28,6 +28,8 @@ def main() -> None:
 def train(output: Path, given: dict[str, str], does: str) -> None:
     if does == "fail":
         raise ValueError("generation_batch_size (6) must be evenly divisible by num_generations (4).")
+    if does == "refuse an argument":
+        raise ValueError("remaining_argv: ['--lr', '1']")
     if does == "fail as one of two":  # what torchrun writes comes last
         sys.exit("[rank1]: ValueError: generation_batch_size (6) must be even.\n…errors.ChildFailedError: \n=====")
     if does == "start another":
