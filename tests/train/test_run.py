@@ -13,8 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from safetensors.torch import save
 from support.adapters import write_adapter
-from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
+from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt, written
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -368,13 +369,14 @@ def test_sft_trains_on_rows_with_answers(settings: Build) -> None:
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["system", "user", "assistant"]
 
 
+def test_a_checkpoint_without_weights_is_refused(settings: Build, tmp_path: Path) -> None:
+    folder = spoilt(MODEL, tmp_path / "model", written("model.safetensors", save({})))
+    with pytest.raises(CheckpointError, match="files hold no weights, so random ones would be trained"):
+        Training(settings(checkpoint=str(folder))).run()
+
+
 def test_a_checkpoint_with_code_of_its_own_is_refused(settings: Build, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for path in MODEL.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoConfig": "evil.Config"}}))
+    folder = spoilt(MODEL, tmp_path / "model", edited("config.json", auto_map={"AutoConfig": "evil.Config"}))
     with pytest.raises(CheckpointError, match="auto_map names Python code"):
         Training(settings(checkpoint=str(folder))).command_line()
 

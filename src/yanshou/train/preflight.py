@@ -45,7 +45,9 @@ def check_code(source: Path) -> None:
 
 
 def check_trainable(source: Path) -> None:
-    """Raises CheckpointError for what would be trained wrongly: experts, weights in 8 bits, a Thinking template."""
+    """Raises CheckpointError for what would be trained wrongly: no weights, experts, 8 bits, a Thinking template."""
+    if not checkpoint.read_headers(checkpoint.weight_files(source)):
+        raise CheckpointError(f"{source}: its files hold no weights, so random ones would be trained. Copy it again.")
     if checkpoint.is_moe(source):
         raise CheckpointError(f"{source}: a mixture of experts (MoE), which is not trained here. {TAKE_DENSE}")
     if checkpoint.fp8_scales(source):
