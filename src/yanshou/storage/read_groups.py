@@ -74,7 +74,7 @@ def _cure(first: Path, second: Path, record_type: type[GroupRecord]) -> str:
 
 
 def unique_paths(paths: Iterable[Path]) -> list[Path]:
-    """The paths, without those that lead to a file that an earlier one leads to."""
+    """One path per file: in the place of the first that leads to it, spelled as the last."""
     return list({path.resolve(): path for path in paths}.values())
 
 

@@ -92,3 +92,18 @@ def test_a_stop_ends_the_wait() -> None:
     with pytest.raises(StoppedError):
         server.ask(lambda gate: gate.patiently(server.call))
     assert server.probes == 0
+
+
+def test_a_stop_reaches_all_that_wait_and_leaves_the_gate_open() -> None:
+    server = Server(away=1_000)
+
+    async def five(gate: Gate) -> list[object]:
+        asyncio.get_running_loop().call_later(0.03, setattr, server, "stopped", True)
+        calls = (gate.patiently(server.call) for _ in range(5))
+        found: list[object] = await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.wait_for(gate.passed(), 1)
+        return found
+
+    found = server.ask(five)
+    assert isinstance(found, list)
+    assert [type(one) for one in found] == [StoppedError] * 5
