@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 from safetensors.torch import save
 from support.adapters import write_adapter
-from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt, written
+from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
 from support.lines import write_lines
 from support.quantized import write_fine_grained
 from support.training_rows import rows, write_dataset
@@ -370,7 +370,8 @@ def test_sft_trains_on_rows_with_answers(settings: Build) -> None:
 
 
 def test_a_checkpoint_without_weights_is_refused(settings: Build, tmp_path: Path) -> None:
-    folder = spoilt(MODEL, tmp_path / "model", written("model.safetensors", save({})))
+    folder = shutil.copytree(MODEL, tmp_path / "model", ignore=shutil.ignore_patterns("model*.safetensors*"))
+    (folder / "model.safetensors").write_bytes(save({}))
     with pytest.raises(CheckpointError, match="files hold no weights, so random ones would be trained"):
         Training(settings(checkpoint=str(folder))).run()
 
