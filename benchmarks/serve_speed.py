@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from workload import LONGEST, PROMPT, answer_lengths, write_photos
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.base import RunPlan
-from yanshou.engines.endpoint.body import Body
-from yanshou.engines.endpoint.engine import EndpointEngine
+from yanshou.engines.endpoint.asker import Asker
+from yanshou.engines.endpoint.engine import EndpointEngine, Prepared
 from yanshou.settings import EndpointSettings, EngineSettings, PhotoSettings
 
 WARM_PHOTOS, WARM_TOKENS = 64, 32
@@ -33,11 +33,11 @@ WARM_PHOTOS, WARM_TOKENS = 64, 32
 class ForcedLengthEndpoint(EndpointEngine):
     """The server gives every answer the length given for its request."""
 
-    lengths: Sequence[int] = ()  # tokens of each answer, by request id; none: the trial request before a run
+    lengths: Sequence[int] = ()  # tokens of each answer, by request id
 
-    def _fields(self, request: Request, photo_url: str | None) -> Body:  # private: only to add these two
-        fields = super()._fields(request, photo_url)
-        return fields | ({"max_tokens": self.lengths[request.id], "ignore_eos": True} if self.lengths else {})
+    def _prepare(self, asker: Asker, request: Request) -> Prepared:  # private: only to add these two fields
+        prepared = super()._prepare(asker, request)
+        return replace(prepared, fields=prepared.fields | {"max_tokens": self.lengths[request.id], "ignore_eos": True})
 
 
 @dataclass(frozen=True)
