@@ -40,6 +40,7 @@ def test_every_photo_gets_its_own_answer_once() -> None:
         engine.prepare_run(RunPlan(PROMPT, True, []))
         requests = (Request(number, PROMPT, picture) for number, picture in enumerate(photos))
         answers = list(engine.generate(requests))
+    assert [answer for answer in answers if not isinstance(answer, Completion)] == []
     texts = {answer.id: answer.text for answer in answers if isinstance(answer, Completion)}
     assert texts == {number: name(resized(picture, PHOTO)) for number, picture in enumerate(photos)}
     assert len(answers) == len(photos)
