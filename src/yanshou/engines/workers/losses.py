@@ -28,7 +28,7 @@ class Losses:
         )
 
     def short(self, present: int, shortage: str) -> None:
-        """The run goes on with the workers that are present."""
+        """The run continues with the workers that are present."""
         self._warnings.append(f"{present} of {self._place.workers} workers have started: {shortage}")
 
     def all_died(self) -> RunError:
