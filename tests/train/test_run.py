@@ -149,6 +149,23 @@ def test_the_error_of_one_of_several_trainers_is_shown(settings: Build, monkeypa
         Training(settings()).run()
 
 
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("be killed", r"status -9: it was ended by SIGKILL \(as the kernel does where memory runs out"),
+        ("be killed with its child", r"status 247: it was ended by SIGKILL \(as the kernel does"),
+        ("be killed as one of two", r"status 1: its process 1 was ended by SIGKILL \(as the kernel does"),
+        ("abort", r"status -6: it was ended by SIGABRT after 'torch\.AcceleratorError: CUDA error: an illegal memory"),
+    ],
+)
+def test_the_signal_that_ended_a_trainer_is_named(
+    settings: Build, monkeypatch: pytest.MonkeyPatch, does: str, told: str
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", does)
+    with pytest.raises(RunError, match=told):
+        Training(settings()).run()
+
+
 def test_an_error_that_names_no_cure_gets_one(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWIFT_DOES", "refuse an argument")
     with pytest.raises(RunError, match=r"remaining_argv: \['--lr', '1'\].* \(swift does not know these arguments, "):

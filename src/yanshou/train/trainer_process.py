@@ -35,12 +35,15 @@ POLL_S = 0.5  # between two looks at the trainer
 KILL_AFTER_S = 10.0  # from an interrupt to the kill
 ENDED_AFTER_S = 30.0  # from the kill to the end of the last process, at most
 RANK = re.compile(r"^\[rank\d+\]: ")  # of several trainers, in front of each line of an error
+KILLED = re.compile(r"Root Cause .*?rank +: (\d+) .*?: Signal \d+ \((\w+)\) received", re.DOTALL)  # torchrun's report
+DEADLY = {signal.SIGABRT, signal.SIGBUS, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM}
 ADVICE = {  # part of an error that does not say what to change → what to change
     "remaining_argv": "swift does not know these arguments, which were given after --",
     "EADDRINUSE": "another training on this host has this port; set MASTER_PORT to another one, such as 29501",
     "smaller than total_eval_batch_size": "--val-file needs at least as many groups as there are processes",
     "Unsupported nproc_per_node": "NPROC_PER_NODE is the number of processes, such as 2",
     "invalid device ordinal": "NPROC_PER_NODE may be at most the number of GPUs",
+    "SIGKILL": "as the kernel does where memory runs out: dmesg tells",
 }
 
 logger = logging.getLogger(__name__)
@@ -121,7 +124,7 @@ class TrainerProcess:
     def _failure(self, begin: int, status: int) -> str:
         newest = self._folder.newest()
         resume = f" The same command resumes from step {step_of(newest)}." if newest else ""
-        reason = _reason(self._folder.log, begin)
+        reason = _reason(self._folder.log, begin, status)
         advice = next((f" ({advice})" for part, advice in ADVICE.items() if part in reason), "")
         return f"the trainer ended with status {status}: {reason}{advice}. See {self._folder.log}.{resume}"
 
@@ -143,16 +146,26 @@ def _kill(process: "subprocess.Popen[bytes]", held: socket.socket) -> None:
         process.wait()
 
 
-def _reason(log: Path, begin: int) -> str:
-    """The trainer's last error, else its last line, of what it wrote after `begin`."""
+def _reason(log: Path, begin: int, status: int) -> str:
+    """The signal that ended a trainer, else its last error, else its last line, of what it wrote after `begin`."""
     with log.open("rb") as file:
         file.seek(begin)
         text = file.read().decode("utf-8", errors="replace")
     lines = [RANK.sub("", line).strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if _is_error(line)]
+    if killed := list(KILLED.finditer(text)):  # the errors of the others follow from it
+        return "its process {} was ended by {}".format(*killed[-1].groups())
+    if number := _signal_in(status):
+        return f"it was ended by {number.name}" + (f" after {excerpt(errors[-1], 300)}" if errors else "")
     if lines:
         return excerpt((errors or lines)[-1], 300)
     return f"it wrote nothing ({shutil.disk_usage(log.parent).free / 2**30:.1f} GiB free there)"
+
+
+def _signal_in(status: int) -> signal.Signals | None:
+    """The signal that ended swift (-9), or the trainer that swift started (256 - 9), if one did."""
+    number = -status if status < 0 else 256 - status
+    return signal.Signals(number) if number in DEADLY else None
 
 
 def _is_error(line: str) -> bool:

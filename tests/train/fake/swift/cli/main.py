@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,21 @@ from itertools import pairwise
 from pathlib import Path
 
 STEPS = 3
+KILLED = """[rank0]: RuntimeError: [tcp/pair.cc:547] Connection closed by peer
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+======================================================
+Failures:
+[1]:
+  rank      : 0 (local_rank: 0)
+  exitcode  : -15 (pid: 6967)  (SIGTERM)
+  traceback : Signal 15 (SIGTERM) received by PID 6967
+------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : -9 (pid: 6968)  (SIGKILL)
+  traceback : Signal 9 (SIGKILL) received by PID 6968
+======================================================"""  # as torchrun writes it
 
 
 def main() -> None:
@@ -32,6 +48,13 @@ def train(output: Path, given: dict[str, str], does: str) -> None:
         raise ValueError("remaining_argv: ['--lr', '1']")
     if does == "fail as one of two":  # what torchrun writes comes last
         sys.exit("[rank1]: ValueError: generation_batch_size (6) must be even.\n…errors.ChildFailedError: \n=====")
+    if does == "be killed as one of two":
+        sys.exit(KILLED)
+    if does in ("be killed", "be killed with its child"):
+        os.kill(os.getpid(), signal.SIGKILL) if does == "be killed" else sys.exit(-signal.SIGKILL)
+    if does == "abort":
+        print("torch.AcceleratorError: CUDA error: an illegal memory access was encountered", flush=True)
+        os.abort()
     if does == "start another":
         start_another(output)
     cache = Path(os.environ["MODELSCOPE_CACHE"]) / "datasets"
