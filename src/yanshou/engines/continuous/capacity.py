@@ -201,12 +201,32 @@ def describe(capacity: Capacity) -> str:
 
 
 def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
-    """The largest capacity that fits the budget, computed from the config's shapes before any weight is loaded."""
-    slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
+    """The largest capacity that fits the budget, computed from the config's shapes before any weight is loaded.
+
+    Where a prefill batch holds the prompts of more than half the slots, most slots would be empty before each: smaller
+    ones leave memory for more slots.
+    """
     if budget.total_bytes is None:
-        tokens = max(CPU_BATCH_TOKENS, slot_len)
+        return _with_batches_of(CPU_BATCH_TOKENS, budget, bounds)
+    tokens = next(tokens for gib, tokens in MAX_BATCHED_TOKENS if budget.total_bytes >= gib * GIB)
+    while True:
+        capacity = _with_batches_of(tokens, budget, bounds)
+        prompts = capacity.prefill_batch_tokens // bounds.prefill_tokens
+        if 2 * prompts <= capacity.slots or tokens <= capacity.slot_len:
+            return capacity
+        tokens //= 2
+
+
+def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+    """The capacity with prefill batches of about so many tokens, but of a whole request at least."""
+    slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
+    tokens = visual_tokens = max(tokens, slot_len)
+    if budget.total_bytes is None:
         return Capacity(CPU_SLOTS, slot_len, tokens, tokens, tokens if bounds.scored else 0, prefix_rows)
-    tokens, visual_tokens = _batch_tokens(budget.total_bytes, bounds, slot_len)
+    if bounds.visual_tokens:  # a whole number of the largest photos, so that none is padding
+        photos = min(tokens // bounds.prefill_tokens, MAX_SEQUENCES)
+        tokens = max(round_up(photos * bounds.prefill_tokens, GEMM_TILE), slot_len)
+        visual_tokens = photos * bounds.visual_tokens
     scratch_rows = tokens if bounds.scored else 0
     row_bytes = kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
     activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
@@ -216,15 +236,6 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * batch_row))))
     slots = slots if slots < 8 else slots // 8 * 8
     return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
-
-
-def _batch_tokens(total_bytes: int, bounds: RequestBounds, slot_len: int) -> tuple[int, int]:
-    """Tokens and visual tokens per prefill batch: a whole number of the largest photos, so that none is padding."""
-    tokens = max(next(tokens for gib, tokens in MAX_BATCHED_TOKENS if total_bytes >= gib * GIB), slot_len)
-    if not bounds.visual_tokens:
-        return tokens, tokens
-    photos = min(tokens // bounds.prefill_tokens, MAX_SEQUENCES)
-    return max(round_up(photos * bounds.prefill_tokens, GEMM_TILE), slot_len), photos * bounds.visual_tokens
 
 
 def round_up(number: int, multiple: int) -> int:

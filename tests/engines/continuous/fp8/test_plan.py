@@ -167,17 +167,17 @@ def test_what_is_saved_at_the_shape_of_32b() -> None:
 
 @pytest.mark.usefixtures("emulated")
 def test_a_run_with_few_slots_says_once_how_many_fp8_would_give(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Photos of the default budget at the shape of 32B, on a card of 80 GB, of which 97 % are reported."""
+    """Photos of the default budget at the shape of 32B, with 73 GiB."""
 
     def budget(engine: ContinuousEngine, fp8: Fp8Plan | None) -> MemoryBudget:
         weight_bytes = 35_120_000_000 if fp8 else 66_700_000_000
-        return MemoryBudget(THIRTY_TWO_B, BF16, weight_bytes, int(0.97 * 80 * 2**30), 0.9, fp8 is not None)
+        return MemoryBudget(THIRTY_TWO_B, BF16, weight_bytes, 73 * 2**30, 0.9, fp8 is not None)
 
     bounds = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)
     monkeypatch.setattr(ContinuousEngine, "_memory_budget", budget)
     monkeypatch.setattr(ContinuousEngine, "_run_bounds", lambda *_: bounds)
     new, resumed = (RunPlan(Prompt("", ""), photos=True, earlier=earlier) for earlier in ([], [{"slots": 1}]))
-    said = "the weights in 16 bits leave GPU memory for 1 slot; with --quantize fp8 there would be 96"
+    said = "the weights in 16 bits leave GPU memory for 6 slots; with --quantize fp8 there would be 80"
     for given, plan, warnings in (("none", new, [said]), ("none", resumed, []), ("fp8", new, [])):
         engine = ContinuousEngine(quantized(tiny, quantize=given))
         engine.prepare_run(plan)
