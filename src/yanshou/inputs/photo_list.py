@@ -11,6 +11,7 @@ name and content, is in a group once. Groups and photos are in natural order, wh
 
 import filecmp
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -42,6 +43,7 @@ from yanshou.text import as_utf8, nfc, printable
 
 FileId = tuple[int, int]  # device, inode
 MANY_PHOTOS = 100  # a group with more is reported: jobs in the field have up to 38
+JOB_NUMBER = re.compile(r"QC-(?:[A-Z]+-)?[0-9]{8}-[0-9]+", re.IGNORECASE)  # begins a name; GROUP_ID is stricter
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def list_photos(paths: Sequence[Path], mission: str) -> Discovery:
     found.groups.extend(listed)
     _report_scattered(listed, found)
     _report_large(listed, found)
+    _report_mixed(listed, found)
     return found
 
 
@@ -228,6 +231,22 @@ def _report_scattered(groups: Iterable[ListedGroup], found: Discovery) -> None:
 def _report_large(groups: Iterable[ListedGroup], found: Discovery) -> None:
     large = {group.key.group_id: f"{len(group.files)} photos" for group in groups if len(group.files) > MANY_PHOTOS}
     _report(f"group of more than {MANY_PHOTOS} photos, which may be several jobs", large, found)
+
+
+def _report_mixed(groups: Iterable[ListedGroup], found: Discovery) -> None:
+    """Groups that have a folder's name, although their photos' names begin with the numbers of several jobs."""
+    mixed = {}
+    for group in groups:
+        numbers = _job_numbers(photo.name for photo in group.files if not GROUP_ID.match(photo.name))
+        if len(numbers) > 1:
+            mixed[group.key.group_id] = ", ".join(numbers[:NAMES_SHOWN]) + (", …" if len(numbers) > NAMES_SHOWN else "")
+    cure = "put the photos of each job into a folder of their own: only an id like QC-TEMP-20241022-1 makes a group"
+    _report(f"group whose photos begin with the numbers of several jobs ({cure})", mixed, found)
+
+
+def _job_numbers(names: Iterable[str]) -> list[str]:
+    """The different job numbers that names begin with, in the order of the names."""
+    return list(dict.fromkeys(match[0] for name in names if (match := JOB_NUMBER.match(name))))
 
 
 def _report(what: str, groups: Mapping[str, str], found: Discovery) -> None:
