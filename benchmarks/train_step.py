@@ -1,9 +1,9 @@
 """What a step of GRPO takes at the 4B shape: `yanshou train` with ms-swift's real trainer, three steps per row.
 
     pip install --no-deps dashscope==2.0.2               # Qwen's vocabulary; or --ranks qwen.tiktoken
-    python benchmarks/train_step.py /tmp/4b              # writes the checkpoint if the folder is missing: 9 GB
-    python benchmarks/train_step.py /tmp/4b --only 'start values|two GPUs' --json train_step.json
-    python benchmarks/train_step.py /tmp/4b --only 'start values' --steps 40 -- --max-new-tokens 64
+    python benchmarks/train_step.py /tmp/4b-random       # writes the checkpoint if the folder is missing: 9 GB
+    python benchmarks/train_step.py /tmp/4b-random --only 'start values|two GPUs' --json train_step.json
+    python benchmarks/train_step.py /tmp/4b-random --only 'start values' --steps 40 -- --max-new-tokens 64
 
 The first row has the start values of docs/grpo.md; each other row changes one thing. The weights are random and made
 on the device. Random weights write no verdict, so the reward `label` is replaced by a hash of the answer (see
