@@ -128,7 +128,7 @@ def test_a_heap_of_photos_without_ids_is_one_group_and_reported(photo_tree: Phot
 
 
 def test_numbers_of_several_jobs_in_one_group_are_reported(photo_tree: PhotoTree) -> None:
-    inbox = ["QC-20241022-0015062_9.jpg", "QC-20241022-0015062_10.jpg", "qc-temp-20241022-7_1.jpg", "QC-A-20241022-2.jpg"]
+    inbox = ["QC-20241022-15062_9.jpg", "QC-20241022-15062_10.jpg", "qc-temp-20241022-7_1.jpg", "QC-A-20241022-2.jpg"]
     one = ["QC-20241022-0015064_1.jpg", "QC-20241022-0015064_2.jpg", "QC-20241022.jpg"]
     many = [f"QC-20241022-{number}_1.jpg" for number in range(1, 5)]
     found = list_photos([photo_tree({"inbox": inbox, "一个工单": one, "若干": many})], SHIELD)
@@ -138,7 +138,7 @@ def test_numbers_of_several_jobs_in_one_group_are_reported(photo_tree: PhotoTree
     assert found.warnings() == [
         f"{SHIELD}: 2 × group whose photos begin with the numbers of several jobs (put the photos of each job into a "
         "folder of their own: only an id like QC-TEMP-20241022-1 makes a group): "
-        "inbox (QC-20241022-0015062, qc-temp-20241022-7), "
+        "inbox (QC-20241022-15062, qc-temp-20241022-7), "
         "若干 (QC-20241022-1, QC-20241022-2, QC-20241022-3, …)"
     ]
 
