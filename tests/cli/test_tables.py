@@ -92,9 +92,9 @@ def test_score_tables_have_a_dash_for_a_share_of_nothing() -> None:
     ]
 
 
-def example(line: str, group: str, label: Label, tokens: int) -> Example:
+def example(line: str, group: str, label: Label, tokens: int, mission: str = "[red]甲") -> Example:
     place = LinePlace(Path("a.jsonl"), 1)
-    return Example("[red]甲", label, group, (line,), ("1.jpg",), Prompt("", ""), "", place, tokens)
+    return Example(mission, label, group, (line,), ("1.jpg",), Prompt("", ""), "", place, tokens)
 
 
 def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
@@ -107,6 +107,19 @@ def test_dataset_tables_have_one_row_per_mission_and_one_for_all() -> None:
     assert ["[red]甲", "9", "1459", "1459", "1", "2", "66.67%", "–"] in rows
     assert sum(words[:1] == ["all"] for words in rows) == 3
     assert ["[red]甲", "1", "2", "100.0%", "50.0%", "[1.3–50.0]"] in rows
+
+
+def test_dataset_tables_do_not_break_the_name_of_a_mission_in_120_columns() -> None:
+    lines: dict[Label, str] = {"pass": "螺丝、光纤插头/BBU安装螺丝,符合要求×1", "fail": "光纤/弯曲半径合理×1"}
+    groups = [
+        example(line, f"QC-{label}-{number}", label, tokens=1_459, mission=SCREWS)
+        for number in range(20)
+        for label, line in lines.items()
+    ]
+    files = {name: DataFile(groups=20, rows=20, sha256="0") for name in ("train.jsonl", "val.jsonl")}
+    card = build_card(DatasetSettings(stage_a=("a.jsonl",), output_dir="out"), Sides(groups[2:], groups[:2]), files, [])
+    rows = cells(dataset_tables(card), 120)
+    assert sum(row[:1] == [SCREWS] for row in rows) == 4  # the tables
 
 
 def test_a_long_feature_is_folded_and_never_cut() -> None:

@@ -80,7 +80,7 @@ def dataset_tables(card: Card) -> list[Table]:
         "groups", "pass", "fail", "train", "val", "photos", IRRELEVANT, "entries", "outside vocabulary"
     )
     lessons = figure_table(
-        "prompt tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy", "rule disagrees"
+        "tokens: median", "p95", "maximum", "contradictions", "their groups", "best accuracy", "rule disagrees"
     )
     for name, part in (*card.missions.items(), ("all", card.overall)):
         contents.add_row(name_cell(name), *_contents(part))
@@ -99,7 +99,7 @@ def _twins_table(card: Card) -> Table:
 def _shortcuts_table(card: Card) -> Table:
     """The feature that predicts the label best, per mission."""
     feature = Column("strongest feature", overflow="fold")
-    table = Table(mission_column(min_width=20), feature, "feature AUC", "where", box=None, pad_edge=False)
+    table = Table(mission_column(min_width=23), feature, "feature AUC", "where", box=None, pad_edge=False)
     for name, part in card.missions.items():
         table.add_row(name_cell(name), *map(name_cell, _shortcut(part.shortcut)))
     return table
