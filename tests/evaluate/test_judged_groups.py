@@ -129,7 +129,10 @@ def test_a_group_with_neither_verdict_nor_fault_is_named_and_counted(judged: Jud
     file = judged([verdict("QC-1")], [stage_a_line("QC-1"), stage_a_line("QC-2", "fail")])
     found = read_judged([file], None, MISSIONS)
     assert [group.fault for group in found.groups] == [None, NOT_JUDGED]
-    assert [f"group QC-2 ({GROUNDING}, fail)" in warning for warning in found.warnings] == [True]
+    assert list(found.warnings) == [
+        f"group QC-2 ({GROUNDING}, fail): neither a verdict nor a fault: counted as an error, not released. Judge it: "
+        "run `yanshou judge` again, or the program that gave the verdicts"
+    ]
 
 
 def test_a_verdict_without_summaries_is_named_and_counted(judged: Judged) -> None:

@@ -139,7 +139,8 @@ def _other_label_warnings(rows: Mapping[GroupKey, Label], labels: Labels) -> Ite
 def _gap_warnings(groups: Sequence[JudgedGroup]) -> Iterable[str]:
     yield from _name_groups(
         [group.key for group in groups if group.fault == NOT_JUDGED],
-        "neither a verdict nor a fault: counted as an error, not released. Run `yanshou judge` again",
+        "neither a verdict nor a fault: counted as an error, not released. Judge it: run `yanshou judge` again, or the "
+        "program that gave the verdicts",
     )
     yield from _name_groups(
         [group.key for group in groups if group.rules is None and group.verdict],
