@@ -134,11 +134,11 @@ def test_a_worker_that_loads_says_so(
 
 
 def test_a_plan_drops_what_is_queued_and_finishes_what_the_engine_holds(scripted: Callable[..., Worker]) -> None:
-    worker = scripted(delay_s=0.02)
-    worker.exchange(requests(range(1000)), 0)
+    worker = scripted(delay_s=0.1)
+    worker.exchange(requests(range(1000)), 0)  # 12.5 s of work
     began = time.monotonic()
     assert worker.plan(RUN).in_flight == 24
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 6
     assert worker.exchange((), 0).answers == ()
     assert answered(worker, requests(range(2000, 2010))) == list(range(2000, 2010))
 

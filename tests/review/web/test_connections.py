@@ -18,7 +18,7 @@ from yanshou.review.web.guard import HEADERS
 class Hasty(PatientConnection):
     """The same, with less patience."""
 
-    wait_s, request_s, reply_s, most = 0.3, 0.3, 0.3, 6
+    wait_s, request_s, reply_s, most = 0.6, 0.6, 0.6, 6
     cuts = 0
 
     def cut(self) -> None:
@@ -65,7 +65,7 @@ def get(site: Site, path: str = "/static/review.css") -> bytes:
 def test_a_request_that_never_completes_is_cut(site: Site, begun: bytes) -> None:
     with connect(site) as connection:
         connection.sendall(begun)
-        assert 0.2 < ended_after(connection) < 2
+        assert 0.5 < ended_after(connection) < 3
 
 
 def test_a_request_that_comes_byte_by_byte_is_cut(site: Site) -> None:
@@ -77,7 +77,7 @@ def test_a_request_that_comes_byte_by_byte_is_cut(site: Site) -> None:
             with suppress(TimeoutError):
                 assert connection.recv(1) == b""
                 break
-    assert 0.2 < time.monotonic() - began < 2
+    assert 0.5 < time.monotonic() - began < 3
 
 
 def test_a_browser_that_is_quiet_between_requests_is_let_go_in_peace(site: Site) -> None:
@@ -110,8 +110,8 @@ def test_too_many_connections_cost_those_that_wait_longest(site: Site) -> None:
         silent = [stack.enter_context(connect(site)) for _ in range(20)]
         began = time.monotonic()
         assert Browser(site.port).get("/static/review.css").status == 200
-        assert time.monotonic() - began < 0.25  # before any of them has run out of time
-        assert all(ended_after(connection) < 0.1 for connection in silent[:15])
+        assert time.monotonic() - began < 0.5  # before any of them has run out of time
+        assert all(ended_after(connection) < 0.3 for connection in silent[:15])
 
 
 class Few(PatientConnection):
