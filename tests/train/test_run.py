@@ -248,6 +248,16 @@ def test_rows_whose_label_the_rule_contradicts_are_counted_where_reasons_are_rew
         training.command_line()
 
 
+def test_another_number_of_processes_is_refused(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NPROC_PER_NODE", "1")
+    Training(settings()).run()
+    monkeypatch.delenv("NPROC_PER_NODE")
+    assert Training(settings()).run().status == 0
+    monkeypatch.setenv("NPROC_PER_NODE", "2")
+    with pytest.raises(ResumeError, match='\n  NPROC_PER_NODE: file has nothing, this run has "2"\n'):
+        Training(settings()).run()
+
+
 def test_a_training_without_its_settings_is_refused(settings: Build) -> None:
     Training(settings()).run()
     (settings().output_dir / "train.run.json").unlink()

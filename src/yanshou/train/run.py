@@ -11,6 +11,7 @@ The same command again resumes from the newest complete checkpoint.
 """
 
 import logging
+import os
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ from yanshou.train.progress_view import NullView, TrainView
 from yanshou.train.sft import write_rows
 from yanshou.train.trainer_process import TrainerProcess
 
+PROCESSES = ("NPROC_PER_NODE", "NNODES")  # of torchrun: how many train at once, each with a batch of its own
 MAY_CHANGE = frozenset({"output_dir", "device", "save_steps", "keep_checkpoints", "fresh"})
 
 logger = logging.getLogger(__name__)
@@ -229,4 +231,5 @@ class Training:
         if self.settings.reward_weights != REWARD_WEIGHTS:  # else as before there was this setting
             settings["reward_weights"] = self.settings.reward_weights
         files = {f"{name}_file": file_sha256(path) for name, path in self._files.items()}
-        return {**settings, **files, **self.source.fingerprints()}
+        processes = {name: value for name in PROCESSES if (value := os.environ.get(name, "1")) != "1"}
+        return {**settings, **processes, **files, **self.source.fingerprints()}
