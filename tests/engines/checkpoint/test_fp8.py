@@ -93,7 +93,13 @@ def test_blocks_of_compressed_tensors_are_accepted(tiny: Path, tmp_path: Path) -
         ),
         (
             tensors(lambda weights: weights.update({f"{UP}_scale_inv": torch.ones(3, 1, dtype=torch.uint8)})),
-            f"{{}}/model.safetensors: {UP}_scale_inv is U8 of shape (3, 1), expected 16 or 32 bits for a weight ",
+            f"{{}}/model.safetensors: {UP}_scale_inv is U8, and only scales in BF16, F16, F32 can be loaded. Take the "
+            "checkpoint in 16 bits.",
+        ),
+        (
+            tensors(lambda weights: weights.update({f"{UP}_scale_inv": torch.ones(3, 1).to(torch.float8_e8m0fnu)})),
+            f"{{}}/model.safetensors: {UP}_scale_inv is F8_E8M0, and only scales in BF16, F16, F32 can be loaded. Take "
+            "the checkpoint in 16 bits.",
         ),
         (
             tensors(lambda weights: weights.update({UP: weights[UP].bfloat16()})),
@@ -111,6 +117,15 @@ def test_blocks_of_compressed_tensors_are_accepted(tiny: Path, tmp_path: Path) -
         (
             edited("config.json", quantization_config__weight_block_size=[64, "x"]),
             "{}: its weights are quantized (fp8: key weight_block_size.1 is 'x': input should be a valid integer, ",
+        ),
+        (
+            edited("config.json", quantization_config__weight_block_size=[128, 0]),
+            "{}: its weights are quantized (fp8: key weight_block_size.1 is 0: input should be greater than 0), which ",
+        ),
+        (
+            edited("config.json", quantization_config=compressed_tensors("block", block_structure=[-128, 128])),
+            "{}: its weights are quantized (compressed-tensors: key config_groups.group_0.weights.block_structure.0 is "
+            "-128: input should be greater than 0), which ",
         ),
         (
             edited("config.json", quantization_config=None),

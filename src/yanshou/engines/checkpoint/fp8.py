@@ -11,13 +11,13 @@ for the KV cache is left out: the run's settings decide on both.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from yanshou.engines.checkpoint.weight_files import TensorHeader
 from yanshou.errors import CheckpointError
 from yanshou.validation import validation_message
 
-Block = tuple[int, int]  # rows and columns that share a scale
+Block = tuple[PositiveInt, PositiveInt]  # rows and columns that share a scale
 
 FP8, WEIGHT = "F8_E4M3", ".weight"
 SUFFIXES = ("_scale_inv", "_scale")  # of a weight's scale
@@ -26,6 +26,7 @@ FP8_FORMATS = ("float-quantized", "naive-quantized")  # of compressed-tensors
 STRATEGIES = ("tensor", "channel", "block")
 
 COPY = "Copy the checkpoint again."
+IN_16_BITS = "Take the checkpoint in 16 bits."
 SAVED_WITHOUT = (
     "It was saved from a loaded FP8 checkpoint, which leaves out what the 8 bits mean. Take the FP8 checkpoint itself, "
     "or the one in 16 bits."
@@ -86,16 +87,20 @@ def _scale(name: str, weight: TensorHeader, tensors: Mapping[str, TensorHeader],
     if weight.dtype != FP8 or len(weight.shape) != 2 or not name.endswith(WEIGHT):
         raise CheckpointError(
             f"{weight.file}: {name} is {weight.dtype} of shape {weight.shape}; only {FP8} weights of linear layers can "
-            "be loaded. Take the checkpoint in 16 bits."
+            f"be loaded. {IN_16_BITS}"
         )
     if len(found) != 1:
         raise CheckpointError(f"{weight.file}: {name} is in FP8 and has {len(found)} scales, expected one. {COPY}")
     scale = tensors[found[0]]
-    if scale.dtype not in SCALE_DTYPES or scale.shape not in (expected := list(_scale_shapes(weight.shape, block))):
-        shapes = " or ".join(map(str, expected)) if scale.dtype in SCALE_DTYPES else "16 or 32 bits"
+    if scale.dtype not in SCALE_DTYPES:
         raise CheckpointError(
-            f"{scale.file}: {found[0]} is {scale.dtype} of shape {scale.shape}, expected {shapes} for a weight of "
-            f"shape {weight.shape}. {COPY}"
+            f"{scale.file}: {found[0]} is {scale.dtype}, and only scales in {', '.join(SCALE_DTYPES)} can be loaded. "
+            f"{IN_16_BITS}"
+        )
+    if scale.shape not in (expected := list(_scale_shapes(weight.shape, block))):
+        raise CheckpointError(
+            f"{scale.file}: {found[0]} is {scale.dtype} of shape {scale.shape}, expected "
+            f"{' or '.join(map(str, expected))} for a weight of shape {weight.shape}. {COPY}"
         )
     return Scale(found[0], scale, block)
 
