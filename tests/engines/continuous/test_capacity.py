@@ -166,6 +166,34 @@ def test_an_earlier_run_pins_what_it_recorded_where_memory_allows() -> None:
     assert found.recorded == {"slots": 3, "prefill_batch_tokens": 4_096, "prefill_batch_visual_tokens": 900}
 
 
+@pytest.mark.parametrize("share", [0.61, 0.62, 0.65, 1.0])
+def test_a_resume_with_more_memory_keeps_slots_and_prefill_batch(share: float) -> None:
+    """On a card of 40 GiB a share of 0.62 gives a new run twice the batch, and so fewer slots than one of 0.61."""
+    card = budget(0.97 * 40)
+    earlier, new = (plan_capacity(replace(card, share=each), PHOTOS) for each in (0.61, 0.62))
+    assert earlier.recorded == {"slots": 72, "prefill_batch_tokens": 12_288, "prefill_batch_visual_tokens": 11_520}
+    assert (new.slots, new.prefill_batch_tokens) == (64, 24_448)
+    made = CapacityPlanner(lambda: replace(card, share=share))
+    made.pin(earlier.recorded)
+    assert made.plan(PHOTOS) == earlier
+
+
+@pytest.mark.parametrize(
+    ("slots", "share", "batch_tokens"),
+    [(4, 0.48, 8_192), (4, 0.6, 8_192), (4, 0.47, 1_664), (1, 0.465, 8_192), (1, 0.45, 1_664), (13, 0.56, 8_192)],
+)
+def test_a_resume_keeps_a_large_prefill_batch_as_long_as_its_slots_fit_beside_it(
+    slots: int, share: float, batch_tokens: int
+) -> None:
+    earlier = {"slots": slots, "prefill_batch_tokens": 8_192, "prefill_batch_visual_tokens": 7_680}
+    card = replace(budget(0.97 * 24), share=share)
+    assert plan_capacity(card, PHOTOS).prefill_batch_tokens < 8_192
+    made = CapacityPlanner(lambda: card)
+    made.pin(earlier)
+    visual_tokens = {8_192: 7_680, 1_664: 1_536}[batch_tokens]
+    assert made.plan(PHOTOS).recorded == dict(zip(RECORDED, (slots, batch_tokens, visual_tokens), strict=True))
+
+
 @pytest.mark.parametrize("invalid", [0, -1, "3", None, [3], True])
 def test_invalid_values_of_an_earlier_run_are_ignored(invalid: object) -> None:
     assert planner(earlier=dict.fromkeys(RECORDED, invalid)).plan(PHOTOS) == planner().plan(PHOTOS)

@@ -99,8 +99,7 @@ class Capacity:
 
     def clamped_to(self, earlier: Mapping[str, Any], visual_tokens: int) -> "Capacity":
         """Not more than an earlier run recorded, but enough for a photo of `visual_tokens`. Ignores invalid values."""
-        recorded = {name: earlier.get(name) for name in RECORDED}
-        limits = {name: number for name, number in recorded.items() if type(number) is int and number > 0}
+        limits = _valid(earlier)
         smaller = replace(self, **{name: min(number, getattr(self, name)) for name, number in limits.items()})
         tokens = max(smaller.prefill_batch_tokens, smaller.slot_len)
         return replace(
@@ -149,7 +148,9 @@ class CapacityPlanner:
         if self.run_capacity and self._run_bounds and self._run_bounds.covers(bounds):
             return self.run_capacity.halved(self.halvings - self.run_capacity.halvings)
         planned = [capacity.slot_len for capacity in (self.run_capacity, current) if capacity]
-        wanted = plan_capacity(self._budget(), replace(bounds, kv_len=max(bounds.kv_len, *planned, 0)))
+        longest = replace(bounds, kv_len=max(bounds.kv_len, *planned, 0))
+        earlier = None if self._halvings_before_run else self._pinned  # which may be halved as often already
+        wanted = plan_capacity(self._budget(), longest, earlier)
         pinned = wanted.halved(self._halvings_before_run).clamped_to(self._pinned, bounds.visual_tokens)
         return pinned.halved(self.halvings - self._halvings_before_run)
 
@@ -200,15 +201,18 @@ def describe(capacity: Capacity) -> str:
     )
 
 
-def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+def plan_capacity(budget: MemoryBudget, bounds: RequestBounds, earlier: Mapping[str, Any] | None = None) -> Capacity:
     """The largest capacity that fits the budget, computed from the config's shapes before any weight is loaded.
 
     Where a prefill batch holds the prompts of more than half the slots, most slots would be empty before each: smaller
-    ones leave memory for more slots.
+    ones leave memory for more slots. A prefill batch that an earlier run recorded stays as it is, if its slots fit
+    beside it.
     """
     if budget.total_bytes is None:
         return _with_batches_of(CPU_BATCH_TOKENS, budget, bounds)
     tokens = next(tokens for gib, tokens in MAX_BATCHED_TOKENS if budget.total_bytes >= gib * GIB)
+    if earlier and (kept := _with_batch_of_earlier(earlier, _with_batches_of(tokens, budget, bounds), budget, bounds)):
+        return kept
     while True:
         capacity = _with_batches_of(tokens, budget, bounds)
         prompts = capacity.prefill_batch_tokens // bounds.prefill_tokens
@@ -217,25 +221,57 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
         tokens //= 2
 
 
+def _with_batch_of_earlier(
+    earlier: Mapping[str, Any], largest: Capacity, budget: MemoryBudget, bounds: RequestBounds
+) -> Capacity | None:
+    """The capacity with the prefill batch of an earlier run; None where the slots of that run do not fit beside it."""
+    recorded = _valid(earlier)
+    if len(recorded) < len(RECORDED):
+        return None
+    batch = largest.clamped_to(recorded, bounds.visual_tokens)
+    if recorded["slots"] > min(MAX_SLOTS, _free_slots(batch, budget, bounds)):
+        return None
+    kept = _with_slots(batch, budget, bounds)
+    return replace(kept, slots=max(kept.slots, recorded["slots"]))
+
+
+def _valid(earlier: Mapping[str, Any]) -> dict[str, int]:
+    """The numbers that an earlier run recorded, without invalid ones."""
+    recorded = {name: earlier.get(name) for name in RECORDED}
+    return {name: number for name, number in recorded.items() if type(number) is int and number > 0}
+
+
 def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     """The capacity with prefill batches of about so many tokens, but of a whole request at least."""
     slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
     tokens = visual_tokens = max(tokens, slot_len)
-    if budget.total_bytes is None:
-        return Capacity(CPU_SLOTS, slot_len, tokens, tokens, tokens if bounds.scored else 0, prefix_rows)
-    if bounds.visual_tokens:  # a whole number of the largest photos, so that none is padding
+    if bounds.visual_tokens and budget.total_bytes is not None:
+        # a whole number of the largest photos, so that none is padding
         photos = min(tokens // bounds.prefill_tokens, MAX_SEQUENCES)
         tokens = max(round_up(photos * bounds.prefill_tokens, GEMM_TILE), slot_len)
         visual_tokens = photos * bounds.visual_tokens
     scratch_rows = tokens if bounds.scored else 0
+    return _with_slots(Capacity(1, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows), budget, bounds)
+
+
+def _with_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+    """The capacity with as many slots as there is memory for beside its prefill batch, but one at least."""
+    if budget.total_bytes is None:
+        return replace(capacity, slots=CPU_SLOTS)
+    slots = max(1, min(MAX_SLOTS, _free_slots(capacity, budget, bounds)))
+    return replace(capacity, slots=slots if slots < 8 else slots // 8 * 8)
+
+
+def _free_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds) -> int:
+    """How many slots a GPU has memory for beside a prefill batch; less than one where the batch does not fit."""
+    assert budget.total_bytes is not None
+    tokens = capacity.prefill_batch_tokens
     row_bytes = kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
     activations = activation_bytes(budget.config, budget.dtype, tokens, budget.fp8)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
     batch_row = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
-    spare -= (scratch_rows + 1) * row_bytes + tokens * batch_row
-    slots = max(1, min(MAX_SLOTS, int(spare // (slot_len * row_bytes + bounds.prefix_len * batch_row))))
-    slots = slots if slots < 8 else slots // 8 * 8
-    return Capacity(slots, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows)
+    spare -= (capacity.scratch_rows + 1) * row_bytes + tokens * batch_row
+    return int(spare // (capacity.slot_len * row_bytes + bounds.prefix_len * batch_row))
 
 
 def round_up(number: int, multiple: int) -> int:
