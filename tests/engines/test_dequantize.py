@@ -93,7 +93,10 @@ def test_doctor_says_how_much_memory_they_take(tmp_path: Path) -> None:
     folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
     output = CliRunner().invoke(main, ["doctor", "--checkpoint", str(folder)]).output
     assert f"FAIL  {folder}" not in output
-    assert f"note  {folder}: weights in FP8, which run in 16 bits and take twice that memory; with --quan" in output
+    assert (
+        f"note  {folder}: weights in FP8, which run in the --dtype of a run; in 16 bits they take twice that memory. "
+        "With --quantize fp8 they run in FP8, on a GPU of compute capability 8.9 or later\n"
+    ) in output
 
 
 def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ REASONS = (
     "before its line, which takes more time and a larger --max-new-tokens. Verdicts are asked for without reasoning. "
     "The Instruct checkpoint reasons nowhere."
 )
-IN_FP8 = "weights in FP8, which run in 16 bits and take twice that memory"
+IN_FP8 = "weights in FP8, which run in the --dtype of a run; in 16 bits they take twice that memory"
 FP8_OPTIONS = "--quantize fp8 and --kv-cache fp8"
-AND_CAN_RUN_IN_FP8 = "; with --quantize fp8 they run in FP8"
+AND_CAN_RUN_IN_FP8 = ". With --quantize fp8 they run in FP8, on a GPU of compute capability 8.9 or later"
 GIB = 2**30
 
 Level = Literal["ok", "note", "FAIL"]
