@@ -202,6 +202,10 @@ def test_judge_takes_a_checkpoint_or_the_rules(tmp_path: Path) -> None:
     assert judge("--rules", "--threshold", "0.5").stderr.endswith(
         "Error: --threshold needs the p_pass of a model, and the rules give none. Give a checkpoint.\n"
     )
+    for option, value in (("--quantize", "fp8"), ("--kv-cache", "fp8"), ("--workers", "2"), ("--max-new-tokens", "9")):
+        assert judge("--rules", option, value).stderr.endswith(
+            f"Error: {option} is for a model, and --rules asks none. Leave it out.\n"
+        )
 
 
 # --- help

@@ -3,7 +3,7 @@
 import click
 
 from yanshou.cli.command import command, json_option, quiet_option
-from yanshou.cli.settings_options import SettingOption, settings_options
+from yanshou.cli.settings_options import SettingOption, given_options, settings_options
 from yanshou.settings import EngineSettings, JudgeSettings
 
 GREEDY = [f"engine.sampling.{name}" for name in ("temperature", "top_p", "repetition_penalty", "seed")]
@@ -25,6 +25,8 @@ def judge(settings: JudgeSettings, rules: bool, quiet: bool, as_json: bool) -> i
 
     if rules == (settings.engine is not None):
         raise click.UsageError("--checkpoint, --endpoint or --rules: give one of them.")
+    if rules and (option := next(given_options("engine"), None)):
+        raise click.UsageError(f"{option} is for a model, and --rules asks none. Leave it out.")
     reporter = RunReporter(VERDICTS, quiet, as_json)
     stage = prepare(settings, listener=reporter.listener)
     with interruptible(stage.interrupt):

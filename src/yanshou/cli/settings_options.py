@@ -23,6 +23,7 @@ from types import NoneType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
@@ -37,6 +38,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 FieldPath = tuple[str, ...]  # ("engine", "photo", "max_pixels")
 
 FIELD = re.compile(r"`(\w+)`")  # how a model's own check names a field
+SEPARATOR = "__"  # in click's names of parameters
 SINGULAR = {"missions": "mission", "mission_files": "mission-file"}  # options that give one value at a time
 
 
@@ -54,7 +56,7 @@ class _Setting:
     @property
     def name(self) -> str:
         """click's name of the parameter: as unique as the path."""
-        return "__".join(self.path)
+        return SEPARATOR.join(self.path)
 
     @property
     def option(self) -> str:
@@ -110,6 +112,15 @@ def settings_options(
         return decorated
 
     return decorate
+
+
+def given_options(part: str) -> Iterator[str]:
+    """The options on the command line of the running command that set fields of this nested model."""
+    context = click.get_current_context()
+    for name in context.params:
+        path = name.split(SEPARATOR)
+        if path[0] == part and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            yield option_name(path[-1])
 
 
 def option_name(field: str) -> str:
