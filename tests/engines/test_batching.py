@@ -14,7 +14,7 @@ from yanshou.errors import CheckpointError, PhotoError
 from yanshou.schema.prompt import Prompt
 
 PROMPT = Prompt("system", "user")
-TOO_LARGE = "the photo does not fit the device's memory even in a batch of one"
+TOO_LARGE = "the prompt does not fit the device's memory even in a batch of one"
 
 
 class FakeModel:

@@ -140,9 +140,10 @@ class OutOfMemoryError(Exception):
     """A batch does not fit the device's memory. The scheduler catches it and retries with a smaller batch."""
 
 
-def oom_failure() -> GenerationError:
+def oom_failure(request: Request) -> GenerationError:
     """The error of a request that does not fit the device's memory even alone."""
+    what, options = ("prompt", "") if request.photo is None else ("photo", "--max-pixels or ")
     return GenerationError(
-        "the photo does not fit the device's memory even in a batch of one",
-        "lower --max-pixels or --max-new-tokens, or free memory on the device; the next run tries the group again",
+        f"the {what} does not fit the device's memory even in a batch of one",
+        f"lower {options}--max-new-tokens, or free memory on the device; the next run tries the group again",
     )

@@ -109,7 +109,7 @@ class Scheduler(Generic[PreparedT]):
 
     def _retry_in_halves(self, batch: Sequence[tuple[Request, PreparedT]]) -> Iterator[Answer]:
         if len(batch) == 1:
-            yield Failure(batch[0][0].id, oom_failure())
+            yield Failure(batch[0][0].id, oom_failure(batch[0][0]))
             return
         half = len(batch) // 2
         self._limit, self._batches_since_oom = max(1, min(self._limit, half)), 0

@@ -283,6 +283,27 @@ def test_halvings_do_not_count_if_no_attempt_fits() -> None:
     assert made.halvings == 0
 
 
+def test_a_run_whose_longest_prompt_fits_nowhere_tries_each_prompt_alone() -> None:
+    made = planner()
+    made.plan_run(VERDICTS, None)
+    short = replace(VERDICTS, kv_len=700, prefill_tokens=600)
+    tried = [(capacity.slots, capacity.slot_len) for capacity in made.attempts(short, None)]
+    assert tried == [(slots, slot_len) for slot_len in (5_760, 704) for slots in (16, 8, 4, 2, 1)]
+    assert [capacity.slot_len for capacity in made.attempts(VERDICTS, None)] == [5_760] * 5
+    assert made.plan(short) == made.run_capacity  # nothing has changed
+
+
+def test_prompts_are_planned_alone_once_the_minimal_capacity_of_their_run_is_too_large() -> None:
+    made = planner()
+    run = made.plan_run(VERDICTS, None)
+    short = replace(VERDICTS, kv_len=700, prefill_tokens=600)
+    assert made.after_oom(run.halved(4))
+    assert (made.plan(short).slot_len, made.halvings) == (704, 0)
+    assert not made.after_oom(made.plan(VERDICTS).halved(4))  # the longest, alone
+    made.plan_run(PHOTOS, None)
+    assert not made.after_oom(made.plan(PHOTOS).halved(4))  # photos have all the same bounds
+
+
 def test_halvings_of_a_run_apply_to_the_pinned_capacity_and_those_of_earlier_runs_to_the_plan() -> None:
     made = planner(earlier={"slots": 12})
     made.plan_run(PHOTOS, None)

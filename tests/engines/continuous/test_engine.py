@@ -345,6 +345,29 @@ def test_no_photo_changes_the_capacity_that_run_json_records(
         assert engine.environment().items() >= allocated(engine).items()
 
 
+@pytest.mark.parametrize("fails", ["_allocate", "_admit"])
+def test_a_group_that_fits_nowhere_fails_alone(tiny: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    """There is no memory for slots of 8,000 tokens, or for a prefill batch beside them."""
+    work = getattr(ContinuousRunner, fails)
+
+    def limited(runner: ContinuousRunner, *args: Any) -> Any:
+        capacity = args[0] if fails == "_allocate" else runner.capacity
+        if capacity.slot_len > 8_000:
+            raise OutOfMemoryError
+        return work(runner, *args)
+
+    monkeypatch.setattr(ContinuousRunner, fails, limited)
+    prompts = [Prompt("", "验" * characters) for characters in (9, 5, 9_000, 20)]
+    engine = ContinuousEngine(settings(tiny))
+    engine.prepare_run(RunPlan(prompts[2], photos=False, earlier=()))
+    requests = [Request(number, prompt, None, str(number), ("通过",)) for number, prompt in enumerate(prompts)]
+    found = {answer.id: answer for answer in engine.generate(requests)}
+    assert [type(found[number]) for number in range(4)] == [Completion, Completion, Failure, Completion]
+    failure = found[2]
+    assert isinstance(failure, Failure)
+    assert str(failure.error).startswith("the prompt does not fit the device's memory even in a batch of one")
+
+
 def test_slots_are_allocated_once_per_run_however_large_the_photos(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another capacity in the middle of a run could mean other kernels for the photos after it."""
     allocated_slots: list[int] = []

@@ -147,7 +147,11 @@ class CapacityPlanner:
         """
         if self.run_capacity and self._run_bounds and self._run_bounds.covers(bounds):
             return self.run_capacity.halved(self.halvings - self.run_capacity.halvings)
-        planned = [capacity.slot_len for capacity in (self.run_capacity, current) if capacity]
+        return self._plan_alone(bounds, self.run_capacity, current)
+
+    def _plan_alone(self, bounds: RequestBounds, *others: Capacity | None) -> Capacity:
+        """A new capacity, whose slots are never shorter than those of the others."""
+        planned = [capacity.slot_len for capacity in others if capacity]
         longest = replace(bounds, kv_len=max(bounds.kv_len, *planned, 0))
         earlier = None if self._halvings_before_run else self._pinned  # which may be halved as often already
         wanted = plan_capacity(self._budget(), longest, earlier)
@@ -157,27 +161,37 @@ class CapacityPlanner:
     def attempts(self, bounds: RequestBounds, current: Capacity | None) -> Iterator[Capacity]:
         """Capacities to try to allocate, each half of the one before. Pass the one that fits to `allocated`.
 
-        If none fits, nothing has changed: a request that fits nowhere does not slow down the others.
+        Where prompts differ in length, the run's longest may fit nowhere: then come those for this request alone. If
+        none fits, nothing has changed: a request that fits nowhere does not slow down the others.
         """
-        capacity = self.plan(bounds, current)
-        while True:
-            yield capacity
-            if capacity.is_minimal:
-                return
-            _log_halving(capacity)
-            capacity = capacity.halved(1)
+        planned = self.plan(bounds, current)
+        yield from _halved_to_the_minimum(planned)
+        if planned.slot_len > (alone := self._plan_alone(bounds)).slot_len and not bounds.visual_tokens:
+            yield from _halved_to_the_minimum(alone)
 
     def allocated(self, capacity: Capacity) -> None:
         """Keeps the halvings that led to this capacity."""
         self.reduce(capacity.halvings)
 
     def after_oom(self, capacity: Capacity) -> bool:
-        """Halves the capacity of all plans from now on. False if it is minimal already."""
+        """Halves the capacity of all plans from now on. False if it is minimal already.
+
+        Where prompts differ in length, a minimal one may hold longer ones than it has to: then each request is planned
+        alone from now on.
+        """
         if capacity.is_minimal:
-            return False
+            return self._leave_run()
         if not self.is_outdated(capacity):
             _log_halving(capacity)
         self.reduce(capacity.halvings + 1)
+        return True
+
+    def _leave_run(self) -> bool:
+        """Gives up the run's capacity, which holds its longest prompt. False without one, and where all are alike."""
+        if self.run_capacity is None or self._run_bounds is None or self._run_bounds.visual_tokens:
+            return False
+        logger.info("out of memory with %s: planning each request alone", describe(self.run_capacity))
+        self.run_capacity = self._run_bounds = None
         return True
 
     def reduce(self, halvings: int) -> None:
@@ -188,6 +202,14 @@ class CapacityPlanner:
     def is_outdated(self, capacity: Capacity) -> bool:
         """Whether this capacity would be smaller if it were planned now."""
         return capacity.halvings < self.halvings and not capacity.is_minimal
+
+
+def _halved_to_the_minimum(capacity: Capacity) -> Iterator[Capacity]:
+    yield capacity
+    while not capacity.is_minimal:
+        _log_halving(capacity)
+        capacity = capacity.halved(1)
+        yield capacity
 
 
 def _log_halving(capacity: Capacity) -> None:

@@ -324,7 +324,7 @@ class _Run(Generic[PreparedT, StagedT]):
         self._staged, self._batch = None, PendingBatch()
         if not self._runner.shrink():
             failed = restarted.pop(0) if restarted else self._prefetched.popleft()[0]
-            yield Failure(failed.id, oom_failure())
+            yield Failure(failed.id, oom_failure(failed))
         self._free_all_slots()
         logger.info("out of memory: restarting %d requests", len(restarted))
         for request in sorted(restarted, key=lambda request: request.id, reverse=True):
