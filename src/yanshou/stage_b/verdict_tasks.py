@@ -193,7 +193,8 @@ def _p_pass(logprobs: Sequence[float]) -> float | None:
     passing, failing = logprobs
     if math.isnan(failing - passing):
         raise GenerationError(
-            f"ln P is {passing} for {PASS}, {failing} for {FAIL}", "run with --dtype float32, without --quantize"
+            f"ln P is {passing} for {PASS}, {failing} for {FAIL}",
+            "run with --dtype float32, without --quantize and --kv-cache",
         )
     return round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
 

@@ -128,7 +128,7 @@ class ContinuousEngine(Qwen3VLBackend):
 
     def _warn_of_few_slots(self, bounds: RequestBounds) -> None:
         """Warns, once, where FP8 would leave memory for many slots and 16 bits leave it for few."""
-        if self._has_warned or self.fp8 or self.dtype != torch.bfloat16 or devices.lacks_fp8(self.device):
+        if self._has_warned or not self._may_be_in_fp8:
             return
         in_16_bits = plan_capacity(self.memory_budget(), bounds).slots
         if in_16_bits >= FEW_SLOTS or checkpoint_fault(self.folder):
@@ -140,6 +140,11 @@ class ContinuousEngine(Qwen3VLBackend):
             self._warnings.append(
                 f"the weights in 16 bits leave GPU memory for {slots}; with --quantize fp8 there would be {in_fp8}"
             )
+
+    @property
+    def _may_be_in_fp8(self) -> bool:
+        """Whether --quantize fp8 is missing and could be added, unless the checkpoint keeps it from that."""
+        return not self.fp8 and self.dtype == torch.bfloat16 and not devices.lacks_fp8(self.device)
 
     def take_warnings(self) -> list[str]:
         warnings, self._warnings = self._warnings, []
@@ -233,7 +238,8 @@ class ContinuousEngine(Qwen3VLBackend):
 
     @property
     def smaller_weights(self) -> str:
-        return "" if self.fp8 or devices.lacks_fp8(self.device) else ", or halve most of them with --quantize fp8"
+        possible = self._may_be_in_fp8 and not checkpoint_fault(self.folder)
+        return ", or halve most of them with --quantize fp8" if possible else ""
 
     def load_weights(self) -> Any:
         if self.fp8 is None:

@@ -195,18 +195,24 @@ def test_what_a_run_records(tiny: Path) -> None:
 
 @pytest.mark.usefixtures("emulated")
 @pytest.mark.parametrize(
-    ("quantize", "advice"),
-    [("none", "another --device, or halve most of them with --quantize fp8."), ("fp8", "another --device.")],
+    ("quantize", "dtype", "inner", "advice"),
+    [
+        ("none", "bfloat16", 64, "another --device, or halve most of them with --quantize fp8."),
+        ("fp8", "bfloat16", 64, "another --device."),
+        ("none", "float16", 64, "another --device."),  # --quantize fp8 refuses it
+        ("none", "bfloat16", 72, "another --device."),  # and this width
+    ],
 )
-def test_weights_that_do_not_fit_are_told_to_be_halved_once(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, quantize: str, advice: str
+def test_weights_that_do_not_fit_are_told_to_be_halved_where_they_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantize: str, dtype: str, inner: int, advice: str
 ) -> None:
     def full(*_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
+    folder = write_tiny(tmp_path / "tiny", {"intermediate_size": inner})
     monkeypatch.setattr(ContinuousEngine, "load_weights", full)
     with pytest.raises(CheckpointError) as caught:
-        ContinuousEngine(quantized(tiny, quantize=quantize)).load()
+        ContinuousEngine(quantized(folder, quantize=quantize, dtype=dtype)).load()
     assert str(caught.value).endswith(f"do not fit the memory of cpu. Free memory there, or choose {advice}")
 
 
