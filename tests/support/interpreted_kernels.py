@@ -110,7 +110,7 @@ def check(
     """The answers with kernels equal the answers without."""
     plain, kernels = answers(folder, requests, photo, kv_cache), elementwise if elementwise_kernels else None
 
-    def plan_capacity(budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
+    def plan_capacity(budget: MemoryBudget, bounds: RequestBounds, earlier: object = None) -> Capacity:
         return replace(planned, prefix_rows=capacity.MAX_PREFIXES * bounds.prefix_len)
 
     with ExitStack() as patched:
