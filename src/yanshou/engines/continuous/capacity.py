@@ -233,28 +233,17 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds, earlier: Mapping[
     if budget.total_bytes is None:
         return _with_batches_of(CPU_BATCH_TOKENS, budget, bounds)
     tokens = next(tokens for gib, tokens in MAX_BATCHED_TOKENS if budget.total_bytes >= gib * GIB)
-    if earlier and (kept := _with_batch_of_earlier(earlier, _with_batches_of(tokens, budget, bounds), budget, bounds)):
-        return kept
+    recorded = _valid(earlier or {})
+    if len(recorded) == len(RECORDED):
+        kept = _with_batches_of(tokens, budget, bounds).clamped_to(recorded, bounds.visual_tokens)
+        if recorded["slots"] <= _free_slots(kept, budget, bounds):
+            return replace(kept, slots=recorded["slots"])
     while True:
         capacity = _with_batches_of(tokens, budget, bounds)
         prompts = capacity.prefill_batch_tokens // bounds.prefill_tokens
         if 2 * prompts <= capacity.slots or tokens <= capacity.slot_len:
             return capacity
         tokens //= 2
-
-
-def _with_batch_of_earlier(
-    earlier: Mapping[str, Any], largest: Capacity, budget: MemoryBudget, bounds: RequestBounds
-) -> Capacity | None:
-    """The capacity with the prefill batch of an earlier run; None where the slots of that run do not fit beside it."""
-    recorded = _valid(earlier)
-    if len(recorded) < len(RECORDED):
-        return None
-    batch = largest.clamped_to(recorded, bounds.visual_tokens)
-    if recorded["slots"] > min(MAX_SLOTS, _free_slots(batch, budget, bounds)):
-        return None
-    kept = _with_slots(batch, budget, bounds)
-    return replace(kept, slots=max(kept.slots, recorded["slots"]))
 
 
 def _valid(earlier: Mapping[str, Any]) -> dict[str, int]:
@@ -280,7 +269,7 @@ def _with_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds)
     """The capacity with as many slots as there is memory for beside its prefill batch, but one at least."""
     if budget.total_bytes is None:
         return replace(capacity, slots=CPU_SLOTS)
-    slots = max(1, min(MAX_SLOTS, _free_slots(capacity, budget, bounds)))
+    slots = max(1, _free_slots(capacity, budget, bounds))
     return replace(capacity, slots=slots if slots < 8 else slots // 8 * 8)
 
 
@@ -293,7 +282,7 @@ def _free_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
     batch_row = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
     spare -= (capacity.scratch_rows + 1) * row_bytes + tokens * batch_row
-    return int(spare // (capacity.slot_len * row_bytes + bounds.prefix_len * batch_row))
+    return min(MAX_SLOTS, int(spare // (capacity.slot_len * row_bytes + bounds.prefix_len * batch_row)))
 
 
 def round_up(number: int, multiple: int) -> int:
