@@ -44,6 +44,9 @@ BYTES_OF_32B = 35_120_000_000  # in FP8: 31.6 GB of layers and tower, 3.5 GB of 
 PHOTOS = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)
 LARGE_PHOTOS = RequestBounds(kv_len=2_600, prefill_tokens=2_100, visual_tokens=2_048, scored=False)
 VERDICTS = RequestBounds(kv_len=5_700, prefill_tokens=5_200, visual_tokens=0, scored=True)
+LONG_VERDICTS = RequestBounds(  # a prompt of 3,000 tokens, three times in a batch
+    kv_len=7_400, prefill_tokens=7_100, visual_tokens=0, scored=True, batch_tokens=10_024
+)
 
 
 def budget(gib: float | None, dtype: torch.dtype = torch.bfloat16) -> MemoryBudget:
@@ -61,14 +64,17 @@ def planner(gib: float | None = None, earlier: dict[str, Any] | None = None) -> 
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("bounds", [PHOTOS, LARGE_PHOTOS, VERDICTS], ids=["photos", "large photos", "verdicts"])
+@pytest.mark.parametrize(
+    "bounds", [PHOTOS, LARGE_PHOTOS, VERDICTS, LONG_VERDICTS], ids=["photos", "large photos", "verdicts", "long ones"]
+)
 @pytest.mark.parametrize("gib", [7.6, 11.9, 15.7, 23.6, 39.4, 79.1])
 def test_a_plan_fits_the_memory(gib: float, dtype: torch.dtype, bounds: RequestBounds) -> None:
     found = plan_capacity(budget(gib, dtype), bounds)
     cache = (found.slots * found.slot_len + found.scratch_rows) * kv_bytes_per_token(FOUR_B, dtype)
     activations = activation_bytes(FOUR_B, dtype, found.prefill_batch_tokens)
     used = PARAMETERS * dtype.itemsize + activations + cache + RESERVED_BYTES
-    assert found.prefill_batch_tokens >= found.slot_len >= bounds.kv_len
+    assert found.prefill_batch_tokens >= max(found.slot_len, bounds.batch_tokens)
+    assert found.slot_len >= bounds.kv_len
     assert found.prefill_batch_tokens >= found.prefill_batch_visual_tokens >= bounds.visual_tokens
     assert found.slots == 1 or used <= 0.9 * gib * GIB
 
@@ -263,6 +269,16 @@ def test_halving_ends_at_one_slot_and_a_prefill_batch_that_holds_a_photo() -> No
     ]  # fmt: skip
     assert sizes == [sizes[0].halved(times) for times in range(4)]
     assert Capacity(2, 640, 640, 500).halved(1) == Capacity(1, 640, 640, 500)
+
+
+def test_a_prefill_batch_always_holds_a_prompt_and_its_scored_continuations() -> None:
+    planned = planner().plan_run(LONG_VERDICTS, None)
+    assert (planned.slot_len, planned.prefill_batch_tokens, planned.scratch_rows) == (7_424, 10_024, 10_024)
+    assert planned.halved(9).prefill_batch_tokens == 10_024
+    pinned = planner(earlier=dict.fromkeys(RECORDED, 1)).plan_run(LONG_VERDICTS, None)
+    assert (pinned.slots, pinned.prefill_batch_tokens) == (1, 10_024)
+    assert planner().plan_run(VERDICTS, planned) is not planned  # which has a larger batch than this run needs
+    assert not planner().plan(replace(LONG_VERDICTS, batch_tokens=9_000)).serves(planned)
 
 
 def test_each_attempt_is_half_of_the_one_before() -> None:

@@ -24,6 +24,7 @@ from yanshou.engines.continuous.language_model import KVCache
 from yanshou.engines.continuous.model_runner import ContinuousRunner
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, UsageError
+from yanshou.stage_b.verdict import FAIL, PASS
 
 HERE = {"engine": "continuous", "device": "cpu"}
 USUAL = dict(zip(RECORDED, (16, 4_096, 4_096), strict=True))
@@ -343,6 +344,19 @@ def test_no_photo_changes_the_capacity_that_run_json_records(
         assert int((engine.prepare(request).ids == engine.image_token).sum()) <= engine.max_visual_tokens
         assert all(isinstance(answer, Completion) for answer in engine.generate([request]))
         assert engine.environment().items() >= allocated(engine).items()
+
+
+@pytest.mark.parametrize("characters", [20, 2_400, 4_500])
+def test_no_prompt_changes_the_capacity_that_run_json_records(tiny: Path, characters: int) -> None:
+    """A scored answer has the prompt before it once more: with two, three times the prompt is in one prefill batch."""
+    prompts = [Prompt("", "验" * number) for number in (9, characters, 20)]
+    engine = ContinuousEngine(settings(tiny))
+    engine.prepare_run(RunPlan(prompts[1], photos=False, earlier=()))
+    recorded = engine.environment()
+    requests = [Request(number, prompt, None, str(number), (PASS, FAIL)) for number, prompt in enumerate(prompts)]
+    assert all(isinstance(answer, Completion) for answer in engine.generate(requests))
+    assert engine.environment() == recorded
+    assert recorded.items() >= allocated(engine).items()
 
 
 @pytest.mark.parametrize("fails", ["_allocate", "_admit"])

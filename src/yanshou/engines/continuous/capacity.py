@@ -55,6 +55,7 @@ class RequestBounds:
     visual_tokens: int  # 0 without a photo
     scored: bool  # whether the likelihood of given answers is asked for
     prefix_len: int = 0  # tokens that all prompts begin with
+    batch_tokens: int = 0  # what it adds to a prefill batch: its prompt, and scored continuations
 
     def covers(self, other: "RequestBounds") -> bool:
         """Whether a request within `other` is within these bounds, too."""
@@ -63,6 +64,7 @@ class RequestBounds:
             and self.kv_len >= other.kv_len
             and self.prefill_tokens >= other.prefill_tokens
             and self.visual_tokens >= other.visual_tokens
+            and self.batch_tokens >= other.batch_tokens
         )
 
 
@@ -76,6 +78,7 @@ class Capacity:
     prefill_batch_visual_tokens: int
     scratch_rows: int = 0  # cache rows for scored continuations: one per token of a prefill batch, or none
     prefix_rows: int = 0  # cache rows for prefixes that all slots read from one place
+    request_batch_tokens: int = 0  # of the request that adds most to a prefill batch
     halvings: int = field(default=0, compare=False)  # out-of-memory errors after which it was planned
 
     @property
@@ -84,14 +87,19 @@ class Capacity:
         return {name: getattr(self, name) for name in RECORDED}
 
     def halved(self, times: int) -> "Capacity":
-        """After `times` out-of-memory errors. Never less than one slot and a prefill batch that one slot needs."""
-        tokens = max(self.slot_len, self.prefill_batch_tokens >> times)
+        """After `times` out-of-memory errors. Never less than one slot and a prefill batch of one request."""
+        tokens = max(self.least_batch_tokens, self.prefill_batch_tokens >> times)
         visual_tokens = max(self.slot_len, self.prefill_batch_visual_tokens >> times)
         return replace(
             self, slots=max(1, self.slots >> times), prefill_batch_tokens=tokens,
             prefill_batch_visual_tokens=min(self.prefill_batch_visual_tokens, visual_tokens),
             scratch_rows=tokens if self.scratch_rows else 0, halvings=self.halvings + times,
         )  # fmt: skip
+
+    @property
+    def least_batch_tokens(self) -> int:
+        """Tokens of the smallest prefill batch that holds any of the requests alone."""
+        return max(self.slot_len, self.request_batch_tokens)
 
     @property
     def is_minimal(self) -> bool:
@@ -101,7 +109,7 @@ class Capacity:
         """Not more than an earlier run recorded, but enough for a photo of `visual_tokens`. Ignores invalid values."""
         limits = _valid(earlier)
         smaller = replace(self, **{name: min(number, getattr(self, name)) for name, number in limits.items()})
-        tokens = max(smaller.prefill_batch_tokens, smaller.slot_len)
+        tokens = max(smaller.prefill_batch_tokens, smaller.least_batch_tokens)
         return replace(
             smaller, prefill_batch_tokens=tokens,
             prefill_batch_visual_tokens=max(smaller.prefill_batch_visual_tokens, visual_tokens),
@@ -110,7 +118,8 @@ class Capacity:
 
     def serves(self, wanted: "Capacity") -> bool:
         """Whether requests planned for `wanted` fit these slots, and a resume can be clamped to what is recorded."""
-        fit = self.slot_len >= wanted.slot_len and self.scratch_rows >= wanted.scratch_rows
+        needed = ("slot_len", "scratch_rows", "least_batch_tokens")
+        fit = all(getattr(self, name) >= getattr(wanted, name) for name in needed)
         return fit and all(number <= wanted.recorded[name] for name, number in self.recorded.items())
 
 
@@ -240,8 +249,8 @@ def plan_capacity(budget: MemoryBudget, bounds: RequestBounds, earlier: Mapping[
             return replace(kept, slots=recorded["slots"])
     while True:
         capacity = _with_batches_of(tokens, budget, bounds)
-        prompts = capacity.prefill_batch_tokens // bounds.prefill_tokens
-        if 2 * prompts <= capacity.slots or tokens <= capacity.slot_len:
+        prompts = capacity.prefill_batch_tokens // max(bounds.prefill_tokens, bounds.batch_tokens)
+        if 2 * prompts <= capacity.slots or tokens <= max(capacity.slot_len, bounds.batch_tokens):
             return capacity
         tokens //= 2
 
@@ -255,14 +264,15 @@ def _valid(earlier: Mapping[str, Any]) -> dict[str, int]:
 def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     """The capacity with prefill batches of about so many tokens, but of a whole request at least."""
     slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
-    tokens = visual_tokens = max(tokens, slot_len)
+    tokens = visual_tokens = max(tokens, slot_len, bounds.batch_tokens)
     if bounds.visual_tokens and budget.total_bytes is not None:
         # a whole number of the largest photos, so that none is padding
         photos = min(tokens // bounds.prefill_tokens, MAX_SEQUENCES)
         tokens = max(round_up(photos * bounds.prefill_tokens, GEMM_TILE), slot_len)
         visual_tokens = photos * bounds.visual_tokens
     scratch_rows = tokens if bounds.scored else 0
-    return _with_slots(Capacity(1, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows), budget, bounds)
+    batch = Capacity(1, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows, bounds.batch_tokens)
+    return _with_slots(batch, budget, bounds)
 
 
 def _with_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:

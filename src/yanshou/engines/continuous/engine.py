@@ -44,6 +44,7 @@ NAME = "continuous"  # in run.json
 DYNAMIC_ROPES = ("dynamic", "longrope")  # rope types whose angles depend on the largest position in a batch
 FEW_SLOTS = 8  # with fewer, a GPU reads all weights for a handful of tokens per step
 SPARE_TEXT_TOKENS = 4_096  # added to a text-only run's longest prompt, which is the longest in characters only
+SPARE_BATCH_TOKENS = 1_024  # added to what this prompt and its two scored lines, each after the prompt, take in a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,14 @@ class ContinuousEngine(Qwen3VLBackend):
         """Bounds of every request of the run."""
         ids, max_new_tokens = self.tokenizer.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
-            prompt = len(ids) + SPARE_TEXT_TOKENS
-            return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True)
+            prompt, batch = len(ids) + SPARE_TEXT_TOKENS, 3 * len(ids) + SPARE_BATCH_TOKENS
+            return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True, batch_tokens=batch)
         visual_tokens, prefix_len = self.max_visual_tokens, ids.index(self.image_token)
         prompt = len(ids) - 1 + visual_tokens
         return RequestBounds(
-            prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len
-        )
+            prompt + max_new_tokens, prompt - prefix_len, visual_tokens, scored=False, prefix_len=prefix_len,
+            batch_tokens=prompt - prefix_len,
+        )  # fmt: skip
 
     def _warn_of_few_slots(self, bounds: RequestBounds) -> None:
         """Warns, once, where FP8 would leave memory for many slots and 16 bits leave it for few."""

@@ -108,11 +108,12 @@ class ContinuousRunner:
         visual_tokens = 0 if prepared.grid is None else max(self.backend.max_visual_tokens, own)
         longest = visual_tokens - own  # tokens that a photo of the largest size would add
         return RequestBounds(
-            kv_len=max(self._kv_len(prepared) + longest, self._prefill_tokens(prepared)),
+            kv_len=self._kv_len(prepared) + longest,
             prefill_tokens=len(prepared.ids) - prepared.prefix_len + longest,
             visual_tokens=visual_tokens,
             scored=bool(prepared.request.candidates),
             prefix_len=prepared.prefix_len,
+            batch_tokens=self._prefill_tokens(prepared) + longest,
         )
 
     def _positions(self, prepared: ModelInput) -> Tensor:
