@@ -7,9 +7,10 @@
 
 Each run is a whole `summarize` in a process of its own: without workers, then with `--workers 2`. Its checkpoint is
 loaded and 512 photos are answered before the clock starts, which runs from the first request to the last line. The
-tail is the time from the last request that the engine reads to the last answer. `speed` prints the ratio; exit status 1
-if `lines` finds a line that differs, timestamps aside. `ceiling` prints the ratio that two GPUs cannot pass: filling
-and draining the slots takes a GPU as long for half of the photos as for all.
+tail is the time from the last request that the engine reads to the last answer. Below a run with workers stands what
+each of them did, with times from the same start. `speed` prints the ratio; exit status 1 if `lines` finds a line that
+differs, timestamps aside. `ceiling` prints the ratio that two GPUs cannot pass: filling and draining the slots takes a
+GPU as long for half of the photos as for all.
 
 Without GPUs, to see that it runs: `two_gpus.py speed /tmp/tiny --device cpu --photos 12 --tokens 6 --max-pixels 65536`.
 """
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from workload import LONGEST, SYSTEM, USER, group_sizes, write_photos
 from yanshou.engines import Engine, load_engine
 from yanshou.engines.base import Answer, Request
 from yanshou.engines.workers.engine import WorkersEngine
+from yanshou.engines.workers.messages import Reply
+from yanshou.engines.workers.seat import Exchanged
 from yanshou.pipeline.listener import NullListener
 from yanshou.settings import (
     EngineSettings,
@@ -52,15 +56,54 @@ KILL_AT = 3  # a worker is killed after a third of the photos
 CAPACITY = ("slots", "slot_len", "prefill_batch_tokens", "workers", "device", "ray")
 
 
+@dataclass
+class Share:
+    """What one worker did in a run."""
+
+    waited_before_s: float  # for photos of the warm-up
+    photos: int = 0
+    first: float = 0.0  # when its first and its last answers came
+    last: float = 0.0
+    waited_s: float = 0.0
+
+    def add(self, reply: Reply) -> None:
+        self.last = time.monotonic()
+        self.first = self.first or self.last
+        self.photos += len(reply.answers)
+        if reply.data_wait_s < self.waited_before_s:  # another worker took its place
+            self.waited_before_s = 0.0
+        self.waited_s = reply.data_wait_s - self.waited_before_s
+
+    def since(self, began: float) -> dict[str, float]:
+        first, last = self.first - began, self.last - began
+        return {"photos": self.photos, "first_s": first, "last_s": last, "waited_s": self.waited_s}
+
+
 class Watch(NullListener):
     """When each answer came, and, at a third of the photos, the end of a worker."""
 
     def __init__(self, engine: Engine, kill_after: int | None) -> None:
         self.times: list[float] = []
         self.read_all = 0.0  # when the engine read its last request
+        self.shares: dict[int, Share] = {}  # by worker
         self._engine, self._kill_after = engine, kill_after
         self._generate = engine.generate
         vars(engine)["generate"] = self.generate
+        if isinstance(engine, WorkersEngine):
+            self.shares = {seat.number: Share(seat.reply.data_wait_s) for seat in self._crew.seats}
+            self._wait = self._crew.wait
+            vars(self._crew)["wait"] = self.wait
+
+    @property
+    def _crew(self) -> Any:
+        """Private: only to see which worker answered, and to kill one."""
+        return vars(self._engine)["_crew"]
+
+    def wait(self) -> Any:
+        happened = self._wait()
+        if isinstance(happened, Exchanged) and happened.reply.answers:
+            self.shares.setdefault(happened.seat.number, Share(0.0)).add(happened.reply)
+        return happened
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Answer]:
         def noted() -> Iterator[Request]:
@@ -72,8 +115,7 @@ class Watch(NullListener):
     def photo(self, answer: Answer) -> None:
         self.times.append(time.monotonic())
         if len(self.times) == self._kill_after:
-            crew: Any = vars(self._engine)["_crew"]  # private: only to kill one of its workers
-            os.kill(crew.seats[0].facts.pid, signal.SIGKILL)
+            os.kill(self._crew.seats[0].facts.pid, signal.SIGKILL)
 
 
 # ---- one run, in a process of its own ----
@@ -94,9 +136,10 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     thirds = [watch.times[len(watch.times) * part // 3 - 1] for part in (1, 2, 3)]
     began = thirds[2] - result.seconds
     photos = len(watch.times)
+    shares = [share.since(began) for _, share in sorted(watch.shares.items())]
     return {
         "photos": photos, "seconds": result.seconds, "images_per_s": photos / result.seconds, "start_s": start,
-        "tail_s": watch.times[-1] - watch.read_all, "waiting": result.waited,
+        "tail_s": watch.times[-1] - watch.read_all, "waiting": result.waited, "workers_did": shares,
         "thirds": [photos / 3 / (end - begin) for begin, end in zip([began, *thirds], thirds, strict=False)],
         **{name: value for name, value in environment.items() if name in CAPACITY},
     }  # fmt: skip
@@ -145,6 +188,11 @@ def child(
         subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": path})
         result: dict[str, Any] = json.loads(result_file.read_text(encoding="utf-8"))
     print(f"{name:<24}", described(result), flush=True)
+    for number, share in enumerate(result["workers_did"]):
+        print(
+            f"  worker {number}: {share['photos']} photos, first answers after {share['first_s']:.2f} s, last after "
+            f"{share['last_s']:.2f} s, waited for photos {share['waited_s']:.2f} s", flush=True,
+        )  # fmt: skip
     return {"name": name, **result}
 
 
