@@ -107,7 +107,7 @@ def test_extra_arguments_come_last_unchanged(settings: Build) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["--output_dir", "--output-dir=x", "--external_plugins", "--model"])
+@pytest.mark.parametrize("name", ["--output_dir", "--output-dir=x", "--output_di", "--external_plugins", "--model"])
 def test_reserved_arguments_are_refused(settings: Build, name: str) -> None:
     with pytest.raises(UsageError, match="set by yanshou"):
         arguments(settings(extra_args=(name, "x")))
@@ -140,5 +140,8 @@ def test_a_step_that_is_no_whole_number_of_groups_is_refused(settings: Build) ->
 
 
 def test_the_arguments_of_the_merge() -> None:
-    line = " ".join(merge_args(Path("/o/checkpoint-3"), Path("/o/.final.tmp")))
-    assert line == "export --adapters /o/checkpoint-3 --merge_lora true --output_dir /o/.final.tmp --exist_ok true"
+    line = " ".join(merge_args(Path("/o/checkpoint-3"), MODEL, Path("/o/.final.tmp")))
+    assert line == (
+        f"export --model /m/4B --adapters /o/checkpoint-3 --external_plugins {PLUGIN} --merge_lora true "
+        "--output_dir /o/.final.tmp --exist_ok true"
+    )

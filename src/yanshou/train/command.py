@@ -2,7 +2,7 @@
 
     swift rlhf --rlhf_type grpo --model …/4B --dataset train.jsonl … --reward_weights 1.0 0.2 … <extra_args>
     swift sft --model …/4B --dataset out/sft_train.jsonl …
-    swift export --adapters out/swift/checkpoint-150 --merge_lora true --output_dir out/.final.tmp
+    swift export --model …/4B --adapters out/swift/checkpoint-150 --merge_lora true --output_dir out/.final.tmp
 
 The user's own arguments (`extra_args`, those after `--`) come last and override the others, save for RESERVED_ARGS.
 """
@@ -55,9 +55,16 @@ def train_args(
     return [*command, *_flatten(parts), *settings.extra_args]
 
 
-def merge_args(adapter: Path, target: Path) -> list[str]:
-    """The arguments that merge an adapter into the weights it was trained on."""
-    return ["export", *_flatten([{"adapters": adapter, "merge_lora": True, "output_dir": target, "exist_ok": True}])]
+def merge_args(adapter: Path, model: Path, target: Path) -> list[str]:
+    """The arguments that merge an adapter into `model`, the weights it was trained on.
+
+    The adapter's args.json names model and plugin, too, but where they were when it was trained.
+    """
+    parts: Arguments = {
+        "model": model, "adapters": adapter, "external_plugins": PLUGIN,
+        "merge_lora": True, "output_dir": target, "exist_ok": True,
+    }  # fmt: skip
+    return ["export", *_flatten([parts])]
 
 
 def environment(base: Mapping[str, str], cpu: bool, cache: Path, mission_files: Sequence[Path] = ()) -> dict[str, str]:
@@ -92,8 +99,9 @@ def check_extra_args(args: Sequence[str]) -> None:
         raise UsageError(f"unexpected argument {args[0]!r}: arguments for swift come after -- and begin with --")
     for arg in args:
         name = re.sub(r"=.*", "", arg.removeprefix("--")).replace("-", "_") if arg.startswith("--") else ""
-        if name in RESERVED_ARGS:
-            raise UsageError(f"{arg} after -- is set by yanshou; use {RESERVED_ARGS[name]} instead")
+        reserved = [known for known in RESERVED_ARGS if name and known.startswith(name)]  # swift takes short forms, too
+        if reserved:
+            raise UsageError(f"{arg} after -- is set by yanshou; use {RESERVED_ARGS[reserved[0]]} instead")
 
 
 def _grpo(settings: TrainSettings) -> Arguments:

@@ -38,7 +38,7 @@ def merge(
         shutil.rmtree(draft, ignore_errors=True)
         if not (trained / "adapter_config.json").exists():
             _copy(trained, draft)
-        elif not swift(merge_args(trained, draft)):
+        elif not swift(merge_args(trained, source, draft)):
             return None
         _complete(draft, source)
         checkpoint.check(draft)
