@@ -5,14 +5,17 @@ import os
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from filelock import FileLock
+from safetensors.numpy import save_file
 from safetensors.torch import save
 from support.adapters import write_adapter
 from support.checkpoints import HYBRID, THINKING, edited, prompt_end, spoilt
@@ -36,6 +39,7 @@ from yanshou.storage import atomic
 from yanshou.storage.lock import Lock
 from yanshou.train import preflight, trainer_process
 from yanshou.train import run as launcher
+from yanshou.train.progress_view import NullView
 from yanshou.train.run import Training
 
 Build = Callable[..., TrainSettings]
@@ -46,10 +50,27 @@ MODEL = checkpoint.locate("demo")
 @pytest.fixture(autouse=True)
 def fake_swift(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
-    monkeypatch.setenv("SWIFT_MODEL", str(MODEL))
     monkeypatch.setattr(launcher, "check_installed", lambda: None)
     monkeypatch.setattr(launcher, "draw", lambda curves, path: path.write_bytes(b""))  # matplotlib comes with ms-swift
     monkeypatch.setattr(trainer_process, "POLL_S", 0.05)
+
+
+class Said(NullView):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def write_saved(folder: Path) -> None:
+    """The files of a checkpoint that hold weights and states; torch writes the latter as zip archives."""
+    save_file({"weight": np.zeros(100, dtype=np.float32)}, folder / "adapter_model.safetensors")
+    for name in ("optimizer.pt", "rng_state.pth"):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr("data.pkl", bytes(1000))
 
 
 def interrupted(training: Training) -> launcher.TrainResult:
@@ -123,6 +144,64 @@ def test_an_interrupted_training_resumes_from_the_newest_complete_checkpoint(
     assert [json.loads(line)["global_step/max_steps"] for line in lines] == ["1/3", "2/3", "2/3", "3/3", "3/3"]
 
 
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "rng_state.pth"])
+@pytest.mark.parametrize("size", [0, 200])
+def test_a_damaged_checkpoint_is_moved_away_and_not_resumed_from(settings: Build, name: str, size: int) -> None:
+    Training(settings()).run()
+    folder = Training(settings()).folder
+    shutil.rmtree(folder.final)
+    for step in (1, 2, 3):
+        write_saved(folder.swift / f"checkpoint-{step}")
+    assert folder.newest() == folder.swift / "checkpoint-3"
+    damaged = folder.swift / "checkpoint-3" / name
+    os.truncate(damaged, size)
+    view = Said()
+    result = Training(settings(), view).run()
+    assert (result.status, len(result.warnings)) == (0, 1)
+    assert view.said == [
+        f"warning: {result.warnings[0]}",
+        f"resuming from step 2: {folder.swift}/checkpoint-2",
+        f"making a checkpoint from {folder.swift}/checkpoint-3",
+    ]
+    assert result.warnings[0].startswith(f"{damaged} is not whole: its checkpoint is moved away and")
+    (aside,) = folder.root.glob("damaged-*/checkpoint-3")
+    assert (aside / name).stat().st_size == size
+    lines = folder.logging.read_text().splitlines()
+    assert json.loads(lines[-2])["global_step/max_steps"] == "3/3", "its steps are trained again"
+    assert len(lines) == 3 + 1 + 1 + 1
+
+
+def test_a_checkpoint_that_may_not_be_read_is_left_to_the_trainer(
+    settings: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Training(settings()).run()
+    folder = Training(settings()).folder
+    write_saved(folder.swift / "checkpoint-3")
+    os.truncate(folder.swift / "checkpoint-3/optimizer.pt", 0)
+    assert folder.damaged()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert not folder.damaged()
+
+
+def test_the_result_is_made_from_the_last_step_alone(settings: Build) -> None:
+    Training(settings()).run()
+    folder = Training(settings()).folder
+    shutil.rmtree(folder.final)
+    shutil.rmtree(folder.swift / "checkpoint-3")
+    view = Said()
+    assert Training(settings(), view).run().status == 0
+    assert view.said[-1] == f"making a checkpoint from {folder.swift}/checkpoint-3"
+
+
+def test_a_result_is_made_with_the_weights_where_they_are_now(settings: Build, tmp_path: Path) -> None:
+    """A checkpoint of the trainer names them, too, but where they were then."""
+    before = shutil.copytree(MODEL, tmp_path / "before")
+    Training(settings(checkpoint=str(before))).run()
+    shutil.rmtree(settings().output_dir / "final")
+    before.rename(tmp_path / "now")
+    assert Training(settings(checkpoint=str(tmp_path / "now"))).run().status == 0
+
+
 def test_a_training_reads_no_rows_from_the_cache_of_another_one(settings: Build) -> None:
     """A cache takes a file with the same name and time for the same file: `rsync -t` and `tar` keep times."""
     cache = settings().output_dir / ".swift_cache"
@@ -141,6 +220,24 @@ def test_the_trainers_own_error_is_shown(settings: Build, monkeypatch: pytest.Mo
     monkeypatch.setenv("SWIFT_DOES", "fail")
     with pytest.raises(RunError, match=r"status 1: .*must be evenly divisible.*swift\.log"):
         Training(settings()).run()
+
+
+def test_an_error_without_a_message_is_shown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "fail without a message")
+    with pytest.raises(RunError, match=r"status 1: 'EOFError'\. See"):
+        Training(settings()).run()
+
+
+def test_too_few_rows_for_a_step_are_named(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWIFT_DOES", "find too few rows")
+    monkeypatch.setenv("NPROC_PER_NODE", "2")
+    cure = r"without a checkpoint: one step takes 16 groups \(32 answers .*train\.jsonl has 12\. Lower --batch-size or"
+    for _ in range(2):
+        with pytest.raises(RunError, match=cure):
+            Training(settings()).run()
+    monkeypatch.setenv("NPROC_PER_NODE", "gpu")
+    with pytest.raises(RunError, match=r"ended without a checkpoint\. See"):
+        Training(settings(fresh=True)).run()
 
 
 def test_the_error_of_one_of_several_trainers_is_shown(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +267,31 @@ def test_an_error_that_names_no_cure_gets_one(settings: Build, monkeypatch: pyte
     monkeypatch.setenv("SWIFT_DOES", "refuse an argument")
     with pytest.raises(RunError, match=r"remaining_argv: \['--lr', '1'\].* \(swift does not know these arguments, "):
         Training(settings()).run()
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("find a full disk", r"iostream error' \(the disk of the output folder may be full\)"),
+        (
+            "find no GPU",
+            r"bf16/gpu.* \(torch sees no GPU, as `yanshou doctor` tells; --device cpu trains without",
+        ),
+    ],
+)
+def test_a_full_disk_and_a_missing_gpu_are_named(
+    settings: Build, monkeypatch: pytest.MonkeyPatch, does: str, told: str
+) -> None:
+    monkeypatch.setenv("SWIFT_DOES", does)
+    with pytest.raises(RunError, match=told):
+        Training(settings()).run()
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_no_process_is_refused(settings: Build, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    monkeypatch.setenv("NPROC_PER_NODE", number)
+    with pytest.raises(UsageError, match=f"NPROC_PER_NODE is {number} in the environment: set it to 1 or more"):
+        Training(settings()).command_line()
 
 
 def test_a_training_that_failed_before_its_first_step_takes_other_settings(
@@ -256,6 +378,16 @@ def test_another_number_of_processes_is_refused(settings: Build, monkeypatch: py
     monkeypatch.setenv("NPROC_PER_NODE", "2")
     with pytest.raises(ResumeError, match='\n  NPROC_PER_NODE: file has nothing, this run has "2"\n'):
         Training(settings()).run()
+
+
+def test_a_training_that_waits_for_other_hosts_says_so(settings: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NNODES", "2")
+    view = Said()
+    Training(settings(), view).run()
+    assert view.said[0] == (
+        "NNODES is 2: the training begins when it was started on so many hosts. If this host trains alone, interrupt "
+        "it and unset NNODES."
+    )
 
 
 def test_a_training_without_its_settings_is_refused(settings: Build) -> None:

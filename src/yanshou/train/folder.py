@@ -7,14 +7,20 @@ out/ train.run.json     the settings of the training
      .swift_cache/      ms-swift's copies of the rows, while it runs
      sft_train.jsonl    with --sft: the rows with their answers; also sft_val.jsonl
      curves.png         drawn at the end
+     damaged-<moment>/  checkpoints of which a file was cut
      final/             the result, which --checkpoint takes; complete or missing, never partial
 """
 
 import json
+import os
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from yanshou.engines.checkpoint import read_headers
+from yanshou.errors import CheckpointError
 
 STATE = "trainer_state.json"  # the last file that a trainer writes into a checkpoint
 NUMBERED = re.compile(r"checkpoint-(\d+)")
@@ -87,12 +93,16 @@ class TrainFolder:
 
     def newest(self) -> Path | None:
         """The newest complete checkpoint. A trainer that is killed while it saves leaves an incomplete one."""
-        complete = [folder for folder in self._checkpoints() if _complete(folder)]
-        return max(complete, key=step_of, default=None)
+        whole = [folder for folder in self._checkpoints() if _complete(folder) and not _damaged(folder)]
+        return max(whole, key=step_of, default=None)
 
     def incomplete(self) -> list[Path]:
         """The checkpoints that their trainer was writing when it was killed."""
         return [folder for folder in self._checkpoints() if not _complete(folder)]
+
+    def damaged(self) -> dict[Path, Path]:
+        """The checkpoints of which a power failure or a copy has cut a file; by checkpoint, the file."""
+        return {folder: file for folder in self._checkpoints() if _complete(folder) and (file := _damaged(folder))}
 
     def _checkpoints(self) -> Iterator[Path]:
         for folder in self.swift.glob("checkpoint-*"):
@@ -109,5 +119,21 @@ def _complete(checkpoint: Path) -> bool:
     try:
         json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _damaged(checkpoint: Path) -> Path | None:
+    """A file of the checkpoint that is not whole. One that may not be read is left to the trainer, which says so."""
+    kinds = {".safetensors": _has_header, ".pt": zipfile.is_zipfile, ".pth": zipfile.is_zipfile}
+    files = [path for path in sorted(checkpoint.iterdir()) if path.suffix in kinds and os.access(path, os.R_OK)]
+    return next((path for path in files if not kinds[path.suffix](path)), None)
+
+
+def _has_header(weights: Path) -> bool:
+    """Whether the header is there, and the file as long as it says."""
+    try:
+        read_headers([weights])
+    except CheckpointError:
         return False
     return True

@@ -34,6 +34,13 @@ def check_installed() -> None:
         raise RunError(f"training needs the package ms-swift, which is not installed: {INSTALL}")
 
 
+def check_processes() -> None:
+    """Raises UsageError for a number of processes that torchrun fails on without a message."""
+    given = os.environ.get("NPROC_PER_NODE", "")
+    if given.removeprefix("-").isdecimal() and int(given) < 1:
+        raise UsageError(f"NPROC_PER_NODE is {given} in the environment: set it to 1 or more, or unset it.")
+
+
 def check_code(source: Path) -> None:
     """Raises CheckpointError for a checkpoint that names Python code, which ms-swift would execute."""
     for path in sorted(source.glob("*config.json")):

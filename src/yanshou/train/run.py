@@ -25,6 +25,7 @@ from yanshou.errors import ResumeError, RunError
 from yanshou.missions import load_missions
 from yanshou.settings import REWARD_WEIGHTS, TrainSettings
 from yanshou.stage_b.dataset_files import file_sha256
+from yanshou.stage_b.dataset_rows import TrainRow, read_rows
 from yanshou.stage_b.training_groups import Source, TrainingGroups, training_groups
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
@@ -40,6 +41,7 @@ from yanshou.train.preflight import (
     check_final,
     check_inputs_stay,
     check_installed,
+    check_processes,
     check_trainable,
     count_blocks,
 )
@@ -115,6 +117,7 @@ class Training:
 
     def _check(self) -> None:
         """Checks everything that can be known before a trainer starts."""
+        check_processes()
         self.source.check()
         for path in self.source.folders:
             check_code(path)
@@ -150,7 +153,7 @@ class Training:
             self.folder, lock, cpu=self._cpu, view=self.view, interrupted=lambda: self.interrupted,
             mission_files=self.settings.mission_files,
         )  # fmt: skip
-        if not finished(self.folder.logging):
+        if not self._is_trained():
             self._train(trainer)
         if not self.interrupted:
             self._merge(trainer)
@@ -162,11 +165,41 @@ class Training:
         for incomplete in self.folder.incomplete():
             with write_errors(incomplete):
                 shutil.rmtree(incomplete)
+        damaged = self.folder.damaged()
+        for file in damaged.values():
+            self.warnings.append(f"{file} is not whole: its checkpoint is moved away and not resumed from")
+            self.view.say(f"warning: {self.warnings[-1]}")
+        move_aside(list(damaged), self.folder.root / "damaged")
         newest = self.folder.newest()
         if newest:
             self.view.say(f"resuming from step {step_of(newest)}: {newest}")
+        if (hosts := os.environ.get("NNODES", "1")) != "1":
+            self.view.say(
+                f"NNODES is {hosts}: the training begins when it was started on so many hosts. If this host trains "
+                "alone, interrupt it and unset NNODES."
+            )
         if trainer.run(self._train_args(newest)) and self.folder.newest() is None:
-            raise RunError(f"the trainer ended without a checkpoint. See {self.folder.log}.")
+            raise RunError(f"the trainer ended without a checkpoint{self._too_few_rows()}. See {self.folder.log}.")
+
+    def _is_trained(self) -> bool:
+        """Whether the trainer came to its end, and the checkpoint of its last step is still there and whole."""
+        newest = self.folder.newest()
+        last = read_curves(self.folder.logging).step
+        return finished(self.folder.logging) and newest is not None and step_of(newest) >= last
+
+    def _too_few_rows(self) -> str:
+        """The reason why there was no step, where there are fewer rows than GRPO takes for one."""
+        answers, generations = self.settings.batch_size * self.settings.accumulation, self.settings.generations
+        processes = os.environ.get("NPROC_PER_NODE", "")
+        groups = answers * int(processes if processes.isdecimal() else 1) // generations
+        rows = sum(1 for _ in read_rows(self.settings.train_file, TrainRow))
+        if self.settings.sft or rows >= groups:
+            return ""
+        return (
+            f": one step takes {groups} groups ({answers} answers by --batch-size and --accumulation, {generations} "
+            f"by --generations), and {self.settings.train_file} has {rows}. Lower --batch-size or --accumulation, and "
+            "start over with --fresh"
+        )
 
     def _merge(self, trainer: TrainerProcess) -> None:
         newest = self.folder.newest()

@@ -43,6 +43,9 @@ ADVICE = {  # part of an error that does not say what to change → what to chan
     "smaller than total_eval_batch_size": "--val-file needs at least as many groups as there are processes",
     "Unsupported nproc_per_node": "NPROC_PER_NODE is the number of processes, such as 2",
     "invalid device ordinal": "NPROC_PER_NODE may be at most the number of GPUs",
+    "support bf16/gpu": "torch sees no GPU, as `yanshou doctor` tells; --device cpu trains without one",
+    "iostream error": "the disk of the output folder may be full",
+    "PytorchStreamWriter failed": "the disk of the output folder may be full",
     "SIGKILL": "as the kernel does where memory runs out: dmesg tells",
 }
 
@@ -169,6 +172,6 @@ def _signal_in(status: int) -> signal.Signals | None:
 
 
 def _is_error(line: str) -> bool:
-    """`ValueError: …`, `torch.OutOfMemoryError: …`"""
+    """`ValueError: …`, `torch.OutOfMemoryError: …`, `EOFError`"""
     name, colon, _ = line.partition(": ")
-    return bool(colon) and name.rpartition(".")[2].endswith(("Error", "error"))
+    return bool(colon or " " not in name) and name.rpartition(".")[2].endswith(("Error", "error"))

@@ -34,7 +34,7 @@ def main() -> None:
     output = Path(given["--output_dir"])
     output.mkdir(parents=True, exist_ok=True)
     if args[0] == "export":
-        for path in Path(os.environ["SWIFT_MODEL"]).iterdir():
+        for path in Path(given["--model"]).iterdir():
             shutil.copy(path, output)
         (output / "args.json").write_text("{}")
     else:
@@ -44,6 +44,15 @@ def main() -> None:
 def train(output: Path, given: dict[str, str], does: str) -> None:
     if does == "fail":
         raise ValueError("generation_batch_size (6) must be evenly divisible by num_generations (4).")
+    if does == "fail without a message":
+        sys.exit("    raise EOFError\nEOFError\nTrain:   0%|          | 0/3 [00:00<?, ?it/s]")
+    if does == "find too few rows":
+        log(output, {"train_runtime": 1.0, "global_step/max_steps": "0/1"})
+        return
+    if does == "find no GPU":
+        raise ValueError("Your setup doesn't support bf16/gpu. You need to assign use_cpu if you want to train on CPU.")
+    if does == "find a full disk":
+        raise RuntimeError("basic_ios::clear: iostream error")  # torch.save
     if does == "refuse an argument":
         raise ValueError("remaining_argv: ['--lr', '1']")
     if does == "fail as one of two":  # what torchrun writes comes last
