@@ -208,6 +208,56 @@ def test_judge_takes_a_checkpoint_or_the_rules(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["summarize", "--concurrency", "8"], "--concurrency is about requests to a server. Give the server with"),
+        (["summarize", "--mixed-workers"], "--mixed-workers is about several workers. Say how many with --workers"),
+        (["summarize", "--worker-timeout", "9"], "--worker-timeout is about workers. Say how many with --workers"),
+        (["summarize", "--engine", "transformers", "--gpu-memory", "0.5"], "--gpu-memory is for the continuous engine"),
+        (["summarize", "--device", "cpu", "--gpu-memory", "0.5"], "--gpu-memory is a share of a GPU, and --device is"),
+        (["train", "--sft", "--beta", "0.1"], "--beta is for GRPO, and --sft is given. Leave it out."),
+        (["train", "--sft", "--reward", "grounded=1"], "--reward is for GRPO, and --sft is given. Leave it out."),
+        (["train", "--sft", "--generations", "8"], "--generations is for GRPO, and --sft is given. Leave it out."),
+        (["train", "--tuner", "full", "--lora-rank", "4"], "--lora-rank is for LoRA, and --tuner is full. Leave it"),
+        (
+            ["dataset", "--repeats", "8"],
+            "--repeats is about groups that are judged wrong. Give the files of --verdicts",
+        ),
+        (["review", "--all-groups"], "--all-groups is about the groups of files that are added. Give the files, too."),
+        (["review", "--near", "0.1"], "--near is about the groups of files that are added. Give the files, too."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused_with_a_cure(tmp_path: Path, args: list[str], message: str) -> None:
+    (lines := tmp_path / "a.jsonl").touch()
+    out = ["--output-dir", str(tmp_path / "out")]
+    needed = {
+        "summarize": [*out, "--checkpoint", "demo", "--input-dir", str(tmp_path), "--mission", SHIELD],
+        "train": [*out, "--checkpoint", "demo", "--train-file", str(lines)],
+        "dataset": [*out, str(lines)],
+        "review": ["--store", str(tmp_path / "review.sqlite")],
+    }
+    result = run(*args, *needed[args[0]])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_base_beside_a_server_needs_the_adapter(tmp_path: Path) -> None:
+    server = ["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--base-checkpoint", "demo"]
+    result = run("summarize", "--output-dir", str(tmp_path), "--photos", str(tmp_path), "--mission", SHIELD, *server)
+    assert (result.exit_code, "--base-checkpoint is of an adapter. Give the adapter" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "warns"), [(["--top-p", "0.9"], True), (["--top-p", "0.9", "--temperature", "1"], False), ([], False)]
+)
+def test_options_of_drawn_tokens_are_reported_where_none_is_drawn(tmp_path: Path, args: list[str], warns: bool) -> None:
+    needed = ["--output-dir", str(tmp_path / "o"), "--photos", str(tmp_path), "--mission", SHIELD]
+    result = run("summarize", "--checkpoint", "demo", *needed, *args)
+    warning = "warning: --top-p has no effect: --temperature is 0, which takes the most likely token"
+    assert (warning in result.stderr) == warns
+
+
 # --- help
 
 

@@ -143,3 +143,21 @@ def test_another_model_is_refused_by_a_resume(stage_a: Path, tmp_path: Path) -> 
         ended = run(server, stage_a, tmp_path / "out", "--model", "other")
     assert ended.exit_code == 1
     assert 'model: file has "demo", this run has "other"' in ended.stderr
+
+
+def test_a_group_that_is_too_long_for_the_server_fails_alone(tmp_path: Path) -> None:
+    """The trial request has the shortest prompt, so the longest one does not end the run."""
+    long = record(0)
+    long.per_image["图片_1"] += "，备注:" + "长" * 5_000
+    path = tmp_path / f"{SHIELD}_stage_a.jsonl"
+    path.write_bytes(b"".join(map(dump_line, (long, record(1), record(2)))))
+
+    def answer(body: Body) -> Response:
+        return failed(400, "context length exceeded") if "长" * 5_000 in body["messages"][1]["content"] else vllm(body)
+
+    with chat_server(answer) as server:
+        options = ("--endpoint", server.url, "--model", MODEL)
+        result = CliRunner().invoke(main, command(path, tmp_path / "out", *options))
+    assert (result.exit_code, len(verdicts(tmp_path / "out"))) == (3, 2)
+    (fault,) = faults(tmp_path / "out")
+    assert fault.message == "the server refused the request (400): context length exceeded"

@@ -42,6 +42,7 @@ def test_a_failure_of_cuda_is_a_broken_device(error: Exception) -> None:
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
         RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:128] err == 0. DefaultCPUAllocator: can't allocate memory"),
     ],
 )
 def test_a_lack_of_memory_is_no_broken_device(error: Exception) -> None:

@@ -20,7 +20,7 @@ from yanshou.errors import InputError, UsageError
 from yanshou.evaluate.judged_groups import read_judged
 from yanshou.missions import load_missions
 from yanshou.schema.records import StageARecord
-from yanshou.settings import JudgeSettings
+from yanshou.settings import EngineSettings, JudgeSettings
 from yanshou.stage_b.judge import judge_files
 from yanshou.storage.jsonl import read_lines, read_records
 
@@ -159,3 +159,30 @@ def test_a_threshold_tells_the_engine_that_likelihoods_are_needed(stage_a: Path,
     with pytest.raises(UsageError, match="no likelihoods"):
         judge_files(settings, engine)
     assert not list((tmp_path / "out").glob("*.json*"))
+
+
+@pytest.mark.parametrize("text", ["<|image_pad|>" + "长" * 500, "长" * 250_001])
+def test_summaries_that_no_prompt_holds_do_not_plan_the_run(tmp_path: Path, text: str) -> None:
+    """A prompt with an image token would end the run, with a message about the chat template."""
+    plans: list[RunPlan] = []
+
+    class Engine(ScriptedEngine):
+        def prepare_run(self, run: RunPlan) -> None:
+            plans.append(run)
+
+    good = "挡风板/华为,显示完整,安装方向正确×1"
+    groups = [
+        stage_a_line("QC-1", "pass", good, good, mission=SHIELD),
+        stage_a_line("QC-2", "pass", good, mission=SHIELD),
+        stage_a_line("QC-3", "pass", text, mission=SHIELD),
+    ]
+    given = JudgeSettings(
+        stage_a=(write_lines(tmp_path / "a.jsonl", groups),),
+        output_dir=tmp_path / "out",
+        engine=EngineSettings(checkpoint="scripted", engine="scripted"),
+    )
+    (result,) = judge_files(given, Engine.of({"*": "通过\n理由: 齐全"}))
+    assert (result.written, result.failed) == (2, 1)
+    (plan,) = plans
+    assert plan.trial_prompt is not None
+    assert (plan.prompt.user.count(good), plan.trial_prompt.user.count(good)) == (2, 1)

@@ -584,3 +584,17 @@ def test_a_thinking_template_is_not_trained_and_one_with_a_switch_is(settings: B
     with pytest.raises(CheckpointError, match=rf"^{thinking}: its chat template opens a <think> block, .*Instruct"):
         Training(settings(checkpoint=str(thinking))).command_line()
     assert str(hybrid) in Training(settings(checkpoint=str(hybrid))).command_line()
+
+
+def test_a_dry_run_that_starts_over_resumes_from_nothing(settings: Build) -> None:
+    Training(settings()).run()
+    assert "--resume_from_checkpoint" in Training(settings()).command_line()
+    assert "--resume_from_checkpoint" not in Training(settings(fresh=True)).command_line()
+
+
+def test_sft_that_an_earlier_version_began_with_options_of_grpo_is_resumed(settings: Build) -> None:
+    training = Training(settings(sft=True))
+    interrupted(training)
+    file = json.loads(training.folder.run.read_text("utf-8"))
+    training.folder.run.write_text(json.dumps(file | {"beta": 0.1, "reward_weights": {"label": 0.5}}), "utf-8")
+    assert Training(settings(sft=True)).run().final == training.folder.final

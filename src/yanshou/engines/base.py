@@ -64,6 +64,7 @@ class RunPlan:
     photos: bool  # whether each request carries a photo
     earlier: Sequence[Mapping[str, Any]]  # `environment()` of the earlier runs that this run resumes, latest first
     needs_logprobs: bool = False  # an engine that cannot give them raises UsageError
+    trial_prompt: Prompt | None = None  # the shortest prompt of the run, for trials; None: they are all alike
 
 
 class Engine(Protocol):

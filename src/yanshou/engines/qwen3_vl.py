@@ -29,7 +29,7 @@ from yanshou.engines.base import Completion, FinishReason, Request
 from yanshou.engines.device import pick_attention, pick_device, pick_dtype
 from yanshou.engines.loading import load_config, load_model, load_processor, load_stop_tokens
 from yanshou.engines.tokenizer import PromptTokenizer
-from yanshou.errors import CheckpointError, PhotoError
+from yanshou.errors import CheckpointError, GenerationError, PhotoError
 from yanshou.inputs.images import decoded_photo
 from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings
@@ -68,6 +68,7 @@ class Qwen3VLBackend:
         self.dtype = pick_dtype(settings.dtype, self.device)
         self.attention = pick_attention(settings.attn, self.device, self.dtype)
         self.tokenizer = PromptTokenizer(lambda: self.processor)
+        self._warnings: list[str] = []
         self._processor_checked, self._checking = False, threading.Lock()
 
     # ---- what run.json records ----
@@ -84,7 +85,14 @@ class Qwen3VLBackend:
         return {**folders, "device": device, **packages}
 
     def take_warnings(self) -> list[str]:
-        return []
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    def _warn_of_unused_memory_share(self) -> None:
+        """--gpu-memory is refused where another option rules it out; here the choice was the machine's."""
+        self._warnings.append(
+            f"--gpu-memory {self.settings.gpu_memory:g} has no effect: it is for the continuous engine on a GPU"
+        )
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -172,6 +180,7 @@ class Qwen3VLBackend:
     def prepare(self, request: Request) -> ModelInput:
         ids = self.tokenizer.prompt_ids(request.prompt, request.photo is not None)
         if request.photo is None:
+            self._check_context(len(ids))
             return ModelInput(request, torch.tensor(ids), None, None, False, self.max_new_tokens(request))
         with decoded_photo(request.photo, self.settings.photo.exif) as photo:
             try:
@@ -185,6 +194,25 @@ class Qwen3VLBackend:
         return ModelInput(
             request, torch.tensor(expanded), pixels, grid, photo.rotated, self.max_new_tokens(request), prefix_len
         )
+
+    @cached_property
+    def context(self) -> int:
+        """The most tokens that prompt and answer may have without photos, by config.json."""
+        text = load_config(self.folder).text_config
+        rope = text.rope_parameters
+        stretched = rope.get("factor", 1) * rope.get("original_max_position_embeddings", 0)  # YaRN, for example
+        return max(int(text.max_position_embeddings), int(stretched))
+
+    def _check_context(self, tokens: int) -> None:
+        """Raises GenerationError where prompt and answer are longer than what the checkpoint was made for."""
+        limit = self.settings.sampling.max_new_tokens
+        if tokens + limit > self.context:
+            lower = "lower --max-new-tokens" if tokens < self.context else "split the group, or leave some photos out"
+            raise GenerationError(
+                f"its prompt has {tokens:,} tokens; with --max-new-tokens {limit} that is more than the context of the "
+                f"checkpoint, {self.context:,} tokens (max_position_embeddings)",
+                f"{lower}, or take a checkpoint with a longer context",
+            )
 
     def patches(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Pixels (patches, 1536) and grid (1, 3) of a photo. Raises ValueError for a photo that is too narrow."""

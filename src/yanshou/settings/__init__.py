@@ -24,6 +24,7 @@ from yanshou.settings.dataset import DatasetSettings
 from yanshou.settings.endpoint import EndpointSettings
 from yanshou.settings.engine import (
     BATCH_SIZE,
+    GPU_MEMORY,
     EngineSettings,
     ExifMode,
     PhotoSettings,
@@ -49,6 +50,7 @@ __all__ = [
     "A_BASE",
     "A_CHECKPOINT",
     "BATCH_SIZE",
+    "GPU_MEMORY",
     "GRPO_LEARNING_RATE",
     "MIN_TEMPERATURE",
     "P_PASS",

@@ -1,10 +1,13 @@
 """One `yanshou dataset`."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from yanshou.settings.base import A_BASE, LABELS, SHARED_PHOTOS, MissionFileSettings
+
+REPEATS = 4
 
 
 class DatasetSettings(MissionFileSettings):
@@ -38,9 +41,15 @@ class DatasetSettings(MissionFileSettings):
         "appear several times in train.jsonl. May be repeated.",
     )
     repeats: int = Field(
-        default=4,
+        default=REPEATS,
         ge=1,
         le=100,
         description="How often a group that --verdicts judges wrong appears in train.jsonl.",
     )
     allow_shared_photos: bool = Field(default=False, description=SHARED_PHOTOS)
+
+    @model_validator(mode="after")
+    def _repeats_of_verdicts(self) -> Self:
+        if self.repeats != REPEATS and not self.verdicts:
+            raise ValueError("`repeats` is about groups that are judged wrong. Give the files of `verdicts`")
+        return self

@@ -43,4 +43,6 @@ class EndpointSettings(Settings):
             raise ValueError("Missing option `model`: the name of the model on the server")
         if self.endpoint is None and self.model is not None:
             raise ValueError("`model` is a model on a server. Give the server with `endpoint`")
+        if self.endpoint is None and self.concurrency != CONCURRENCY:
+            raise ValueError("`concurrency` is about requests to a server. Give the server with `endpoint`")
         return self

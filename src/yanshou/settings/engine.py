@@ -11,6 +11,7 @@ from yanshou.settings.workers import WorkerSettings
 ExifMode = Literal["apply", "ignore"]
 
 BATCH_SIZE = 8  # photos per batch of the transformers engine
+GPU_MEMORY = 0.9
 
 
 class PhotoSettings(Settings):
@@ -97,7 +98,7 @@ class EngineSettings(Settings):
         f"Default: {BATCH_SIZE} (transformers engine), all KV slots (continuous engine).",
     )
     gpu_memory: float = Field(
-        default=0.9,
+        default=GPU_MEMORY,
         gt=0,
         le=1,
         description="Share of GPU memory that the continuous engine uses (0 to 1). Lower it if other processes "
@@ -135,6 +136,21 @@ class EngineSettings(Settings):
             raise ValueError("`workers` run a checkpoint, and `endpoint` answers instead of one. Give one of the two")
         if self.workers.workers is not None and self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"`device` {self.device} is one GPU. With `workers` give auto, cpu or cuda")
+        if self.base_checkpoint is not None and self.checkpoint is None:
+            raise ValueError("`base_checkpoint` is of an adapter. Give the adapter with `checkpoint`, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_of_a_gpu(self) -> Self:
+        if self.gpu_memory == GPU_MEMORY or self.server.endpoint is not None:
+            return self
+        if self.engine == "transformers":
+            raise ValueError(
+                "`gpu_memory` is for the continuous engine, and `engine` is transformers, which takes what each batch "
+                "needs. Leave it out, or lower `batch_size`"
+            )
+        if self.device == "cpu":
+            raise ValueError("`gpu_memory` is a share of a GPU, and `device` is cpu. Leave it out")
         return self
 
     @model_validator(mode="after")

@@ -124,6 +124,10 @@ class ReviewSettings(PageSettings, QueueSettings, MissionFileSettings):
     def _about_files(self) -> Self:
         if self.stage_a and not self.files:
             raise ValueError("`stage_a` needs files of verdicts or decisions. Give those, too")
+        if self.all_groups and not self.files:
+            raise ValueError("`all_groups` is about the groups of files that are added. Give the files, too")
+        if self.near != NEAR and not self.files:
+            raise ValueError("`near` is about the groups of files that are added. Give the files, too")
         return self
 
 

@@ -18,6 +18,7 @@ from yanshou.settings.base import (
 )
 
 GRPO_LEARNING_RATE, SFT_LEARNING_RATE = 5e-6, 1e-4
+LORA = ("last_blocks", "lora_rank", "lora_alpha", "lora_dropout")
 REWARD_WEIGHTS: Mapping[str, float] = {"label": 1.0, "format": 0.2, "grounded": 0.0}  # of those in stage_b/rewards.py
 
 
@@ -43,7 +44,7 @@ class MethodSettings(Settings):
 
 
 class GrpoSettings(Settings):
-    """How GRPO samples and compares answers. SFT ignores these."""
+    """How GRPO samples and compares answers. With SFT they are refused."""
 
     heading = "GRPO"
 
@@ -158,8 +159,22 @@ class TrainSettings(MethodSettings, GrpoSettings, ScheduleSettings, MissionFileS
     )
 
     @property
+    def unused(self) -> Mapping[str, str]:
+        """The fields that do nothing with this method and this tuner, with what they are for and what is given."""
+        full = dict.fromkeys(LORA, ("LoRA", "`tuner` is full")) if self.tuner == "full" else {}
+        grpo = dict.fromkeys(GrpoSettings.model_fields, ("GRPO", "`sft` is given")) if self.sft else {}
+        return {name: f"is for {use}, and {given}" for name, (use, given) in {**full, **grpo}.items()}
+
+    @property
     def rate(self) -> float:
         return self.learning_rate or (SFT_LEARNING_RATE if self.sft else GRPO_LEARNING_RATE)
+
+    @model_validator(mode="after")
+    def _all_used(self) -> Self:
+        for name, why in self.unused.items():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` {why}. Leave it out")
+        return self
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:

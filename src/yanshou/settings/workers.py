@@ -40,6 +40,10 @@ class WorkerSettings(Settings):
     def _address_of_workers(self) -> Self:
         if self.workers is None and self.ray_address is not None:
             raise ValueError("`ray_address` is where workers run. Say how many with `workers`, or all")
+        if self.workers is None and self.mixed_workers:
+            raise ValueError("`mixed_workers` is about several workers. Say how many with `workers`, or all")
+        if self.workers is None and self.worker_timeout != WORKER_TIMEOUT_S:
+            raise ValueError("`worker_timeout` is about workers. Say how many with `workers`, or all")
         if isinstance(self.workers, int) and self.workers < 1:
             raise ValueError(f"`workers` is {self.workers}, expected all or a number from 1")
         return self

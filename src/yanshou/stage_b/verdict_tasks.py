@@ -119,10 +119,12 @@ class ModelTask(VerdictTask):
         }  # fmt: skip
 
     def environment(self, earlier: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        longest = max(self.groups, key=lambda record: sum(map(len, record.per_image.values())))
-        prompt = verdict_prompt(self.mission, _lines(longest))
+        texts = sorted((_lines(group) for group in self.groups if not _unreadable(group)), key=_length) or [[]]
+        shortest, longest = (verdict_prompt(self.mission, texts[at]) for at in (0, -1))
         needed = self._threshold is not None
-        self._engine.prepare_run(RunPlan(prompt, photos=False, earlier=earlier, needs_logprobs=needed))
+        self._engine.prepare_run(
+            RunPlan(longest, photos=False, earlier=earlier, needs_logprobs=needed, trial_prompt=shortest)
+        )
         return self._engine.environment()
 
     def check_origin(self, settings: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -135,14 +137,8 @@ class ModelTask(VerdictTask):
         """Summaries that a prompt cannot hold are an error, too, where the model would have to read them."""
         if group.key in lines.done:
             return super().check(group, lines)
-        text = "\n".join(_lines(group))
-        if token := SPECIAL_TOKEN.search(text):
-            problem = f"its summaries contain {excerpt(token[0])}, which no chat template reads as text"
-            return SummaryError(problem, NOT_SUMMARIZED)
-        if len(text) > MAX_SUMMARY_CHARS:
-            problem = f"its summaries have {len(text):,} characters, more than {MAX_SUMMARY_CHARS:,}"
-            return SummaryError(problem, NOT_SUMMARIZED)
-        return None
+        problem = _unreadable(group)
+        return SummaryError(problem, NOT_SUMMARIZED) if problem else None
 
     def outcomes(self, pending: Sequence[StageARecord], on_answer: AnswerCallback) -> Iterator[Outcome[VerdictRecord]]:
         """In input order. Answered groups behind those that a stopped engine left unanswered are kept."""
@@ -197,6 +193,20 @@ def _p_pass(logprobs: Sequence[float]) -> float | None:
             "run with --dtype float32, without --quantize and --kv-cache",
         )
     return round(1 / (1 + math.exp(min(failing - passing, 700.0))), DECIMALS)
+
+
+def _unreadable(group: StageARecord) -> str:
+    """What no prompt holds in the group's summaries; "" where a prompt holds them."""
+    text = "\n".join(_lines(group))
+    if token := SPECIAL_TOKEN.search(text):
+        return f"its summaries contain {excerpt(token[0])}, which no chat template reads as text"
+    if len(text) > MAX_SUMMARY_CHARS:
+        return f"its summaries have {len(text):,} characters, more than {MAX_SUMMARY_CHARS:,}"
+    return ""
+
+
+def _length(lines: Sequence[str]) -> int:
+    return sum(map(len, lines))
 
 
 def _lines(record: StageARecord) -> list[str]:

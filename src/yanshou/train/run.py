@@ -30,7 +30,7 @@ from yanshou.stage_b.training_groups import Source, TrainingGroups, training_gro
 from yanshou.storage.atomic import move_aside, replace_file, write_errors
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lock import Lock
-from yanshou.storage.settings_diff import START_OVER, check_settings
+from yanshou.storage.settings_diff import START_OVER, Change, check_settings
 from yanshou.train.command import train_args
 from yanshou.train.curves import draw, finished, read_curves, warning
 from yanshou.train.folder import TrainFolder, step_of
@@ -96,7 +96,7 @@ class Training:
     def command_line(self) -> str:
         """The command that `run` would start now, for `--dry-run`. Nothing is written."""
         self._check()
-        return shlex.join(["swift", *self._train_args(self.folder.newest())])
+        return shlex.join(["swift", *self._train_args(None if self.settings.fresh else self.folder.newest())])
 
     def run(self) -> TrainResult:
         """Trains, from the newest checkpoint where there is one, and makes the result."""
@@ -136,7 +136,8 @@ class Training:
         if self.settings.fresh:
             move_aside(self.folder.written(), self.folder.root / "old")
         if run.exists() and self.folder.begun():
-            check_settings(run, read_object(run, f"Restore the file, {START_OVER}"), identity, {}, "the training began")
+            file = read_object(run, f"Restore the file, {START_OVER}")
+            check_settings(run, file, identity, self._may_change, "the training began")
         elif not run.exists() and (self.folder.swift.exists() or self.folder.final.exists()):
             raise ResumeError(
                 f"{self.folder.root} holds a training, but its settings are unknown, because {run.name} is missing. "
@@ -257,6 +258,12 @@ class Training:
         import torch
 
         return not torch.cuda.is_available()
+
+    @property
+    def _may_change(self) -> Mapping[str, Change]:
+        """What the method does not use: run files of earlier versions hold any value of it."""
+        rewards = ("reward_weights",) if self.settings.sft else ()
+        return dict.fromkeys((*self.settings.unused, *rewards), "any")
 
     def _identity(self) -> dict[str, Any]:
         """What a resume must have in common with the training so far."""

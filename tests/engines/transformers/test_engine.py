@@ -32,6 +32,7 @@ from yanshou.engines import Completion, Failure, Request
 from yanshou.engines.transformers.engine import TransformersEngine
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.inputs.images import load_photo
+from yanshou.schema.prompt import Prompt
 from yanshou.settings import EngineSettings, PromptSettings, StageASettings
 from yanshou.stage_a.api import infer_batch
 from yanshou.stage_a.summarize import summarize_directory
@@ -470,3 +471,21 @@ def test_invalid_stop_tokens_are_a_checkpoint_error(tiny: Path, tmp_path: Path, 
     folder = spoilt(tiny, tmp_path / "spoilt", edited("generation_config.json", eos_token_id=stop))
     with pytest.raises(CheckpointError, match=r"generation_config|does not load"):
         texts(TransformersEngine(settings(folder)), mixed()[:1])
+
+
+def test_a_prompt_longer_than_the_context_fails_alone(engine: Build) -> None:
+    made = engine(sampling={"max_new_tokens": 8})
+    made.context = 300
+    prompts = [Prompt("", "验" * characters) for characters in (9, 1_000, 20)]
+    found = {a.id: a for a in made.generate([Request(n, prompt, None, "") for n, prompt in enumerate(prompts)])}
+    assert [type(found[number]) for number in range(3)] == [Completion, Failure, Completion]
+    failure = found[1]
+    assert isinstance(failure, Failure)
+    assert "more than the context of the checkpoint, 300 tokens (max_position_embeddings)" in str(failure.error)
+    assert "split the group, or leave some photos out" in failure.error.advice
+
+
+def test_a_share_of_a_gpu_that_is_not_there_is_reported_once(engine: Build) -> None:
+    made = engine(engine="auto", device="auto", gpu_memory=0.5)
+    words = "--gpu-memory 0.5 has no effect: it is for the continuous engine on a GPU"
+    assert (made.take_warnings(), made.take_warnings()) == ([words], [])

@@ -36,7 +36,7 @@ from yanshou.engines.continuous.scheduler import PREFETCH_FACTOR, ContinuousSche
 from yanshou.engines.loading import load_config
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.errors import CheckpointError, UsageError
-from yanshou.settings import EngineSettings
+from yanshou.settings import GPU_MEMORY, EngineSettings
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,9 @@ class ContinuousEngine(Qwen3VLBackend):
         self._runner: ContinuousRunner | None = None
         self._scheduler: ContinuousScheduler[ModelInput, PrefillBatch] | None = None
         self._stopped = self._generating = False
-        self._has_warned, self._warnings = False, list[str]()
+        self._has_warned = False
+        if settings.gpu_memory != GPU_MEMORY and self.device.type != "cuda":
+            self._warn_of_unused_memory_share()
 
     # ---- what run.json records ----
 
@@ -119,6 +121,7 @@ class ContinuousEngine(Qwen3VLBackend):
         """Bounds of every request of the run."""
         ids, max_new_tokens = self.tokenizer.prompt_ids(run.prompt, run.photos), self.settings.sampling.max_new_tokens
         if not run.photos:
+            ids = ids[: max(0, self.context - max_new_tokens)]  # a longer prompt fails before it needs a slot
             prompt, batch = len(ids) + SPARE_TEXT_TOKENS, 3 * len(ids) + SPARE_BATCH_TOKENS
             return RequestBounds(prompt + max_new_tokens, prompt, visual_tokens=0, scored=True, batch_tokens=batch)
         visual_tokens, prefix_len = self.max_visual_tokens, ids.index(self.image_token)
@@ -147,10 +150,6 @@ class ContinuousEngine(Qwen3VLBackend):
     def _may_be_in_fp8(self) -> bool:
         """Whether --quantize fp8 is missing and could be added, unless the checkpoint keeps it from that."""
         return not self.fp8 and self.dtype == torch.bfloat16 and not devices.lacks_fp8(self.device)
-
-    def take_warnings(self) -> list[str]:
-        warnings, self._warnings = self._warnings, []
-        return warnings
 
     def environment(self) -> dict[str, Any]:
         capacity = self.planner.run_capacity or (self._runner.capacity if self._runner else None)

@@ -188,7 +188,7 @@ class EndpointEngine:
 
     def _trials(self, asker: Asker) -> Trials:
         assert self._run is not None, "prepare_run comes first"
-        return Trials(asker, self._run.prompt, self.settings.photo)
+        return Trials(asker, self._run.trial_prompt or self._run.prompt, self.settings.photo)
 
     async def _trial_unless_stopped(self, asker: Asker) -> None:
         """A trial like the photos. Proves nothing where the engine was stopped: few failures are left to come."""

@@ -12,13 +12,14 @@ from torch.nn.attention import sdpa_kernel
 
 from yanshou.engines.base import Answer, Completion, OutOfMemoryError, Request
 from yanshou.engines.batching import BatchedEngine
+from yanshou.engines.device import is_out_of_memory
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.sampling import processors
 from yanshou.engines.transformers.gqa_attention import GQA_SDPA, SDPA_BACKENDS
 from yanshou.engines.transformers.kv_cache import preallocated_cache
 from yanshou.engines.transformers.logprobs import log_likelihoods
 from yanshou.engines.transformers.padding import left_pad
-from yanshou.settings import BATCH_SIZE, EngineSettings
+from yanshou.settings import BATCH_SIZE, GPU_MEMORY, EngineSettings
 
 
 class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
@@ -27,6 +28,8 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
     def __init__(self, settings: EngineSettings) -> None:
         Qwen3VLBackend.__init__(self, settings)
         BatchedEngine.__init__(self, settings.batch_size or BATCH_SIZE)
+        if settings.gpu_memory != GPU_MEMORY:
+            self._warn_of_unused_memory_share()
 
     def environment(self) -> dict[str, Any]:
         return {
@@ -48,7 +51,9 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
     def complete(self, batch: Sequence[ModelInput]) -> Sequence[Completion]:
         try:
             rows, logprobs = self.generate_tokens(batch), self._logprobs(batch)
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             rows = None
         if rows is None:  # outside the except block, whose traceback keeps the batch's tensors alive
             torch.cuda.empty_cache()
