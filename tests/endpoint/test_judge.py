@@ -148,7 +148,8 @@ def test_another_model_is_refused_by_a_resume(stage_a: Path, tmp_path: Path) -> 
 def test_a_group_that_is_too_long_for_the_server_fails_alone(tmp_path: Path) -> None:
     """The trial request has the shortest prompt, so the longest one does not end the run."""
     long = record(0)
-    long.per_image["图片_1"] += "，备注:" + "长" * 5_000
+    long["per_image"]["图片_1"] += "，备注:" + "长" * 5_000
+    long["clean_texts"][0] = long["per_image"]["图片_1"]
     path = tmp_path / f"{SHIELD}_stage_a.jsonl"
     path.write_bytes(b"".join(map(dump_line, (long, record(1), record(2)))))
 

@@ -474,7 +474,7 @@ def test_invalid_stop_tokens_are_a_checkpoint_error(tiny: Path, tmp_path: Path, 
 
 
 def test_a_prompt_longer_than_the_context_fails_alone(engine: Build) -> None:
-    made = engine(sampling={"max_new_tokens": 8})
+    made = engine(max_new_tokens=8)
     made.context = 300
     prompts = [Prompt("", "验" * characters) for characters in (9, 1_000, 20)]
     found = {a.id: a for a in made.generate([Request(n, prompt, None, "") for n, prompt in enumerate(prompts)])}
@@ -485,7 +485,7 @@ def test_a_prompt_longer_than_the_context_fails_alone(engine: Build) -> None:
     assert "split the group, or leave some photos out" in failure.error.advice
 
 
-def test_a_share_of_a_gpu_that_is_not_there_is_reported_once(engine: Build) -> None:
-    made = engine(engine="auto", device="auto", gpu_memory=0.5)
+def test_a_share_of_a_gpu_that_is_not_used_is_reported_once(tiny: Path) -> None:
+    made = TransformersEngine(EngineSettings(checkpoint=str(tiny), gpu_memory=0.5))
     words = "--gpu-memory 0.5 has no effect: it is for the continuous engine on a GPU"
     assert (made.take_warnings(), made.take_warnings()) == ([words], [])
