@@ -7,7 +7,7 @@
 
 Each run is a whole `summarize` in a process of its own: without workers, then with `--workers 2`. Its checkpoint is
 loaded and 512 photos are answered before the clock starts, which runs from the first request to the last line. The
-tail is the time from the last request that the engine reads to the last answer. Below a run with workers stands what
+tail is the time from the last request that the engine reads to the last answer. A run with workers also prints what
 each of them did, with times from the same start. `speed` prints the ratio; exit status 1 if `lines` finds a line that
 differs, timestamps aside. `ceiling` prints the ratio that two GPUs cannot pass: filling and draining the slots takes a
 GPU as long for half of the photos as for all.

@@ -61,7 +61,7 @@ def _let_gloo_end() -> None:
     """Waits where a thread of gloo may still free the tensors of the last collective.
 
     It takes Python's lock for that. Once Python has begun to end, asking for the lock ends the thread, and that aborts
-    the process: "terminate called without an active exception" (torch 2.11).
+    the process: "terminate called without an active exception" (torch 2.14).
     """
     if torch.distributed.is_initialized():
         time.sleep(GLOO_ENDS_S)

@@ -176,8 +176,8 @@ class Training:
             self.view.say(f"resuming from step {step_of(newest)}: {newest}")
         if (hosts := os.environ.get("NNODES", "1")) != "1":
             self.view.say(
-                f"NNODES is {hosts}: the training begins when it was started on so many hosts. If this host trains "
-                "alone, interrupt it and unset NNODES."
+                f"NNODES is {hosts}: the training begins once it has been started on all {hosts} hosts. If this host "
+                "trains alone, interrupt it and unset NNODES."
             )
         if trainer.run(self._train_args(newest)) and self.folder.newest() is None:
             raise RunError(f"the trainer ended without a checkpoint{self._too_few_rows()}. See {self.folder.log}.")

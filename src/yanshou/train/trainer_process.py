@@ -43,10 +43,10 @@ ADVICE = {  # part of an error that does not say what to change → what to chan
     "smaller than total_eval_batch_size": "--val-file needs at least as many groups as there are processes",
     "Unsupported nproc_per_node": "NPROC_PER_NODE is the number of processes, such as 2",
     "invalid device ordinal": "NPROC_PER_NODE may be at most the number of GPUs",
-    "support bf16/gpu": "torch sees no GPU, as `yanshou doctor` tells; --device cpu trains without one",
+    "support bf16/gpu": "torch sees no GPU, as `yanshou doctor` shows; --device cpu trains without one",
     "iostream error": "the disk of the output folder may be full",
     "PytorchStreamWriter failed": "the disk of the output folder may be full",
-    "SIGKILL": "as the kernel does where memory runs out: dmesg tells",
+    "SIGKILL": "as the kernel does where memory runs out: dmesg shows it",
 }
 
 logger = logging.getLogger(__name__)

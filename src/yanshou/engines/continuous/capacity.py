@@ -262,7 +262,7 @@ def _valid(earlier: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
-    """The capacity with prefill batches of about so many tokens, but of a whole request at least."""
+    """The capacity with prefill batches of about `tokens` tokens, or of one request where that needs more."""
     slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
     tokens = visual_tokens = max(tokens, slot_len, bounds.batch_tokens)
     if bounds.visual_tokens and budget.total_bytes is not None:
