@@ -46,9 +46,9 @@ def on_cpu(rows: Fp8Rows) -> Fp8Rows:
 
 def uneven(rows: int) -> Tensor:
     """Rows whose sizes differ by a factor of 10,000, so that each needs its own scale."""
-    return (
-        torch.randn(rows, KEY_HEADS, HEAD_DIM) * 10 ** torch.linspace(-3, 1, rows)[torch.randperm(rows)][:, None, None]
-    )
+    order = torch.randperm(rows)
+    exponents = torch.linspace(-3, 1, rows, device=order.device)[order]
+    return torch.randn(rows, KEY_HEADS, HEAD_DIM) * 10 ** exponents[:, None, None]
 
 
 def check_write() -> None:
