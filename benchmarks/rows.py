@@ -29,6 +29,7 @@ from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_s
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.checkpoint import fp8_scales
+from yanshou.pipeline.frozen_heap import frozen_heap
 from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
@@ -236,7 +237,7 @@ def timed(run: Run, engine: ForcedLengthEngine, requests: Sequence[Request], lim
     started, waited = time.monotonic(), engine.data_wait_s
     marks = [(0, started, 0.0)]  # photos done, time, resident memory
     for batch in batches:
-        for answer in completed(engine, batch):
+        for answer in frozen_heap(completed(engine, batch)):  # as in every run
             photos, tokens = photos + 1, tokens + answer.tokens
             if photos in cuts:
                 marks.append((photos, time.monotonic(), resident("self")))

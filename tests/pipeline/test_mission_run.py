@@ -1,11 +1,15 @@
 """Guarantees of `yanshou.pipeline.mission_run`: only the model's answers can stop a run at its start."""
 
+import gc
 from pathlib import Path
+from typing import Any
 
 from support.lines import SHIELD, stage_a_line, write_lines
 
 from yanshou.engines.scripted import ScriptedEngine
+from yanshou.pipeline.listener import NullListener
 from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
+from yanshou.pipeline.outcome import Outcome
 from yanshou.settings import JudgeSettings, VerdictEngineSettings
 from yanshou.stage_b.judge import judge_files
 
@@ -23,6 +27,25 @@ def test_summaries_that_cannot_be_judged_never_stop_a_run(tmp_path: Path) -> Non
     )
     (result,) = judge_files(settings, engine)
     assert (result.status, result.failed, result.written, result.error) == (3, COUNT, 2, "")
+
+
+def test_a_run_keeps_full_collections_short_until_its_end(tmp_path: Path) -> None:
+    lines = [stage_a_line(f"QC-{number}", "pass", mission=SHIELD) for number in range(3)]
+    settings = JudgeSettings(
+        stage_a=(write_lines(tmp_path / "a.jsonl", lines),), output_dir=tmp_path / "out",
+        engine=VerdictEngineSettings(checkpoint="none"),
+    )  # fmt: skip
+    frozen: list[int] = []
+
+    class Noted(NullListener):
+        def group(self, outcome: Outcome[Any]) -> None:
+            frozen.append(gc.get_freeze_count())
+
+    (result,) = judge_files(settings, ScriptedEngine.of({"*": GOOD}), Noted())
+    assert result.written == 3
+    assert len(frozen) == 3
+    assert min(frozen) > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 def test_answers_that_are_no_verdicts_stop_a_run_behind_any_number_of_bad_summaries(tmp_path: Path) -> None:

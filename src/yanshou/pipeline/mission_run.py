@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from yanshou.engines.base import Answer, Completion, Engine
 from yanshou.errors import CheckpointError, RunError
+from yanshou.pipeline.frozen_heap import frozen_heap
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.outcome import Outcome
@@ -86,7 +87,7 @@ class MissionRun(Generic[RecordT]):
         result = self.result
         began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
-        for outcome in outcomes:
+        for outcome in frozen_heap(outcomes):
             result.seconds = time.monotonic() - began
             if engine:
                 result.waited_s = engine.data_wait_s - waited

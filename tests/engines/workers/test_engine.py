@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,8 +19,10 @@ from yanshou.engines.base import (
     RunPlan,
     closing_answers,
 )
+from yanshou.engines.workers import engine as engine_module
 from yanshou.engines.workers import worker
-from yanshou.engines.workers.messages import WorkerFacts, WorkerPlan
+from yanshou.engines.workers.feed import Feed
+from yanshou.engines.workers.messages import Follows, WorkerFacts, WorkerPlan
 from yanshou.errors import CheckpointError, InputError, PhotoError, RunError
 
 
@@ -53,6 +55,42 @@ def test_requests_without_photos_are_scored(engine: Make) -> None:
     (answer,) = many.generate(given)
     assert isinstance(answer, Failure)  # the script has no answer for QC-1
     assert "QC-1" in str(answer.error)
+
+
+def test_workers_begin_while_the_driver_still_reads(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "FIRST", 4)
+    began = threading.Event()
+    inner.before_complete = staticmethod(lambda engine, batch: began.set())
+
+    def source() -> Iterator[Request]:
+        yield from requests(8)  # 4 for each worker
+        assert began.wait(20), "no worker had begun before the ninth request was read"
+        yield from requests(92, first=8)
+
+    many = engine(2)
+    many.prepare_run(RUN)
+    assert written(list(many.generate(source()))) == expected(100)
+
+
+def test_workers_hear_when_the_last_request_is_dealt(
+    engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "FIRST", 4)
+    heard: list[str] = []
+    add = Feed.add
+
+    def noted(feed: Feed, given: Iterable[Request], follows: Follows) -> None:
+        heard.append(follows)
+        add(feed, given, follows)
+
+    monkeypatch.setattr(Feed, "add", noted)
+    many = engine(1)
+    assert written(run(many, requests(60))) == expected(60)
+    assert heard[0] == "more now"
+    assert set(heard[1:]) == {"maybe more", "nothing"}
+    assert heard[1:] == sorted(heard[1:])
 
 
 # ---- what a worker says ----

@@ -3,9 +3,15 @@
 import threading
 import time
 
+import pytest
+
 from yanshou.engines.base import Request
-from yanshou.engines.workers.feed import IDLE_S, Feed
+from yanshou.engines.workers.feed import IDLE_S as SECONDS
+from yanshou.engines.workers.feed import Feed
+from yanshou.engines.workers.messages import Follows
 from yanshou.schema.prompt import Prompt
+
+IDLE_S = SECONDS["maybe more"]
 
 
 def requests(*numbers: int) -> list[Request]:
@@ -34,6 +40,32 @@ def test_requests_that_come_while_the_iterator_waits_are_in_it() -> None:
     assert next(iterator).id == 1
     threading.Timer(IDLE_S / 5, lambda: made.add(requests(2))).start()
     assert next(iterator).id == 2
+
+
+def test_where_nothing_follows_an_iterator_ends_at_once() -> None:
+    made = feed()
+    made.add(requests(1, 2), "nothing")
+    began = time.monotonic()
+    assert [request.id for request in next(made.iterators())] == [1, 2]
+    assert time.monotonic() - began < IDLE_S
+
+
+def test_an_iterator_that_waits_ends_when_it_hears_that_nothing_follows() -> None:
+    made = feed()
+    made.add(requests(1), "more now")
+    threading.Timer(0.1, lambda: made.add((), "nothing")).start()
+    began = time.monotonic()
+    assert [request.id for request in next(made.iterators())] == [1]
+    assert time.monotonic() - began < SECONDS["more now"]
+
+
+@pytest.mark.parametrize(("follows", "waits"), [("more now", True), ("maybe more", False)])
+def test_an_iterator_waits_longer_for_what_is_on_its_way(follows: Follows, waits: bool) -> None:
+    made = feed()
+    made.add(requests(1), follows)
+    threading.Timer(5 * IDLE_S, lambda: made.add(requests(2))).start()
+    found = [request.id for request in next(made.iterators())]
+    assert found == ([1, 2] if waits else [1])
 
 
 def test_a_feed_is_idle_when_all_that_was_read_is_done() -> None:

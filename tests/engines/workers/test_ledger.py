@@ -48,6 +48,19 @@ def test_a_worker_gets_what_its_window_has_room_for_and_never_reads_beyond_the_s
     assert (ledger.next_number, read()) == (10, 10)
 
 
+def test_all_is_dealt_when_the_source_has_ended_and_no_dead_worker_gave_anything_back() -> None:
+    ledger = Ledger(requests(3), 0, 100)
+    assert not ledger.all_dealt
+    ledger.deal({0: 3})
+    assert not ledger.all_dealt  # the end has not been read
+    ledger.deal({1: 3})
+    assert ledger.all_dealt
+    ledger.died(0, "killed")
+    assert not ledger.all_dealt
+    ledger.deal({1: 3})
+    assert ledger.all_dealt
+
+
 def test_answers_carry_the_callers_ids_and_come_once() -> None:
     ledger = Ledger(requests(2), 7, 10)
     given = ledger.deal({0: 2})[0]

@@ -15,7 +15,7 @@ from yanshou.engines import ENGINES, load_engine
 from yanshou.engines.base import Answer, Failure, Request, RunPlan
 from yanshou.engines.scripted import ScriptedEngine
 from yanshou.engines.workers import worker as module
-from yanshou.engines.workers.messages import BrokenWorkerError, Reply
+from yanshou.engines.workers.messages import BrokenWorkerError, Follows, Reply
 from yanshou.engines.workers.worker import Worker
 from yanshou.errors import CheckpointError, PhotoError, UsageError
 from yanshou.requirements import installed
@@ -54,12 +54,12 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
 def scripted(script: Callable[..., Path]) -> Callable[..., Worker]:
     """A worker with a scripted engine that opens no photos."""
 
-    def make(*, decode: bool = False, **options: Any) -> Worker:
+    def make(*, decode: bool = False, on_loaded: Callable[[], None] = lambda: None, **options: Any) -> Worker:
         given = EngineSettings(
             checkpoint=str(script(decode=decode, **options)), engine="scripted", batch_size=8,
             workers=WorkerSettings(workers=2),
         )  # fmt: skip
-        return Worker(given)
+        return Worker(given, on_loaded=on_loaded)
 
     return make
 
@@ -100,6 +100,23 @@ def test_a_call_returns_early_enough_for_the_feed_not_to_run_dry(scripted: Calla
     reply = worker.exchange(requests(range(128)), 0)
     assert len(worker._feed) > 0
     assert len(reply.answers) >= 8
+
+
+def test_a_call_that_more_follows_returns_at_once(scripted: Callable[..., Worker]) -> None:
+    worker = scripted(delay_s=0.3)
+    began = time.monotonic()
+    assert worker.exchange(requests(range(8)), 0, "more now").answers == ()
+    assert time.monotonic() - began < 0.3
+    assert answered(worker, requests(range(8, 16))) == list(range(16))
+
+
+def test_the_end_of_loading_is_called_out_once(faulty: type[Faulty], scripted: Callable[..., Worker]) -> None:
+    loaded: list[str] = []
+    faulty.before_load = staticmethod(lambda: loaded.append("loading") and None)
+    worker = scripted(on_loaded=lambda: loaded.append("loaded"))
+    assert answered(worker, requests([1])) == [1]
+    worker.load()
+    assert loaded == ["loading", "loaded"]
 
 
 def test_an_engine_that_is_slow_answers_a_call_with_nothing(
@@ -162,10 +179,10 @@ def test_a_stop_that_comes_between_two_steps_of_a_call_leaves_nothing_queued(
     stopping = threading.Thread(target=worker.stop)
     add = worker._feed.add
 
-    def add_late(given: Iterable[Request]) -> None:
+    def add_late(given: Iterable[Request], follows: Follows) -> None:
         stopping.start()
         stopping.join(0.1)
-        add(given)
+        add(given, follows)
 
     monkeypatch.setattr(worker._feed, "add", add_late)
     reply = worker.exchange(requests([1]), 0)

@@ -187,6 +187,7 @@ def _actor_class() -> type:
             return getattr(self._worker, method)(*arguments)
 
         def _make(self) -> Any:
+            import gc
             import os
             import pickle
             import socket
@@ -202,7 +203,9 @@ def _actor_class() -> type:
                 os.chdir(self._folder)
             from yanshou.engines.workers.worker import Worker
 
-            return Worker(*pickle.loads(self._arguments))
+            settings, threads = pickle.loads(self._arguments)
+            # Full collections would walk over all of torch and transformers, and stop the model meanwhile.
+            return Worker(settings, threads, on_loaded=gc.freeze)
 
     return Host
 

@@ -17,7 +17,7 @@ from yanshou.engines.workers import calls
 from yanshou.engines.workers.agreement import check_alike
 from yanshou.engines.workers.calls import Calls
 from yanshou.engines.workers.losses import Losses
-from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
+from yanshou.engines.workers.messages import BrokenWorkerError, Follows, Reply, WorkerFacts, WorkerPlan
 from yanshou.engines.workers.protocols import Place, WorkerLostError
 from yanshou.engines.workers.seat import Died, Exchanged, Seat
 from yanshou.engines.workers.shared_plan import SharedPlan
@@ -162,11 +162,11 @@ class Crew:
     def exchanging(self) -> bool:
         return any("exchange" in seat.calls for seat in self.seats)
 
-    def exchange(self, seat: Seat, requests: tuple[Request, ...], idle: bool) -> None:
+    def exchange(self, seat: Seat, requests: tuple[Request, ...], idle: bool, follows: Follows) -> None:
         """`idle`: until now it had nothing to do, so that it did not have to be heard."""
         if idle:
             self._calls.heard(seat)
-        self._calls.call(seat, "exchange", requests, self.out_of_memory)
+        self._calls.call(seat, "exchange", requests, self.out_of_memory, follows)
 
     def stop(self) -> None:
         self.stopped = True

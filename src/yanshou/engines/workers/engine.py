@@ -17,13 +17,15 @@ from typing import Any
 from yanshou.engines.base import Answer, Request, RunPlan
 from yanshou.engines.workers.crew import Crew
 from yanshou.engines.workers.ledger import Ledger
+from yanshou.engines.workers.messages import Follows
 from yanshou.engines.workers.protocols import Place
-from yanshou.engines.workers.seat import Died, Exchanged
+from yanshou.engines.workers.seat import Died, Exchanged, Seat
 from yanshou.errors import InputError
 from yanshou.settings import EngineSettings
 
 RAY = "yanshou.engines.workers.cluster:Cluster"
 SPAN = 4  # × all windows: how far requests are read beyond the oldest one without an answer
+FIRST = 128  # requests for a worker that has none: it begins with these while the driver reads the others
 
 
 class WorkersEngine:
@@ -112,15 +114,16 @@ class WorkersEngine:
     def _exchange(self, ledger: Ledger) -> None:
         """Starts an exchange with every worker that has none under way, and has or gets something to do."""
         free = self._crew.free
+        dealt: dict[int, list[Request]] = {}
         if self._crew.stopped:
             self._crew.stop_workers()
-            dealt: dict[int, list[Request]] = {}
         else:
-            dealt = ledger.deal({seat.number: seat.window for seat in free})
+            dealt = ledger.deal({seat.number: _room(seat, ledger.held(seat.number)) for seat in free})
         for seat in free:
             requests, held = dealt.get(seat.number, []), ledger.held(seat.number)
+            idle = held == len(requests)
             if held:
-                self._crew.exchange(seat, tuple(requests), idle=held == len(requests))
+                self._crew.exchange(seat, tuple(requests), idle, _follows(seat, held, idle, ledger))
 
     def _read(self, exchanged: Exchanged, ledger: Ledger) -> Iterator[Answer]:
         seat, reply = exchanged.seat, exchanged.reply
@@ -136,6 +139,18 @@ class WorkersEngine:
         if failure:
             yield failure
         self._crew.replace(death, over_one_request=failure is not None, done=ledger.done)
+
+
+def _room(seat: Seat, held: int) -> int:
+    """How many requests the worker may hold after the next exchange."""
+    return seat.window if held else min(FIRST, seat.window)
+
+
+def _follows(seat: Seat, held: int, idle: bool, ledger: Ledger) -> Follows:
+    """What the worker will get after this exchange."""
+    if ledger.all_dealt:
+        return "nothing"
+    return "more now" if idle and held == FIRST < seat.window else "maybe more"
 
 
 def _ray(settings: EngineSettings) -> Place:

@@ -5,16 +5,20 @@
     … add [6]   ───►                      └─ 6 …
 
 A scheduler reads its source on the thread that runs the model, and waits for a full batch. A source that waited for
-more requests would therefore keep back the answers to those that are there; a source that ends lets them out.
+more requests would therefore keep back the answers to those that are there; a source that ends lets them out. How long
+it waits depends on what follows: not at all where nothing will come, and longer where more is on its way.
 """
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from yanshou.engines.base import Request
+from yanshou.engines.workers.messages import Follows
 
-IDLE_S = 0.05  # without a request, after which an iterator ends
+IDLE_S: Mapping[Follows, float] = {  # seconds without a request, after which an iterator ends
+    "more now": 2.0, "maybe more": 0.05, "nothing": 0.0,
+}  # fmt: skip
 
 
 class Feed:
@@ -26,6 +30,7 @@ class Feed:
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
         self._queued: deque[Request] = deque()
+        self._follows: Follows = "maybe more"
         self._busy = False  # from an iterator's first request until the next iterator is asked for
 
     def __len__(self) -> int:
@@ -38,9 +43,10 @@ class Feed:
         with self._changed:
             return not self._busy and not self._queued
 
-    def add(self, requests: Iterable[Request]) -> None:
+    def add(self, requests: Iterable[Request], follows: Follows = "maybe more") -> None:
         with self._changed:
             self._queued.extend(requests)
+            self._follows = follows
             self._changed.notify_all()
 
     def clear(self) -> None:
@@ -69,5 +75,5 @@ class Feed:
 
     def _next(self) -> Request | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._queued, IDLE_S)
+            self._changed.wait_for(lambda: self._queued or self._follows == "nothing", IDLE_S[self._follows])
             return self._queued.popleft() if self._queued else None

@@ -55,6 +55,11 @@ class Ledger:
         """Whether every request is answered. Known as soon as `deal` has found the source's end."""
         return self._exhausted and not self._entries
 
+    @property
+    def all_dealt(self) -> bool:
+        """Whether nothing is left to give, unless a worker dies."""
+        return self._exhausted and not self._waiting and not self._suspects
+
     def held(self, worker: int) -> int:
         """How many requests the worker has not answered."""
         return len(self._held[worker])

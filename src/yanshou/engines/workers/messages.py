@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from yanshou.engines.base import Answer
+
+Follows = Literal["more now", "maybe more", "nothing"]  # what comes after the requests of an exchange
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import platform
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from os import getpid
@@ -19,7 +19,7 @@ from pathlib import Path
 from yanshou.engines import load_engine
 from yanshou.engines.base import Answer, Engine, Failure, Request, RunPlan, closing_answers
 from yanshou.engines.workers.feed import Feed
-from yanshou.engines.workers.messages import BrokenWorkerError, Reply, WorkerFacts, WorkerPlan
+from yanshou.engines.workers.messages import BrokenWorkerError, Follows, Reply, WorkerFacts, WorkerPlan
 from yanshou.errors import CheckpointError, UsageError
 from yanshou.settings import EngineSettings, WorkerSettings
 from yanshou.version import __version__
@@ -55,9 +55,14 @@ def _broken_devices() -> Iterator[None]:
 
 
 class Worker:
-    """One engine, its thread and its requests. `threads`: of torch on a CPU; None: torch's own choice."""
+    """One engine, its thread and its requests.
 
-    def __init__(self, settings: EngineSettings, threads: int | None = None) -> None:
+    `threads`: of torch on a CPU; None: torch's own choice. `on_loaded` is called once the engine is loaded.
+    """
+
+    def __init__(
+        self, settings: EngineSettings, threads: int | None = None, on_loaded: Callable[[], None] = lambda: None
+    ) -> None:
         self._engine = _load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
         if threads and (torch := sys.modules.get("torch")):  # an engine that runs no model does not import it
             torch.set_num_threads(threads)
@@ -67,7 +72,7 @@ class Worker:
         self._answers: list[tuple[Answer, Path | None]] = []
         self._error: Exception | None = None
         self._loaded = self._stopped = False
-        self._loading = threading.Lock()
+        self._loading, self._on_loaded = threading.Lock(), on_loaded
         threading.Thread(target=self._work, name="engine", daemon=True).start()
 
     @_broken_devices()
@@ -99,17 +104,20 @@ class Worker:
             if not self._loaded:
                 self._engine.load()
                 self._loaded = True
+                self._on_loaded()
 
-    def exchange(self, requests: tuple[Request, ...], out_of_memory: int) -> Reply:
+    def exchange(self, requests: tuple[Request, ...], out_of_memory: int, follows: Follows = "maybe more") -> Reply:
         """Takes requests, and returns answers to these or to earlier ones. One call at a time.
 
+        `follows`: what comes after them. Where more comes now, it returns at once.
         `out_of_memory`: of the worker that had most; this one plans as if it were its own. Raises what ended
         `generate`: a YanshouError, a bug, or BrokenWorkerError.
         """
         self._follow(out_of_memory)
-        self._take_in(requests)
+        self._take_in(requests, follows)
         with self._changed:
-            self._wait()
+            if follows != "more now":
+                self._wait()
             answered, self._answers = self._answers, []
             error, self._error = self._error, None
             loading, stopped = not self._loaded, self._stopped and self._feed.idle
@@ -132,14 +140,14 @@ class Worker:
         if out_of_memory > self._engine.out_of_memory:
             self._engine.reduce_capacity(out_of_memory)
 
-    def _take_in(self, requests: Iterable[Request]) -> None:
+    def _take_in(self, requests: Iterable[Request], follows: Follows) -> None:
         """As one step: what comes between a look at `_stopped` and the feed's clearing would never be answered."""
         with self._changed:
             if self._stopped:
                 return
             for request in requests:
                 self._photos[request.id] = request.photo if isinstance(request.photo, Path) else None
-            self._feed.add(requests)
+            self._feed.add(requests, follows)
 
     def _wait(self) -> None:
         """Returns when there is something to reply: many answers, an end, or nothing for QUIET_S."""
