@@ -4,9 +4,9 @@
     python benchmarks/budget.py /tmp/4b --photos 512 --quantize fp8
 
 First the parts of every prefill batch and every decode step are timed on the device. Then the same photos run under
-torch's profiler, which gives the share of time in which the GPU is busy, and with which kernels. The rest of a photo's
-time in throughput.py is waiting. Last, the same products are timed alone, in 16 bits and in FP8 (products.py): the
-floor that the kernels "matrix products" stand against.
+torch's profiler, which gives the share of time in which the GPU is busy, with which kernels, and the longest gaps
+between kernels. The rest of a photo's time in throughput.py is waiting. Last, the same products are timed alone, in 16
+bits and in FP8 (products.py): the floor that the kernels "matrix products" stand against.
 """
 
 import argparse
@@ -41,7 +41,8 @@ KERNELS = {  # kind → parts of the kernels' names; the first kind that matches
     "matrix products": ("gemm", "nvjet", "splitK", "cutlass"),
     "other": ("",),
 }  # fmt: skip
-LARGEST = 16  # kernels that the report names
+LARGEST = 16  # kernels, and gaps between them, that the report names
+SHORT_GAP_MS = 0.5  # between two kernels: nothing that the report names
 
 
 class Timed:
@@ -108,8 +109,10 @@ def profiled(work: Callable[[], Any], photos: int) -> dict[str, Any]:
         torch.cuda.synchronize()
     kernels = [event for event in profiler.events() if event.device_type == DeviceType.CUDA]
     intervals = sorted((event.time_range.start, event.time_range.end) for event in kernels)
-    busy, end = 0.0, intervals[0][0]
+    busy, end, gaps = 0.0, intervals[0][0], []
     for start, stop in intervals:  # intervals of several streams overlap
+        if (gap := (start - end) / 1e3) > SHORT_GAP_MS:
+            gaps.append({"ms": gap, "at_ms": (end - intervals[0][0]) / 1e3})
         busy, end = busy + max(0.0, stop - max(start, end)), max(end, stop)
     kinds, each = dict.fromkeys(KERNELS, 0.0), Counter[str]()
     for event in kernels:
@@ -118,6 +121,8 @@ def profiled(work: Callable[[], Any], photos: int) -> dict[str, Any]:
         each[f"{kind}: {event.name[:80]}"] += event.time_range.elapsed_us() / 1e3 / photos
     return {
         "busy": busy / (end - intervals[0][0]), "busy_ms_per_photo": busy / 1e3 / photos, "ms_per_photo": kinds,
+        "gaps_ms": sum(gap["ms"] for gap in gaps),
+        "longest_gaps": sorted(gaps, key=lambda gap: gap["ms"], reverse=True)[:LARGEST],
         "largest": dict(each.most_common(LARGEST)),
     }  # fmt: skip
 
