@@ -16,6 +16,7 @@ from support.requests import drawn_photos
 from yanshou.engines.checkpoint import find, locate
 from yanshou.engines.continuous.engine import ContinuousEngine
 from yanshou.engines.continuous.fp8.layers import fp8_layers
+from yanshou.engines.continuous.language_model import LanguageModel
 from yanshou.engines.device import lacks_fp8
 from yanshou.engines.loading import load_model
 
@@ -24,6 +25,7 @@ pytestmark = [
 ]  # fmt: skip
 
 MIB = 2**20
+ROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [24, 20, 20], "mrope_interleaved": True}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny(
         tmp_path_factory.mktemp("checkpoint") / "wide", hidden_size=1_024, intermediate_size=4_096,
         num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=8, head_dim=128,
-        rope_parameters={
-            "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [24, 20, 20], "mrope_interleaved": True,
-        },
+        rope_parameters=ROPE,
     )  # fmt: skip
 
 
@@ -52,6 +52,21 @@ def test_the_card_never_holds_the_weights_in_16_bits(wide: Path) -> None:
     assert peak < held + 16 * MIB  # one weight at a time is in 16 bits: 8 MiB
     assert loaded.parameter_count * 2 > held + 64 * MIB
     assert not any(parameter.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("quantize", ["none", "fp8"])
+def test_weights_leave_no_memory_in_pieces(tmp_path: Path, quantize: str) -> None:
+    """Torch holds as much for 200 million weights as they take: what loading and fusing freed is the driver's again."""
+    folder = write_tiny(
+        tmp_path / "wider", hidden_size=2_048, intermediate_size=8_192, num_hidden_layers=4, num_attention_heads=16,
+        num_key_value_heads=4, head_dim=128, rope_parameters=ROPE,
+    )  # fmt: skip
+    before = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    model = ContinuousEngine(on_device(folder, "bfloat16").model_copy(update={"quantize": quantize})).model
+    fused = LanguageModel(model.model.language_model, model.lm_head)
+    pieces = torch.cuda.memory_reserved() - torch.cuda.memory_allocated() - before
+    assert pieces < 48 * MIB, f"{pieces / MIB:.0f} MiB"
+    assert fused.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("adapter", [False, True])

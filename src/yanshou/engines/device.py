@@ -48,6 +48,15 @@ def pick_attention(name: str, device: torch.device, dtype: torch.dtype) -> str:
     return name
 
 
+def give_back_freed_memory(device: torch.device) -> None:
+    """Gives memory that torch has freed back to the GPU's driver.
+
+    Otherwise torch gives a piece of it to a smaller tensor, and the rest is lost for larger ones.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def lacks_fp8(device: torch.device) -> str:
     """Why the device cannot multiply FP8 matrices; "" where it can."""
     if device.type != "cuda":

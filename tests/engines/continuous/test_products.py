@@ -1,13 +1,16 @@
 """The products of a layer: in 16 bits as torch computes them, in FP8 with what is added left to the next norm."""
 
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.activations import GELUTanh
 
+from yanshou.engines.continuous import products
 from yanshou.engines.continuous.fp8.activations import Fp8Rows
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.continuous.products import Fp8Product, PlainProduct, block_products, layer_products
@@ -29,18 +32,18 @@ def a_layer(bias: bool = False) -> Any:
     return SimpleNamespace(
         self_attn=SimpleNamespace(q_proj=q, k_proj=k, v_proj=v, o_proj=o),
         mlp=SimpleNamespace(gate_proj=gate, up_proj=up, down_proj=down),
+        input_layernorm=nn.LayerNorm(HIDDEN),
     )
 
 
 def in_fp8(layer: Any) -> Any:
     """The layer with every linear in FP8."""
-    parts = vars(layer).items()
-    return SimpleNamespace(
-        **{
-            name: SimpleNamespace(**{own: Fp8Linear.of(linear) for own, linear in vars(part).items()})
-            for name, part in parts
-        }
-    )
+    parts = {name: vars(part) for name, part in vars(layer).items() if isinstance(part, SimpleNamespace)}
+    linears = {
+        name: SimpleNamespace(**{own: Fp8Linear.of(linear) for own, linear in part.items()})
+        for name, part in parts.items()
+    }
+    return SimpleNamespace(**{**vars(layer), **linears})
 
 
 def bf16(*shape: int) -> torch.Tensor:
@@ -120,3 +123,14 @@ def test_the_vision_tower_leaves_the_biases_of_two_products_to_the_next_norm() -
     summed = torch.zeros(5, 32).bfloat16()
     assert plain.fc2.residual(summed, intermediate) is None
     assert torch.allclose(summed, F.linear(intermediate, fc2.weight), atol=1e-2)
+
+
+def test_memory_is_given_back_when_the_weights_of_a_layer_are_parts_of_larger_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a smaller tensor takes a piece of it first, the rest is lost for larger ones."""
+    layer, given_back = a_layer(), list[tuple[torch.device, bool]]()
+    old = weakref.ref(layer.mlp.gate_proj.weight.untyped_storage())
+    monkeypatch.setattr(products, "give_back_freed_memory", lambda device: given_back.append((device, old() is None)))
+    layer_products(layer)
+    assert given_back == [(torch.device("cpu"), True)]

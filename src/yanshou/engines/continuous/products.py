@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from yanshou.engines.continuous.fp8.activations import Activations, Fp8Rows
 from yanshou.engines.continuous.fp8.linear import Fp8Linear, fp8_product
 from yanshou.engines.continuous.ops import add_linear_, bias_gelu, linear_gelu, quantize_rows
+from yanshou.engines.device import give_back_freed_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,14 @@ class BlockProducts:
 
 
 def layer_products(layer: Any) -> LayerProducts:
-    """The products of a language layer."""
+    """The products of a language layer. The memory of weights that are now parts of larger ones is free."""
     attention, mlp = layer.self_attn, layer.mlp
-    return LayerProducts(
+    products = LayerProducts(
         _product(attention.q_proj, attention.k_proj, attention.v_proj), _product(attention.o_proj),
         _product(mlp.gate_proj, mlp.up_proj), _product(mlp.down_proj),
     )  # fmt: skip
+    give_back_freed_memory(layer.input_layernorm.weight.device)
+    return products
 
 
 def block_products(block: Any) -> BlockProducts:

@@ -1,5 +1,6 @@
 """Which layers of a checkpoint become FP8, and that the engine then computes what transformers computes over them."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from yanshou.engines.continuous import language_model, model_runner, vision_encoder
 from yanshou.engines.continuous.attention import varlen_attention
 from yanshou.engines.continuous.engine import ContinuousEngine
+from yanshou.engines.continuous.fp8 import layers
 from yanshou.engines.continuous.fp8.layers import fp8_layers, quantize_
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.continuous.language_model import LanguageModel
@@ -38,6 +40,21 @@ def test_the_layers_of_text_and_vision_become_fp8_and_nothing_else(tiny: Path) -
     left = before - found
     assert {name for name, module in engine.model.named_modules() if isinstance(module, nn.Linear)} == left
     assert all(name == "lm_head" or "merger" in name for name in left)
+
+
+def test_the_memory_of_each_layer_is_given_back_before_the_next_one_is_quantized(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a smaller layer takes a piece of it first, the rest is lost for larger ones."""
+    model = ContinuousEngine(settings(tiny)).model
+    names = list(fp8_layers(model))
+    weights = [weakref.ref(model.get_submodule(name).weight) for name in names]
+    alive: list[int] = []
+    monkeypatch.setattr(
+        layers, "give_back_freed_memory", lambda device: alive.append(sum(one() is not None for one in weights))
+    )
+    quantize_(model)
+    assert alive == list(range(len(names)))[::-1]
 
 
 def test_answers_are_those_of_transformers_over_the_same_layers(with_biases: Path) -> None:

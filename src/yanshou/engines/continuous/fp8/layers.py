@@ -4,11 +4,12 @@ Embeddings, the head, the patch embedding and the mergers stay in 16 bits.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
+from yanshou.engines.device import give_back_freed_memory
 
 TEXT = (  # of a language layer
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
@@ -28,12 +29,11 @@ def fp8_layers(model: Any) -> Iterator[str]:
 def quantize_(model: nn.Module) -> None:
     """Replaces the layers of a loaded model, one by one, on the device where it is."""
     for name in list(fp8_layers(model)):
-        linear = model.get_submodule(name)
-        assert isinstance(linear, nn.Linear)
-        replace_layer(model, name, Fp8Linear.of(linear))
+        replace_layer(model, name, Fp8Linear.of(cast(nn.Linear, model.get_submodule(name))))
 
 
 def replace_layer(model: nn.Module, name: str, layer: Fp8Linear) -> None:
-    """Puts an FP8 layer in the place of the layer of that name."""
+    """Puts an FP8 layer in the place of the layer of that name, whose memory is free from then on."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, layer)
+    give_back_freed_memory(layer.values.device)
