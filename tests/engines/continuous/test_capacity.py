@@ -1,7 +1,9 @@
 """Promises of the planner: a plan fits the memory, a resume keeps its capacity, and out-of-memory halves it."""
 
 import logging
+import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +38,13 @@ THIRTY_TWO_B = SimpleNamespace(
     text_config=SimpleNamespace(
         num_hidden_layers=64, num_attention_heads=64, num_key_value_heads=8, head_dim=128, hidden_size=5_120,
         intermediate_size=25_600,
+    ),
+    vision_config=SimpleNamespace(hidden_size=1_152, intermediate_size=4_304),
+)  # fmt: skip
+EIGHT_B = SimpleNamespace(
+    text_config=SimpleNamespace(
+        num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128, hidden_size=4_096,
+        intermediate_size=12_288,
     ),
     vision_config=SimpleNamespace(hidden_size=1_152, intermediate_size=4_304),
 )  # fmt: skip
@@ -111,6 +120,35 @@ def test_slots_in_fp8(card: int, slots_of_4b: int, slots_of_32b: int) -> None:
     assert plan_capacity(made, PHOTOS).slots == slots_of_4b
     large = replace(made, config=THIRTY_TWO_B, weight_bytes=BYTES_OF_32B)
     assert plan_capacity(large, PHOTOS).slots == slots_of_32b
+
+
+DOCUMENTED = (  # config, whether in FP8, bytes of the weights: a column of the tables in docs/fp8.md
+    (FOUR_B, False, 8_875_631_616), (FOUR_B, True, 4_945_634_304), (EIGHT_B, False, 17_534_247_392),
+    (EIGHT_B, True, 10_184_099_744), (THIRTY_TWO_B, False, 66_714_780_128), (THIRTY_TWO_B, True, 35_117_524_896),
+)  # fmt: skip
+
+
+def planned_row(card: int, fp8_cache: bool, bounds: RequestBounds) -> list[str]:
+    """A row of those tables. A dash: one slot, because there is always one, also where its memory is not there."""
+    found = []
+    for config, fp8, weight_bytes in DOCUMENTED:
+        total = int(0.97 * card * GIB)
+        made = MemoryBudget(config, torch.bfloat16, weight_bytes, total, 0.9, fp8=fp8, fp8_cache=fp8_cache)
+        slots = plan_capacity(made, bounds).slots
+        found.append("–" if slots == 1 else str(slots))
+    return found
+
+
+def test_the_slots_in_the_document_are_the_plans_for_the_prompt_of_the_benchmark() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "fp8.md").read_text(encoding="utf-8")
+    section = page.split("\n## Memory\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) GiB \| (.*) \|$", section, re.MULTILINE)
+    bounds = RequestBounds(
+        kv_len=1_222, prefill_tokens=802, visual_tokens=768, scored=False, prefix_len=164, batch_tokens=802
+    )
+    cards = (12, 16, 24, 40, 80)
+    plans = [(str(card), planned_row(card, fp8_cache, bounds)) for fp8_cache in (False, True) for card in cards]
+    assert [(card, cells.split(" | ")) for card, cells in rows] == plans
 
 
 @pytest.mark.parametrize(
