@@ -74,6 +74,24 @@ def test_workers_begin_while_the_driver_still_reads(
     assert written(list(many.generate(source()))) == expected(100)
 
 
+def test_a_source_that_fails_before_what_was_announced_keeps_no_next_run_waiting(
+    engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "FIRST", 4)
+
+    def fails() -> Iterator[Request]:
+        yield from requests(9)  # 4 for each worker, which hears that more comes now
+        raise LookupError
+
+    many = engine(2)
+    many.prepare_run(RUN)
+    with pytest.raises(LookupError):
+        list(many.generate(fails()))
+    began = time.monotonic()
+    assert written(run(many, requests(20))) == expected(20)
+    assert time.monotonic() - began < 1
+
+
 def test_workers_hear_when_the_last_request_is_dealt(
     engine: Make, inner: type[Inner], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -57,6 +58,16 @@ def test_an_iterator_that_waits_ends_when_it_hears_that_nothing_follows() -> Non
     began = time.monotonic()
     assert [request.id for request in next(made.iterators())] == [1]
     assert time.monotonic() - began < SECONDS["more now"]
+
+
+@pytest.mark.parametrize("end", [lambda made: made.add((), "maybe more"), lambda made: made.clear()])
+def test_an_iterator_that_waits_for_what_does_not_come_ends_soon(end: Callable[[Feed], None]) -> None:
+    made = feed()
+    made.add(requests(1), "more now")
+    threading.Timer(0.1, end, [made]).start()
+    began = time.monotonic()
+    assert [request.id for request in next(made.iterators())] == [1]
+    assert time.monotonic() - began < SECONDS["more now"] / 2
 
 
 @pytest.mark.parametrize(("follows", "waits"), [("more now", True), ("maybe more", False)])

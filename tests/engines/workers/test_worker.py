@@ -110,6 +110,18 @@ def test_a_call_that_more_follows_returns_at_once(scripted: Callable[..., Worker
     assert answered(worker, requests(range(8, 16))) == list(range(16))
 
 
+def test_a_stop_before_the_requests_that_were_announced_ends_it_at_once(scripted: Callable[..., Worker]) -> None:
+    worker = scripted()
+    worker.exchange(requests(range(8)), 0, "more now")
+    while worker._feed:
+        time.sleep(0.001)
+    began = time.monotonic()
+    worker.stop()
+    while not worker.exchange((), 0).stopped:
+        assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 1
+
+
 def test_the_end_of_loading_is_called_out_once(faulty: type[Faulty], scripted: Callable[..., Worker]) -> None:
     loaded: list[str] = []
     faulty.before_load = staticmethod(lambda: loaded.append("loading") and None)

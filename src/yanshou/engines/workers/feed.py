@@ -10,6 +10,7 @@ it waits depends on what follows: not at all where nothing will come, and longer
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -50,9 +51,10 @@ class Feed:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Drops the queued requests."""
+        """Drops the queued requests. An iterator that waits for more ends."""
         with self._changed:
             self._queued.clear()
+            self._follows = "nothing"
             self._changed.notify_all()
 
     def wait_until_idle(self) -> None:
@@ -75,5 +77,7 @@ class Feed:
 
     def _next(self) -> Request | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._queued or self._follows == "nothing", IDLE_S[self._follows])
+            began = time.monotonic()
+            while not self._queued and (left := began + IDLE_S[self._follows] - time.monotonic()) > 0:
+                self._changed.wait(left)  # what follows may change meanwhile: more was on its way, and does not come
             return self._queued.popleft() if self._queued else None
