@@ -1,12 +1,20 @@
-"""Promises of `yanshou.pipeline.frozen_heap`: what is older than the outcomes is left alone until they end."""
+"""Promises of `yanshou.pipeline.frozen_heap`: in a long run, what is older than its outcomes is left alone."""
 
 import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from yanshou.pipeline.frozen_heap import frozen_heap
+from yanshou.pipeline.frozen_heap import LONG, frozen_heap
+
+
+class Cycle:
+    """Only the garbage collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 def is_walked_over(wanted: Any) -> bool:
@@ -23,7 +31,7 @@ def test_collections_leave_alone_what_is_older_than_the_second_outcome() -> None
         yield loaded
         yield [[]]
 
-    run = frozen_heap(outcomes())
+    run = frozen_heap(outcomes(), LONG)
     assert is_walked_over(old)
     loaded = next(run)
     assert not is_walked_over(old)
@@ -41,10 +49,33 @@ def test_an_error_and_an_early_end_give_everything_back() -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        list(frozen_heap(fails()))
+        list(frozen_heap(fails(), LONG))
     assert gc.get_freeze_count() == 0
-    run = frozen_heap(iter([1, 2]))
+    run = frozen_heap(iter([1, 2]), LONG)
     next(run)
     assert gc.get_freeze_count() > 0
     run.close()  # type: ignore[attr-defined]
     assert gc.get_freeze_count() == 0
+
+
+def test_what_is_garbage_before_a_long_run_is_freed_before_it() -> None:
+    garbage = Cycle()
+    gc.collect()  # it is old now: only a full collection frees it
+    freed = weakref.ref(garbage)
+    del garbage
+    run = frozen_heap(iter([1]), LONG)
+    assert freed() is not None
+    next(run)
+    assert freed() is None
+
+
+def test_short_runs_leave_the_collector_to_itself() -> None:
+    """A freeze in each of them would set its counters back each time, and nothing would ever be collected."""
+    freed = []
+    for _ in range(2_000):
+        garbage = Cycle()
+        freed.append(weakref.ref(garbage))
+        del garbage
+        for _ in frozen_heap(iter([1, 2]), LONG - 1):
+            assert gc.get_freeze_count() == 0
+    assert sum(one() is None for one in freed) > 500

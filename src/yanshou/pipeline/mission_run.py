@@ -87,7 +87,7 @@ class MissionRun(Generic[RecordT]):
         result = self.result
         began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
-        for outcome in frozen_heap(outcomes):
+        for outcome in frozen_heap(outcomes, expected=result.groups - result.skipped):
             result.seconds = time.monotonic() - began
             if engine:
                 result.waited_s = engine.data_wait_s - waited
