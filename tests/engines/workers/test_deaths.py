@@ -50,6 +50,15 @@ def test_the_only_photo_of_a_run_may_be_the_one(engine: Make, inner: type[Inner]
     assert many.worker_deaths == 3
 
 
+def test_requests_may_follow_without_a_plan_where_the_only_worker_died_over_the_last_one(
+    engine: Make, inner: type[Inner]
+) -> None:
+    inner.poison = {"0.jpg"}
+    many = engine(1)
+    assert written(run(many, requests(1))) == {0: "worker"}
+    assert {0: "标签/0×1"} | written(list(many.generate(requests(9, first=1)))) == expected(10)
+
+
 def test_a_run_of_three_deadly_photos_ends_with_three_failures(engine: Make, inner: type[Inner]) -> None:
     inner.poison = {"*"}
     many = engine(1)

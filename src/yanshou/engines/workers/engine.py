@@ -90,7 +90,8 @@ class WorkersEngine:
         first = next(source, None)
         if first is None or self._crew.stopped:
             return
-        if not self._prepared:  # an earlier call was not read to its end, or the caller planned nothing
+        # An earlier call was not read to its end, the caller planned nothing, or all workers that had planned are dead.
+        if not self._prepared or not self.in_flight:
             self.prepare_run(self._run or RunPlan(first.prompt, first.photo is not None, ()))
         ledger = Ledger(chain([first], source), self._next_number, SPAN * self.in_flight)
         self._prepared = False
