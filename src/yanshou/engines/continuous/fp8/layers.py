@@ -28,7 +28,7 @@ def fp8_layers(model: Any) -> Iterator[str]:
 
 def quantize_(model: nn.Module) -> None:
     """Replaces the layers of a loaded model, one by one, on the device where it is."""
-    for name in list(fp8_layers(model)):
+    for name in list(fp8_layers(model)):  # no name for the old layer: it would keep its memory
         replace_layer(model, name, Fp8Linear.of(cast(nn.Linear, model.get_submodule(name))))
 
 
