@@ -140,7 +140,7 @@ class ForcedLengthContinuous(ForcedLengthEngine, ContinuousEngine):
         return self.stats().capacity
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Completion | Failure]:
-        with patch("yanshou.engines.continuous.scheduler.is_repeating", return_value=False):
+        with patch("yanshou.engines.continuous.scheduler.is_repeating", lambda tokens: False):
             yield from super().generate(requests)
 
     def memory_budget(self) -> MemoryBudget:

@@ -29,7 +29,6 @@ from workload import LARGE, MIXED, PHONE, PROMPT, Sizes, answer_lengths, group_s
 
 from yanshou.engines import Completion, Request
 from yanshou.engines.checkpoint import fp8_scales
-from yanshou.pipeline.frozen_heap import frozen_heap
 from yanshou.settings import PhotoSettings, SamplingSettings
 
 GB, GIB = 10**9, 2**30
@@ -232,14 +231,12 @@ def result(
 
 def timed(run: Run, engine: ForcedLengthEngine, requests: Sequence[Request], limit_s: float) -> Pass:
     batches = grouped(requests, run.batch_size or 1) if run.inside_groups else iter([requests])
-    # As in every run, which is not timed before its first request either.
-    answers_of_batches = [frozen_heap(completed(engine, batch), expected=len(batch)) for batch in batches]
     cuts = {len(requests) * third // 3 for third in (1, 2, 3)}
     photos = tokens = 0
     started, waited = time.monotonic(), engine.data_wait_s
     marks = [(0, started, 0.0)]  # photos done, time, resident memory
-    for answers in answers_of_batches:
-        for answer in answers:
+    for batch in batches:
+        for answer in completed(engine, batch):
             photos, tokens = photos + 1, tokens + answer.tokens
             if photos in cuts:
                 marks.append((photos, time.monotonic(), resident("self")))

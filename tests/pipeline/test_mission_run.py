@@ -1,17 +1,11 @@
 """Guarantees of `yanshou.pipeline.mission_run`: only the model's answers can stop a run at its start."""
 
-import gc
 from pathlib import Path
-from typing import Any
 
-import pytest
 from support.lines import SHIELD, stage_a_line, write_lines
 
 from yanshou.engines.scripted import ScriptedEngine
-from yanshou.pipeline.frozen_heap import LONG
-from yanshou.pipeline.listener import NullListener
 from yanshou.pipeline.mission_run import MAX_FAILURES_AT_START
-from yanshou.pipeline.outcome import Outcome
 from yanshou.settings import JudgeSettings, VerdictEngineSettings
 from yanshou.stage_b.judge import judge_files
 
@@ -31,25 +25,6 @@ def test_summaries_that_cannot_be_judged_never_stop_a_run(tmp_path: Path) -> Non
     assert (result.status, result.failed, result.written, result.error) == (3, COUNT, 2, "")
 
 
-@pytest.mark.parametrize("count", [LONG, LONG - 1])
-def test_a_long_run_keeps_full_collections_short_until_its_end(tmp_path: Path, count: int) -> None:
-    lines = [stage_a_line(f"QC-{number}", "pass", mission=SHIELD) for number in range(count)]
-    settings = JudgeSettings(
-        stage_a=(write_lines(tmp_path / "a.jsonl", lines),), output_dir=tmp_path / "out",
-        engine=VerdictEngineSettings(checkpoint="none"),
-    )  # fmt: skip
-    frozen: list[int] = []
-
-    class Noted(NullListener):
-        def group(self, outcome: Outcome[Any]) -> None:
-            frozen.append(gc.get_freeze_count())
-
-    (result,) = judge_files(settings, ScriptedEngine.of({"*": GOOD}), Noted())
-    assert result.written == len(frozen) == count
-    assert [number > 10_000 for number in frozen] == [count == LONG] * count
-    assert gc.get_freeze_count() == 0
-
-
 def test_answers_that_are_no_verdicts_stop_a_run_behind_any_number_of_bad_summaries(tmp_path: Path) -> None:
     lines = []
     for number in range(COUNT):
@@ -62,20 +37,3 @@ def test_answers_that_are_no_verdicts_stop_a_run_behind_any_number_of_bad_summar
     (result,) = judge_files(settings, ScriptedEngine.of({"*": "好"}))
     assert (result.status, result.failed, result.written) == (1, COUNT + MAX_FAILURES_AT_START, 0)
     assert result.error.startswith("the first 20 groups all failed. The last error: no verdict: the model wrote '好")
-
-
-def test_a_long_run_that_ctrl_c_ends_gives_everything_back(tmp_path: Path) -> None:
-    lines = [stage_a_line(f"QC-{number}", "pass", mission=SHIELD) for number in range(LONG)]
-    settings = JudgeSettings(
-        stage_a=(write_lines(tmp_path / "a.jsonl", lines),), output_dir=tmp_path / "out",
-        engine=VerdictEngineSettings(checkpoint="none"),
-    )  # fmt: skip
-
-    class Ended(NullListener):
-        def group(self, outcome: Outcome[Any]) -> None:
-            assert gc.get_freeze_count() > 0
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        judge_files(settings, ScriptedEngine.of({"*": GOOD}), Ended())
-    assert gc.get_freeze_count() == 0

@@ -6,7 +6,6 @@ The base class of the engines that run a checkpoint. Processor and weights load 
 groups loads nothing.
 """
 
-import gc
 import logging
 import math
 import threading
@@ -145,8 +144,6 @@ class Qwen3VLBackend:
             self._check_unchanged()
             raise
         self._check_unchanged()
-        if self.device.type == "cuda":
-            gc.collect()  # what loading left may hold memory of the device, and a run collects nothing that is old
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)
         return model
 

@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 
 from yanshou.engines.base import Answer, Completion, Engine
 from yanshou.errors import CheckpointError, RunError
-from yanshou.pipeline.frozen_heap import frozen_heap
 from yanshou.pipeline.listener import Listener
 from yanshou.pipeline.mission_result import MissionResult
 from yanshou.pipeline.outcome import Outcome
@@ -85,7 +84,6 @@ class MissionRun(Generic[RecordT]):
     ) -> None:
         """Records all outcomes, which come from the engine. Raises RunError where no answer is usable."""
         result = self.result
-        outcomes = frozen_heap(outcomes, expected=result.groups - result.skipped)
         began, unusable = time.monotonic(), 0
         waited, out_of_memory = (engine.data_wait_s, engine.out_of_memory) if engine else (0.0, 0)
         for outcome in outcomes:

@@ -54,12 +54,12 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
 def scripted(script: Callable[..., Path]) -> Callable[..., Worker]:
     """A worker with a scripted engine that opens no photos."""
 
-    def make(*, decode: bool = False, on_loaded: Callable[[], None] = lambda: None, **options: Any) -> Worker:
+    def make(*, decode: bool = False, **options: Any) -> Worker:
         given = EngineSettings(
             checkpoint=str(script(decode=decode, **options)), engine="scripted", batch_size=8,
             workers=WorkerSettings(workers=2),
         )  # fmt: skip
-        return Worker(given, on_loaded=on_loaded)
+        return Worker(given)
 
     return make
 
@@ -120,15 +120,6 @@ def test_a_stop_before_the_requests_that_were_announced_ends_it_at_once(scripted
     while not worker.exchange((), 0).stopped:
         assert time.monotonic() - began < 1
     assert time.monotonic() - began < 1
-
-
-def test_the_end_of_loading_is_called_out_once(faulty: type[Faulty], scripted: Callable[..., Worker]) -> None:
-    loaded: list[str] = []
-    faulty.before_load = staticmethod(lambda: loaded.append("loading") and None)
-    worker = scripted(on_loaded=lambda: loaded.append("loaded"))
-    assert answered(worker, requests([1])) == [1]
-    worker.load()
-    assert loaded == ["loading", "loaded"]
 
 
 def test_an_engine_that_is_slow_answers_a_call_with_nothing(

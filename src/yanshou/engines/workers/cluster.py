@@ -187,7 +187,6 @@ def _actor_class() -> type:
             return getattr(self._worker, method)(*arguments)
 
         def _make(self) -> Any:
-            import gc
             import os
             import pickle
             import socket
@@ -203,9 +202,7 @@ def _actor_class() -> type:
                 os.chdir(self._folder)
             from yanshou.engines.workers.worker import Worker
 
-            settings, threads = pickle.loads(self._arguments)
-            # Full collections would walk over all of torch and transformers, and stop the model meanwhile.
-            return Worker(settings, threads, on_loaded=gc.freeze)
+            return Worker(*pickle.loads(self._arguments))
 
     return Host
 

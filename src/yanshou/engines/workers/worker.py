@@ -10,7 +10,7 @@ import platform
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from os import getpid
@@ -55,14 +55,9 @@ def _broken_devices() -> Iterator[None]:
 
 
 class Worker:
-    """One engine, its thread and its requests.
+    """One engine, its thread and its requests. `threads`: of torch on a CPU; None: torch's own choice."""
 
-    `threads`: of torch on a CPU; None: torch's own choice. `on_loaded` is called once the engine is loaded.
-    """
-
-    def __init__(
-        self, settings: EngineSettings, threads: int | None = None, on_loaded: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, settings: EngineSettings, threads: int | None = None) -> None:
         self._engine = _load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
         if threads and (torch := sys.modules.get("torch")):  # an engine that runs no model does not import it
             torch.set_num_threads(threads)
@@ -72,7 +67,7 @@ class Worker:
         self._answers: list[tuple[Answer, Path | None]] = []
         self._error: Exception | None = None
         self._loaded = self._stopped = False
-        self._loading, self._on_loaded = threading.Lock(), on_loaded
+        self._loading = threading.Lock()
         threading.Thread(target=self._work, name="engine", daemon=True).start()
 
     @_broken_devices()
@@ -104,7 +99,6 @@ class Worker:
             if not self._loaded:
                 self._engine.load()
                 self._loaded = True
-                self._on_loaded()
 
     def exchange(self, requests: tuple[Request, ...], out_of_memory: int, follows: Follows = "maybe more") -> Reply:
         """Takes requests, and returns answers to these or to earlier ones. One call at a time.
