@@ -26,28 +26,22 @@ from yanshou.engines.continuous.capacity import (
     plan_capacity,
 )
 
-FOUR_B = SimpleNamespace(
-    text_config=SimpleNamespace(
-        num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128, hidden_size=2_560,
-        intermediate_size=9_728,
-    ),
-    vision_config=SimpleNamespace(hidden_size=1_024, intermediate_size=4_096),
-)  # fmt: skip
-PARAMETERS = 4_440_000_000
-THIRTY_TWO_B = SimpleNamespace(
-    text_config=SimpleNamespace(
-        num_hidden_layers=64, num_attention_heads=64, num_key_value_heads=8, head_dim=128, hidden_size=5_120,
-        intermediate_size=25_600,
-    ),
-    vision_config=SimpleNamespace(hidden_size=1_152, intermediate_size=4_304),
-)  # fmt: skip
-EIGHT_B = SimpleNamespace(
-    text_config=SimpleNamespace(
-        num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128, hidden_size=4_096,
-        intermediate_size=12_288,
-    ),
-    vision_config=SimpleNamespace(hidden_size=1_152, intermediate_size=4_304),
-)  # fmt: skip
+
+def shape(layers: int, heads: int, hidden: int, intermediate: int, tower: tuple[int, int]) -> SimpleNamespace:
+    """The config of a checkpoint. `tower`: hidden and intermediate size of the vision tower."""
+    text = SimpleNamespace(
+        num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=8, head_dim=128, hidden_size=hidden,
+        intermediate_size=intermediate,
+    )  # fmt: skip
+    return SimpleNamespace(
+        text_config=text, vision_config=SimpleNamespace(hidden_size=tower[0], intermediate_size=tower[1])
+    )
+
+
+FOUR_B = shape(36, 32, 2_560, 9_728, (1_024, 4_096))
+EIGHT_B = shape(36, 32, 4_096, 12_288, (1_152, 4_304))
+THIRTY_TWO_B = shape(64, 64, 5_120, 25_600, (1_152, 4_304))
+PARAMETERS = 4_440_000_000  # of 4B
 BYTES_OF_32B = 35_120_000_000  # in FP8: 31.6 GB of layers and tower, 3.5 GB of embeddings, head and mergers in 16 bits
 
 PHOTOS = RequestBounds(kv_len=1_250, prefill_tokens=812, visual_tokens=768, scored=False)

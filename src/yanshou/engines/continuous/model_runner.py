@@ -27,7 +27,7 @@ from yanshou.engines.continuous.protocols import StepOutput
 from yanshou.engines.continuous.sampler import Sampler
 from yanshou.engines.continuous.transfer import HostCopy
 from yanshou.engines.continuous.vision_encoder import VisionTower
-from yanshou.engines.device import is_out_of_memory
+from yanshou.engines.device import give_back_freed_memory, is_out_of_memory
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 
 logger = logging.getLogger(__name__)
@@ -195,8 +195,7 @@ class ContinuousRunner:
     def close(self) -> None:
         """Frees the slots; the next request allocates new ones. Nothing may be in flight."""
         self._state = self.capacity = None
-        if self.backend.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_freed_memory(self.backend.device)
 
     def _allocate(self, capacity: Capacity) -> None:
         began, backend = time.monotonic(), self.backend

@@ -12,7 +12,7 @@ from torch.nn.attention import sdpa_kernel
 
 from yanshou.engines.base import Answer, Completion, OutOfMemoryError, Request
 from yanshou.engines.batching import BatchedEngine
-from yanshou.engines.device import is_out_of_memory
+from yanshou.engines.device import give_back_freed_memory, is_out_of_memory
 from yanshou.engines.qwen3_vl import ModelInput, Qwen3VLBackend
 from yanshou.engines.sampling import processors
 from yanshou.engines.transformers.gqa_attention import GQA_SDPA, SDPA_BACKENDS
@@ -56,7 +56,7 @@ class TransformersEngine(Qwen3VLBackend, BatchedEngine[ModelInput]):
                 raise
             rows = None
         if rows is None:  # outside the except block, whose traceback keeps the batch's tensors alive
-            torch.cuda.empty_cache()
+            give_back_freed_memory(self.device)
             raise OutOfMemoryError
         return [self._completion(*one) for one in zip(batch, rows, logprobs, strict=True)]
 
