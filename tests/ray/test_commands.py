@@ -86,7 +86,7 @@ def test_an_interrupted_run_resumes_with_another_number_of_workers(
     assert resumed.wait() == 0, resumed.tail()
     assert start(whole, *common).wait() == 0
     assert lines(out / LINES) == lines(whole / LINES)
-    assert "this run differs from the lines so far, which stay:" in resumed.tail()
+    assert "this run differs" not in resumed.tail()  # the lines do not depend on who answers
     resumed.gone_after()
 
 

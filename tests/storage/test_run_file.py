@@ -107,6 +107,22 @@ def test_another_environment_is_a_warning_and_recorded(tmp_path: Path) -> None:
     assert earlier["environment"]["device"] == "cuda:0"
 
 
+def test_who_answered_is_recorded_without_a_warning(tmp_path: Path) -> None:
+    alone = {"device": "cpu"}
+    shared = {**alone, "workers": 2, "ray": "2.60.0", "hosts": 1}
+    write_groups(tmp_path, 1, environment=alone)
+    with open_run(tmp_path, environment=shared) as files:
+        assert files.run.warnings == []
+    with open_run(tmp_path, environment={**shared, "workers": 3, "device": "cuda"}) as files:
+        assert files.run.warnings == [
+            f"{files.run.path}: this run differs from the lines so far, which stay:\n"
+            '  device: file has "cpu", this run has "cuda"'
+        ]
+    record = run_file(tmp_path)
+    assert record["environment"]["workers"] == 3
+    assert [one["environment"].get("workers") for one in record["earlier_environments"]] == [None, 2]
+
+
 # --- damage
 
 

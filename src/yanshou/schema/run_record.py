@@ -15,6 +15,7 @@ from yanshou.schema.records import TIME, Record
 
 FORMAT: Literal[1] = 1  # goes up with every change that another version would misread
 COUNTS_OF_WHOLE_RUNS = ("stale", "elsewhere")  # a limited or interrupted run does not take them
+WITHOUT_EFFECT = ("workers", "hosts", "ray")  # of an environment: who answers, on which no line depends
 Status = Literal["running", "finished", "interrupted", "stopped"]
 
 
@@ -40,14 +41,16 @@ class RunRecord(Record):
     started: str = Field(description=f"When the first of these runs started. {TIME}")
     updated: str = Field(description=f"When this file was written. {TIME}")
     settings: dict[str, Any] = Field(description="What decides the lines; a resume needs the same.")
-    environment: dict[str, Any] = Field(description="Where the last run ran; a resume may differ, and warns.")
+    environment: dict[str, Any] = Field(
+        description="Where the last run ran. A resume may differ, and warns where a line may depend on it."
+    )
     earlier_environments: list[EarlierEnvironment] = Field(description="Of the lines so far, the oldest first.")
     inputs: list[str] = Field(
         default=[], description="What the lines so far were made from: folders of photos, or Stage-A files."
     )
 
     def recorded(self) -> dict[str, Any]:
-        """Everything that may differ in a resume, which then warns."""
+        """Everything that may differ in a resume, which then warns, save for what is WITHOUT_EFFECT."""
         return {"yanshou": self.yanshou, **self.environment}
 
     def known_inputs(self) -> list[str]:

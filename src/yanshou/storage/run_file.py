@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from yanshou.errors import DamagedFileError, ResumeError
 from yanshou.schema.records import GroupRecord, now
-from yanshou.schema.run_record import COUNTS_OF_WHOLE_RUNS, FORMAT, EarlierEnvironment, RunRecord, Status
+from yanshou.schema.run_record import (
+    COUNTS_OF_WHOLE_RUNS,
+    FORMAT,
+    WITHOUT_EFFECT,
+    EarlierEnvironment,
+    RunRecord,
+    Status,
+)
 from yanshou.storage.atomic import replace_file
 from yanshou.storage.jsonl import as_json, dump_line, read_object
 from yanshou.storage.lines_file import has_line
@@ -127,11 +134,12 @@ class RunFile:
         self._write()
 
     def _compare(self, before: RunRecord) -> None:
-        """Records and warns where the environment changed."""
+        """Records where the environment changed, and warns unless no line depends on it."""
         if changes := list(differences(before.recorded(), self._record.recorded())):
-            self.warnings.append(
-                f"{self.path}: this run differs from the lines so far, which stay:{format_changes(changes)}"
-            )
+            if telling := [change for change in changes if change.key not in WITHOUT_EFFECT]:
+                self.warnings.append(
+                    f"{self.path}: this run differs from the lines so far, which stay:{format_changes(telling)}"
+                )
             past = EarlierEnvironment(until=now(), environment=before.recorded())
             earlier = [*before.earlier_environments, past]
             self._record = self._record.model_copy(update={"earlier_environments": earlier})
