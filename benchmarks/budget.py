@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--kv-cache", choices=["auto", "fp8"], default="auto")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "yanshou-workload")
     given = parser.parse_args(arguments)
+    if not torch.cuda.is_available():
+        parser.error("it times kernels on a GPU, and torch finds none here")
 
     photos = write_photos(given.folder, given.photos)
     requests = [Request(number, PROMPT, photo, photo.name) for number, photo in enumerate(photos)]

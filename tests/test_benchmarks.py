@@ -13,6 +13,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
+import budget
 import dataset_checks
 import forced_length_engines
 import host
@@ -271,6 +272,13 @@ def test_checkpoints_in_published_formats_of_fp8_are_loaded(real: Path, tmp_path
             distance = float((loaded[key] - weight.float()).norm() / weight.float().norm().clamp(min=1))
             in_fp8 = ".language_model.layers." in key and key.endswith("proj.weight")
             assert (0.01 < distance < 0.03) if in_fp8 else distance == 0, key
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it would run")
+def test_the_time_of_kernels_needs_a_gpu(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        budget.main([str(bare), "--quantize", "fp8"])
+    assert capsys.readouterr().err.endswith("error: it times kernels on a GPU, and torch finds none here\n")
 
 
 def test_rounding_has_one_scale_per_block() -> None:
