@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from support.adapters import write_adapter
 from support.checkpoints import EMBEDDING, WEIGHTS, settings, spoilt, write_tiny
-from support.quantized import FINE_GRAINED, by_channel, write_fine_grained, write_per_channel
+from support.quantized import FINE_GRAINED, by_channel, with_byte, write_fine_grained, write_per_channel
 from support.requests import answers, continuous, mixed
 from torch import Tensor
 from transformers import FineGrainedFP8Config, Qwen3VLForConditionalGeneration
@@ -99,15 +99,49 @@ def test_doctor_says_how_much_memory_they_take(tmp_path: Path) -> None:
     ) in output
 
 
-def test_a_scale_that_is_no_number_is_refused(tmp_path: Path) -> None:
+def scaled(tmp_path: Path, change: Callable[[Tensor], object]) -> Path:
+    """A folder with one scale per channel, of which those of one weight are changed."""
     folder = write_per_channel(write_tiny(tmp_path / "tiny"), tmp_path / "fp8")
     weights = load_file(folder / WEIGHTS)
-    weights[f"{UP}_scale"][7] = float("nan")
+    change(weights[f"{UP}_scale"])
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=rf"{UP}_scale holds inf or NaN\. Copy the checkpoint again\.$"):
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda scale: scale[7].fill_(float("nan")), "inf or NaN"),
+        (lambda scale: scale[7].fill_(float("inf")), "inf or NaN"),
+        (lambda scale: scale.zero_(), "only zeros"),
+    ],
+)
+def test_a_scale_that_leaves_no_weight_is_refused(
+    tmp_path: Path, change: Callable[[Tensor], object], what: str
+) -> None:
+    folder = scaled(tmp_path, change)
+    with pytest.raises(CheckpointError, match=rf"{UP}_scale holds {what}\. Copy the checkpoint again\.$"):
         load_weights(folder, torch.float32, "sdpa")
     (fault,) = weight_faults(checkpoint.find(str(folder)))
-    assert f"{UP}_scale holds inf or NaN" in fault
+    assert f"{UP}_scale holds {what}" in fault
+
+
+def test_a_channel_of_zeros_may_have_a_scale_of_zero(tmp_path: Path) -> None:
+    folder = scaled(tmp_path, lambda scale: scale[7].zero_())
+    weight = load_weights(folder, torch.float32, "sdpa").get_parameter(UP)
+    assert [bool(row.any()) for row in weight[6:9]] == [True, False, True]
+    assert list(weight_faults(checkpoint.find(str(folder)))) == []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("byte", [0x7F, 0xFF])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, byte: int, dtype: torch.dtype) -> None:
+    folder = with_byte(write_fine_grained(write_tiny(tmp_path / "tiny"), tmp_path / "fp8"), UP, byte)
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(folder, dtype, "sdpa")
+    assert str(caught.value) == (
+        f"{folder}/{WEIGHTS}: {UP} holds NaN. Copy the checkpoint again, or take the one in 16 bits."
+    )
 
 
 def test_weights_without_prefix_and_beside_the_model_load_as_in_16_bits(tmp_path: Path) -> None:

@@ -79,3 +79,11 @@ def write_fine_grained(source: Path, folder: Path) -> Path:
 def write_per_channel(source: Path, folder: Path) -> Path:
     """As llm-compressor writes FP8_DYNAMIC."""
     return write_fp8(source, folder, compressed_tensors(), by_channel, "_scale")
+
+
+def with_byte(folder: Path, weight: str, byte: int) -> Path:
+    """The folder, one stored value of an FP8 weight replaced."""
+    weights = load_file(folder / WEIGHTS)
+    weights[weight].view(torch.uint8)[3, 4] = byte
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    return folder

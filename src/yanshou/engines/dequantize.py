@@ -31,6 +31,7 @@ def apply_scales(model: Any, scales: Mapping[str, Scale]) -> None:
                 "Copy the checkpoint again."
             )
         weight = weights[name]
+        check_numbers(weight, stored, scale)
         weight.copy_(dequantized(weight, read_scale(scale), scale.block))
 
 
@@ -40,12 +41,28 @@ def dequantized(values: Tensor, scale: Tensor, block: Block | None) -> Tensor:
 
 
 def read_scale(scale: Scale) -> Tensor:
-    """The scale in float32. Raises CheckpointError where it is not finite."""
+    """The scale in float32. Raises CheckpointError where it is not finite, or zero for all values."""
     with reading_weights(scale.header.file), safe_open(scale.header.file, "pt") as file:
         tensor: Tensor = file.get_tensor(scale.name)
     if not tensor.isfinite().all():
         raise CheckpointError(f"{scale.header.file}: {scale.name} holds inf or NaN. Copy the checkpoint again.")
+    if not tensor.any():  # one row or block of a weight may be zero, but not all of them
+        raise CheckpointError(f"{scale.header.file}: {scale.name} holds only zeros. Copy the checkpoint again.")
     return tensor.float()
+
+
+def check_numbers(values: Tensor, name: str, scale: Scale) -> None:
+    """Raises CheckpointError for stored values with NaN: every answer would be meaningless. `name`: of the weight."""
+    if _has_nan(values):
+        raise CheckpointError(
+            f"{scale.weight.file}: {name} holds NaN. Copy the checkpoint again, or take the one in 16 bits."
+        )
+
+
+def _has_nan(values: Tensor) -> bool:
+    if values.dtype == torch.float8_e4m3fn:  # torch compares no floats of 8 bits; NaN are 0x7F and 0xFF
+        return bool(values.view(torch.uint8).bitwise_and(0x7F).amax() == 0x7F)
+    return bool(values.isnan().any())
 
 
 def _per_value(scale: Tensor, shape: torch.Size, block: Block | None) -> Tensor:

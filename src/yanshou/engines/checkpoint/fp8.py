@@ -42,6 +42,7 @@ class Scale(NamedTuple):
 
     name: str
     header: TensorHeader
+    weight: TensorHeader  # of the weight; its file may be another
     block: Block | None  # None: per output channel or for the whole weight
 
 
@@ -102,7 +103,7 @@ def _scale(name: str, weight: TensorHeader, tensors: Mapping[str, TensorHeader],
             f"{scale.file}: {found[0]} is {scale.dtype} of shape {scale.shape}, expected "
             f"{' or '.join(map(str, expected))} for a weight of shape {weight.shape}. {COPY}"
         )
-    return Scale(found[0], scale, block)
+    return Scale(found[0], scale, weight, block)
 
 
 def _scale_shapes(weight: Sequence[int], block: Block | None) -> Iterator[tuple[int, ...]]:

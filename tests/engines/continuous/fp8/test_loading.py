@@ -21,7 +21,14 @@ from support.checkpoints import (
     without,
     write_tiny,
 )
-from support.quantized import by_tensor, compressed_tensors, write_fine_grained, write_fp8, write_per_channel
+from support.quantized import (
+    by_tensor,
+    compressed_tensors,
+    with_byte,
+    write_fine_grained,
+    write_fp8,
+    write_per_channel,
+)
 from torch import Tensor
 
 from yanshou.engines import device
@@ -193,6 +200,24 @@ def test_an_output_matrix_in_fp8_runs_in_16_bits(tiny: Path, tmp_path: Path) -> 
 
 
 # ---- what is wrong with a folder ----
+
+
+@pytest.mark.parametrize("write", [write_fine_grained, write_per_channel])
+@pytest.mark.parametrize("byte", [0x7F, 0xFF])
+def test_stored_values_that_are_no_numbers_are_refused(tiny: Path, tmp_path: Path, write: Any, byte: int) -> None:
+    folder = with_byte(write(tiny, tmp_path / "fp8"), f"{UP}.weight", byte)
+    with pytest.raises(CheckpointError) as caught:
+        streamed(folder)
+    assert str(caught.value) == (
+        f"{folder}/{WEIGHTS}: {UP}.weight holds NaN. Copy the checkpoint again, or take the one in 16 bits."
+    )
+
+
+@pytest.mark.parametrize("byte", [0x7E, 0xFE, 0x00, 0x80])
+def test_the_largest_and_smallest_stored_values_are_numbers(tiny: Path, tmp_path: Path, byte: int) -> None:
+    folder = with_byte(write_per_channel(tiny, tmp_path / "fp8"), f"{UP}.weight", byte)
+    value = streamed(folder).get_submodule(UP).values[3, 4]
+    assert value.view(torch.uint8) == byte
 
 
 @pytest.mark.parametrize(

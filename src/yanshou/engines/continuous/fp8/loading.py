@@ -21,7 +21,7 @@ from yanshou.engines.checkpoint.reading import reading_weights
 from yanshou.engines.continuous.fp8.layers import fp8_layers, replace_layer
 from yanshou.engines.continuous.fp8.linear import Fp8Linear
 from yanshou.engines.continuous.ops import quantize_rows
-from yanshou.engines.dequantize import dequantized, read_scale
+from yanshou.engines.dequantize import check_numbers, dequantized, read_scale
 from yanshou.engines.loading import GENERATION, load_config, load_model, load_stop_tokens, loading
 from yanshou.engines.weight_names import empty_model, full_name, name_faults
 from yanshou.errors import CheckpointError
@@ -130,4 +130,7 @@ class StoredWeights:
         stored, file = self._stored[name]
         with reading_weights(file), safe_open(file, "pt") as opened:
             tensor: Tensor = opened.get_tensor(stored)
-        return tensor.to(self.device)
+        tensor = tensor.to(self.device)
+        if scale := self._scales.get(name):
+            check_numbers(tensor, stored, scale)
+        return tensor
