@@ -26,7 +26,7 @@ from transformers import GenerationConfig
 
 from yanshou.engines import chat, checkpoint
 from yanshou.engines.base import Completion, FinishReason, Request
-from yanshou.engines.device import pick_attention, pick_device, pick_dtype
+from yanshou.engines.device import is_out_of_memory, pick_attention, pick_device, pick_dtype
 from yanshou.engines.loading import load_config, load_model, load_processor, load_stop_tokens
 from yanshou.engines.tokenizer import PromptTokenizer
 from yanshou.errors import CheckpointError, GenerationError, PhotoError
@@ -135,13 +135,13 @@ class Qwen3VLBackend:
             torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
         try:
             model = self.load_weights().eval()
-        except torch.cuda.OutOfMemoryError as error:  # caught here, or `complete` would retry with half the batch
-            raise CheckpointError(
-                f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
-                f"another --device{self.smaller_weights}."
-            ) from error
-        except (RuntimeError, AssertionError, LookupError):  # of tensors that are not those of the headers
-            self._check_unchanged()
+        except (RuntimeError, AssertionError, LookupError) as error:
+            if is_out_of_memory(error):  # caught here, or `complete` would retry with half the batch
+                raise CheckpointError(
+                    f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
+                    f"another --device{self.smaller_weights}."
+                ) from error
+            self._check_unchanged()  # it may be about tensors that are not those of the headers
             raise
         self._check_unchanged()
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)

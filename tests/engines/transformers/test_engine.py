@@ -419,9 +419,17 @@ def test_a_photo_that_does_not_fit_alone_fails(engine: Build, crowded: Callable[
     assert all(isinstance(a, Failure) and "does not fit the device's memory" in str(a.error) for a in answers)
 
 
-def test_weights_that_do_not_fit_end_the_run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
+        torch.AcceleratorError("CUDA error: out of memory"),  # another process has filled the GPU before
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
+)
+def test_weights_that_do_not_fit_end_the_run(tiny: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def full(*_: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        raise error
 
     monkeypatch.setattr(Qwen3VLForConditionalGeneration, "to", full)
     with pytest.raises(CheckpointError, match="the weights do not fit the memory of cpu"):
