@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 from support.adapters import edit_config, edit_weights, write_adapter
 from support.checkpoints import HYBRID, THINKING, Spoil, edited, prompt_end, spoilt, without, write_tiny, written
@@ -119,14 +120,31 @@ def test_stop_tokens_and_names_of_weights_are_checked_without_loading(tiny: Path
 def test_it_says_whether_a_gpu_runs_fp8(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], level: str, text: str
 ) -> None:
-    gpu = {
-        "is_available": True, "device_count": 1, "mem_get_info": (2**34, 2**35), "get_device_name": "a GPU",
-        "get_device_capability": capability,
-    }  # fmt: skip
-    for name, value in gpu.items():
-        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, value=value: value)
+    with_gpu(monkeypatch, mem_get_info=(2**34, 2**35), get_device_capability=capability)
     found = [finding for finding in examine() if finding.text.startswith("cuda:0")]
     assert found == [Finding("ok", "cuda:0 a GPU, 16.0 of 32.0 GiB free"), Finding(level, text)]
+
+
+def test_a_gpu_that_another_process_has_filled_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in …")
+
+    with_gpu(monkeypatch)
+    monkeypatch.setattr("torch.cuda.mem_get_info", full)
+    assert [finding for finding in examine() if finding.text.startswith(("cuda:", "cpu,"))] == [
+        Finding(
+            "FAIL",
+            "cuda:0 a GPU: CUDA error: out of memory. Look at it with nvidia-smi: who uses it, and is it healthy?",
+        ),
+        Finding("ok", f"cpu, {torch.get_num_threads()} threads"),
+    ]
+
+
+def with_gpu(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
+    """One GPU. `values`: what functions of torch.cuda return."""
+    gpu = {"is_available": True, "device_count": 1, "get_device_name": "a GPU", **values}
+    for name, value in gpu.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda *_, value=value: value)
 
 
 def test_it_says_of_a_checkpoint_what_quantize_fp8_would_say(tmp_path: Path) -> None:

@@ -130,11 +130,22 @@ def _devices() -> Iterator[Finding]:
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
         yield Finding("note", f"no CUDA device (torch is {built}): models run on the CPU, slowly")
     for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        name = torch.cuda.get_device_name(index)
-        yield Finding("ok", f"cuda:{index} {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
-        yield _fp8(torch.device("cuda", index))
+        yield from _gpu(index)
     yield Finding("ok", f"cpu, {torch.get_num_threads()} threads")
+
+
+def _gpu(index: int) -> Iterator[Finding]:
+    import torch
+
+    device, name = torch.device("cuda", index), torch.cuda.get_device_name(index)
+    try:
+        free, total = torch.cuda.mem_get_info(index)
+    except RuntimeError as error:  # it is full, busy or broken
+        reason = str(error).partition("\n")[0]
+        yield Finding("FAIL", f"{device} {name}: {reason}. Look at it with nvidia-smi: who uses it, and is it healthy?")
+        return
+    yield Finding("ok", f"{device} {name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
+    yield _fp8(device)
 
 
 def _fp8(device: "torch.device") -> Finding:

@@ -134,18 +134,27 @@ class Qwen3VLBackend:
         if self.device.type == "cuda" and self.dtype == torch.float32:
             torch.backends.cudnn.allow_tf32 = False  # otherwise the patch embedding's convolution rounds to 10 bits
         try:
-            model = self.load_weights().eval()
-        except (RuntimeError, AssertionError, LookupError) as error:
-            if is_out_of_memory(error):  # caught here, or `complete` would retry with half the batch
-                raise CheckpointError(
-                    f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
-                    f"another --device{self.smaller_weights}."
-                ) from error
-            self._check_unchanged()  # it may be about tensors that are not those of the headers
+            with self.memory_of_weights():
+                model = self.load_weights().eval()
+        except (RuntimeError, AssertionError, LookupError):  # of tensors that are not those of the headers
+            self._check_unchanged()
             raise
         self._check_unchanged()
         model.generation_config = self._generation_config(model.generation_config.eos_token_id)
         return model
+
+    @contextmanager
+    def memory_of_weights(self) -> Iterator[None]:
+        """Raises CheckpointError where memory runs out. `complete` would otherwise retry with half the batch."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CheckpointError(
+                f"{self.folder}: the weights do not fit the memory of {self.device}. Free memory there, or choose "
+                f"another --device{self.smaller_weights}."
+            ) from error
 
     def _check_unchanged(self) -> None:
         """Raises CheckpointError where the files are no longer those of the start."""

@@ -16,7 +16,7 @@ from support.requests import LONG, SHORT, answers, continuous, mixed, photos
 
 from yanshou.engines import Completion, Failure, Prompt, Request, load_engine
 from yanshou.engines.base import OutOfMemoryError, RunPlan
-from yanshou.engines.continuous import model_runner
+from yanshou.engines.continuous import language_model, model_runner
 from yanshou.engines.continuous.capacity import RECORDED
 from yanshou.engines.continuous.device_state import DeviceState
 from yanshou.engines.continuous.engine import ContinuousEngine
@@ -380,6 +380,18 @@ def test_a_group_that_fits_nowhere_fails_alone(tiny: Path, monkeypatch: pytest.M
     failure = found[2]
     assert isinstance(failure, Failure)
     assert str(failure.error).startswith("the prompt does not fit the device's memory even in a batch of one")
+
+
+def test_weights_beside_which_no_layer_can_be_fused_end_the_run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(language_model, "layer_products", full)
+    with pytest.raises(CheckpointError) as caught:
+        next(ContinuousEngine(settings(tiny)).generate(mixed()))
+    assert str(caught.value) == (
+        f"{tiny}: the weights do not fit the memory of cpu. Free memory there, or choose another --device."
+    )
 
 
 def test_slots_are_allocated_once_per_run_however_large_the_photos(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

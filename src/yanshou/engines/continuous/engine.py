@@ -169,7 +169,8 @@ class ContinuousEngine(Qwen3VLBackend):
         if self._runner is None:
             if fault := next(_unsupported(self.model.config, self.device), None):
                 raise CheckpointError(f"{self.folder}: {fault}. {_with_transformers(self.settings, 'Use')}.")
-            self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
+            with self.memory_of_weights():  # products are fused, which takes memory for one more layer
+                self._runner = ContinuousRunner(self, self.image_processor.normalize, self.planner)
         return self._runner
 
     def reduce_capacity(self, out_of_memory: int) -> None:
