@@ -181,6 +181,33 @@ def test_a_prefill_batch_beside_keys_and_values_in_fp8_has_a_layer_of_its_own_in
     assert 2 * PARAMETERS + activations + cache + RESERVED_BYTES <= 0.9 * 23.6 * GIB
 
 
+def with_prefix(tokens: int) -> RequestBounds:
+    """Photos whose prompts begin with so many tokens."""
+    return replace(PHOTOS, kv_len=PHOTOS.kv_len + tokens, prefix_len=tokens)
+
+
+@pytest.mark.parametrize("fp8_cache", [False, True])
+@pytest.mark.parametrize("gib", [11.9, 15.7, 23.6, 79.1])
+@pytest.mark.parametrize("prefix_len", [182, 1_000, 3_000, 10_000, 30_000])
+def test_a_plan_fits_the_memory_however_long_the_prefix_is(gib: float, prefix_len: int, fp8_cache: bool) -> None:
+    """Half of the reserve is for prefixes: the shared rows, and one as it was computed."""
+    found = plan_capacity(replace(budget(gib), fp8_cache=fp8_cache), with_prefix(prefix_len))
+    row_bytes = 76_032 if fp8_cache else 147_456
+    prefixes = max(RESERVED_BYTES / 2, found.prefix_rows * row_bytes + prefix_len * 147_456)
+    batch = found.prefill_batch_tokens * 4_096 + found.slots * prefix_len * 4_096 if fp8_cache else 0
+    activations = activation_bytes(FOUR_B, torch.bfloat16, found.prefill_batch_tokens)
+    used = 2 * PARAMETERS + activations + found.slots * found.slot_len * row_bytes + batch + prefixes
+    assert found.slots == 1 or used + RESERVED_BYTES / 2 <= 0.9 * gib * GIB
+
+
+@pytest.mark.parametrize(
+    ("prefix_len", "prefixes"),
+    [(0, 0), (182, 4), (728, 4), (729, 3), (1_213, 2), (1_820, 1), (30_000, 1)],  # 3,640 rows are half a GiB
+)
+def test_long_prefixes_share_fewer_cache_rows(prefix_len: int, prefixes: int) -> None:
+    assert plan_capacity(budget(79.1), with_prefix(prefix_len)).prefix_rows == prefixes * prefix_len
+
+
 def test_activations_take_less_in_fp8() -> None:
     """A photo's 3,072 patches in the tower of 4B: the input of an MLP's last product has 4,096 bytes, not 8,192."""
     plain, fp8 = (activation_bytes(FOUR_B, torch.bfloat16, 768, fp8) for fp8 in (False, True))

@@ -2,6 +2,7 @@
 
     memory × share = weights + activations of one prefill batch + slots × slot_len × bytes per token + reserve
                      (keys and values in FP8: + those of one prefill batch, of one layer, in 16 bits)
+                     (long prefixes: + what they take beyond their part of the reserve)
 
     config and memory ─► out-of-memory halvings of earlier runs ─► clamped to what a resume pins ─► halvings of this run
 
@@ -29,7 +30,8 @@ GEMM_TILE = 128  # rows that a matrix product computes together
 PATCHES_PER_TOKEN = 4  # patches merged into one visual token
 MAX_PREFIXES = 4  # prompt prefixes whose keys and values are kept
 KV_SCALE_BYTES = 4  # of a head's keys or values of one token, in FP8
-RESERVED_BYTES = GIB  # for libraries and the activations of a decode step
+RESERVED_BYTES = GIB  # for libraries, the activations of a decode step, and usual prefixes
+PREFIX_BYTES = RESERVED_BYTES // 2  # for prefixes; only what they take beyond that is missing for slots
 RECORDED = ("slots", "prefill_batch_tokens", "prefill_batch_visual_tokens")
 
 
@@ -263,7 +265,7 @@ def _valid(earlier: Mapping[str, Any]) -> dict[str, int]:
 
 def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
     """The capacity with prefill batches of about `tokens` tokens, or of one request where that needs more."""
-    slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), MAX_PREFIXES * bounds.prefix_len
+    slot_len, prefix_rows = round_up(bounds.kv_len, SLOT_LEN_MULTIPLE), _prefix_rows(budget, bounds.prefix_len)
     tokens = visual_tokens = max(tokens, slot_len, bounds.batch_tokens)
     if bounds.visual_tokens and budget.total_bytes is not None:
         # a whole number of the largest photos, so that none is padding
@@ -273,6 +275,22 @@ def _with_batches_of(tokens: int, budget: MemoryBudget, bounds: RequestBounds) -
     scratch_rows = tokens if bounds.scored else 0
     batch = Capacity(1, slot_len, tokens, visual_tokens, scratch_rows, prefix_rows, bounds.batch_tokens)
     return _with_slots(batch, budget, bounds)
+
+
+def _prefix_rows(budget: MemoryBudget, prefix_len: int) -> int:
+    """Cache rows for prefixes: as many of this length as their part of the reserve holds, but one at least.
+
+    All of them, where they are long, such as a prompt with examples, would take the memory of many slots.
+    """
+    counts = range(1, MAX_PREFIXES + 1)
+    fitting = (count for count in counts if _prefix_bytes(budget, prefix_len, count * prefix_len) <= PREFIX_BYTES)
+    return prefix_len * max(fitting, default=1)
+
+
+def _prefix_bytes(budget: MemoryBudget, prefix_len: int, rows: int) -> int:
+    """Bytes of one prefix as it was computed, in 16 bits, and of the cache rows for prefixes."""
+    computed = prefix_len * kv_bytes_per_token(budget.config, budget.dtype)
+    return computed + rows * kv_bytes_per_token(budget.config, budget.dtype, budget.fp8_cache)
 
 
 def _with_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds) -> Capacity:
@@ -292,6 +310,7 @@ def _free_slots(capacity: Capacity, budget: MemoryBudget, bounds: RequestBounds)
     spare = budget.share * budget.total_bytes - budget.weight_bytes - activations - RESERVED_BYTES
     batch_row = batch_row_bytes(budget.config, budget.dtype) if budget.fp8_cache else 0
     spare -= (capacity.scratch_rows + 1) * row_bytes + tokens * batch_row
+    spare -= max(0, _prefix_bytes(budget, bounds.prefix_len, capacity.prefix_rows) - PREFIX_BYTES)
     return min(MAX_SLOTS, int(spare // (capacity.slot_len * row_bytes + bounds.prefix_len * batch_row)))
 
 
