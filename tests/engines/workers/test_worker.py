@@ -204,6 +204,23 @@ def test_an_engine_that_cannot_be_made_names_its_host(tiny: Path, monkeypatch: p
         Worker(given)
 
 
+@pytest.mark.parametrize(("visible", "place"), [("3", "gpu-2, GPU 3"), ("", "gpu-2")])
+def test_weights_that_do_not_fit_name_the_host_and_its_gpu(
+    faulty: type[Faulty], scripted: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch, visible: str, place: str
+) -> None:
+    """Each worker calls its own GPU cuda:0."""
+
+    def full() -> None:
+        raise CheckpointError("/models/4B: the weights do not fit the memory of cuda:0.")
+
+    monkeypatch.setattr("socket.gethostname", lambda: "gpu-2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    faulty.before_load = staticmethod(full)
+    with pytest.raises(CheckpointError) as caught:
+        scripted().load()
+    assert str(caught.value) == f"the worker on {place}: /models/4B: the weights do not fit the memory of cuda:0."
+
+
 def test_an_error_of_the_engine_is_raised_by_the_call_and_the_worker_lives_on(
     faulty: type[Faulty], scripted: Callable[..., Worker]
 ) -> None:

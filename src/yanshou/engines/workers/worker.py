@@ -6,6 +6,7 @@ Plain Python: it knows nothing of Ray, which calls its methods from several thre
 """
 
 import logging
+import os
 import platform
 import socket
 import sys
@@ -13,11 +14,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from os import getpid
 from pathlib import Path
 
 from yanshou.engines import load_engine
-from yanshou.engines.base import Answer, Engine, Failure, Request, RunPlan, closing_answers
+from yanshou.engines.base import Answer, Failure, Request, RunPlan, closing_answers
 from yanshou.engines.workers.feed import Feed
 from yanshou.engines.workers.messages import BrokenWorkerError, Follows, Reply, WorkerFacts, WorkerPlan
 from yanshou.errors import CheckpointError, UsageError
@@ -32,12 +32,15 @@ PACKAGES = ("torch", "triton", "transformers")  # whose versions an answer may d
 logger = logging.getLogger(__name__)
 
 
-def _load_engine(settings: EngineSettings) -> Engine:
-    """The engine. Its refusal names this host: another GPU, or another folder, may be there than elsewhere."""
+@contextmanager
+def _refusals_name_the_place() -> Iterator[None]:
+    """A refusal names this host and its GPU: another GPU or folder, or less free memory, may be here than elsewhere."""
     try:
-        return load_engine(settings)
+        yield
     except (UsageError, CheckpointError) as error:
-        raise type(error)(f"the worker on {socket.gethostname()}: {error}") from error
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES")  # Ray's; the engine of each worker calls its own cuda:0
+        place = socket.gethostname() + (f", GPU {gpu}" if gpu else "")
+        raise type(error)(f"the worker on {place}: {error}") from error
 
 
 @contextmanager
@@ -58,7 +61,8 @@ class Worker:
     """One engine, its thread and its requests. `threads`: of torch on a CPU; None: torch's own choice."""
 
     def __init__(self, settings: EngineSettings, threads: int | None = None) -> None:
-        self._engine = _load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
+        with _refusals_name_the_place():
+            self._engine = load_engine(settings.model_copy(update={"workers": WorkerSettings()}))
         if threads and (torch := sys.modules.get("torch")):  # an engine that runs no model does not import it
             torch.set_num_threads(threads)
         self._changed = threading.Condition()  # guards all that follows
@@ -74,7 +78,7 @@ class Worker:
     def facts(self) -> WorkerFacts:
         """Who it is. Reads the checkpoint's files for their fingerprint, but loads nothing. Raises CheckpointError."""
         device = self._engine.environment().get("device", "cpu")
-        return WorkerFacts(socket.gethostname(), getpid(), device, versions(), self._engine.identity())
+        return WorkerFacts(socket.gethostname(), os.getpid(), device, versions(), self._engine.identity())
 
     @_broken_devices()
     def plan(self, run: RunPlan, out_of_memory: int = 0) -> WorkerPlan:
@@ -97,7 +101,8 @@ class Worker:
         """Loads what the first request would otherwise wait for."""
         with self._loading:
             if not self._loaded:
-                self._engine.load()
+                with _refusals_name_the_place():
+                    self._engine.load()
                 self._loaded = True
 
     def exchange(self, requests: tuple[Request, ...], out_of_memory: int, follows: Follows = "maybe more") -> Reply:
