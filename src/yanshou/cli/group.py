@@ -14,11 +14,11 @@ from yanshou.cli.demo import demo
 from yanshou.cli.doctor import doctor
 from yanshou.cli.evaluate import evaluate
 from yanshou.cli.judge import judge
+from yanshou.cli.machine_faults import machine_faults
 from yanshou.cli.messages import one_message, printable_usage_errors, say
 from yanshou.cli.review import review
 from yanshou.cli.review_export import review_export
 from yanshou.cli.score import score
-from yanshou.cli.shortages import shortages
 from yanshou.cli.signals import INTERRUPTED
 from yanshou.cli.streams import guarded_streams
 from yanshou.cli.summarize import summarize
@@ -54,7 +54,7 @@ class Main(click.Group):
             _check_locale()
             for name, value in ENVIRONMENT.items():
                 os.environ.setdefault(name, value)
-            with printable_usage_errors(), shortages():
+            with printable_usage_errors(), machine_faults():
                 status = super().invoke(ctx)
         except UsageError as error:
             raise click.UsageError(one_message(str(error))) from error

@@ -1,7 +1,11 @@
-"""What the machine has too little of: threads, memory, open files. Any line may meet it, so it is caught once, here."""
+"""What the machine has too little of (threads, memory, open files), and a GPU that fails.
+
+Any line may meet it, so it is caught once, here.
+"""
 
 import errno
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,15 +14,17 @@ from yanshou.errors import RunError
 # Messages of errors whose type says nothing: Python's own, of the dynamic linker, of torch's allocator.
 NO_THREAD = "can't start new thread"
 NO_MEMORY = ("failed to map segment from shared object", "cannot allocate memory", "can't allocate memory")
+# Errors of CUDA that a mistake in a kernel or in a call causes: their traceback says where it is.
+BUGS_ON_GPUS = ("illegal memory access", "illegal instruction", "misaligned address", "device-side assert", "invalid ")
 
 
 @contextmanager
-def shortages() -> Iterator[None]:
-    """Raises RunError where a thread cannot be started, memory cannot be allocated, or a file cannot be opened."""
+def machine_faults() -> Iterator[None]:
+    """Raises RunError where a thread, memory or a file cannot be had from the system, or a GPU fails."""
     try:
         yield
     except (MemoryError, ImportError, OSError, RuntimeError) as error:
-        if message := _shortage(error):
+        if message := _shortage(error) or _gpu_failure(error):
             raise RunError(message) from error
         raise
 
@@ -42,6 +48,21 @@ def _shortage(error: Exception) -> str:
             "written is kept."
         )
     return ""
+
+
+def _gpu_failure(error: Exception) -> str:
+    """What CUDA says of a GPU that is busy or broken, and what to do; "" for any other error."""
+    if "torch" not in sys.modules:
+        return ""
+    from yanshou.engines.device import is_device_broken
+
+    reason = str(error).partition("\n")[0]
+    if not is_device_broken(error) or any(words in reason for words in BUGS_ON_GPUS):
+        return ""
+    return (
+        f"the GPU fails: {reason}. nvidia-smi shows who uses it and whether it is healthy, dmesg the driver's errors "
+        "(Xid). What is already written is kept, and the same command resumes."
+    )
 
 
 def _limit(name: str) -> str:

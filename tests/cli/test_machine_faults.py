@@ -1,4 +1,4 @@
-"""Promises of `yanshou.cli.shortages`: a machine that has too little is one line and status 1."""
+"""Promises of `yanshou.cli.machine_faults`: a lack of memory or threads, or a failing GPU, is one line and status 1."""
 
 import errno
 import resource
@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from support.cli_runs import Options, arguments, written
 from support.lines import SHIELD
 
-from yanshou.cli.shortages import shortages
+from yanshou.cli.machine_faults import machine_faults
 from yanshou.errors import RunError
 
 NO_THREADS = "error: the system lets this user start no more threads and processes"
@@ -50,13 +51,21 @@ def test_no_memory_is_one_line(job: Options) -> None:
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "can allocate no more memory"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), r"can allocate no more memory\. Free some"),
         (OSError(errno.EMFILE, "Too many open files"), r"can open no more files \(ulimit -n: 50\)\. Raise that limit"),
+        (
+            torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors …"),
+            r"^the GPU fails: CUDA error: uncorrectable ECC error encountered\. nvidia-smi shows who uses it",
+        ),
+        (
+            RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"),
+            r"^the GPU fails: CUDA error: CUDA-capable device\(s\) is/are busy or unavailable\. nvidia-smi",
+        ),
     ],
 )  # fmt: skip
 def test_the_message_names_what_is_short_and_the_limit(
     error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 100))
-    with pytest.raises(RunError, match=message), shortages():
+    with pytest.raises(RunError, match=message), machine_faults():
         raise error
 
 
@@ -70,7 +79,10 @@ def test_a_limit_on_memory_is_one_line(job: Options) -> None:
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    for error in (RuntimeError("a bug"), OSError(errno.ENOENT, "no file"), ImportError("no module"), OSError("disk")):
-        with pytest.raises(type(error)) as raised, shortages():
+    for error in (
+        RuntimeError("a bug"), OSError(errno.ENOENT, "no file"), ImportError("no module"), OSError("disk"),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+    ):  # fmt: skip
+        with pytest.raises(type(error)) as raised, machine_faults():
             raise error
         assert raised.value is error
