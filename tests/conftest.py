@@ -16,6 +16,8 @@ from PIL import Image
 from support.judged_files import write_judged
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as on the command line
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other core is the other test process's
 # A busy machine is slow, not wrong; pytest-timeout ends what hangs.
 settings.register_profile("yanshou", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("yanshou")

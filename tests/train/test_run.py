@@ -53,6 +53,7 @@ def fake_swift(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "check_installed", lambda: None)
     monkeypatch.setattr(launcher, "draw", lambda curves, path: path.write_bytes(b""))  # matplotlib comes with ms-swift
     monkeypatch.setattr(trainer_process, "POLL_S", 0.05)
+    monkeypatch.setattr(trainer_process, "KILL_AFTER_S", 1.0)  # a trainer that hangs ignores the interrupt
 
 
 class Said(NullView):
